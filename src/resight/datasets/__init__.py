@@ -1,0 +1,1 @@
+"""Labelled sets: what is in them and which answers are right."""

@@ -1,0 +1,192 @@
+"""Value objects that travel between the rooms: boxes, local features, what a model says of one photo."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from jaxtyping import Float32, Shaped
+
+from resight.errors import InvalidInput
+
+__all__ = ["Box", "ImageFeatures", "LocalFeatures"]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An axis-parallel rectangle in an upright photo.
+
+    Coordinates are in pixels and run along pixel edges: the whole of a photo is
+    ``Box(0, 0, width, height)``, as in Pillow's ``crop`` and the ``bbx`` of the revisited benchmarks.
+
+    Raises:
+        InvalidInput: A coordinate is not finite, or the box is empty.
+    """
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(value) for value in self.corners):
+            raise InvalidInput(f"a box needs four finite numbers, not {self.corners}")
+        if self.x1 <= self.x0 or self.y1 <= self.y0:
+            raise InvalidInput(f"the box {self} is empty: it must have X0 < X1 and Y0 < Y1")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Returns the box written as ``X0,Y0,X1,Y1``.
+
+        Raises:
+            InvalidInput: The text is not four numbers, or the box is empty.
+        """
+        parts = text.split(",")
+        try:
+            x0, y0, x1, y1 = (float(part) for part in parts)
+        except ValueError:
+            raise InvalidInput(f"a box is four numbers X0,Y0,X1,Y1 in pixels, not {text!r}") from None
+        return cls(x0, y0, x1, y1)
+
+    @property
+    def corners(self) -> tuple[float, float, float, float]:
+        """``(x0, y0, x1, y1)``, pixels."""
+        return self.x0, self.y0, self.x1, self.y1
+
+    @property
+    def width(self) -> float:
+        """Width in pixels."""
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> float:
+        """Height in pixels."""
+        return self.y1 - self.y0
+
+    def clipped(self, width: float, height: float) -> Box:
+        """Returns the part of the box inside a photo of that size, in pixels.
+
+        Raises:
+            InvalidInput: The box lies outside the photo.
+        """
+        x0, y0, x1, y1 = max(self.x0, 0.0), max(self.y0, 0.0), min(self.x1, width), min(self.y1, height)
+        if x1 <= x0 or y1 <= y0:
+            raise InvalidInput(f"the box {self} lies outside the photo of {width:g} x {height:g} pixels")
+        return Box(x0, y0, x1, y1)
+
+    def __str__(self) -> str:
+        return ",".join(f"{value:g}" for value in self.corners)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFeatures:
+    """Keypoints of one photo with a descriptor each, best first.
+
+    Positions are in pixels of the whole upright photo; integer coordinates are pixel centres, as in OpenCV.
+    (A box runs along pixel edges: the centre of the first pixel is position 0 and box coordinate 0.5.)
+
+    Attributes:
+        positions: float32 ``(n, 2)``, x and y.
+        scales: float32 ``(n,)``, the keypoint's diameter in pixels.
+        orientations: float32 ``(n,)``, radians in [0, 2π), clockwise on the screen; 0 where there are none.
+        scores: float32 ``(n,)``, larger is better.
+        descriptors: ``(n, dim)``, uint8 codes or float16 values; compared by inner product at unit L2 norm.
+
+    Raises:
+        InvalidInput: Lengths differ, a number is not finite, or the descriptors' type is another.
+    """
+
+    positions: Float32[np.ndarray, "n 2"]
+    scales: Float32[np.ndarray, " n"]
+    orientations: Float32[np.ndarray, " n"]
+    scores: Float32[np.ndarray, " n"]
+    descriptors: Shaped[np.ndarray, "n dim"]
+
+    def __post_init__(self) -> None:
+        n = len(self.positions)
+        if self.positions.shape != (n, 2) or self.descriptors.ndim != 2 or len(self.descriptors) != n:
+            raise InvalidInput(
+                f"local features need positions (n, 2) and descriptors (n, dim), "
+                f"got {self.positions.shape} and {self.descriptors.shape}"
+            )
+        if self.descriptors.dtype not in (np.uint8, np.float16):
+            raise InvalidInput(
+                f"local descriptors are stored as uint8 or float16, not {self.descriptors.dtype}"
+            )
+        for name in ("scales", "orientations", "scores"):
+            if getattr(self, name).shape != (n,):
+                raise InvalidInput(f"{name} must have shape ({n},), not {getattr(self, name).shape}")
+        for name in ("positions", "scales", "orientations", "scores", "descriptors"):
+            values = getattr(self, name)
+            if values.dtype != np.uint8 and not np.isfinite(values).all():
+                raise InvalidInput(f"{name} of local features must be finite")
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def best(self, count: int) -> LocalFeatures:
+        """Returns the first ``count`` features."""
+        return LocalFeatures(
+            self.positions[:count],
+            self.scales[:count],
+            self.orientations[:count],
+            self.scores[:count],
+            self.descriptors[:count],
+        )
+
+    def to_bytes(self) -> bytes:
+        """Returns the features as ``docs/formats.md`` says: a structured array in the .npy format."""
+        row = np.dtype(
+            [
+                ("position", "<f4", (2,)),
+                ("scale", "<f2"),
+                ("orientation", "<f2"),
+                ("score", "<f2"),
+                ("descriptor", self.descriptors.dtype.newbyteorder("<"), (self.descriptors.shape[1],)),
+            ]
+        )
+        rows = np.empty(len(self), dtype=row)
+        rows["position"], rows["descriptor"] = self.positions, self.descriptors
+        for name in ("scale", "orientation", "score"):
+            # A half holds 65504 at most: a larger scale or score is better capped than infinite.
+            rows[name] = np.clip(getattr(self, name + "s"), -65504.0, 65504.0)
+        stream = io.BytesIO()
+        np.save(stream, rows, allow_pickle=False)
+        return stream.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Returns the features that ``to_bytes`` wrote; scales, orientations and scores come back as halves.
+
+        Raises:
+            InvalidInput: The bytes are truncated or something else.
+        """
+        try:
+            rows = np.load(io.BytesIO(data), allow_pickle=False)
+            return cls(
+                np.ascontiguousarray(rows["position"], dtype=np.float32),
+                rows["scale"].astype(np.float32),
+                rows["orientation"].astype(np.float32),
+                rows["score"].astype(np.float32),
+                np.ascontiguousarray(rows["descriptor"]),
+            )
+        except InvalidInput:
+            raise
+        except (ValueError, EOFError, OSError, IndexError, KeyError, TypeError) as error:
+            raise InvalidInput(f"these {len(data)} bytes are no local features ({error})") from None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFeatures:
+    """What a model says of one photo.
+
+    Attributes:
+        descriptor: float32 ``(dim,)``, unit L2 norm; the inner product of two is their score.
+        local: Local features for verification, or ``None`` where the model has none.
+    """
+
+    descriptor: Float32[np.ndarray, " dim"]
+    local: LocalFeatures | None = None

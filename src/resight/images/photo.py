@@ -1,0 +1,42 @@
+"""A decoded photo and where its pixels lie in the file's full-size picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from resight.features import Box
+
+__all__ = ["Photo"]
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A photo (or a part of one) as a model sees it.
+
+    Attributes:
+        pixels: RGB uint8 ``(rows, columns, 3)``, upright, possibly reduced.
+        width: Width of the whole upright photo in its file, pixels.
+        height: Height of the whole upright photo in its file, pixels.
+        region: The part of the whole photo that ``pixels`` show, in its pixels.
+    """
+
+    pixels: UInt8[np.ndarray, "rows columns 3"]
+    width: int
+    height: int
+    region: Box
+
+    def in_full_pixels(self, positions: Float32[np.ndarray, "n 2"]) -> Float32[np.ndarray, "n 2"]:
+        """Returns positions (x, y; integer coordinates are pixel centres) in pixels of the whole photo."""
+        rows, columns = self.pixels.shape[:2]
+        step = np.array([self.region.width / columns, self.region.height / rows])
+        origin = np.array([self.region.x0, self.region.y0])
+        return ((positions + 0.5) * step + origin - 0.5).astype(np.float32)
+
+    @property
+    def scale(self) -> float:
+        """Shown pixels per pixel of the whole photo (geometric mean of both axes), at most 1."""
+        rows, columns = self.pixels.shape[:2]
+        return float(np.sqrt((columns / self.region.width) * (rows / self.region.height)))

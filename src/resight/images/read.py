@@ -1,0 +1,233 @@
+"""Reads a photo: any of the accepted formats, upright, RGB, at the size that is asked for.
+
+A large JPEG is decoded at 1/2, 1/4 or 1/8 of its size, straight from its cosine coefficients, when less
+than that is asked for: benchmarks/decode.py measures the gain.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import stat
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image
+from PIL.ImageFile import ImageFile
+
+from resight.errors import InvalidInput, MissingExtra, UnreadableImage
+from resight.features import Box
+from resight.images import formats
+from resight.images.colour import to_rgb
+from resight.images.orientation import orientation, stored_box, upright
+from resight.images.photo import Photo
+from resight.images.resize import fitted_size, reduce, shown_side
+
+__all__ = ["MAX_PIXELS", "read"]
+
+MAX_PIXELS = 178_956_970
+"""Most pixels that are decoded: a panorama of 20,000 by 8,900, about 1.3 GB of memory at its height.
+
+It is where Pillow itself refuses a picture as a decompression bomb; some of its decoders do so whatever
+may be allowed here.
+"""
+
+# What Pillow's decoders raise on broken files, found by corrupting files of every format and reading their
+# sources.
+_BROKEN = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+
+def read(
+    source: str | Path | bytes | BinaryIO,
+    *,
+    max_side: int | None = None,
+    box: Box | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> Photo:
+    """Returns the photo of a file, upright, as RGB uint8.
+
+    Read are JPEG, PNG, WebP, TIFF (first page), BMP, GIF, AVIF and, with the extra ``heic``, HEIC; of an
+    animation the first frame. What the file is, its bytes say, not its name. The orientation of the EXIF
+    data (or, without them, of the XMP data) is applied in every format; other colours become RGB as
+    ``colour.to_rgb`` says: alpha over white, 16 bits by their high byte, no colour profiles.
+
+    Safe to call from several threads; decoding runs outside the interpreter's lock.
+
+    Args:
+        source: A path, a file's bytes, or a binary stream (read from its start, left open).
+        max_side: Long side at which the whole photo is shown, pixels; ``None``: full size. Never enlarges.
+        box: The part wanted, in pixels of the whole upright photo; rounded to whole pixels and clipped to
+            the photo. It is shown at the scale the whole photo has at ``max_side``, not at ``max_side``
+            itself.
+        max_pixels: Most pixels to decode, against decompression bombs. What counts is the size decoded at,
+            so a larger JPEG can be read with a ``max_side`` that lets it be decoded reduced; a progressive
+            one, which has to be held in memory at full size for that, cannot.
+
+    Raises:
+        UnreadableImage: The file is missing, broken, foreign, too large or of a format whose decoder is not
+            installed.
+        InvalidInput: The box lies outside the photo, or ``max_side`` or ``max_pixels`` is below 1.
+    """
+    if max_side is not None and max_side < 1:
+        raise InvalidInput(f"max_side must be at least 1 pixel, not {max_side}")
+    if max_pixels < 1:
+        raise InvalidInput(f"max_pixels must be at least 1, not {max_pixels}")
+    with _opened(source) as (name, stream), formats.pillow_warnings_unseen():
+        return _decode(name, stream, max_side, box, max_pixels)
+
+
+def _decode(name: str, stream: BinaryIO, max_side: int | None, box: Box | None, max_pixels: int) -> Photo:
+    with _reasons(name):
+        head = stream.read(formats.HEAD)
+    if not isinstance(head, bytes):
+        raise InvalidInput(f"a photo is read from a binary stream, and {name} gives {type(head).__name__}")
+    if not head:
+        raise UnreadableImage(name, "the file is empty")
+    kind = formats.detect(head)
+    if kind is None:
+        raise UnreadableImage(name, f"it is {formats.what_else(head)}; accepted are {formats.ACCEPTED}")
+    with _reasons(name, kind):
+        stream.seek(0)
+        image = formats.open_image(kind, stream)
+        full = image.size
+        # Of a reduced JPEG the last column may stand for less than a whole one: its extent is a
+        # fraction of pixels.
+        extent = _reduce_decoding(image, max_side)
+    _refuse_bomb(name, image, full, max_pixels)
+    with _reasons(name, kind):
+        image.load()
+        rgb = to_rgb(image)
+        value = orientation(image)
+    if extent is None:
+        full = extent = image.size
+    width, height = full[::-1] if value >= 5 else full
+    region = _region(box, width, height)
+    size = int(region.width), int(region.height)
+    if max_side is not None:
+        size = fitted_size(*size, shown_side(region, width, height, max_side))
+    stored = stored_box(region, width, height, value)
+    decoded = (extent[0] / full[0], extent[1] / full[1])
+    part = _part(rgb, stored, decoded, size[::-1] if value >= 5 else size)
+    return Photo(np.array(upright(part, value)), width, height, region)
+
+
+def _reduce_decoding(image: ImageFile, max_side: int | None) -> tuple[float, float] | None:
+    """Returns the size at which a JPEG will be decoded, at least that wanted; ``None`` for all other images.
+
+    Neither the box nor the orientation matters: a crop is shown at the scale of the whole.
+    """
+    if image.format != "JPEG":
+        return None
+    width, height = image.size
+    side = max(width, height) if max_side is None else min(max_side, max(width, height))
+    # The long side decides: the short one of a thin panorama may be shown at less than its reduced size.
+    drafted = image.draft(None, (side, 1) if width >= height else (1, side))
+    return drafted[1][2:] if drafted else None
+
+
+def _refuse_bomb(name: str, image: ImageFile, full: tuple[int, int], max_pixels: int) -> None:
+    # libjpeg keeps the coefficients of a progressive file at full size, however small it decodes it.
+    width, height = full if image.info.get("progressive") else image.size
+    if width * height > max_pixels:
+        raise UnreadableImage(
+            name,
+            f"its {width} x {height} pixels are more than the limit of {max_pixels}; "
+            "save it smaller or raise max_pixels",
+        )
+
+
+def _region(box: Box | None, width: int, height: int) -> Box:
+    """Returns the box in whole pixels inside the photo, rounded as Pillow's ``crop`` does but never empty."""
+    if box is None:
+        return Box(0.0, 0.0, float(width), float(height))
+    x0, y0, x1, y1 = box.clipped(width, height).corners
+    left, right = round(x0), round(x1)
+    top, bottom = round(y0), round(y1)
+    if left == right:
+        left, right = math.floor(x0), math.floor(x0) + 1
+    if top == bottom:
+        top, bottom = math.floor(y0), math.floor(y0) + 1
+    return Box(float(left), float(top), float(right), float(bottom))
+
+
+def _part(image: Image.Image, box: Box, scales: tuple[float, float], size: tuple[int, int]) -> Image.Image:
+    """Returns a box (in full-size stored pixels) of an image decoded at those scales, shown at ``size``."""
+    x0, y0, x1, y1 = box.corners
+    # The scales are 1, 1/2, 1/4 or 1/8, so that the products are exact and end where the image ends.
+    corners = (x0 * scales[0], y0 * scales[1], x1 * scales[0], y1 * scales[1])
+    whole_pixels = all(corner.is_integer() for corner in corners)
+    if not whole_pixels or (corners[2] - corners[0], corners[3] - corners[1]) != size:
+        return reduce(image, size, corners)
+    whole = (0.0, 0.0, float(image.width), float(image.height))
+    left, top, right, bottom = (round(corner) for corner in corners)
+    return image if corners == whole else image.crop((left, top, right, bottom))
+
+
+@contextmanager
+def _opened(source: str | Path | bytes | BinaryIO) -> Iterator[tuple[str, BinaryIO]]:
+    """Opens a source for the time of the block: its name for errors, a seekable stream at its start."""
+    if isinstance(source, bytes):
+        yield "the given bytes", io.BytesIO(source)
+    elif isinstance(source, str | Path):
+        name = str(source)
+        with _reasons(name):
+            # A pipe or a device would be waited for, or read, for ever.
+            mode = Path(source).stat().st_mode
+            if stat.S_ISDIR(mode):
+                raise UnreadableImage(name, "it is a directory")
+            if not stat.S_ISREG(mode):
+                raise UnreadableImage(name, "it is a pipe, a socket or a device, not a file")
+            # Closed below: failures inside the block are not failures to open it.
+            stream = Path(source).open("rb")  # noqa: SIM115
+        with stream:
+            yield name, stream
+    else:
+        name = str(getattr(source, "name", "the given stream"))
+        with _reasons(name):
+            seekable = source.seekable()
+            if seekable:
+                source.seek(0)
+        yield name, source if seekable else io.BytesIO(source.read())
+
+
+@contextmanager
+def _reasons(name: str, kind: str | None = None) -> Iterator[None]:
+    """Turns whatever the system or a format's decoder raises inside into the one error, with a reason."""
+    try:
+        yield
+    except UnreadableImage:
+        raise
+    except FileNotFoundError:
+        raise UnreadableImage(name, "there is no such file") from None
+    except PermissionError:
+        raise UnreadableImage(name, "there is no permission to read it") from None
+    except ImportError:
+        raise MissingExtra("heic", f"the HEIC photo {name}") from None
+    except MemoryError:
+        raise UnreadableImage(name, "decoding it needs more memory than there is") from None
+    except Image.DecompressionBombError as error:
+        raise UnreadableImage(name, f"its decoder refuses so many pixels ({error})") from None
+    except _BROKEN as error:
+        words = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        of_system = kind is None or getattr(error, "errno", None) is not None
+        whose = "the system refuses it" if of_system else f"its {kind} data are broken or cut off"
+        raise UnreadableImage(name, f"{whose} ({words})") from error
