@@ -1,0 +1,269 @@
+"""A model on disk: everything that decides its descriptors, in one safetensors file.
+
+The format is described in ``docs/formats.md``. Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from jaxtyping import Shaped
+
+from resight.errors import InvalidBundle, InvalidInput, StorageFailed
+
+__all__ = ["FORMAT_VERSION", "JSON", "Bundle", "Header", "Preprocessing", "read", "read_header", "write"]
+
+JSON: TypeAlias = "str | int | float | bool | Sequence[JSON] | Mapping[str, JSON] | None"
+"""What a setting may be."""
+
+FORMAT_VERSION = 1
+"""Version of the file format that this code writes, and the newest it reads."""
+
+_METADATA_KEY = "resight"
+_DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How a photo becomes the input of a model.
+
+    Attributes:
+        max_side: Long side in pixels to which whole photos are reduced; smaller ones are not enlarged.
+        mean: Subtracted from each channel after its values were divided by 255, in ``channel_order``.
+        std: Divides each channel after that, in ``channel_order``.
+        channel_order: Order of the channels in the model's input.
+        interpolation: How photos are reduced; ``area`` is what `resight.images.read` does.
+
+    Raises:
+        InvalidInput: A number is not finite or not positive where it must be, or a word is unknown.
+    """
+
+    max_side: int
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    channel_order: Literal["RGB", "BGR"] = "RGB"
+    interpolation: Literal["area"] = "area"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.max_side, int) or self.max_side < 1:
+            raise InvalidInput(f"max_side must be a positive number of pixels, not {self.max_side!r}")
+        for name in ("mean", "std"):
+            values = tuple(float(value) for value in getattr(self, name))
+            if len(values) != 3 or not all(math.isfinite(value) for value in values):
+                raise InvalidInput(f"{name} must be three finite numbers, not {getattr(self, name)!r}")
+            object.__setattr__(self, name, values)
+        if min(self.std) <= 0:
+            raise InvalidInput(f"std must be positive, not {self.std}")
+        if self.channel_order not in ("RGB", "BGR"):
+            raise InvalidInput(f"channel_order must be RGB or BGR, not {self.channel_order!r}")
+        if self.interpolation != "area":
+            raise InvalidInput(f"interpolation must be area, not {self.interpolation!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a bundle says of itself before its tensors.
+
+    Attributes:
+        architecture: Which loader understands the rest, for example ``sift`` or ``gem``.
+        settings: The architecture's own settings, JSON values.
+        preprocessing: How a photo becomes the model's input.
+        licence: Licence of the weights, an SPDX name or a short sentence.
+        provenance: What the weights were made from and how.
+        fingerprint: SHA-256, 64 hexadecimal digits: equal exactly when architecture, settings,
+            preprocessing and tensors are.
+        shapes: Shape of each tensor by name.
+    """
+
+    architecture: str
+    settings: Mapping[str, JSON]
+    preprocessing: Preprocessing
+    licence: str
+    provenance: str
+    fingerprint: str
+    shapes: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """A model as plain values; two are the same model exactly when their fingerprints are equal.
+
+    Attributes:
+        architecture: Which loader understands the rest.
+        settings: The architecture's own settings, JSON values (tuples become lists).
+        preprocessing: How a photo becomes the model's input.
+        licence: Licence of the weights; not part of the fingerprint.
+        provenance: What the weights were made from and how; not part of the fingerprint.
+        tensors: The weights by name, read-only.
+        fingerprint: SHA-256 over architecture, settings, preprocessing and tensors, 64 hexadecimal digits.
+
+    Raises:
+        InvalidInput: A setting is no JSON value, or a tensor has another type than bool, integer or float,
+            or holds NaN or infinity.
+    """
+
+    architecture: str
+    settings: Mapping[str, JSON]
+    preprocessing: Preprocessing
+    licence: str
+    provenance: str
+    tensors: Mapping[str, Shaped[np.ndarray, "*shape"]]
+    fingerprint: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        try:
+            settings = json.loads(_canonical(self.settings))
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(f"settings of a bundle must be JSON values: {error}") from None
+        tensors = {name: _checked(name, self.tensors[name]) for name in sorted(self.tensors)}
+        object.__setattr__(self, "settings", settings)
+        object.__setattr__(self, "tensors", tensors)
+        object.__setattr__(self, "fingerprint", _fingerprint(self))
+
+
+def write(bundle: Bundle, path: str | Path) -> None:
+    """Writes a bundle, whole or not at all: what was at ``path`` stays until the new file is on the disk.
+
+    Raises:
+        StorageFailed: The disk refused.
+    """
+    path = Path(path)
+    header: dict[str, JSON] = {
+        "format_version": FORMAT_VERSION,
+        "architecture": bundle.architecture,
+        "settings": bundle.settings,
+        "preprocessing": asdict(bundle.preprocessing),
+        "licence": bundle.licence,
+        "provenance": bundle.provenance,
+        "fingerprint": bundle.fingerprint,
+    }
+    # One metadata entry, for safetensors does not promise an order of several: equal bundles, equal bytes.
+    content = safetensors.numpy.save(dict(bundle.tensors), {_METADATA_KEY: _canonical(header)})
+    # Not tempfile's: that makes files only their owner can read.
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with draft.open("xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise StorageFailed(f"cannot write the model bundle {path}: {error.strerror or error}") from None
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def read(path: str | Path) -> Bundle:
+    """Returns the bundle in a file, after checking that its content has the fingerprint it was written with.
+
+    Raises:
+        InvalidBundle: There is no file, it is no bundle, truncated, changed, or of a newer format version.
+    """
+    header = read_header(path)
+    try:
+        with safetensors.safe_open(str(path), framework="numpy") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        bundle = Bundle(
+            header.architecture,
+            header.settings,
+            header.preprocessing,
+            header.licence,
+            header.provenance,
+            tensors,
+        )
+    except (OSError, safetensors.SafetensorError, TypeError, InvalidInput) as error:
+        raise InvalidBundle(f"the tensors of the model bundle {path} cannot be read: {error}") from None
+    if bundle.fingerprint != header.fingerprint:
+        raise InvalidBundle(
+            f"the model bundle {path} was changed or damaged after it was written "
+            f"(its fingerprint should begin with {header.fingerprint[:12]} and begins with "
+            f"{bundle.fingerprint[:12]}): get a fresh copy"
+        )
+    return bundle
+
+
+def read_header(path: str | Path) -> Header:
+    """Returns what a bundle says of itself, without reading or checking its tensors.
+
+    Raises:
+        InvalidBundle: There is no file, it is no bundle, truncated, or of a newer format version.
+    """
+    if not Path(path).is_file():
+        raise InvalidBundle(f"there is no model bundle at {path}")
+    try:
+        with safetensors.safe_open(str(path), framework="numpy") as file:
+            metadata = file.metadata() or {}
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (OSError, safetensors.SafetensorError) as error:
+        raise InvalidBundle(
+            f"{path} is no model bundle, or a truncated one: it is no whole safetensors file ({error})"
+        ) from None
+    if _METADATA_KEY not in metadata:
+        raise InvalidBundle(f"{path} is a safetensors file, but no model bundle of Resight: it has no header")
+    try:
+        values = json.loads(metadata[_METADATA_KEY])
+        version = values["format_version"]
+        if version > FORMAT_VERSION:
+            raise InvalidBundle(
+                f"the model bundle {path} has format version {version} and this Resight reads versions up to "
+                f"{FORMAT_VERSION}: upgrade Resight"
+            )
+        shown = values["preprocessing"]
+        preprocessing = Preprocessing(
+            shown["max_side"], shown["mean"], shown["std"], shown["channel_order"], shown["interpolation"]
+        )
+        header = Header(
+            _text(values["architecture"]),
+            dict(values["settings"]),
+            preprocessing,
+            _text(values["licence"]),
+            _text(values["provenance"]),
+            _text(values["fingerprint"]),
+            shapes,
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidBundle(
+            f"the header of the model bundle {path} is damaged ({type(error).__name__}: {error})"
+        ) from None
+    return header
+
+
+def _canonical(value: JSON) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, not {value!r}")
+    return value
+
+
+def _checked(name: str, tensor: Shaped[np.ndarray, "*shape"]) -> Shaped[np.ndarray, "*shape"]:
+    if tensor.dtype.name not in _DTYPES:
+        raise InvalidInput(f"the tensor {name} of a bundle has type {tensor.dtype}; accepted are {_DTYPES}")
+    if not np.isfinite(tensor).all():
+        raise InvalidInput(f"the tensor {name} of a bundle holds NaN or infinity")
+    tensor = np.asarray(tensor, dtype=tensor.dtype.newbyteorder("<"), order="C").view()
+    tensor.flags.writeable = False
+    return tensor
+
+
+def _fingerprint(bundle: Bundle) -> str:
+    digest = hashlib.sha256()
+    described: list[JSON] = [bundle.architecture, bundle.settings, asdict(bundle.preprocessing)]
+    digest.update(_canonical(described).encode())
+    for name, tensor in bundle.tensors.items():
+        digest.update(_canonical([name, tensor.dtype.name, list(tensor.shape)]).encode())
+        digest.update(np.ascontiguousarray(tensor).data)
+    return digest.hexdigest()

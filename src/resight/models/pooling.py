@@ -1,0 +1,194 @@
+"""Feature maps to one vector an image: SPoC, MAC, GeM and R-MAC, a function and a module each.
+
+All compute in float32 at least, whatever autocast or the maps' type says: in half precision a third power
+overflows from an activation of 40 on. None normalises its result.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from resight.errors import InvalidInput
+
+__all__ = ["EPSILON", "MAC", "RMAC", "GeM", "SPoC", "gem", "mac", "rmac", "rmac_regions", "spoc"]
+
+EPSILON = 1e-6
+"""Smallest activation GeM sees, and what is added to the norms of R-MAC's regions."""
+
+_OVERLAP = 0.4
+_LONG_SIDE_STEPS = (2, 3, 4, 5, 6, 7)
+
+
+def spoc(maps: Float[Tensor, "batch channels rows cols"]) -> Float[Tensor, "batch channels"]:
+    """Returns the mean of each channel.
+
+    Babenko and Lempitsky 2015 (sum pooling of convolutional features), without their centre prior.
+    """
+    return _precise(maps).mean(dim=(-2, -1))
+
+
+def mac(maps: Float[Tensor, "batch channels rows cols"]) -> Float[Tensor, "batch channels"]:
+    """Returns the maximum of each channel.
+
+    Tolias, Sicre and Jégou 2016, section 3 (maximum activations of convolutions).
+    """
+    return _precise(maps).amax(dim=(-2, -1))
+
+
+def gem(
+    maps: Float[Tensor, "batch channels rows cols"], p: Float[Tensor, " exponents"]
+) -> Float[Tensor, "batch channels"]:
+    """Returns the generalised mean of each channel, ``(mean of max(x, 1e-6)^p)^(1/p)``.
+
+    Radenović, Tolias and Chum 2018, equation 3: p = 1 is the average, p to infinity the maximum. The largest
+    activation of a channel is taken out of the power and multiplied back, which changes nothing in exact
+    arithmetic and keeps large p from overflowing and small activations from vanishing altogether.
+
+    Args:
+        maps: Feature maps.
+        p: One exponent, or one a channel.
+
+    Raises:
+        InvalidInput: Another number of exponents.
+    """
+    if p.shape[0] not in (1, maps.shape[1]):
+        raise InvalidInput(
+            f"GeM of {maps.shape[1]} channels needs 1 or {maps.shape[1]} exponents, got {len(p)}"
+        )
+    x = _precise(maps).clamp(min=EPSILON)
+    # Detached: the result does not depend on this scale, so its gradient through it is zero.
+    largest = x.detach().amax(dim=(-2, -1), keepdim=True)
+    p = p.to(x.dtype)
+    means = (x / largest).pow(p[:, None, None]).mean(dim=(-2, -1))
+    return largest[..., 0, 0] * means.pow(1 / p)
+
+
+def rmac(maps: Float[Tensor, "batch channels rows cols"], levels: int = 3) -> Float[Tensor, "batch channels"]:
+    """Returns the sum of the unit vectors of maxima over the whole map and over a grid of square regions.
+
+    Tolias, Sicre and Jégou 2016, section 4, with the whole map as one more region, as in the authors' later
+    code. A vector is divided by its norm plus 1e-6.
+    """
+    x = _precise(maps)
+    total = _unit(x.amax(dim=(-2, -1)))
+    for row, column, side in rmac_regions(x.shape[-2], x.shape[-1], levels):
+        region = x[..., row : row + side, column : column + side]
+        total = total + _unit(region.amax(dim=(-2, -1)))
+    return total
+
+
+def rmac_regions(rows: int, cols: int, levels: int = 3) -> list[tuple[int, int, int]]:
+    """Returns R-MAC's square regions as (first row, first column, side), level by level.
+
+    Tolias, Sicre and Jégou 2016, section 4: at level l regions of side 2·short/(l+1); along the short side l
+    of them, along the long side as many more as bring the overlap of neighbours at level 1 nearest to 40 %,
+    2 to 7 in all. Positions are rounded down, exactly: the authors' code rounds in single precision.
+    Regions of side 0 on tiny maps are left out.
+    """
+    short, long = min(rows, cols), max(rows, cols)
+    gaps = [(long - short) / (steps - 1) for steps in _LONG_SIDE_STEPS]
+    misses = [abs((short * short - short * gap) / (short * short) - _OVERLAP) for gap in gaps]
+    extra = misses.index(min(misses)) + 1
+    more_rows, more_cols = (extra if rows > cols else 0), (extra if cols > rows else 0)
+    regions = []
+    for level in range(1, levels + 1):
+        side = 2 * short // (level + 1)
+        if side == 0:
+            continue
+        for row in _starts(rows - side, level + more_rows):
+            for column in _starts(cols - side, level + more_cols):
+                regions.append((row, column, side))
+    return regions
+
+
+@final
+class SPoC(nn.Module):
+    """Average pooling: `spoc`."""
+
+    def forward(self, maps: Float[Tensor, "batch channels rows cols"]) -> Float[Tensor, "batch channels"]:
+        """Returns `spoc` of the maps."""
+        return spoc(maps)
+
+
+@final
+class MAC(nn.Module):
+    """Maximum pooling: `mac`."""
+
+    def forward(self, maps: Float[Tensor, "batch channels rows cols"]) -> Float[Tensor, "batch channels"]:
+        """Returns `mac` of the maps."""
+        return mac(maps)
+
+
+@final
+class GeM(nn.Module):
+    """Generalised mean pooling with an exponent of its own: `gem`.
+
+    The exponent is unconstrained while it is learned; watch that it stays positive.
+
+    Attributes:
+        p: float32 ``(1,)`` or ``(channels,)``; a parameter where it is learned, else a buffer.
+    """
+
+    p: Tensor
+
+    def __init__(self, p: float = 3.0, *, channels: int | None = None, learnable: bool = True) -> None:
+        """Starts at exponent ``p``, shared by all channels or, with ``channels``, one for each.
+
+        Raises:
+            InvalidInput: ``p`` or ``channels`` is not positive.
+        """
+        super().__init__()
+        if not 0 < p < float("inf"):
+            raise InvalidInput(f"the exponent of GeM must be positive and finite, not {p}")
+        if channels is not None and channels < 1:
+            raise InvalidInput(f"GeM needs at least one channel, not {channels}")
+        start = torch.full((channels or 1,), float(p))
+        if learnable:
+            self.p = nn.Parameter(start)
+        else:
+            self.register_buffer("p", start)
+
+    def forward(self, maps: Float[Tensor, "batch channels rows cols"]) -> Float[Tensor, "batch channels"]:
+        """Returns `gem` of the maps."""
+        return gem(maps, self.p)
+
+
+@final
+class RMAC(nn.Module):
+    """Regional maximum pooling: `rmac`.
+
+    Attributes:
+        levels: Number of scales of the grid.
+    """
+
+    def __init__(self, levels: int = 3) -> None:
+        """Takes the number of scales.
+
+        Raises:
+            InvalidInput: It is negative.
+        """
+        super().__init__()
+        if levels < 0:
+            raise InvalidInput(f"R-MAC needs a non-negative number of levels, not {levels}")
+        self.levels = levels
+
+    def forward(self, maps: Float[Tensor, "batch channels rows cols"]) -> Float[Tensor, "batch channels"]:
+        """Returns `rmac` of the maps."""
+        return rmac(maps, self.levels)
+
+
+def _precise(maps: Tensor) -> Tensor:
+    return maps if maps.dtype == torch.float64 else maps.float()
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return vectors / (torch.linalg.vector_norm(vectors, dim=-1, keepdim=True) + EPSILON)
+
+
+def _starts(room: int, count: int) -> list[int]:
+    """Returns ``count`` positions from 0 to ``room``, evenly spread and rounded down."""
+    return [number * room // (count - 1) for number in range(count)] if count > 1 else [0]

@@ -1,0 +1,171 @@
+"""Names people can type for a model, and what loads it. Importing this costs nothing."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from resight.errors import InvalidBundle, UnknownModel
+from resight.models import bundle as bundles
+from resight.models._timm import require_torch
+from resight.models.bundle import Bundle
+from resight.models.model import Model
+
+__all__ = ["ZooEntry", "available", "load_model"]
+
+_TIMM = "timm:"
+_SIFT_WEIGHTS = Path(__file__).parent / "weights" / "sift.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class ZooEntry:
+    """A model that can be loaded by name.
+
+    Attributes:
+        name: What `load_model` takes.
+        summary: What it is, in a few words.
+        dim: Length of its descriptors.
+        megabytes: Size of its weights, 10^6 bytes; ``None`` where unknown.
+        licence: Licence of the weights, as their publisher states it.
+        needs: The extra to be installed for it, or ``None``.
+    """
+
+    name: str
+    summary: str
+    dim: int
+    megabytes: float | None
+    licence: str
+    needs: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Trunk:
+    """An ImageNet trunk of timm under GeM: all figures are timm's, compared with it in the tests."""
+
+    timm: str
+    dim: int
+    megabytes: float
+    licence: str
+    summary: str
+
+
+# Classic recipes rather than the newest: recent ones raise ImageNet accuracy with strong augmentation and
+# label mixing, which is no gain for features compared by inner product without fine-tuning.
+_TRUNKS: Mapping[str, _Trunk] = {
+    "gem-resnet18": _Trunk("resnet18.tv_in1k", 512, 46.8, "bsd-3-clause", "ResNet-18"),
+    "gem-resnet50": _Trunk("resnet50.tv_in1k", 2048, 102.4, "bsd-3-clause", "ResNet-50"),
+    "gem-resnet101": _Trunk("resnet101.tv_in1k", 2048, 178.6, "bsd-3-clause", "ResNet-101"),
+    "gem-vgg16": _Trunk("vgg16.tv_in1k", 512, 553.4, "bsd-3-clause", "VGG-16"),
+    "gem-mobilenetv3": _Trunk(
+        "mobilenetv3_large_100.ra_in1k", 960, 22.0, "apache-2.0", "MobileNetV3-Large, the fastest"
+    ),
+    "gem-efficientnet-b0": _Trunk("efficientnet_b0.ra_in1k", 320, 21.3, "apache-2.0", "EfficientNet-B0"),
+    "gem-convnext-tiny": _Trunk(
+        "convnext_tiny.fb_in22k_ft_in1k", 768, 114.4, "apache-2.0", "ConvNeXt-Tiny, ImageNet-22k"
+    ),
+}
+
+
+def available() -> list[ZooEntry]:
+    """Returns the models that have a name, `sift` first. ``timm:NAME`` and bundles' paths come on top.
+
+    Raises:
+        InvalidBundle: The weights file that comes with the package is missing or damaged.
+    """
+    header = bundles.read_header(_SIFT_WEIGHTS)
+    sift = ZooEntry(
+        "sift",
+        "aggregated RootSIFT with local features, no network, works offline",
+        header.shapes["projection"][0],
+        round(_SIFT_WEIGHTS.stat().st_size / 1e6, 1),
+        header.licence,
+        None,
+    )
+    trunks = [
+        ZooEntry(
+            name,
+            f"GeM over {trunk.summary} with ImageNet weights",
+            trunk.dim,
+            trunk.megabytes,
+            trunk.licence,
+            "torch",
+        )
+        for name, trunk in _TRUNKS.items()
+    ]
+    return [sift, *trunks]
+
+
+def load_model(name_or_path: str | Path) -> Model:
+    """Returns a model by name or from its bundle.
+
+    Args:
+        name_or_path: A name of `available`; ``timm:`` and the name of any timm trunk with weights (also
+            ``timm:hf-hub:OWNER/NAME`` and ``timm:local-dir:PATH``), described by GeM with p = 3; or a
+            bundle's path.
+
+    Raises:
+        UnknownModel: No such name and no such file.
+        InvalidBundle: The file is no bundle, or a damaged or newer one.
+        WeightsUnavailable: Pretrained weights are not here and cannot be fetched.
+        MissingExtra: The model needs an optional part that is not installed.
+    """
+    name = str(name_or_path)
+    if name == "sift":
+        return _load_sift(bundles.read(_SIFT_WEIGHTS), name)
+    if name in _TRUNKS:
+        return _load_timm(_TRUNKS[name].timm, name)
+    if name.startswith(_TIMM):
+        return _load_timm(name.removeprefix(_TIMM), name)
+    path = Path(name)
+    if not path.is_file():
+        raise UnknownModel(f"there is no model {name!r} and no bundle at that path{_hint(name)}")
+    bundle = bundles.read(path)
+    if bundle.architecture not in _LOADERS:
+        raise InvalidBundle(
+            f"the bundle {path} holds a model of kind {bundle.architecture!r} and this Resight knows "
+            f"{', '.join(sorted(_LOADERS))}: upgrade Resight"
+        )
+    # Resolved, because a collection remembers the name and may be opened from another folder.
+    return _LOADERS[bundle.architecture](bundle, str(path.resolve()))
+
+
+def _hint(name: str) -> str:
+    known = ["sift", *_TRUNKS]
+    nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if nearest:
+        return f": did you mean {' or '.join(nearest)}?"
+    return f": known are {', '.join(known)}, timm:NAME for any trunk of timm, and the path of a bundle"
+
+
+def _load_sift(bundle: Bundle, name: str) -> Model:
+    from resight.models.sift import Sift
+
+    return Sift(bundle, name=name)
+
+
+def _load_gem(bundle: Bundle, name: str) -> Model:
+    require_torch(f"the model {name}")
+    from resight.models.gem_describer import GeMDescriber
+
+    return GeMDescriber.from_bundle(bundle, name=name)
+
+
+def _load_timm(trunk: str, name: str) -> Model:
+    require_torch(f"the model {name}")
+    from resight.models.backbone import Backbone
+    from resight.models.gem import GeMNet
+    from resight.models.gem_describer import GeMDescriber
+    from resight.models.pooling import GeM
+
+    backbone = Backbone(trunk, pretrained=True, out_indices=(-1,))
+    return GeMDescriber(
+        GeMNet(backbone, GeM()),
+        name=name,
+        licence=backbone.licence,
+        provenance=f"weights of {trunk} through timm; GeM with p = 3, not fine-tuned",
+    )
+
+
+_LOADERS: Mapping[str, Callable[[Bundle, str], Model]] = {"gem": _load_gem, "sift": _load_sift}
