@@ -114,11 +114,15 @@ def write_collection(
 
     with ThreadPoolExecutor(workers or 2) as pool:
         running = {pool.submit(write, *job): job for job in jobs}
-        for future in as_completed(running):
-            written[running[future]] = future.result()
-            done += len(written[running[future]])
-            if progress is not None:
-                progress(done, total)
+        try:
+            for future in as_completed(running):
+                written[running[future]] = future.result()
+                done += len(written[running[future]])
+                if progress is not None:
+                    progress(done, total)
+        finally:
+            # Whoever interrupts waits for the places in hand, not for all that were planned.
+            pool.shutdown(cancel_futures=True)
     return [photo for job in jobs for photo in written[job]]
 
 

@@ -54,16 +54,18 @@ class _Trunk:
 # Classic recipes rather than the newest: recent ones raise ImageNet accuracy with strong augmentation and
 # label mixing, which is no gain for features compared by inner product without fine-tuning.
 _TRUNKS: Mapping[str, _Trunk] = {
-    "gem-resnet18": _Trunk("resnet18.tv_in1k", 512, 46.8, "bsd-3-clause", "ResNet-18"),
-    "gem-resnet50": _Trunk("resnet50.tv_in1k", 2048, 102.4, "bsd-3-clause", "ResNet-50"),
-    "gem-resnet101": _Trunk("resnet101.tv_in1k", 2048, 178.6, "bsd-3-clause", "ResNet-101"),
-    "gem-vgg16": _Trunk("vgg16.tv_in1k", 512, 553.4, "bsd-3-clause", "VGG-16"),
+    "gem-resnet18": _Trunk("resnet18.tv_in1k", 512, 46.8, "bsd-3-clause", "ResNet-18, ImageNet"),
+    "gem-resnet50": _Trunk("resnet50.tv_in1k", 2048, 102.4, "bsd-3-clause", "ResNet-50, ImageNet"),
+    "gem-resnet101": _Trunk("resnet101.tv_in1k", 2048, 178.6, "bsd-3-clause", "ResNet-101, ImageNet"),
+    "gem-vgg16": _Trunk("vgg16.tv_in1k", 512, 553.4, "bsd-3-clause", "VGG-16, ImageNet"),
     "gem-mobilenetv3": _Trunk(
-        "mobilenetv3_large_100.ra_in1k", 960, 22.0, "apache-2.0", "MobileNetV3-Large, the fastest"
+        "mobilenetv3_large_100.ra_in1k", 960, 22.0, "apache-2.0", "MobileNetV3-Large, ImageNet; fast"
     ),
-    "gem-efficientnet-b0": _Trunk("efficientnet_b0.ra_in1k", 320, 21.3, "apache-2.0", "EfficientNet-B0"),
+    "gem-efficientnet-b0": _Trunk(
+        "efficientnet_b0.ra_in1k", 320, 21.3, "apache-2.0", "EfficientNet-B0, ImageNet"
+    ),
     "gem-convnext-tiny": _Trunk(
-        "convnext_tiny.fb_in22k_ft_in1k", 768, 114.4, "apache-2.0", "ConvNeXt-Tiny, ImageNet-22k"
+        "convnext_tiny.fb_in22k_ft_in1k", 768, 114.4, "apache-2.0", "ConvNeXt-Tiny, ImageNet-22k and ImageNet"
     ),
 }
 
@@ -86,7 +88,7 @@ def available() -> list[ZooEntry]:
     trunks = [
         ZooEntry(
             name,
-            f"GeM over {trunk.summary} with ImageNet weights",
+            f"GeM over {trunk.summary}",
             trunk.dim,
             trunk.megabytes,
             trunk.licence,

@@ -1,0 +1,131 @@
+"""How well geometric verification tells photos of one place from others, by matching rule and threshold.
+
+    python benchmarks/verification.py --data FOLDER [--model sift] [--json FILE]
+
+FOLDER holds ``sfm/SCENE/`` with overlapping photos in order of their names and ``homography/SEQUENCE/`` with
+``img1.jpg`` to ``img6.jpg`` and ``H.json``. Positive pairs are neighbouring photos of a scene, negative ones
+photos of different scenes (scenes that share views are left out). Agreement: share of inliers within 5 pixels
+of the true homography.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+import resight
+from resight import images
+from resight.features import LocalFeatures
+from resight.models.model import Model
+from resight.search import Settings, verify
+
+SHARED = {"fountain-P11", "entry-P10", "castle-P30"}
+PHOTOS = 8
+NEGATIVES = 300
+TRIED = [
+    Settings(),
+    Settings(threshold=12.0),
+    Settings(ratio=0.8),
+    Settings(ratio=0.85, threshold=24.0),
+    Settings(matching="mutual", threshold=6.0),
+    Settings(matching="mutual", threshold=12.0),
+    Settings(matching="mutual", threshold=20.0),
+    Settings(model="homography"),
+]
+Pair = tuple[LocalFeatures, LocalFeatures]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--model", default="sift")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    model = resight.load_model(arguments.model)
+    scenes = {
+        folder.name: [local(model, path) for path in sorted(folder.glob("**/*.jpg"))[:PHOTOS]]
+        for folder in sorted((arguments.data / "sfm").iterdir())
+        if folder.is_dir()
+    }
+    positives = [pair for photos in scenes.values() for pair in itertools.pairwise(photos)]
+    negatives = draw_negatives(scenes)
+    planar = read_planar(model, arguments.data / "homography")
+    result = {
+        "model": arguments.model,
+        "positives": len(positives),
+        "negatives": len(negatives),
+        "settings": [judge(settings, positives, negatives, planar) for settings in TRIED],
+    }
+    text = json.dumps(result, indent=2)
+    print(text)
+    if arguments.json:
+        arguments.json.write_text(text + "\n")
+
+
+def local(model: Model, path: Path) -> LocalFeatures:
+    """Returns the local features of a photo."""
+    features = model.extract([images.read(path, max_side=model.max_side)])[0].local
+    if features is None:
+        raise SystemExit(f"{model.name} has no local features")
+    return features
+
+
+def draw_negatives(scenes: dict[str, list[LocalFeatures]]) -> list[Pair]:
+    """Returns pairs of photos of different places."""
+    rng = np.random.default_rng(0)
+    pairs: list[Pair] = []
+    while len(pairs) < NEGATIVES:
+        first, second = rng.choice(sorted(scenes), 2, replace=False).tolist()
+        if not {first, second} <= SHARED:
+            left, right = scenes[first], scenes[second]
+            pairs.append((left[rng.integers(len(left))], right[rng.integers(len(right))]))
+    return pairs
+
+
+def read_planar(model: Model, folder: Path) -> list[tuple[Pair, np.ndarray]]:
+    """Returns pairs of photos with the true homography from the first to the second."""
+    pairs = []
+    for sequence in sorted(path for path in folder.iterdir() if path.is_dir()):
+        truth = json.loads((sequence / "H.json").read_text())
+        photos = [local(model, sequence / f"img{number}.jpg") for number in range(1, 7)]
+        pairs += [((photos[0], photos[k - 1]), np.array(truth[f"1_{k}"])) for k in range(2, 7)]
+    return pairs
+
+
+def judge(
+    settings: Settings, positives: list[Pair], negatives: list[Pair], planar: list[tuple[Pair, np.ndarray]]
+) -> dict[str, object]:
+    """Returns the figures of one rule."""
+    started = time.perf_counter()
+    right = np.array([verify(*pair, settings=settings).inliers for pair in positives])
+    wrong = np.array([verify(*pair, settings=settings).inliers for pair in negatives])
+    seconds = time.perf_counter() - started
+    agreeing = found = 0
+    for pair, truth in planar:
+        verified = verify(*pair, settings=settings)
+        moved = np.c_[verified.query_points, np.ones(verified.inliers)] @ truth.T
+        away = np.linalg.norm(moved[:, :2] / moved[:, 2:] - verified.answer_points, axis=1)
+        agreeing, found = agreeing + int((away < 5).sum()), found + verified.inliers
+    return {
+        "model": settings.model,
+        "matching": settings.matching,
+        "ratio": settings.ratio,
+        "threshold": settings.threshold,
+        "positives_with_15": round(float((right >= 15).mean()), 3),
+        "positives_with_8": round(float((right >= 8).mean()), 3),
+        "negatives_with_8": round(float((wrong >= 8).mean()), 4),
+        "most_of_a_negative": int(wrong.max()),
+        "agreement_with_true_homography": round(agreeing / max(found, 1), 3),
+        "ms_a_pair": round(seconds / (len(right) + len(wrong)) * 1e3, 1),
+    }
+
+
+if __name__ == "__main__":
+    main()

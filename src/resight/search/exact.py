@@ -1,0 +1,393 @@
+"""Exact search by inner product over descriptors held once, as halves.
+
+The scores are those of the stored, float16-rounded descriptors, and the k best are proved complete:
+
+1. A scan in float32 (FAISS for few queries, a blocked matrix product for many) proposes candidates.
+2. Candidates are scored again in float64 and rounded to float32; this is the score.
+3. A float32 sum of ``dim`` products in any order differs from the true one by at most
+   ``gamma * |query| * |row|``, ``gamma = dim u / (1 - dim u)``, ``u = 2**-24`` (N. J. Higham, Accuracy and
+   Stability of Numerical Algorithms, 2nd ed. 2002, section 3.1). So a row that was not proposed cannot reach
+   the k-th score when its scanned score plus this bound lies below it; until then, more rows are scored.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import final
+
+import faiss
+import numpy as np
+from jaxtyping import Bool, Float, Float16, Float32, Int64
+
+from resight.errors import CollectionDamaged, CollectionNotFound, InvalidInput, ModelMismatch, StorageFailed
+from resight.search.ranking import PADDING_ID, Ranking
+from resight.search.rows import RowTable
+
+__all__ = ["ExactIndex"]
+
+FORMAT, VERSION = "resight-exact-index", "1"
+BLOCK = 8192
+"""Rows decoded to float32 at once: 16 MB at 512 dimensions."""
+QUERY_BLOCK = 256
+MARGIN = 32
+"""Candidates fetched beyond k; among 200,000 random unit vectors the bound needs about one."""
+BLOCKED_FROM = 16
+"""Queries from which a decoded matrix product beats a scan each; measured at 200,000 x 512, two cores."""
+LARGEST_SCANNED_K = 1024
+THREADED_FROM = 20_000
+"""Rows from which two threads are worth their start."""
+LARGEST_VALUE = 1e30
+"""Larger numbers in a query would overflow float32 sums."""
+
+
+@final
+class ExactIndex:
+    """Descriptors with ids, searched exactly.
+
+    Score is the inner product, larger is better; ties go to the smaller id. One copy of the descriptors is
+    held, 2 bytes a number. Several threads may search at once, while none adds or removes.
+
+    Args:
+        dim: Length of a descriptor.
+        fingerprint: Of the model that made the descriptors.
+
+    Raises:
+        InvalidInput: ``dim`` is not positive.
+    """
+
+    def __init__(self, dim: int, *, fingerprint: str) -> None:
+        if dim < 1:
+            raise InvalidInput(f"an index needs a positive dimension, not {dim}")
+        self._dim, self._fingerprint = dim, fingerprint
+        self._table = RowTable()
+        # FAISS's fp16 codes are the IEEE halves themselves, so they serve as the one copy of the descriptors.
+        self._codes = faiss.IndexScalarQuantizer(
+            dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+        )
+        self._longest = 0.0
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    @property
+    def dim(self) -> int:
+        """Length of a descriptor."""
+        return self._dim
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the model that made the descriptors."""
+        return self._fingerprint
+
+    @property
+    def ids(self) -> Int64[np.ndarray, " n"]:
+        """Ids in the order in which they were added, read-only."""
+        return self._table.ids
+
+    def add(self, ids: Int64[np.ndarray, " n"], descriptors: Float[np.ndarray, "n dim"]) -> None:
+        """Stores descriptors, rounded to float16, under new ids; all of them or none.
+
+        Raises:
+            InvalidInput: Shapes differ, an id is negative or taken, or a number is not finite as a float16.
+        """
+        ids = _as_ids(ids, "ids")
+        descriptors = np.asarray(descriptors)
+        if descriptors.shape != (len(ids), self._dim) or descriptors.dtype.kind != "f":
+            raise InvalidInput(
+                f"{len(ids)} ids need floating-point descriptors of shape ({len(ids)}, {self._dim}), "
+                f"not {descriptors.dtype} {descriptors.shape}"
+            )
+        self._table.check_new(ids)
+        with np.errstate(over="ignore", invalid="ignore"):
+            halves = np.ascontiguousarray(descriptors, dtype="<f2")
+        # The exponent of infinities and NaN is all ones; comparing bits is faster than isfinite on halves.
+        if halves.size and (halves.view(np.uint16) & 0x7FFF).max() >= 0x7C00:
+            row = int(np.flatnonzero(~np.isfinite(halves).all(axis=1))[0])
+            raise InvalidInput(
+                f"the descriptor of id {ids[row]} holds NaN, infinity or a value beyond 65504; "
+                "descriptors must be finite"
+            )
+        for start in range(0, len(ids), BLOCK):
+            rows = halves[start : start + BLOCK].astype(np.float32)
+            self._longest = max(self._longest, float(np.sqrt(np.einsum("nd,nd->n", rows, rows).max())))
+        if len(ids):
+            self._codes.add_sa_codes(halves.view(np.uint8))
+        self._table.append(ids)
+
+    def remove(self, ids: Int64[np.ndarray, " m"]) -> int:
+        """Takes ids out and returns how many were here; the other ids keep their descriptors."""
+        rows = self._table.rows_of(_as_ids(ids, "ids"))
+        kept = np.ones(len(self), dtype=np.bool_)
+        kept[rows[rows >= 0]] = False
+        gone = int(np.count_nonzero(~kept))
+        if gone:
+            self._codes.remove_ids(faiss.IDSelectorBatch(np.flatnonzero(~kept)))
+            self._table.keep(kept)
+        return gone
+
+    def descriptors(self, ids: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m dim"]:
+        """Returns the stored descriptors of ids, as rounded to float16.
+
+        Raises:
+            InvalidInput: An id is not in the index.
+        """
+        ids = _as_ids(ids, "ids")
+        rows = self._table.rows_of(ids)
+        if (rows < 0).any():
+            raise InvalidInput(f"id {ids[rows < 0][0]} is not in the index")
+        return self._halves()[rows].astype(np.float32)
+
+    def search(
+        self,
+        queries: Float32[np.ndarray, "q dim"],
+        k: int,
+        *,
+        allowed: Int64[np.ndarray, " m"] | None = None,
+    ) -> Ranking:
+        """Returns the k best of the index for each query, ``(q, k)``.
+
+        Args:
+            queries: One descriptor a row, finite.
+            k: Answers a query; rows are padded with id -1 and score -inf where there are fewer.
+            allowed: Only these ids are searched; unknown ones are ignored.
+
+        Raises:
+            InvalidInput: ``k`` is not positive, or queries have another shape or are not finite.
+        """
+        queries = np.asarray(queries)
+        if queries.ndim != 2 or queries.shape[1] != self._dim or queries.dtype.kind != "f":
+            raise InvalidInput(
+                f"queries must be floating-point of shape (q, {self._dim}), "
+                f"not {queries.dtype} {queries.shape}"
+            )
+        if not (np.abs(queries) <= LARGEST_VALUE).all():
+            raise InvalidInput(f"queries must be finite and at most {LARGEST_VALUE:g} in magnitude")
+        if k < 1:
+            raise InvalidInput(f"k must be at least 1, not {k}")
+        queries = np.ascontiguousarray(queries, dtype=np.float32)
+        member: Bool[np.ndarray, " n"] | None = None
+        searched = len(self)
+        if allowed is not None:
+            rows = self._table.rows_of(_as_ids(allowed, "allowed"))
+            member = np.zeros(len(self), dtype=np.bool_)
+            member[rows[rows >= 0]] = True
+            searched = int(np.count_nonzero(member))
+        ranking_ids = np.full((len(queries), k), PADDING_ID, dtype=np.int64)
+        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        wanted = min(k, searched)
+        if wanted == 0:
+            return Ranking(ranking_ids, scores)
+        left = list(range(len(queries)))
+        if 0 < len(queries) < BLOCKED_FROM and wanted <= LARGEST_SCANNED_K:
+            fetched = min(wanted + MARGIN, searched)
+            left = []
+            for query, (scanned, rows) in enumerate(self._propose(queries, fetched, member)):
+                best, best_scores = self._first(rows, self._score(queries[query], rows), wanted)
+                unseen = np.float32(scanned.min() + self._bound(queries[query]))
+                if fetched == searched or unseen < best_scores[-1]:
+                    ranking_ids[query, :wanted], scores[query, :wanted] = self.ids[best], best_scores
+                else:
+                    left.append(query)
+        for start in range(0, len(left), QUERY_BLOCK):
+            part = left[start : start + QUERY_BLOCK]
+            ranking_ids[part, :wanted], scores[part, :wanted] = self._multiply(queries[part], wanted, member)
+        return Ranking(ranking_ids, scores)
+
+    def _halves(self) -> Float16[np.ndarray, "n dim"]:
+        """Returns the stored descriptors without a copy; valid until the next add or remove."""
+        flat = faiss.rev_swig_ptr(self._codes.codes.data(), self._codes.codes.size())
+        return flat.view("<f2").reshape(len(self), self._dim)
+
+    def _bound(self, query: Float32[np.ndarray, " dim"]) -> float:
+        """Returns how far a scanned score can lie from the true one."""
+        gamma = self._dim * 2.0**-24 / (1 - self._dim * 2.0**-24)
+        length = float(np.linalg.norm(query.astype(np.float64)))
+        # 1 %: norms of rows are computed in float32. The last term: products that underflow.
+        return 1.01 * gamma * length * self._longest + self._dim * 2.0**-125
+
+    def _score(
+        self, query: Float32[np.ndarray, " dim"], rows: Int64[np.ndarray, " m"]
+    ) -> Float32[np.ndarray, " m"]:
+        """Returns the scores of some rows: inner products in float64, rounded to float32."""
+        scores, wide = np.empty(len(rows), dtype=np.float32), query.astype(np.float64)
+        for start in range(0, len(rows), BLOCK):
+            part = self._halves()[rows[start : start + BLOCK]]
+            # A sum along the row, not a matrix product: its order of additions is the same for every row.
+            scores[start : start + BLOCK] = (part.astype(np.float64) * wide).sum(axis=1)
+        return scores
+
+    def _first(
+        self, rows: Int64[np.ndarray, " m"], scores: Float32[np.ndarray, " m"], k: int
+    ) -> tuple[Int64[np.ndarray, " k"], Float32[np.ndarray, " k"]]:
+        """Returns the k best of scored rows, ties by id."""
+        order = np.lexsort((self.ids[rows], -scores))[:k]
+        return rows[order], scores[order]
+
+    def _propose(
+        self, queries: Float32[np.ndarray, "q dim"], count: int, member: Bool[np.ndarray, " n"] | None
+    ) -> list[tuple[Float32[np.ndarray, " count"], Int64[np.ndarray, " count"]]]:
+        """Returns for each query scanned scores and rows of the ``count`` best by that score, unordered."""
+        threads = 2 if len(self) >= THREADED_FROM else 1
+        bounds = [len(self) * part // threads for part in range(threads + 1)]
+
+        def scan(part: int) -> tuple[Float32[np.ndarray, "q m"], Int64[np.ndarray, "q m"]]:
+            restriction = _restrict(bounds[part], bounds[part + 1], member)
+            return self._codes.search(queries, count, params=restriction)
+
+        # FAISS gives one thread to a query, and its idle OpenMP threads spin: tens of milliseconds
+        # where others want the processor. So threads of ours, with one OpenMP thread each.
+        with ThreadPoolExecutor(threads, initializer=faiss.omp_set_num_threads, initargs=(1,)) as pool:
+            parts = list(pool.map(scan, range(threads)))
+        scores, rows = (np.concatenate(side, axis=1) for side in zip(*parts, strict=True))
+        # FAISS pads with row -1.
+        scores = np.where(rows >= 0, scores, -np.inf)
+        chosen = np.argpartition(-scores, count - 1, axis=1)[:, :count]
+        pairs = zip(np.take_along_axis(scores, chosen, 1), np.take_along_axis(rows, chosen, 1), strict=True)
+        return list(pairs)
+
+    def _multiply(
+        self, queries: Float32[np.ndarray, "q dim"], k: int, member: Bool[np.ndarray, " n"] | None
+    ) -> tuple[Int64[np.ndarray, "q k"], Float32[np.ndarray, "q k"]]:
+        """Returns the k best by matrix products over blocks of rows, complete by construction.
+
+        After each block the best k so far are exact. A later row matters only if its scanned score plus the
+        bound reaches the k-th of them, and is among the k best of its block up to twice the bound.
+        """
+        bounds = np.array([self._bound(query) for query in queries], dtype=np.float64)
+        best = [np.empty(0, dtype=np.int64)] * len(queries)
+        scores = [np.empty(0, dtype=np.float32)] * len(queries)
+        every = np.arange(len(self)) if member is None else np.flatnonzero(member)
+        for start in range(0, len(every), BLOCK):
+            block = every[start : start + BLOCK]
+            halves = self._halves()
+            rows = halves[block[0] : block[-1] + 1] if member is None else halves[block]
+            scanned = queries @ rows.astype(np.float32).T
+            for query, bound in enumerate(bounds):
+                threshold = -np.inf if len(best[query]) < k else float(scores[query][-1]) - bound
+                # Rounding a sum to float32 may lift it to the k-th score: half a unit in the last place.
+                threshold -= abs(threshold) * 2.0**-23 if np.isfinite(threshold) else 0.0
+                near = np.flatnonzero(scanned[query] >= threshold)
+                if len(near) > k:
+                    values = scanned[query, near]
+                    kth = np.partition(values, len(near) - k)[len(near) - k]
+                    near = near[values >= kth - 2 * bound - abs(kth) * 2.0**-22]
+                if len(near):
+                    new = block[near]
+                    best[query], scores[query] = self._first(
+                        np.concatenate([best[query], new]),
+                        np.concatenate([scores[query], self._score(queries[query], new)]),
+                        k,
+                    )
+        return self.ids[np.stack(best)], np.stack(scores)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the index as one safetensors file, whole or not at all.
+
+        Raises:
+            StorageFailed: The disk refuses.
+        """
+        path = Path(path)
+        ids, halves = self.ids, self._halves()
+        header = {
+            "__metadata__": {
+                "format": FORMAT,
+                "version": VERSION,
+                "fingerprint": self._fingerprint,
+                "crc32": str(_checksum(ids, halves)),
+            },
+            "ids": {"dtype": "I64", "shape": list(ids.shape), "data_offsets": [0, ids.nbytes]},
+            "descriptors": {
+                "dtype": "F16",
+                "shape": list(halves.shape),
+                "data_offsets": [ids.nbytes, ids.nbytes + halves.nbytes],
+            },
+        }
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % 8)
+        temporary: Path | None = None
+        try:
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as stream:
+                temporary = Path(stream.name)
+                stream.write(len(text).to_bytes(8, "little") + text)
+                # Written by hand because the safetensors package would hold a second copy of everything.
+                stream.write(ids.data)
+                stream.write(halves.data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+        except OSError as error:
+            if temporary is not None:
+                temporary.unlink(missing_ok=True)
+            raise StorageFailed(f"cannot write the index {path}: {error.strerror or error}") from error
+
+    @classmethod
+    def load(cls, path: str | Path, *, fingerprint: str | None = None) -> ExactIndex:
+        """Returns the index that ``save`` wrote; its rankings are identical.
+
+        Args:
+            path: The file.
+            fingerprint: Of the model whose queries will come; another index is refused.
+
+        Raises:
+            CollectionNotFound: There is no such file.
+            CollectionDamaged: The file is damaged, or something else.
+            ModelMismatch: Another model made the descriptors.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        path = Path(path)
+        if not path.is_file():
+            raise CollectionNotFound(f"there is no index at {path}")
+        try:
+            with safe_open(path, framework="numpy") as stream:
+                metadata = stream.metadata() or {}
+                if metadata.get("format") != FORMAT:
+                    raise CollectionDamaged(f"{path} is no index of Resight; build the index again")
+                if metadata.get("version") != VERSION:
+                    raise CollectionDamaged(
+                        f"the index {path} has format version {metadata.get('version')}, "
+                        f"this Resight reads {VERSION}; update Resight or build the index again"
+                    )
+                ids, halves = stream.get_tensor("ids"), stream.get_tensor("descriptors")
+        except (SafetensorError, OSError) as error:
+            raise CollectionDamaged(
+                f"{path} is no index of Resight or a damaged one ({error}); build the index again"
+            ) from error
+        if metadata.get("crc32") != str(_checksum(ids, halves)) or halves.ndim != 2:
+            raise CollectionDamaged(f"the index {path} is damaged (wrong checksum); build the index again")
+        made_by = metadata.get("fingerprint", "")
+        if fingerprint is not None and made_by != fingerprint:
+            raise ModelMismatch(
+                f"the index {path} was made by the model {made_by[:16]}, the queries by {fingerprint[:16]}; "
+                "search with the model that made the index, or build the index again"
+            )
+        index = cls(halves.shape[1], fingerprint=made_by)
+        index.add(ids, halves)
+        return index
+
+
+def _restrict(start: int, stop: int, member: Bool[np.ndarray, " n"] | None) -> faiss.SearchParameters:
+    """Returns what makes FAISS scan rows from start to stop, those of ``member`` only where it is given."""
+    selector: faiss.IDSelector = faiss.IDSelectorRange(start, stop)
+    if member is not None:
+        part = np.zeros_like(member)
+        part[start:stop] = member[start:stop]
+        # FAISS's Python layer replaces both constructors; its type hints tell of the generated ones.
+        selector = faiss.IDSelectorBitmap(np.packbits(part, bitorder="little"))  # type: ignore[call-arg,arg-type]
+    return faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
+
+
+def _as_ids(ids: Int64[np.ndarray, " n"], name: str) -> Int64[np.ndarray, " n"]:
+    array = np.asarray(ids)
+    if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size):
+        raise InvalidInput(f"{name} must be whole numbers in one row, not {array.dtype} {array.shape}")
+    return array.astype(np.int64)
+
+
+def _checksum(ids: np.ndarray, halves: np.ndarray) -> int:
+    return zlib.crc32(halves.data, zlib.crc32(ids.data)) if ids.size and halves.size else 0
