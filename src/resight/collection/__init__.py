@@ -1,0 +1,30 @@
+"""A directory of described photos that can be searched, changed and trusted."""
+
+from resight.collection.answer import Answer, Hit, QueryPhoto, Seconds
+from resight.collection.collection import Collection
+from resight.collection.reports import (
+    BrokenPhoto,
+    CheckReport,
+    CollectionInfo,
+    CpuSeconds,
+    IndexReport,
+    Progress,
+    RootInfo,
+)
+from resight.collection.scan import find_photos
+
+__all__ = [
+    "Answer",
+    "BrokenPhoto",
+    "CheckReport",
+    "Collection",
+    "CollectionInfo",
+    "CpuSeconds",
+    "Hit",
+    "IndexReport",
+    "Progress",
+    "QueryPhoto",
+    "RootInfo",
+    "Seconds",
+    "find_photos",
+]

@@ -1,0 +1,193 @@
+"""Whether a collection can be trusted: what is stored is whole, and photos find themselves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import pyarrow as pa
+
+from resight.collection.reports import CheckReport, Progress
+from resight.collection.resident import ResidentIndex
+from resight.collection.roots import Key
+from resight.collection.store import Store
+from resight.descriptors import extract
+from resight.errors import CollectionDamaged, InvalidInput, ModelError
+from resight.features import LocalFeatures
+from resight.models.model import Model
+
+__all__ = ["check_collection"]
+
+CHECK_ROWS = 256
+NORM_TOLERANCE = 2e-3
+"""Rounding to float16 changes a unit length by at most 2**-11 and a little for subnormal numbers."""
+
+SELF_TOLERANCE = 1e-4
+"""How much better than a photo's own row another may score: a copy of it, described in another batch."""
+
+
+def check_collection(
+    store: Store,
+    resident: ResidentIndex,
+    load_model: Callable[[], Model],
+    *,
+    sample: int,
+    progress: Callable[[Progress], None] | None,
+) -> CheckReport:
+    """Returns what is wrong with a collection; `Collection.check` says what is looked at.
+
+    Raises:
+        InvalidInput: ``sample`` is negative.
+    """
+    if sample < 0:
+        raise InvalidInput(f"sample must be at least 0, not {sample}")
+    check = _Check(store, progress)
+    try:
+        store.read(check.rows)
+    except CollectionDamaged as error:
+        check.problems.append(str(error))
+        return check.report(0)
+    check.duplicates()
+    photos = check.files()
+    sampled = [
+        photos[place] for place in np.linspace(0, len(photos) - 1, min(sample, len(photos))).astype(int)
+    ]
+    try:
+        model = load_model()
+    except ModelError as error:
+        check.problems.append(str(error))
+        return check.report(0)
+    return check.report(check.themselves(sampled, model, resident))
+
+
+@dataclass(frozen=True, slots=True)
+class _Photo:
+    id: int
+    key: Key
+    hash: bytes
+    descriptor: bytes
+
+
+@final
+@dataclass(slots=True)
+class _Check:
+    store: Store
+    progress: Callable[[Progress], None] | None
+    photos: list[_Photo] = field(default_factory=list)
+    keys: Counter[Key] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def rows(self, store: Store) -> None:
+        """Reads every row and looks at what it holds; starts afresh when called again."""
+        self.photos, self.problems, self.keys = [], [], Counter()
+        stored = store.schema.field("descriptor").type
+        if stored.list_size != store.header.dim:
+            self.problems.append(
+                f"descriptors have {stored.list_size} dimensions, the header says {store.header.dim}"
+            )
+        columns = ["root", "path", "hash", "width", "height", "descriptor", "local", "broken"]
+        total, done = store.count(), 0
+        for batch in store.scan(columns, batch_rows=CHECK_ROWS):
+            self._batch(batch)
+            done += batch.num_rows
+            if self.progress is not None:
+                self.progress(Progress(done, total, str(batch["path"][-1]), "read"))
+
+    def _batch(self, batch: pa.RecordBatch) -> None:
+        columns = [
+            batch[name].to_pylist()
+            for name in ("_rowid", "root", "path", "hash", "width", "height", "broken")
+        ]
+        for place, (row_id, root, path, digest, width, height, broken) in enumerate(
+            zip(*columns, strict=True)
+        ):
+            key = Key(root, path)
+            self.keys[key] += 1
+            if broken is not None:
+                continue
+            stored = batch["descriptor"][place]
+            if not stored.is_valid or digest is None or not width or not height:
+                self.problems.append(f"the row of {path} is incomplete")
+                continue
+            descriptor = stored.values.to_numpy()
+            self._vector(path, descriptor.astype(np.float32))
+            local = batch["local"][place]
+            if local.is_valid:
+                self._local(path, local.as_buffer().to_pybytes())
+            self.photos.append(_Photo(row_id, key, digest, descriptor.tobytes()))
+
+    def _vector(self, path: str, descriptor: np.ndarray) -> None:
+        norm = float(np.linalg.norm(descriptor))
+        if not np.isfinite(descriptor).all():
+            self.problems.append(f"the descriptor of {path} holds numbers that are not finite")
+        elif abs(norm - 1.0) > NORM_TOLERANCE:
+            self.problems.append(f"the descriptor of {path} has length {norm:.4f}, not 1")
+
+    def _local(self, path: str, data: bytes) -> None:
+        try:
+            LocalFeatures.from_bytes(data)
+        except InvalidInput as error:
+            self.problems.append(f"the local features of {path} cannot be read: {error}")
+
+    def duplicates(self) -> None:
+        """Looks for photos with two rows, and rows without a root."""
+        for key, count in self.keys.items():
+            if count > 1:
+                self.problems.append(f"{key.path} has {count} rows, not one")
+        known = {root.number for root in self.store.roots}
+        for number in sorted({key.root for key in self.keys} - known):
+            self.problems.append(f"rows lie in the folder number {number}, which the header does not know")
+        self.photos = [photo for photo in self.photos if photo.key.root in known]
+
+    def files(self) -> list[_Photo]:
+        """Returns the photos whose files are there, noting those that are not."""
+        here, roots = [], self.store.roots
+        for photo in self.photos:
+            path = roots.path_of(photo.key)
+            if Path(path).is_file():
+                here.append(photo)
+            else:
+                self.notes.append(f"{path} is missing: index again to have it reported, or remove it")
+        return here
+
+    def themselves(self, photos: list[_Photo], model: Model, resident: ResidentIndex) -> int:
+        """Describes photos anew and searches for them; returns how many were unchanged and so could be."""
+        try:
+            resident.current()
+        except CollectionDamaged as error:
+            self.problems.append(str(error))
+            return 0
+        roots, sampled = self.store.roots, 0
+        paths = [roots.path_of(photo.key) for photo in photos]
+        for done, (photo, extraction) in enumerate(zip(photos, extract(paths, model), strict=True), 1):
+            path = str(extraction.path)
+            if extraction.content is None or extraction.content.hash != photo.hash:
+                self.notes.append(f"{path} has changed since it was described: index it again")
+            elif extraction.features is None:
+                self.problems.append(f"{path} could be described once and cannot be now: {extraction.reason}")
+            else:
+                sampled += 1
+                self._search(photo, path, extraction.features.descriptor, resident)
+            if self.progress is not None:
+                self.progress(Progress(done, len(photos), path, "check"))
+        return sampled
+
+    def _search(self, photo: _Photo, path: str, descriptor: np.ndarray, resident: ResidentIndex) -> None:
+        with resident.lock:
+            index = resident.current()
+            ids, scores = index.search(descriptor[None], 1).row(0)
+            held = photo.id in index.ids
+            own = float(index.descriptors(np.array([photo.id]))[0] @ descriptor) if held else float("-inf")
+        if not len(ids) or own < float(scores[0]) - SELF_TOLERANCE:
+            self.problems.append(
+                f"{path} does not find itself: its own score is {own:.4f}, the best is {float(scores[0]):.4f}"
+            )
+
+    def report(self, sampled: int) -> CheckReport:
+        """Returns what was found."""
+        return CheckReport(sum(self.keys.values()), sampled, self.problems, self.notes)

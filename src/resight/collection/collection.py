@@ -1,0 +1,363 @@
+"""A collection: made once, brought up to date, searched, trusted."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import final
+
+import numpy as np
+
+from resight.collection.answer import Answer, Hit
+from resight.collection.check import check_collection
+from resight.collection.header import FORMAT, Header
+from resight.collection.indexing import update
+from resight.collection.known import keys_under, known_photos
+from resight.collection.lock import writer_lock
+from resight.collection.metadata import Value, metadata_names
+from resight.collection.reports import (
+    BrokenPhoto,
+    CheckReport,
+    CollectionInfo,
+    IndexReport,
+    Progress,
+    RootInfo,
+)
+from resight.collection.resident import ResidentIndex
+from resight.collection.roots import Key
+from resight.collection.scan import canonical, printable
+from resight.collection.searching import answer_query
+from resight.collection.store import Store
+from resight.errors import InvalidInput, StorageFailed
+from resight.features import Box
+from resight.models.model import Model
+
+__all__ = ["LOCK_TIMEOUT", "Collection"]
+
+LOCK_TIMEOUT = 10.0
+"""Seconds a writer waits for another."""
+
+
+@final
+class Collection:
+    """Described photos in a directory. Make one with `create` or `open`.
+
+    Any number of processes and threads may search while one writes; what a writer commits is seen by the next
+    search. Photos stay where they are: a collection keeps their paths, descriptors and local features.
+    """
+
+    def __init__(
+        self, store: Store, model: Model | None, *, model_name: str | None = None, lock_timeout: float
+    ) -> None:
+        self._store = store
+        self._model = model
+        self._model_name = model_name or store.header.model
+        self._lock_timeout = lock_timeout
+        self._resident = ResidentIndex(store)
+
+    @classmethod
+    def create(
+        cls, path: str | Path, *, model: Model | str, lock_timeout: float = LOCK_TIMEOUT
+    ) -> Collection:
+        """Returns a new, empty collection.
+
+        Args:
+            path: Its directory; made if it does not exist.
+            model: Describes all its photos, now and later; a name is loaded by `resight.load_model`.
+            lock_timeout: Seconds that writing waits for another writer before it is refused.
+
+        Raises:
+            InvalidInput: There is a collection already, or a folder of other things.
+            ModelError: The model cannot be loaded.
+            CollectionLocked: Another process is making it.
+            StorageFailed: The disk refuses it.
+        """
+        loaded = _load(model) if isinstance(model, str) else model
+        directory = Path(canonical(path))
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageFailed(f"the folder {directory} cannot be made ({error.strerror})") from None
+        header = Header(uuid.uuid4().hex, loaded.name, loaded.fingerprint, loaded.dim)
+        with writer_lock(directory, timeout=lock_timeout):
+            store = Store.create(directory, header)
+        return cls(store, loaded, lock_timeout=lock_timeout)
+
+    @classmethod
+    def open(
+        cls, path: str | Path, *, model: Model | str | None = None, lock_timeout: float = LOCK_TIMEOUT
+    ) -> Collection:
+        """Returns an existing collection.
+
+        Args:
+            path: Its directory.
+            model: The model that made it, if it is not to be loaded by the name in the header.
+            lock_timeout: Seconds that writing waits for another writer before it is refused.
+
+        Raises:
+            CollectionNotFound: There is none.
+            CollectionDamaged: It was written by a newer version, or cannot be understood.
+            ModelMismatch: It was made with another model. A name is compared when the model is first needed,
+                unless it differs from the one in the header.
+        """
+        store = Store.open(Path(canonical(path)))
+        if isinstance(model, str):
+            if model == store.header.model:
+                return cls(store, None, model_name=model, lock_timeout=lock_timeout)
+            model = _load(model)
+        if model is not None:
+            store.header.require(model, store.path)
+        return cls(store, model, lock_timeout=lock_timeout)
+
+    def __len__(self) -> int:
+        """Returns the number of photos that can be searched."""
+        self._store.refresh()
+        return self._store.table([], where="broken IS NULL").num_rows
+
+    def __repr__(self) -> str:
+        return f"<Collection {self.path} of {self._store.header.model}>"
+
+    @property
+    def path(self) -> Path:
+        """Its directory, absolute."""
+        return self._store.path
+
+    @property
+    def model(self) -> Model:
+        """The model that describes its photos; loaded when first asked for.
+
+        Raises:
+            ModelMismatch: The model of that name has changed since.
+            ModelError: It cannot be loaded.
+        """
+        if self._model is None:
+            model = _load(self._model_name)
+            self._store.header.require(model, self.path)
+            self._model = model
+        return self._model
+
+    def add(
+        self,
+        paths: str | Path | Sequence[str | Path],
+        *,
+        metadata: Mapping[str, Mapping[str, Value]] | None = None,
+        forget_missing: bool = False,
+        workers: int | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> IndexReport:
+        """Returns what was done to bring the collection up to date with some files and folders.
+
+        New photos are described; those whose size or time changed are hashed, and described again if their
+        bytes changed; a photo with the bytes of another takes over its description. Killed at any moment,
+        the next call goes on from the last commit. Symbolic links are followed; what can be reached in two
+        ways is taken once.
+
+        Args:
+            paths: Files and folders. Of a folder, files with a photo's suffix are taken, hidden ones are not.
+            metadata: Values to keep with photos, by path; names not given keep their value, None empties one.
+            forget_missing: Remove photos that are no longer in the given folders, instead of only reporting
+                them. Those of a given path that does not exist itself are kept all the same.
+            workers: Threads; by default the processors available.
+            progress: Called after each photo that was read, in the calling thread.
+
+        Raises:
+            InvalidInput: A path exists neither on the disk nor in the collection, or metadata cannot be kept.
+            ModelError: The model cannot be loaded, or is another.
+            CollectionLocked: Another process is writing.
+            StorageFailed: The disk refuses a write; what was committed before stays.
+        """
+        given = [paths] if isinstance(paths, str | Path) else list(paths)
+        model = self.model
+        with self._writing() as store:
+            return update(
+                store,
+                model,
+                given,
+                metadata=metadata or {},
+                forget_missing=forget_missing,
+                workers=workers,
+                progress=progress,
+            )
+
+    def remove(self, paths: str | Path | Sequence[str | Path]) -> int:
+        """Returns how many photos were taken out of search and off the collection's disk.
+
+        Args:
+            paths: Files, or folders with all below them; they need not exist any more. The photos themselves
+                are not touched.
+
+        Raises:
+            InvalidInput: A path is not in the collection; nothing is removed then.
+            CollectionLocked: Another process is writing.
+            StorageFailed: The disk refuses it.
+        """
+        given = [paths] if isinstance(paths, str | Path) else list(paths)
+        with self._writing() as store:
+            known = known_photos(store)
+            gone = set()
+            for path in given:
+                keys = keys_under(store, known, [path])
+                if not keys:
+                    raise InvalidInput(
+                        f"{printable(str(path))} is not in the collection {self.path}: nothing was removed"
+                    )
+                gone.update(keys)
+            store.forget(np.array([known[key].id for key in sorted(gone)], dtype=np.int64))
+        return len(gone)
+
+    def move_root(self, old: str | Path, new: str | Path) -> None:
+        """Follows photos that have moved: whatever lies in the folder ``old`` is now in the folder ``new``.
+
+        Args:
+            old: A folder of `info().roots`, or one that holds some of them.
+            new: Where it is now.
+
+        Raises:
+            InvalidInput: No folder of the collection lies there, ``new`` is no folder, or two would overlap.
+            CollectionLocked: Another process is writing.
+            StorageFailed: The disk refuses it.
+        """
+        target = canonical(new)
+        if not Path(target).is_dir():
+            raise InvalidInput(f"there is no folder {target}: name the folder that holds the photos now")
+        with self._writing() as store:
+            roots = store.roots.moved(canonical(old), target)
+            store.write_header(replace(store.header, roots=roots.stored))
+
+    def info(self) -> CollectionInfo:
+        """Returns the collection in numbers."""
+        store = self._store
+        store.refresh()
+        table = store.table(["root", "path", "broken"])
+        columns = [table[name].to_pylist() for name in ("root", "path", "broken")]
+        roots = store.roots
+        broken = [
+            BrokenPhoto(roots.path_of(Key(root, path)), reason)
+            for root, path, reason in zip(*columns, strict=True)
+            if reason is not None
+        ]
+        photos, size = table.num_rows - len(broken), store.bytes_on_disk()
+        return CollectionInfo(
+            path=str(self.path),
+            photos=photos,
+            broken=sorted(broken, key=lambda file: file.path),
+            model=store.header.model,
+            fingerprint=store.header.fingerprint,
+            dim=store.header.dim,
+            roots=[
+                RootInfo(
+                    roots.folder(root.number),
+                    root.stored,
+                    columns[0].count(root.number),
+                    Path(roots.folder(root.number)).is_dir(),
+                )
+                for root in roots
+            ],
+            metadata=metadata_names(store.schema),
+            bytes_on_disk=size,
+            bytes_per_photo=size / photos if photos else 0.0,
+            format=FORMAT,
+            version=store.version,
+        )
+
+    def check(self, *, sample: int = 20, progress: Callable[[Progress], None] | None = None) -> CheckReport:
+        """Returns what is wrong with the collection, and which files are missing or have changed.
+
+        Every row is read; descriptors must be finite and of unit length, local features whole, keys unique,
+        the model's fingerprint the right one. Some photos, evenly spread, are described anew and must find
+        themselves first; a photo of the same score (a copy) may be before it.
+
+        Args:
+            sample: How many photos to describe anew.
+            progress: Called after each of them.
+
+        Raises:
+            InvalidInput: ``sample`` is negative.
+        """
+        self._store.refresh()
+        return check_collection(
+            self._store, self._resident, lambda: self.model, sample=sample, progress=progress
+        )
+
+    def search(
+        self,
+        query: str | Path | Sequence[str | Path],
+        *,
+        top: int = 10,
+        box: Box | tuple[float, float, float, float] | None = None,
+        verify: int = 0,
+        expand: int = 0,
+        where: str | None = None,
+        without: Sequence[str | Path] = (),
+    ) -> list[Hit]:
+        """Returns ``answer(...).hits``, best first."""
+        return self.answer(
+            query, top=top, box=box, verify=verify, expand=expand, where=where, without=without
+        ).hits
+
+    def answer(
+        self,
+        query: str | Path | Sequence[str | Path],
+        *,
+        top: int = 10,
+        box: Box | tuple[float, float, float, float] | None = None,
+        verify: int = 0,
+        expand: int = 0,
+        where: str | None = None,
+        without: Sequence[str | Path] = (),
+    ) -> Answer:
+        """Returns the photos of the collection that show the same thing, best first.
+
+        A query photo that is itself in the collection is found like any other.
+
+        Args:
+            query: A photo of the thing, or several, which are combined to one query.
+            top: How many photos to return at most.
+            box: Where the thing is in the query photo; only for a single one.
+            verify: How many of the best to verify by geometry and order by inliers; 0: none.
+            expand: How many of the best to enrich the query with before searching again; 0: none.
+            where: SQL condition on the user's metadata (and on path, width, height, file_size, modified_ns);
+                only photos that fulfil it are searched.
+            without: Photos of what it must not be.
+
+        Raises:
+            InvalidInput: An argument cannot be right, or the model has no local features to verify with.
+            UnreadableImage: A query photo cannot be read.
+            ModelError: The model cannot be loaded, or is another.
+            CollectionError: The collection is gone or cannot be read.
+        """
+        return answer_query(
+            self._store,
+            self._resident,
+            lambda: self.model,
+            [query] if isinstance(query, str | Path) else list(query),
+            unwanted=[without] if isinstance(without, str | Path) else list(without),
+            box=Box(*box) if isinstance(box, tuple) else box,
+            top=top,
+            verify=verify,
+            expand=expand,
+            where=where,
+        )
+
+    @contextmanager
+    def _writing(self) -> Iterator[Store]:
+        """Holds the writer's lock around a store of its own, after clearing up behind a killed writer.
+
+        Its own, so that other threads go on searching in the version they see.
+        """
+        with writer_lock(self.path, timeout=self._lock_timeout):
+            store = Store.open(self.path)
+            if self._model is not None:
+                store.header.require(self._model, self.path)
+            store.clean()
+            store.finish_forgetting()
+            yield store
+
+
+def _load(name: str) -> Model:
+    from resight.models import load_model
+
+    return load_model(name)

@@ -1,0 +1,105 @@
+"""What a collection says of itself: format, model, roots. Kept in the schema metadata of its table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from resight._version import VERSION
+from resight.collection.roots import Root
+from resight.errors import CollectionDamaged, CollectionNotFound, ModelMismatch
+from resight.models.model import Model
+
+__all__ = ["FORMAT", "HEADER_KEY", "Header"]
+
+FORMAT = 1
+"""Version of the format of a collection that this version writes, and the newest it reads."""
+
+HEADER_KEY = "resight.collection"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The header of a collection.
+
+    Attributes:
+        identity: Random, made with the collection; another collection at the same path has another.
+        model: Name of the model that made all descriptors.
+        fingerprint: Fingerprint of that model.
+        dim: Length of a descriptor.
+        roots: Folders the photos lie in.
+        purging: A removal has begun whose bytes may still be on the disk.
+        written_by: Version of Resight that made the collection.
+    """
+
+    identity: str
+    model: str
+    fingerprint: str
+    dim: int
+    roots: tuple[Root, ...] = ()
+    purging: bool = False
+    written_by: str = VERSION
+
+    def to_metadata(self) -> dict[str, str | None]:
+        """Returns the header as schema metadata: one JSON text, so that it changes as a whole."""
+        values = {
+            "format": FORMAT,
+            "identity": self.identity,
+            "model": self.model,
+            "fingerprint": self.fingerprint,
+            "dim": self.dim,
+            "roots": [{"number": root.number, "path": root.stored} for root in self.roots],
+            "purging": self.purging,
+            "written_by": self.written_by,
+        }
+        return {HEADER_KEY: json.dumps(values, ensure_ascii=False)}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[bytes, bytes] | None, path: Path) -> Header:
+        """Returns the header that ``to_metadata`` made.
+
+        Raises:
+            CollectionNotFound: The table is somebody else's.
+            CollectionDamaged: The header is of a newer version, or cannot be understood.
+        """
+        text = (metadata or {}).get(HEADER_KEY.encode())
+        if text is None:
+            raise CollectionNotFound(f"{path} holds a Lance table, but it is no Resight collection")
+        try:
+            values = json.loads(text)
+            if values["format"] > FORMAT:
+                raise CollectionDamaged(
+                    f"the collection {path} has format {values['format']}, written by a newer Resight "
+                    f"({values.get('written_by', 'unknown')}); this is {VERSION}, which reads up to format "
+                    f"{FORMAT}: update Resight"
+                )
+            return cls(
+                str(values["identity"]),
+                str(values["model"]),
+                str(values["fingerprint"]),
+                int(values["dim"]),
+                tuple(Root(int(root["number"]), str(root["path"])) for root in values["roots"]),
+                bool(values["purging"]),
+                str(values["written_by"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise CollectionDamaged(
+                f"the header of the collection {path} cannot be understood ({error!r}): "
+                f"index the photos into a new collection"
+            ) from None
+
+    def require(self, model: Model, path: Path) -> None:
+        """Returns if the model is the one that made the collection.
+
+        Raises:
+            ModelMismatch: It is another, even one of the same dimension.
+        """
+        if model.fingerprint != self.fingerprint:
+            raise ModelMismatch(
+                f"the collection {path} was made with the model {self.model!r} "
+                f"({self.dim} dimensions, fingerprint {self.fingerprint[:12]}), not with {model.name!r} "
+                f"({model.dim} dimensions, fingerprint {model.fingerprint[:12]}): use it with the model that "
+                f"made it, or index the photos into a new collection with {model.name!r}"
+            )

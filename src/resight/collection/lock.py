@@ -1,0 +1,99 @@
+"""One writer at a time, by a lock of the operating system that dies with its process."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from resight.errors import CollectionLocked, StorageFailed
+
+__all__ = ["LOCK_NAME", "writer_lock"]
+
+LOCK_NAME = "writer.lock"
+_POLL_SECONDS = 0.05
+
+if sys.platform == "win32":
+    import msvcrt
+
+    # Windows forbids reading locked bytes: lock one far behind the text that names the holder.
+    _LOCKED_BYTE = 1 << 30
+
+    def _try_lock(descriptor: int) -> bool:
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        return True
+
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+@contextmanager
+def writer_lock(directory: Path, *, timeout: float) -> Iterator[None]:
+    """Holds the lock of the collection in a directory; the operating system frees it if the process dies.
+
+    The file stays where it is: deleting it would let two writers lock two files of one name.
+
+    Args:
+        directory: The collection's directory.
+        timeout: Seconds to wait for another writer; 0 tries once.
+
+    Raises:
+        CollectionLocked: Another process, or another object of this one, is writing.
+        StorageFailed: The lock file cannot be opened or locked.
+    """
+    try:
+        descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise StorageFailed(
+            f"the collection {directory} cannot be written ({error.strerror}): give write access to it"
+        ) from None
+    try:
+        end = time.monotonic() + timeout
+        while not _locked(descriptor, directory):
+            if time.monotonic() >= end:
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                holder = os.read(descriptor, 20).decode("ascii", "replace").strip()
+                raise CollectionLocked(
+                    f"process {holder or '(unknown)'} is writing to the collection {directory}: "
+                    f"waited {timeout:g} s; try again when it has finished"
+                )
+            time.sleep(_POLL_SECONDS)
+        _name_holder(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int, directory: Path) -> bool:
+    try:
+        return _try_lock(descriptor)
+    except OSError as error:
+        raise StorageFailed(
+            f"the disk of the collection {directory} cannot lock files ({error.strerror}): "
+            f"keep the collection on another disk"
+        ) from None
+
+
+def _name_holder(descriptor: int) -> None:
+    """Writes this process's number into the file: help for people, so a full disk must not stop a writer."""
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode("ascii"))
+    except OSError:
+        return

@@ -1,0 +1,156 @@
+"""Which photos there are under files and folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import final
+
+from resight.collection.reports import BrokenPhoto
+from resight.errors import InvalidInput
+from resight.images import PHOTO_SUFFIXES
+
+__all__ = ["FoundPhoto", "Scan", "absolute", "canonical", "find_photos", "printable", "scan"]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPhoto:
+    """A photo met while walking.
+
+    Attributes:
+        path: Absolute; below the folder it was found in, links are left as they are.
+        folder: The given folder it was found in; for a file given itself, the folder that holds it.
+        target: Where its bytes lie when it was reached through a symbolic link, else `path`.
+    """
+
+    path: str
+    folder: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Photos under some paths, sorted by path, and what could not be looked at."""
+
+    photos: list[FoundPhoto]
+    broken: list[BrokenPhoto]
+
+
+def printable(path: str) -> str:
+    r"""Returns the path as text that can be written anywhere: undecodable bytes of it become ``\\xNN``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def absolute(path: str | Path) -> str:
+    """Returns the path from the root of the disk, without dots, links left as they are."""
+    return os.path.abspath(path)  # noqa: PTH100 (Path.resolve would follow links)
+
+
+def canonical(path: str | Path) -> str:
+    """Returns the one absolute spelling of a path: links resolved in a folder, and in a file's folder."""
+    if Path(path).is_dir():
+        return os.path.realpath(path)
+    parent, name = os.path.split(absolute(path))
+    return os.path.join(os.path.realpath(parent), name)  # noqa: PTH118 (Path cannot hold every name)
+
+
+def find_photos(paths: Sequence[str | Path]) -> list[Path]:
+    """Returns the photos under files and folders, absolute and sorted, each file once.
+
+    Folders are walked with all that is in them; of these, files with a suffix of `PHOTO_SUFFIXES` are taken
+    and hidden ones (a name beginning with a dot) are not. Files given by themselves are always taken.
+    Symbolic links are followed, loops survived, and a file that can be reached twice is taken once.
+
+    Raises:
+        InvalidInput: A path does not exist.
+    """
+    return [Path(photo.path) for photo in scan(paths).photos]
+
+
+def scan(paths: Iterable[str | Path]) -> Scan:
+    """Returns what `find_photos` does, with the folder each photo was found in and what could not be read.
+
+    Raises:
+        InvalidInput: A path does not exist.
+    """
+    walk = _Walk()
+    for path in sorted({canonical(path) for path in paths}):
+        if Path(path).is_dir():
+            walk.folder(path, given=path)
+        elif Path(path).exists():
+            walk.file(path, given=str(Path(path).parent), linked=Path(path).is_symlink())
+        else:
+            raise InvalidInput(f"there is no file or folder {printable(path)}")
+    return walk.finish()
+
+
+@final
+@dataclass(slots=True)
+class _Walk:
+    """Takes what lies in folders at once, and what links lead to afterwards: files keep their own names."""
+
+    photos: list[FoundPhoto] = field(default_factory=list)
+    broken: list[BrokenPhoto] = field(default_factory=list)
+    seen: set[tuple[int, int]] = field(default_factory=set)
+    links: list[tuple[str, str]] = field(default_factory=list)
+
+    def folder(self, path: str, *, given: str, linked: bool = False) -> None:
+        """Takes a folder and all below it; without recursion, so that depth has no limit."""
+        folders = [path]
+        while folders:
+            current = folders.pop()
+            try:
+                if not self._first_visit(current):
+                    continue
+                with os.scandir(current) as listing:
+                    entries = sorted(listing, key=lambda entry: entry.name)
+            except OSError as error:
+                reason = f"this folder cannot be listed ({error.strerror})"
+                self.broken.append(BrokenPhoto(printable(current), reason))
+                continue
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_symlink():
+                    self.links.append((entry.path, given))
+                elif entry.is_dir():
+                    folders.append(entry.path)
+                elif entry.is_file() and Path(entry.name).suffix.lower() in PHOTO_SUFFIXES:
+                    self.file(entry.path, given=given, linked=linked)
+
+    def file(self, path: str, *, given: str, linked: bool) -> None:
+        """Takes a file, unless it has been met under another name."""
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            reason = "its name holds bytes that are no text; rename it"
+            self.broken.append(BrokenPhoto(printable(path), reason))
+            return
+        try:
+            if self._first_visit(path):
+                self.photos.append(FoundPhoto(path, given, os.path.realpath(path) if linked else path))
+        except OSError as error:
+            self.broken.append(BrokenPhoto(printable(path), f"it cannot be looked at ({error.strerror})"))
+
+    def finish(self) -> Scan:
+        """Follows the links met so far, and those met on the way; returns all."""
+        while self.links:
+            links, self.links = sorted(self.links), []
+            for path, given in links:
+                if Path(path).is_dir():
+                    self.folder(path, given=given, linked=True)
+                elif Path(path).suffix.lower() in PHOTO_SUFFIXES:
+                    self.file(path, given=given, linked=True)
+        return Scan(
+            sorted(self.photos, key=lambda photo: photo.path), sorted(self.broken, key=lambda file: file.path)
+        )
+
+    def _first_visit(self, path: str) -> bool:
+        status = Path(path).stat()
+        identity = (status.st_dev, status.st_ino)
+        if identity in self.seen:
+            return False
+        self.seen.add(identity)
+        return True

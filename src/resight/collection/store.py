@@ -1,0 +1,352 @@
+"""The table of a collection on disk: rows in, rows out, its header, its housekeeping. Alone knows Lance."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar, final
+
+import lance
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int64
+
+from resight.collection.header import Header
+from resight.collection.lock import LOCK_NAME
+from resight.collection.roots import Roots
+from resight.collection.schema import KEY_COLUMNS, photo_schema
+from resight.errors import CollectionDamaged, CollectionNotFound, InvalidInput, StorageFailed
+
+__all__ = ["TABLE_NAME", "Store"]
+
+TABLE_NAME = "photos.lance"
+
+ROWS_PER_FRAGMENT = 4096
+"""Compaction fills fragments up to this: at 200 kB a photo 800 MB, so that rewriting one stays affordable."""
+
+LOOSE_FRAGMENTS = 16
+"""Fragments that are not full, from which compaction is worth its writing."""
+
+DELETED_SHARE = 0.1
+"""Of a fragment's rows, from which it is rewritten without its deleted ones."""
+
+SCAN_ROWS = 8192
+COMPACTION_ROWS = 256
+"""Rows held at once while rewriting: at 200 kB a photo 50 MB; Lance's own 8192 would be 1.6 GB."""
+
+_ATTEMPTS = 5
+
+_Result = TypeVar("_Result")
+
+
+@final
+class Store:
+    """A collection's table at one version, and the header of that version.
+
+    Reading never waits: it sees the version of the last `refresh`. A writer may clean that version away
+    meanwhile; then a read moves on to the latest one by itself. Row ids stay the same through all that.
+    Everything that writes must be done while holding the writer's lock.
+    """
+
+    def __init__(self, path: Path, dataset: lance.LanceDataset) -> None:
+        self.path = path
+        self._dataset = dataset
+        self.header = Header.from_metadata(dataset.schema.metadata, path)
+
+    @classmethod
+    def create(cls, path: Path, header: Header) -> Store:
+        """Returns the store of a new collection, committed.
+
+        Raises:
+            InvalidInput: There is a collection already, or a folder of other things.
+            StorageFailed: The disk refuses it.
+        """
+        foreign = {entry.name for entry in path.iterdir()} - {LOCK_NAME, TABLE_NAME}
+        if foreign:
+            raise InvalidInput(
+                f"cannot make a collection in {path}: it holds other things ({min(foreign)}); "
+                f"name a new or an empty folder"
+            )
+        try:
+            cls.open(path)
+        except CollectionNotFound:
+            schema = photo_schema(header.dim).with_metadata(header.to_metadata())
+            with _writing(path):
+                dataset = lance.write_dataset(
+                    schema.empty_table(), path / TABLE_NAME, schema=schema, enable_stable_row_ids=True
+                )
+            return cls(path, dataset)
+        raise InvalidInput(f"there is a collection at {path} already: open it, or name another folder")
+
+    @classmethod
+    def open(cls, path: Path) -> Store:
+        """Returns the store of an existing collection at its latest version.
+
+        Raises:
+            CollectionNotFound: There is none.
+            CollectionDamaged: It was written by a newer version, or cannot be understood.
+        """
+        if not _committed(path):
+            what = "it holds other things" if path.is_dir() else "there is no such folder"
+            if path.is_file():
+                what = "it is a file"
+            raise CollectionNotFound(
+                f"there is no collection at {path}: {what}; `resight index PHOTOS --collection DIR` makes one"
+            )
+        return cls(path, _reading(path, lambda: lance.dataset(path / TABLE_NAME), lambda: None))
+
+    @property
+    def version(self) -> int:
+        """Version of the table that is read, larger after each commit."""
+        return int(self._dataset.version)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of the table at this version, the user's included."""
+        return self._dataset.schema
+
+    @property
+    def roots(self) -> Roots:
+        """Folders the photos lie in, at this version."""
+        return Roots(self.header.roots, self.path)
+
+    def refresh(self) -> bool:
+        """Returns whether a writer has committed since, after moving on to the latest version.
+
+        Raises:
+            CollectionNotFound: The collection has been deleted.
+            CollectionDamaged: It cannot be read.
+        """
+        if not _committed(self.path):
+            raise CollectionNotFound(f"the collection at {self.path} has been deleted")
+        latest = _reading(self.path, lambda: int(self._dataset.latest_version), lambda: None)
+        if latest == self.version:
+            return False
+        self._reopen()
+        return True
+
+    def scan(
+        self,
+        columns: Sequence[str],
+        *,
+        where: str | None = None,
+        batch_rows: int = SCAN_ROWS,
+    ) -> Iterator[pa.RecordBatch]:
+        """Yields rows with their ids (column ``_rowid``) in batches, in the order of storage.
+
+        Raises:
+            OSError: They cannot be read, perhaps as a writer cleaned up meanwhile: call it inside `read`,
+                which starts again.
+        """
+        yield from self._dataset.scanner(
+            columns=list(columns), filter=where, with_row_id=True, batch_size=batch_rows
+        ).to_batches()
+
+    def read(self, reader: Callable[[Store], _Result]) -> _Result:
+        """Returns what a function reads from this store; again from the latest version where this one went.
+
+        Raises:
+            CollectionDamaged: The table cannot be read.
+        """
+        return _reading(self.path, lambda: reader(self), self._reopen)
+
+    def table(self, columns: Sequence[str], *, where: str | None = None) -> pa.Table:
+        """Returns columns of all rows, or of those a filter of our own takes, with their ids (``_rowid``)."""
+        return self.read(
+            lambda store: store._dataset.to_table(columns=list(columns), filter=where, with_row_id=True)
+        )
+
+    def count(self) -> int:
+        """Returns the number of rows, broken photos included."""
+        return self.read(lambda store: int(store._dataset.count_rows()))
+
+    def ids_where(self, where: str) -> Int64[np.ndarray, " n"]:
+        """Returns the ids of the searchable rows that a user's SQL condition takes.
+
+        Raises:
+            InvalidInput: The condition cannot be understood.
+        """
+        if not where.strip():
+            raise InvalidInput('the filter is empty: write an SQL condition such as "year >= 2020"')
+
+        def read(store: Store) -> pa.Table:
+            try:
+                return store._dataset.to_table(
+                    columns=[], filter=f"({where}) AND broken IS NULL", with_row_id=True
+                )
+            except (OSError, ValueError) as error:
+                if _vanished(error):
+                    raise
+                names = sorted(set(store.schema.names) - {"descriptor", "local", "broken", "root", "hash"})
+                raise InvalidInput(
+                    f"the filter {where!r} cannot be understood ({_reason(error)}): write an SQL "
+                    f"condition on {', '.join(names)}"
+                ) from None
+
+        return self.read(read)["_rowid"].to_numpy().astype(np.int64)
+
+    def rows(self, ids: Int64[np.ndarray, " n"], columns: Sequence[str]) -> pa.Table:
+        """Returns columns of some rows with their ids; rows that are gone are left out, the order is open."""
+        if not len(ids):
+            return self.table(columns, where="false")
+        return self.table(columns, where=f"_rowid IN ({','.join(map(str, ids.tolist()))})")
+
+    def upsert(self, rows: pa.Table) -> None:
+        """Commits rows: those of a known key change in the given columns and keep their id, others are new.
+
+        Raises:
+            StorageFailed: The disk refuses it; nothing of these rows is stored then.
+        """
+        with _writing(self.path):
+            merge = self._dataset.merge_insert(list(KEY_COLUMNS))
+            merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
+
+    def forget(self, ids: Int64[np.ndarray, " n"]) -> None:
+        """Takes rows out of every later read at once, then their bytes off the disk.
+
+        Killed in between, the header still says so, and the next writer finishes by `finish_forgetting`.
+
+        Raises:
+            StorageFailed: The disk refuses it.
+        """
+        if len(ids):
+            self.write_header(replace(self.header, purging=True))
+            with _writing(self.path):
+                self._dataset.delete(f"_rowid IN ({','.join(map(str, ids.tolist()))})")
+            self.finish_forgetting()
+
+    def finish_forgetting(self) -> None:
+        """Takes the bytes of deleted rows off the disk, if a removal has begun.
+
+        Raises:
+            StorageFailed: The disk refuses it.
+        """
+        if self.header.purging:
+            self.compact(purge=True)
+            self.clean()
+            self.write_header(replace(self.header, purging=False))
+
+    def add_columns(self, columns: Sequence[pa.Field]) -> None:
+        """Commits columns of the user, empty in every row.
+
+        Raises:
+            StorageFailed: The disk refuses it.
+        """
+        if columns:
+            with _writing(self.path):
+                self._dataset.add_columns(pa.schema(list(columns)))
+
+    def write_header(self, header: Header) -> None:
+        """Commits another header.
+
+        Raises:
+            StorageFailed: The disk refuses it.
+        """
+        if header != self.header:
+            with _writing(self.path):
+                self._dataset.update_schema_metadata(header.to_metadata())
+            self.header = header
+
+    def compact(self, *, purge: bool = False) -> None:
+        """Rewrites fragments where it pays: many small ones, or one of whose rows a tenth is deleted.
+
+        Args:
+            purge: Rewrite everything that still holds bytes of deleted rows.
+
+        Raises:
+            StorageFailed: The disk refuses it; no row is lost.
+        """
+        counts = [
+            (fragment.count_rows(), fragment.num_deletions) for fragment in self._dataset.get_fragments()
+        ]
+        loose = sum(rows < ROWS_PER_FRAGMENT for rows, _ in counts)
+        deleted = max((gone / (rows + gone) for rows, gone in counts if gone), default=0.0)
+        if loose > LOOSE_FRAGMENTS or deleted > DELETED_SHARE or (purge and deleted):
+            with _writing(self.path):
+                self._dataset.optimize.compact_files(
+                    target_rows_per_fragment=ROWS_PER_FRAGMENT,
+                    materialize_deletions_threshold=0.0 if purge else DELETED_SHARE,
+                    batch_size=COMPACTION_ROWS,
+                )
+
+    def clean(self) -> None:
+        """Deletes old versions and the files that killed writers left behind.
+
+        Raises:
+            StorageFailed: The disk refuses it; no row is lost.
+        """
+        with _writing(self.path):
+            # Only with the writer's lock: unverified files could be another writer's work.
+            self._dataset.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
+
+    def bytes_on_disk(self) -> int:
+        """Returns the size of all files of the collection; files that vanish meanwhile count nothing."""
+        total = 0
+        for folder, _, names in os.walk(self.path):
+            for name in names:
+                file = Path(folder, name)
+                total += file.stat().st_size if file.exists() else 0
+        return total
+
+    def _reopen(self) -> None:
+        self._dataset = lance.dataset(self.path / TABLE_NAME)
+        self.header = Header.from_metadata(self._dataset.schema.metadata, self.path)
+
+
+def _committed(path: Path) -> bool:
+    """Returns whether a table has been committed there; one whose writer was killed before that is none."""
+    return any((path / TABLE_NAME / "_versions").glob("*.manifest"))
+
+
+def _reading(path: Path, read: Callable[[], _Result], again: Callable[[], None]) -> _Result:
+    """Returns what is read; tries again while files vanish, as they do when a writer cleans up."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return read()
+        except InvalidInput:
+            raise
+        except (OSError, ValueError) as error:
+            if not _vanished(error):
+                raise _damaged(path, error) from None
+        try:
+            again()
+        except (OSError, ValueError) as error:
+            if not _vanished(error):
+                raise _damaged(path, error) from None
+    try:
+        return read()
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from None
+
+
+def _vanished(error: Exception) -> bool:
+    text = str(error)
+    return "Not found: " in text or "No such file" in text
+
+
+def _damaged(path: Path, error: Exception) -> CollectionDamaged:
+    return CollectionDamaged(
+        f"the collection {path} cannot be read ({_reason(error)}): check its disk, restore it from a copy, "
+        f"or index the photos into a new collection"
+    )
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageFailed(
+            f"the disk refused to write to the collection {path} ({_reason(error)}): what was committed "
+            f"before is intact; make room or give write access, then run the same again"
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    """Returns the first line of Lance's message without the place in its source code."""
+    text = str(error).split("\n")[0].split(", /")[0].split(". Valid fields")[0]
+    return text.removeprefix("Invalid user input: ")[:300]
