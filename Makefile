@@ -1,0 +1,42 @@
+# Two commands do everything on a fresh machine: make demo and make test. Both build the environment first.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   ?= .venv
+DATA   ?= ../shared/data
+BIN    := $(VENV)/bin
+TORCH  := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
+
+.PHONY: demo test lint types layers tests clean
+
+demo: $(VENV)/.installed
+	$(BIN)/resight demo $(PHOTOS)
+
+test: lint types layers tests
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+layers: $(VENV)/.installed-dev
+	$(BIN)/lint-imports
+
+tests: $(VENV)/.installed-dev
+	RESIGHT_TEST_DATA="$(DATA)" $(BIN)/python -m pytest -n 2
+
+# The product alone: what a person needs to search photos.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+# What the tests need besides. PyTorch comes first and by its exact version: a range may bring gigabytes of CUDA.
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet $(TORCH)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,90 @@
+"""The verbs together, and the way from a command line to an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, final
+
+import typer
+from typer.core import TyperGroup
+
+from resight.cli import collection, demo, index, models, search
+from resight.cli.failures import exit_code
+
+__all__ = ["build", "main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit code after doing what a command line asks.
+
+    0 done, 1 failed, 2 wrong command line, 3 indexed but some photos could not be read, 130 interrupted.
+
+    Args:
+        arguments: The command line without the program's name; that of the process by default.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    command = typer.main.get_command(build())
+    return exit_code(
+        lambda: command.main(words, prog_name="resight", standalone_mode=False), debug="--debug" in words
+    )
+
+
+def build() -> typer.Typer:
+    """Returns the application with all its verbs."""
+    app = typer.Typer(
+        cls=_Verbs,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog=_EXAMPLE,
+    )
+    app.callback(invoke_without_command=True)(_resight)
+    app.command("index", epilog=index.EXAMPLE)(index.index)
+    app.command("search", epilog=search.EXAMPLE)(search.search)
+    app.command("remove", epilog=collection.REMOVE_EXAMPLE)(collection.remove)
+    app.command("info", epilog=collection.INFO_EXAMPLE)(collection.info)
+    app.command("check", epilog=collection.CHECK_EXAMPLE)(collection.check)
+    app.command("models", epilog=models.EXAMPLE)(models.models)
+    app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
+    return app
+
+
+_EXAMPLE = (
+    "Example:\n\n  resight index ~/Pictures\n\n"
+    "  resight search photos.resight query.jpg --html answers.html\n\n"
+    "No photos at hand: resight demo"
+)
+
+
+@final
+class _Verbs(TyperGroup):
+    """Takes ``--debug`` anywhere, because people add it at the end of the line that has just failed."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # Typer's own
+        """Returns what is left for the verb, ``--debug`` moved to the front."""
+        given = args[: args.index("--")] if "--" in args else args
+        if "--debug" in given:
+            args = ["--debug", *(word for word in given if word != "--debug"), *args[len(given) :]]
+        return super().parse_args(ctx, args)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from resight import __version__
+
+        typer.echo(f"resight {__version__}")
+        raise typer.Exit
+
+
+def _resight(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Finds the same building, painting, product or place again in other photos of it."""
+    del version, debug
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())

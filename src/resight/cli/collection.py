@@ -1,0 +1,118 @@
+"""``resight remove``, ``info`` and ``check``: looking after a collection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resight.cli.failures import FAILED
+from resight.cli.options import CollectionArgument, JsonOption
+from resight.cli.output import console, count, plain_table, shown_path, write_json
+from resight.cli.progress import progress
+
+if TYPE_CHECKING:
+    from resight.collection import CollectionInfo
+
+__all__ = ["CHECK_EXAMPLE", "INFO_EXAMPLE", "REMOVE_EXAMPLE", "check", "info", "remove"]
+
+REMOVE_EXAMPLE = "Example:\n\n  resight remove photos.resight ~/Pictures/blurred.jpg ~/Pictures/screenshots/"
+INFO_EXAMPLE = (
+    "Example:\n\n  resight info photos.resight\n\n"
+    "  resight info photos.resight --move-root ~/Pictures /mnt/photos"
+)
+CHECK_EXAMPLE = "Example:\n\n  resight check photos.resight"
+
+_MEGABYTE = 1e6
+_MOST_LISTED = 20
+
+
+def remove(
+    collection: CollectionArgument,
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTOS...", help="What it shall forget.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Take photos out of a collection and off its disk space; the photos' own files stay."""
+    from resight.collection import Collection
+
+    opened = Collection.open(collection)
+    removed = opened.remove(photos)
+    if as_json:
+        write_json({"removed": removed, "photos": len(opened)})
+    else:
+        console().print(f"{count(removed, 'photo')} removed, {count(len(opened), 'photo')} left.")
+
+
+def info(
+    collection: CollectionArgument,
+    move_root: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="OLD NEW", help="Say that the folder OLD of photos is at NEW now."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a collection holds, by which model it was made, and where its photos are."""
+    from resight.collection import Collection
+
+    opened = Collection.open(collection)
+    if move_root is not None:
+        opened.move_root(*move_root)
+    if as_json:
+        write_json(opened.info())
+    else:
+        _print_info(opened.info())
+
+
+def _print_info(held: CollectionInfo) -> None:
+    out = console()
+    table = plain_table("", "")
+    table.show_header = False
+    size = f"{held.bytes_on_disk / _MEGABYTE:.1f} MB, {held.bytes_per_photo / 1000:.1f} kB a photo"
+    rows = {
+        "collection": shown_path(held.path),
+        "photos": f"{held.photos:,}",
+        "broken": f"{len(held.broken):,}",
+        "model": f"{held.model}, {held.dim} dimensions, fingerprint {held.fingerprint[:16]}",
+        "metadata": ", ".join(held.metadata) or "none",
+        "size": size,
+        "format": f"{held.format}, version {held.version} of the table",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    for root in held.roots:
+        gone = "" if root.exists else " (gone: if it has moved, say so with --move-root OLD NEW)"
+        table.add_row("root", f"{root.path}: {count(root.photos, 'file')}{gone}")
+    out.print(table)
+    if held.broken:
+        listed = plain_table("broken file", "reason")
+        for photo in held.broken[:_MOST_LISTED]:
+            listed.add_row(shown_path(photo.path), photo.reason)
+        out.print("", listed)
+
+
+def check(
+    collection: CollectionArgument,
+    sample: Annotated[int, typer.Option(min=0, metavar="N", help="How many photos search themselves.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Check that a collection can be trusted: rows readable and sound, a sample of photos finds itself."""
+    from resight.collection import Collection
+
+    opened = Collection.open(collection)
+    with progress("Checking") as report:
+        found = opened.check(sample=sample, progress=lambda step: report(step.done, step.total))
+    if as_json:
+        write_json(found)
+    else:
+        out = console()
+        for sentence in (*found.problems, *found.notes):
+            out.print(f"- {sentence}", soft_wrap=True)
+        verdict = "sound" if not found.problems else f"not sound: {count(len(found.problems), 'problem')}"
+        out.print(
+            f"{shown_path(collection)} is {verdict} ({count(found.rows, 'row')} read, "
+            f"{count(found.sampled, 'photo')} searched for themselves).",
+            soft_wrap=True,
+        )
+    if found.problems:
+        raise typer.Exit(FAILED)

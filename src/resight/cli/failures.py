@@ -1,0 +1,70 @@
+"""From errors to one sentence on standard error and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol, cast
+
+import typer
+
+from resight.errors import ResightError
+
+__all__ = ["FAILED", "INTERRUPTED", "SOME_UNREADABLE", "WRONG_COMMAND_LINE", "exit_code"]
+
+FAILED, WRONG_COMMAND_LINE, SOME_UNREADABLE, INTERRUPTED = 1, 2, 3, 130
+
+# Newer versions of Typer hold a click of their own: its public error leads to the base of either.
+_USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
+
+
+class _UsageError(Protocol):
+    """What click says of a wrong command line."""
+
+    ctx: typer.Context | None
+
+    def format_message(self) -> str: ...
+
+
+def exit_code(command: Callable[[], object], *, debug: bool) -> int:
+    """Returns the exit code of a command, after saying what went wrong in one sentence on standard error."""
+    if not debug:
+        sys.excepthook = _surprise
+    try:
+        code = command()
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except _USAGE_ERROR as error:
+        return _wrong_command_line(cast(_UsageError, error))
+    except (ResightError, OSError) as error:
+        if debug:
+            raise
+        return _say(_sentence(error), FAILED)
+    if code == INTERRUPTED:
+        return _say("stopped: what was committed stays, and the same command can be run again", INTERRUPTED)
+    return code if isinstance(code, int) else 0
+
+
+def _say(sentence: str, code: int) -> int:
+    print(f"resight: {sentence}", file=sys.stderr)
+    return code
+
+
+def _sentence(error: ResightError | OSError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def _wrong_command_line(error: _UsageError) -> int:
+    message = error.format_message().rstrip(".")
+    path = error.ctx.command_path if error.ctx is not None else "resight"
+    return _say(f"{message}; see {path} --help", WRONG_COMMAND_LINE)
+
+
+def _surprise(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Says what happened where nothing foresaw it; the traceback is for ``--debug``."""
+    del traceback
+    _say(f"this should not have happened ({kind.__name__}: {error}); --debug shows where", FAILED)

@@ -1,0 +1,122 @@
+"""``resight index``: photos into a collection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resight.cli.failures import SOME_UNREADABLE
+from resight.cli.options import JsonOption
+from resight.cli.output import command_line, console, count, plain_table, shown_path, write_json
+from resight.cli.progress import progress
+
+if TYPE_CHECKING:
+    from resight.collection import Collection, IndexReport
+
+__all__ = ["DEFAULT_MODEL", "EXAMPLE", "index", "open_or_create"]
+
+EXAMPLE = (
+    "Example:\n\n  resight index ~/Pictures ~/scans/old.jpg --collection photos.resight\n\n"
+    "Run it again at any time: only what is new or has changed is described. "
+    "Exit code 3 says that some files could not be read; they are listed with their reasons."
+)
+DEFAULT_MODEL = "sift"
+_MOST_LISTED = 20
+
+
+PhotosArgument = Annotated[
+    list[Path], typer.Argument(metavar="PHOTOS...", help="Photos, and folders of photos.")
+]
+CollectionOption = Annotated[
+    Path, typer.Option("--collection", metavar="DIR", help="The collection; made if it is not there.")
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Model of a new collection; sift if not given. See: resight models."),
+]
+MetadataOption = Annotated[
+    Path | None,
+    typer.Option(metavar="CSV", help="Values to keep with photos: a column path, and any others."),
+]
+ForgetOption = Annotated[
+    bool, typer.Option("--forget-missing", help="Remove photos that are no longer in the given folders.")
+]
+
+
+def index(
+    photos: PhotosArgument,
+    collection: CollectionOption = Path("photos.resight"),
+    model: ModelOption = None,
+    metadata: MetadataOption = None,
+    forget_missing: ForgetOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Add what is new to a collection, update what changed, report what is broken."""
+    from resight.cli.metadata import read_metadata
+
+    values = read_metadata(metadata) if metadata is not None else None
+    opened = open_or_create(collection, model)
+    with progress("Indexing") as report:
+        outcome = opened.add(
+            photos,
+            metadata=values,
+            forget_missing=forget_missing,
+            progress=lambda step: report(step.done, step.total),
+        )
+    if as_json:
+        write_json(outcome)
+    else:
+        print_report(outcome, opened)
+    if outcome.broken:
+        raise typer.Exit(SOME_UNREADABLE)
+
+
+def open_or_create(path: Path, model: str | None) -> Collection:
+    """Returns the collection at that path, a new one where there is none.
+
+    Raises:
+        ModelMismatch: It is there and was made by another model than the one named.
+    """
+    from resight.collection import Collection
+    from resight.errors import CollectionNotFound
+
+    try:
+        return Collection.open(path, model=model)
+    except CollectionNotFound:
+        return Collection.create(path, model=model or DEFAULT_MODEL)
+
+
+def print_report(report: IndexReport, collection: Collection) -> None:
+    """Prints what indexing did, what is broken, and the next command to try."""
+    out = console()
+    held = f"{shown_path(collection.path)} holds {count(len(collection), 'photo')}"
+    out.print(
+        f"{report.added:,} added, {report.updated:,} updated, {report.unchanged:,} unchanged, "
+        f"{len(report.missing):,} missing, {len(report.broken):,} broken "
+        f"in {report.seconds.total:.1f} s; {held}.",
+        soft_wrap=True,
+    )
+    if report.broken:
+        table = plain_table("broken file", "reason")
+        for photo in report.broken[:_MOST_LISTED]:
+            table.add_row(shown_path(photo.path), photo.reason)
+        out.print("", table)
+        _print_rest(len(report.broken))
+    if report.missing:
+        table = plain_table("missing file (--forget-missing removes those whose folder is still there)")
+        for path in report.missing[:_MOST_LISTED]:
+            table.add_row(shown_path(path))
+        out.print("", table)
+        _print_rest(len(report.missing))
+    if len(collection):
+        line = command_line(
+            "resight", "search", shown_path(collection.path), "QUERY.jpg", "--html", "answers.html"
+        )
+        out.print(f"\nNow search it:  {line}", soft_wrap=True)
+
+
+def _print_rest(total: int) -> None:
+    if total > _MOST_LISTED:
+        console().print(f"and {total - _MOST_LISTED:,} more (all of them with --json)")

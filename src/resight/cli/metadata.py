@@ -1,0 +1,63 @@
+"""Metadata of photos from a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resight.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from resight.collection.metadata import Value
+
+__all__ = ["read_metadata"]
+
+_TRUTH = {"true": True, "false": False}
+# Numbers as people write them: 007 is a name, and so are nan, inf and 1_000, which Python would take.
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+
+
+def read_metadata(path: Path) -> dict[str, dict[str, Value]]:
+    """Returns the values of each photo by its absolute path.
+
+    The CSV file's first line names the columns, one of them ``path``; paths are absolute or relative to the
+    CSV file's folder. A column whose cells are all whole numbers holds whole numbers, one of numbers holds
+    numbers, one of ``true`` and ``false`` truth values, any other one text. Empty cells hold nothing.
+
+    Raises:
+        InvalidInput: The file is no such table.
+        OSError: It cannot be read.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.DictReader(stream, strict=True))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} is no CSV file in UTF-8 ({error})") from None
+    for number, row in enumerate(rows, 2):
+        if None in row or None in row.values():
+            raise InvalidInput(f"line {number} of {path} has more or fewer cells than its first line names")
+    if rows and "path" not in rows[0]:
+        raise InvalidInput(f"{path} has no column named path in its first line, but {', '.join(rows[0])}")
+    columns = {
+        name: _typed([row[name] for row in rows]) for name in (rows[0] if rows else ()) if name != "path"
+    }
+    folder = path.absolute().parent
+    return {
+        str(folder / row["path"]): {name: values[number] for name, values in columns.items()}
+        for number, row in enumerate(rows)
+    }
+
+
+def _typed(cells: list[str]) -> list[Value]:
+    """Returns a column's cells in the narrowest type that holds them all."""
+    filled = [cell for cell in cells if cell]
+    if all(cell.lower() in _TRUTH for cell in filled):
+        return [_TRUTH[cell.lower()] if cell else None for cell in cells]
+    if all(_WHOLE.fullmatch(cell) for cell in filled):
+        return [int(cell) if cell else None for cell in cells]
+    if all(_NUMBER.fullmatch(cell) for cell in filled):
+        return [float(cell) if cell else None for cell in cells]
+    return [cell or None for cell in cells]

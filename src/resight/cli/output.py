@@ -1,0 +1,110 @@
+"""What goes to standard output: tables and lines for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+__all__ = [
+    "Json",
+    "as_json",
+    "command_line",
+    "console",
+    "count",
+    "note",
+    "plain_table",
+    "shown_path",
+    "write_json",
+]
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+_WIDTH_OF_LOGS = 4000
+"""A log or a pipe has no width; a narrow one would fold paths that another program reads."""
+
+
+def console() -> Console:
+    """Returns the way to standard output; text is taken literally, whatever brackets a path holds."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else _WIDTH_OF_LOGS
+    return Console(markup=False, highlight=False, emoji=False, width=width)
+
+
+def note(text: str) -> None:
+    """Says on standard error what has been done; standard output stays the result alone."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
+    """Returns an empty table without frame; the columns named in ``right`` are aligned right."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for column in columns:
+        if column in right:
+            table.add_column(column, justify="right", no_wrap=True)
+        else:
+            table.add_column(column, overflow="fold")
+    return table
+
+
+def as_json(value: object) -> Json:
+    """Returns a value object as JSON: fields by name, arrays as lists, boxes as [x0, y0, x1, y1].
+
+    Raises:
+        TypeError: The value has no such form.
+    """
+    import numpy as np
+
+    from resight.features import Box
+
+    if isinstance(value, Box):
+        return list(value.corners)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, np.ndarray | np.generic):
+        return as_json(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): as_json(entry) for key, entry in value.items()}
+    if isinstance(value, Sequence):
+        return [as_json(entry) for entry in value]
+    raise TypeError(f"a {type(value).__name__} has no JSON form")
+
+
+def write_json(value: object) -> None:
+    """Writes a value as JSON to standard output, and nothing else."""
+    # Flushed here, where a reader that has left (`resight search --json | head`) is met quietly.
+    print(json.dumps(as_json(value), indent=2), flush=True)
+
+
+def shown_path(path: str | Path) -> str:
+    """Returns the path as short as it can be typed here: relative where it lies below the current folder."""
+    absolute, here = Path(path).absolute(), Path.cwd()
+    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)
+
+
+def command_line(*words: str | Path) -> str:
+    """Returns a command line that can be copied into a shell."""
+    return shlex.join(str(word) for word in words)
+
+
+def count(number: int, singular: str, plural: str | None = None) -> str:
+    """Returns a number and what it counts: ``1 photo``, ``1,200 photos``."""
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"

@@ -1,0 +1,174 @@
+"""``resight search``: the photos that show the same thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resight.cli.options import CollectionArgument, JsonOption
+from resight.cli.output import command_line, console, count, plain_table, shown_path, write_json
+
+if TYPE_CHECKING:
+    from resight.cli.output import Json
+    from resight.collection import Answer
+    from resight.features import Box
+
+__all__ = ["EXAMPLE", "VERIFIED", "search"]
+
+EXAMPLE = (
+    "Example:\n\n  resight search photos.resight query.jpg --html answers.html --open\n\n"
+    "  resight search photos.resight query.jpg --box 120,40,500,420\n\n"
+    '  resight search photos.resight query.jpg --where "year >= 2020" --top 20 --json\n\n'
+    "Two queries are two photos of one thing; what the answers must not show is given by --without."
+)
+VERIFIED = 100
+"""How many answers geometry checks when nobody says: the usual choice of the field's protocols."""
+
+QueryArgument = Annotated[list[Path], typer.Argument(metavar="QUERY...", help="Photos of the thing.")]
+BoxOption = Annotated[
+    str | None, typer.Option(metavar="X0,Y0,X1,Y1", help="Where the thing is in the query photo, in pixels.")
+]
+TopOption = Annotated[int, typer.Option(min=1, metavar="N", help="How many answers.")]
+ExpandOption = Annotated[
+    int, typer.Option(min=0, metavar="K", help="Search again with the K best answers added to the query.")
+]
+VerifyOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        metavar="N",
+        help="How many of the best answers geometry checks; 0 for none, else 100 if it can.",
+    ),
+]
+WithoutOption = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="PHOTO", help="A photo of what answers must not be; repeatable."),
+]
+WhereOption = Annotated[str | None, typer.Option(metavar="SQL", help="Condition on the photos' metadata.")]
+HtmlOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write a result sheet that shows why each answer is one.")
+]
+OpenOption = Annotated[bool, typer.Option("--open", help="Show the result sheet in the browser.")]
+
+
+def search(
+    collection: CollectionArgument,
+    query: QueryArgument,
+    box: BoxOption = None,
+    top: TopOption = 10,
+    expand: ExpandOption = 0,
+    verify: VerifyOption = None,
+    without: WithoutOption = None,
+    where: WhereOption = None,
+    html: HtmlOption = None,
+    show: OpenOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the photos of a collection that show the same thing as a query photo."""
+    region = _parse_box(box)
+    _check_sheet(html, show=show)
+    from resight.collection import Collection
+
+    opened = Collection.open(collection)
+    ask = partial(
+        opened.answer, query, top=top, box=region, expand=expand, where=where, without=without or ()
+    )
+    answer = _verified_if_possible(ask) if verify is None else ask(verify=verify)
+    if html is not None:
+        write_and_open(answer, html, show=show)
+    if as_json:
+        write_json(answer_json(answer))
+    else:
+        print_answer(answer)
+        why = command_line("resight", "search", collection, *query, "--html", "answers.html")
+        console().print(f"Result sheet: {shown_path(html)}" if html else f"See why:  {why}", soft_wrap=True)
+
+
+def _check_sheet(html: Path | None, *, show: bool) -> None:
+    if show and html is None:
+        raise typer.BadParameter("it needs --html FILE, the sheet to open", param_hint="--open")
+
+
+def _parse_box(text: str | None) -> Box | None:
+    from resight.errors import InvalidInput
+    from resight.features import Box
+
+    try:
+        return Box.parse(text) if text is not None else None
+    except InvalidInput as error:
+        raise typer.BadParameter(str(error), param_hint="--box") from None
+
+
+def _verified_if_possible(ask: Callable[..., Answer]) -> Answer:
+    """Returns the answer verified by geometry, unverified where the model has no local features."""
+    from resight.errors import InvalidInput
+
+    try:
+        return ask(verify=VERIFIED)
+    except InvalidInput:
+        # Whatever else is invalid is refused again, in its own words.
+        return ask(verify=0)
+
+
+def write_and_open(answer: Answer, path: Path, *, show: bool) -> None:
+    """Writes the result sheet, and shows it in the browser if wanted.
+
+    Raises:
+        OSError: The sheet cannot be written.
+    """
+    from resight.cli.sheet import write_sheet
+
+    write_sheet(answer, path)
+    if show:
+        typer.launch(path.resolve().as_uri())
+
+
+def answer_json(answer: Answer) -> Json:
+    """Returns everything an answer holds, and for each hit its similarity and verdict."""
+    from resight.cli.output import as_json
+    from resight.cli.verdict import similarity, verdict
+
+    hits: list[Json] = []
+    for hit in answer.hits:
+        fields = as_json(hit)
+        judged: Json = {"similarity": as_json(similarity(hit)), "verdict": verdict(hit.inliers).kind}
+        hits.append({**fields, **judged} if isinstance(fields, dict) and isinstance(judged, dict) else fields)
+    return {
+        "queries": as_json(answer.queries),
+        "hits": hits,
+        "searched": answer.searched,
+        "seconds": as_json(answer.seconds),
+    }
+
+
+def print_answer(answer: Answer) -> None:
+    """Prints the hits as a table, and how long the search took."""
+    from rich.text import Text
+
+    from resight.cli.verdict import similarity, verdict
+
+    out = console()
+    styles = {"confirmed": "bold green", "likely": "yellow", "similar": "", "unlikely": "dim"}
+    table = plain_table(
+        "rank",
+        "score",
+        "similarity",
+        "inliers",
+        "verdict",
+        "photo",
+        right=("rank", "score", "similarity", "inliers"),
+    )
+    for hit in answer.hits:
+        judged = verdict(hit.inliers)
+        inliers = "" if hit.inliers is None else str(hit.inliers)
+        words = Text(judged.words, style=styles[judged.kind])
+        values = str(hit.rank), f"{hit.score:.3f}", f"{similarity(hit):.3f}", inliers
+        table.add_row(*values, words, Text(shown_path(hit.path)))
+    if answer.hits:
+        out.print(table, "")
+    found = count(len(answer.hits), "answer")
+    out.print(f"{found} from {count(answer.searched, 'photo')} searched in {answer.seconds.total:.2f} s.\n")

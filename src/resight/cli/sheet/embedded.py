@@ -1,0 +1,48 @@
+"""Photos inside the sheet: small JPEGs as data URIs, or the reason why there is none."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+
+from resight import images
+from resight.errors import UnreadableImage
+
+__all__ = ["EmbeddedPhoto", "embed"]
+
+_JPEG_QUALITY = 82
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedPhoto:
+    """A photo as the sheet carries it.
+
+    Attributes:
+        width: Width of the whole upright photo in its file, pixels.
+        height: Height of the whole upright photo in its file, pixels.
+        uri: ``data:`` URI of a reduced JPEG, or ``None`` where the file could not be read.
+        reason: Why it could not be read; empty where it could.
+    """
+
+    width: int
+    height: int
+    uri: str | None
+    reason: str = ""
+
+
+def embed(path: str, max_side: int, *, width: int, height: int) -> EmbeddedPhoto:
+    """Returns the photo at that path, its long side at most ``max_side`` pixels.
+
+    ``width`` and ``height`` are what is known of it, in pixels; they shape the frame of a photo that is gone.
+    """
+    from PIL import Image
+
+    try:
+        photo = images.read(path, max_side=max_side)
+    except UnreadableImage as error:
+        return EmbeddedPhoto(max(width, 1), max(height, 1), None, error.reason)
+    stream = io.BytesIO()
+    Image.fromarray(photo.pixels).save(stream, "JPEG", quality=_JPEG_QUALITY, optimize=True, progressive=True)
+    encoded = base64.b64encode(stream.getvalue()).decode("ascii")
+    return EmbeddedPhoto(photo.width, photo.height, f"data:image/jpeg;base64,{encoded}")

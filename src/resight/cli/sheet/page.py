@@ -1,0 +1,156 @@
+"""The whole sheet, from an answer to a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resight.cli.sheet.card import answer_card
+from resight.cli.sheet.figure import definition
+from resight.cli.sheet.question import ShownQuery, query_figures, show_queries
+from resight.cli.sheet.style import SCRIPT, STYLE
+from resight.cli.verdict import CONFIRMED_INLIERS, LIKELY_INLIERS, verdict
+
+if TYPE_CHECKING:
+    from resight.collection import Answer
+
+__all__ = ["render_sheet", "write_sheet"]
+
+_MARK = (
+    '<svg viewBox="0 0 26 18" aria-hidden="true"><path d="M5 9 L21 9"/>'
+    '<circle class="dot" cx="5" cy="9" r="3"/><circle cx="21" cy="9" r="4"/></svg>'
+)
+_LEGEND = (
+    (
+        "confirmed",
+        "confirmed by geometry",
+        f"{CONFIRMED_INLIERS} or more inliers: points of the query were found again in the same arrangement.",
+    ),
+    (
+        "likely",
+        "possibly the same",
+        f"{LIKELY_INLIERS} to {CONFIRMED_INLIERS - 1} inliers: more than chance, too few to be certain.",
+    ),
+    (
+        "similar",
+        "looks similar",
+        "High similarity alone: alike as a whole, the geometry was not checked.",
+    ),
+    ("unlikely", "unlikely", f"Fewer than {LIKELY_INLIERS} inliers: checked, and nothing but chance agrees."),
+)
+
+_NUMBERS = (
+    "Similarity is the inner product of the two photos’ descriptors: 1 for the same photo, "
+    "larger is more alike. "
+    "Inliers are matched points that agree on one geometric transform. "
+    "The answers are in order of their score: the similarity, plus 2 for every inlier."
+)
+_NO_ANSWER = "No photo answers this query: the collection, or what the filter leaves of it, is empty."
+
+
+def write_sheet(answer: Answer, path: str | Path, title: str | None = None) -> None:
+    """Writes the result sheet of a search: one HTML file that needs nothing else, whole or not at all.
+
+    Args:
+        answer: What ``Collection.answer`` returned.
+        path: The file to write; one that is there is replaced.
+        title: Headline of the sheet; a sentence with the query's name by default.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(render_sheet(answer, title), encoding="utf-8")
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def render_sheet(answer: Answer, title: str | None = None) -> str:
+    """Returns the sheet as HTML."""
+    headline = title or _headline(answer)
+    queries = show_queries(answer.queries)
+    library = "".join(definition(query.name, query.photo) for query in queries)
+    cards = "".join(answer_card(hit, queries) for hit in answer.hits)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<title>{escape(headline)} · Resight</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<svg class="library" aria-hidden="true"><defs>{library}</defs></svg>
+<header class="top">
+<p class="brand">{_MARK} Resight</p>
+<h1>{escape(headline)}</h1>
+<p class="summary">{_summary(answer)}</p>
+</header>
+<main>
+<section class="query" aria-label="Query" style="--ratio:{_shape(queries):.4f}">
+{query_figures(queries)}
+{_legend()}
+</section>
+{_answers(answer, cards)}
+</main>
+<footer class="foot"><p>{_NUMBERS}</p></footer>
+<dialog aria-label="Enlarged answer"><div class="bar"><p></p>\
+<button type="button" data-step="-1">← Previous</button><button type="button" data-step="1">Next →</button>\
+<button type="button" data-close>Close</button></div><div class="view"></div></dialog>
+<script>{SCRIPT}</script>
+</body>
+</html>
+"""
+
+
+def _shape(queries: Sequence[ShownQuery]) -> float:
+    """Returns width by height of what stands beside the legend; several photos take the room there is."""
+    if len(queries) > 1:
+        return 2.0
+    return queries[0].photo.width / queries[0].photo.height
+
+
+def _headline(answer: Answer) -> str:
+    first, *others = (Path(query.path).name for query in answer.queries if query.wanted)
+    if not others:
+        return f"The same thing as in {first}"
+    return f"The same thing as in {first} and {len(others)} more photo{'s' if len(others) > 1 else ''}"
+
+
+def _summary(answer: Answer) -> str:
+    confirmed = sum(verdict(hit.inliers).kind == "confirmed" for hit in answer.hits)
+    count = len(answer.hits)
+    words = f"{count} answer{'' if count == 1 else 's'} from {answer.searched:,} searched photos"
+    if any(hit.inliers is not None for hit in answer.hits):
+        return f"<strong>{confirmed} confirmed by geometry</strong> · {words}"
+    return words
+
+
+def _legend() -> str:
+    entries = "".join(
+        f'<div><dt><span class="pill {kind}">{words}</span></dt><dd>{reason}</dd></div>'
+        for kind, words, reason in _LEGEND
+    )
+    return f'<section class="legend"><h2>How to read the answers</h2><dl>{entries}</dl></section>'
+
+
+def _answers(answer: Answer, cards: str) -> str:
+    if not answer.hits:
+        return f'<p class="empty">{_NO_ANSWER}</p>'
+    boxes = "".join(
+        f'<label><input type="checkbox" id="{name}"{state}> {words}</label>'
+        for name, state, words in (
+            ("show-matches", " checked", "matched points"),
+            ("show-outlines", " checked", "outlines"),
+            ("only-confirmed", "", "only confirmed"),
+        )
+    )
+    return f'<div class="toolbar"><h2>Answers</h2>{boxes}</div><ol class="answers">{cards}</ol>'

@@ -1,0 +1,57 @@
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from resight.cli.output import as_json, command_line, count, shown_path, write_json
+from resight.features import Box
+
+
+@dataclass(frozen=True)
+class Record:
+    name: str
+    box: Box | None
+    points: np.ndarray
+    score: np.float32
+
+
+def test_value_objects_become_json():
+    record = Record("a", Box(1, 2, 3, 4), np.array([[1.5, 2.0]], dtype=np.float32), np.float32(0.5))
+    assert as_json([record, {"path": Path("x")}]) == [
+        {"name": "a", "box": [1, 2, 3, 4], "points": [[1.5, 2.0]], "score": 0.5},
+        {"path": "x"},
+    ]
+
+
+def test_numbers_that_json_lacks_become_null():
+    assert as_json([float("nan"), np.float32("inf"), 1.0]) == [None, None, 1.0]
+
+
+def test_what_has_no_form_is_refused():
+    with pytest.raises(TypeError, match="complex has no JSON form"):
+        as_json(1j)
+
+
+def test_written_json_is_all_there_is(capsys):
+    write_json({"a": [1, None, "ü"]})
+    assert json.loads(capsys.readouterr().out) == {"a": [1, None, "ü"]}
+
+
+def test_counts():
+    assert [count(n, "photo") for n in (0, 1, 2, 1200)] == ["0 photos", "1 photo", "2 photos", "1,200 photos"]
+
+
+def test_paths_are_shown_as_they_are_typed_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert shown_path(tmp_path / "a" / "b.jpg") == str(Path("a/b.jpg"))
+    assert shown_path("a") == "a"
+    assert shown_path("/elsewhere/b.jpg") == "/elsewhere/b.jpg"
+    assert shown_path(f"{tmp_path}2/b.jpg") == f"{tmp_path}2/b.jpg"
+
+
+def test_command_lines_can_be_pasted():
+    assert (
+        command_line("resight", "search", Path("my photos.resight")) == "resight search 'my photos.resight'"
+    )
