@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from resight._version import VERSION as __version__
+from resight._version import __version__
 
 if TYPE_CHECKING:
     from resight.collection import Collection

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from resight._version import VERSION
+from resight._version import __version__
 from resight.collection.roots import Root
 from resight.errors import CollectionDamaged, CollectionNotFound, ModelMismatch
 from resight.models.model import Model
@@ -40,7 +40,7 @@ class Header:
     dim: int
     roots: tuple[Root, ...] = ()
     purging: bool = False
-    written_by: str = VERSION
+    written_by: str = __version__
 
     def to_metadata(self) -> dict[str, str | None]:
         """Returns the header as schema metadata: one JSON text, so that it changes as a whole."""
@@ -72,8 +72,8 @@ class Header:
             if values["format"] > FORMAT:
                 raise CollectionDamaged(
                     f"the collection {path} has format {values['format']}, written by a newer Resight "
-                    f"({values.get('written_by', 'unknown')}); this is {VERSION}, which reads up to format "
-                    f"{FORMAT}: update Resight"
+                    f"({values.get('written_by', 'unknown')}); this is {__version__}, which reads up to "
+                    f"format {FORMAT}: update Resight"
                 )
             return cls(
                 str(values["identity"]),

@@ -43,7 +43,7 @@ class Preprocessing:
         mean: Subtracted from each channel after its values were divided by 255, in ``channel_order``.
         std: Divides each channel after that, in ``channel_order``.
         channel_order: Order of the channels in the model's input.
-        interpolation: How photos are reduced; ``area`` is what `resight.images.read` does.
+        interpolation: How photos are reduced; ``lanczos`` is what `resight.images.read` does.
 
     Raises:
         InvalidInput: A number is not finite or not positive where it must be, or a word is unknown.
@@ -53,7 +53,7 @@ class Preprocessing:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     channel_order: Literal["RGB", "BGR"] = "RGB"
-    interpolation: Literal["area"] = "area"
+    interpolation: Literal["lanczos"] = "lanczos"
 
     def __post_init__(self) -> None:
         if not isinstance(self.max_side, int) or self.max_side < 1:
@@ -67,8 +67,8 @@ class Preprocessing:
             raise InvalidInput(f"std must be positive, not {self.std}")
         if self.channel_order not in ("RGB", "BGR"):
             raise InvalidInput(f"channel_order must be RGB or BGR, not {self.channel_order!r}")
-        if self.interpolation != "area":
-            raise InvalidInput(f"interpolation must be area, not {self.interpolation!r}")
+        if self.interpolation != "lanczos":
+            raise InvalidInput(f"interpolation must be lanczos, not {self.interpolation!r}")
 
 
 @dataclass(frozen=True, slots=True)
