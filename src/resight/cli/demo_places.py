@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Measures", "PlacesDemo", "places_demo"]
 
-_PLACES, _VIEWS, _DISTRACTORS = 40, 8, 40
+_PLACES, _VIEWS, _DISTRACTORS = 40, 8, 30
 _QUERY_VIEW = 0
 # Smaller than the 640 pixels that sift looks at, so that all of it stays under a minute on two cores.
-_SIDE = 512
+_SIDE = 480
 _VIEW_NAME = re.compile(r"place_(\d+)_view_(\d+)")
 
 
