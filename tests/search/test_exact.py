@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -230,3 +232,18 @@ def test_descriptors_come_back_rounded_and_ids_can_be_used_again():
     assert index.remove(some[:1]) == 1
     index.add(some[:1], -expected[:1])
     np.testing.assert_array_equal(index.descriptors(some[:1]), -expected[:1])
+
+
+def test_works_beside_packages_that_replace_the_methods_of_faiss():
+    """faiss.contrib.torch_utils, which metric-learning packages import, replaces search() for the process."""
+    program = (
+        "import faiss.contrib.torch_utils, numpy as np\n"
+        "from resight.search import ExactIndex\n"
+        "index = ExactIndex(4, fingerprint='x')\n"
+        "index.add(np.arange(3), np.eye(3, 4, dtype=np.float32))\n"
+        "index.remove(np.array([1]))\n"
+        "found = index.search(np.eye(1, 4, dtype=np.float32), 3).ids.tolist()\n"
+        "print(found, index.descriptors(np.array([2])).sum())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout == "[[0, 2, -1]] 1.0\n", done.stderr

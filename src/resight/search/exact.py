@@ -237,7 +237,14 @@ class ExactIndex:
 
         def scan(part: int) -> tuple[Float32[np.ndarray, "q m"], Int64[np.ndarray, "q m"]]:
             restriction = _restrict(bounds[part], bounds[part + 1], member)
-            return self._codes.search(queries, count, params=restriction)
+            scores = np.empty((len(queries), count), dtype=np.float32)
+            rows = np.empty((len(queries), count), dtype=np.int64)
+            # Not search(): faiss.contrib.torch_utils, which other retrieval packages import, replaces it for
+            # the whole process by one without parameters. FAISS's type hints do not tell of search_c.
+            search = self._codes.search_c  # type: ignore[attr-defined]
+            given, found = faiss.swig_ptr(queries), (faiss.swig_ptr(scores), faiss.swig_ptr(rows))
+            search(len(queries), given, count, *found, restriction)
+            return scores, rows
 
         # FAISS gives one thread to a query, and its idle OpenMP threads spin: tens of milliseconds
         # where others want the processor. So threads of ours, with one OpenMP thread each.
