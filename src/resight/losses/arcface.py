@@ -1,0 +1,133 @@
+"""ArcFace and its form with several sub-centres a class: softmax with an angular margin at the own class."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from resight.losses.associations import NearestCentre, SingleCentre
+from resight.losses.chunked import own_and_other_classes
+from resight.losses.inputs import check_batch, check_sizes, class_weights, directions
+from resight.losses.margins import MarginRule, check_margin, with_margin
+from resight.losses.settings import positive
+from resight.losses.softplus import softplus
+
+__all__ = ["ArcFace", "SubCentreArcFace", "arcface"]
+
+
+def arcface(
+    descriptors: Float[Tensor, "batch dim"],
+    labels: Int[Tensor, " batch"],
+    weights: Float[Tensor, "classes *centres dim"],
+    *,
+    scale: float | Float[Tensor, ""],
+    margin: float,
+    rule: MarginRule = "insightface",
+) -> Float[Tensor, ""]:
+    """Returns the mean cross-entropy of scaled cosines, the own class's with an angular margin.
+
+    Deng et al., CVPR 2019, equation 3. With an axis of centres the cosine of a class is that of its nearest
+    centre (Deng et al., ECCV 2020, sub-centre ArcFace). Descriptors and weights are made unit here.
+
+    Args:
+        descriptors: Of any length.
+        labels: 0 to classes - 1.
+        weights: One or several weights a class.
+        scale: s of the logits, a number or a learned tensor (γ of DELG).
+        margin: Radians.
+        rule: What happens where angle and margin exceed π together; see `resight.losses.margins`.
+
+    Raises:
+        InvalidInput: Shapes that do not fit, or a label outside the classes.
+    """
+    check_batch(descriptors, labels, weights)
+    association = SingleCentre() if weights.ndim == 2 else NearestCentre()
+    own, rest = own_and_other_classes(
+        directions(descriptors, scale), class_weights(weights, descriptors), labels, association
+    )
+    return softplus(rest - scale * with_margin(own / scale, margin, rule)).mean()
+
+
+@final
+class ArcFace(nn.Module):
+    """`arcface` with its class weights.
+
+    Defaults are InsightFace's; DELG's are ``scale=45.25, margin=0.1, rule="delg"``, in its paper with the
+    scale learned. Weights start Glorot-uniform, as DELG's.
+
+    Attributes:
+        weights: ``(classes, dim)``, learned.
+        scale: A number, or a learned scalar.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        dim: int,
+        *,
+        scale: float = 64.0,
+        margin: float = 0.5,
+        rule: MarginRule = "insightface",
+        learn_scale: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        check_sizes(classes, dim)
+        check_margin(margin, rule)
+        positive(scale, "scale")
+        self.scale: float | Tensor = nn.Parameter(torch.tensor(scale)) if learn_scale else scale
+        self.margin = margin
+        self.rule: MarginRule = rule
+        self.weights = nn.Parameter(torch.empty(classes, dim))
+        nn.init.xavier_uniform_(self.weights, generator=generator)
+
+    def forward(
+        self, descriptors: Float[Tensor, "batch dim"], labels: Int[Tensor, " batch"]
+    ) -> Float[Tensor, ""]:
+        """Returns the loss of a batch, a scalar."""
+        return arcface(
+            descriptors, labels, self.weights, scale=self.scale, margin=self.margin, rule=self.rule
+        )
+
+
+@final
+class SubCentreArcFace(nn.Module):
+    """`arcface` with several weights a class, of which the nearest counts.
+
+    Deng et al., ECCV 2020: sub-centres take up wrongly labelled and unusual images. Weights start
+    Glorot-uniform over all centres.
+
+    Attributes:
+        weights: ``(classes, centres, dim)``, learned.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        dim: int,
+        *,
+        centres: int = 3,
+        scale: float = 64.0,
+        margin: float = 0.5,
+        rule: MarginRule = "insightface",
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        check_sizes(classes, dim, centres)
+        check_margin(margin, rule)
+        self.scale = positive(scale, "scale")
+        self.margin = margin
+        self.rule: MarginRule = rule
+        initial = nn.init.xavier_uniform_(torch.empty(classes * centres, dim), generator=generator)
+        self.weights = nn.Parameter(initial.view(classes, centres, dim))
+
+    def forward(
+        self, descriptors: Float[Tensor, "batch dim"], labels: Int[Tensor, " batch"]
+    ) -> Float[Tensor, ""]:
+        """Returns the loss of a batch, a scalar."""
+        return arcface(
+            descriptors, labels, self.weights, scale=self.scale, margin=self.margin, rule=self.rule
+        )

@@ -1,0 +1,74 @@
+"""Batch-hard triplet loss: of each anchor only its farthest positive and its nearest negative."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from resight.losses.pairs import PairLoss, References, compare, distances
+from resight.losses.settings import not_negative
+
+__all__ = ["BatchHardTriplet", "batch_hard_triplet"]
+
+
+def batch_hard_triplet(
+    descriptors: Float[Tensor, "batch dim"],
+    labels: Int[Tensor, " batch"],
+    references: References | None = None,
+    *,
+    margin: float = 0.1,
+    soft: bool = False,
+) -> Float[Tensor, ""]:
+    """Returns the mean over all anchors of ``max(0, max_p D(a, p) − min_n D(a, n) + margin)``.
+
+    Hermans, Beyer and Leibe 2017, equation 5, with the Euclidean distance, as CGD is trained (Jun et al.
+    2019). The mean is over all anchors, those that cost nothing included; an anchor without a positive or
+    without a negative costs nothing. Where several are equally hard the gradient is shared among them.
+
+    Args:
+        descriptors: Unit L2 norm.
+        labels: Their labels.
+        references: What to take positives and negatives from instead of the batch itself.
+        margin: By how much the nearest negative must be farther than the farthest positive.
+        soft: ``log(1 + exp(·))`` of the difference instead of the hinge, without a margin (same paper,
+            section 2).
+
+    Raises:
+        InvalidInput: The shapes do not belong together, or there is no descriptor.
+    """
+    pairs = compare(descriptors, labels, references)
+    apart = distances(pairs.queries, pairs.references)
+    farthest = apart.masked_fill(~pairs.positives, -torch.inf).amax(dim=1)
+    nearest = apart.masked_fill(~pairs.negatives, torch.inf).amin(dim=1)
+    complete = pairs.positives.any(dim=1) & pairs.negatives.any(dim=1)
+    differences = torch.where(complete, farthest - nearest, 0)
+    terms = functional.softplus(differences) if soft else (differences + margin).clamp(min=0)
+    return torch.where(complete, terms, 0).mean()
+
+
+@final
+class BatchHardTriplet(PairLoss):
+    """Batch-hard triplet loss: `batch_hard_triplet`."""
+
+    def __init__(self, *, margin: float = 0.1, soft: bool = False) -> None:
+        """Takes the margin, and whether the soft form without a margin takes its place.
+
+        Raises:
+            InvalidInput: The margin is negative.
+        """
+        super().__init__()
+        self.margin = not_negative(margin, "the margin of the batch-hard triplet loss")
+        self.soft = soft
+
+    def forward(
+        self,
+        descriptors: Float[Tensor, "batch dim"],
+        labels: Int[Tensor, " batch"],
+        references: References | None = None,
+    ) -> Float[Tensor, ""]:
+        """Returns `batch_hard_triplet` of the batch."""
+        return batch_hard_triplet(descriptors, labels, references, margin=self.margin, soft=self.soft)

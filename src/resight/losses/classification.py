@@ -1,0 +1,61 @@
+"""Cross-entropy of a classifier's logits with temperature and label smoothing."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from resight.errors import InvalidInput
+from resight.losses.inputs import check_labels
+from resight.losses.settings import positive
+
+__all__ = ["Classification", "classification"]
+
+
+def classification(
+    logits: Float[Tensor, "batch classes"],
+    labels: Int[Tensor, " batch"],
+    *,
+    temperature: float,
+    smoothing: float,
+) -> Float[Tensor, ""]:
+    """Returns the mean cross-entropy of ``softmax(logits / temperature)`` with smoothed labels.
+
+    The auxiliary loss of CGD (Jun et al. 2019). Smoothing ε puts ``1 - ε + ε/C`` on the own class and ``ε/C``
+    on each other one of C (Szegedy et al., CVPR 2016, section 7). Computed in float32 at least.
+
+    Raises:
+        InvalidInput: Logits that are no matrix, or labels that do not fit it.
+    """
+    if logits.ndim != 2 or logits.shape[0] == 0:
+        raise InvalidInput(
+            f"logits of shape {tuple(logits.shape)} cannot be classified: give (batch, classes)"
+        )
+    check_labels(labels, *logits.shape)
+    precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return functional.cross_entropy(precise / temperature, labels.long(), label_smoothing=smoothing)
+
+
+@final
+class Classification(nn.Module):
+    """`classification` as a module; it takes logits, not descriptors, and owns no parameters.
+
+    Defaults are CGD's: temperature 0.5, smoothing 0.1.
+    """
+
+    def __init__(self, *, temperature: float = 0.5, smoothing: float = 0.1) -> None:
+        super().__init__()
+        if not 0 <= smoothing < 1:
+            raise InvalidInput(f"the label smoothing is {smoothing}, but must be from 0 to below 1")
+        self.temperature = positive(temperature, "temperature")
+        self.smoothing = smoothing
+
+    def forward(
+        self, logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"]
+    ) -> Float[Tensor, ""]:
+        """Returns the loss of a batch, a scalar."""
+        return classification(logits, labels, temperature=self.temperature, smoothing=self.smoothing)

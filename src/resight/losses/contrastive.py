@@ -1,0 +1,137 @@
+"""Contrastive loss, over tuples as GeM is trained and over all pairs of a batch."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from resight.losses.pairs import (
+    PairLoss,
+    Reduction,
+    References,
+    check_reduction,
+    compare,
+    reduce,
+    root,
+    squared_distances,
+)
+from resight.losses.settings import not_negative, positive
+from resight.losses.tuples import check_tuples
+
+__all__ = ["Contrastive", "TupleContrastive", "contrastive", "contrastive_tuples"]
+
+
+def contrastive(
+    descriptors: Float[Tensor, "batch dim"],
+    labels: Int[Tensor, " batch"],
+    references: References | None = None,
+    *,
+    margin: float = 0.7,
+    reduction: Reduction = "active",
+) -> Float[Tensor, ""]:
+    """Returns the contrastive loss over all pairs.
+
+    Hadsell, Chopra and LeCun 2006, equation 4: a positive pair costs ``½D²``, a negative one
+    ``½max(0, margin − D)²``, D the Euclidean distance. Within a batch each pair counts in both directions.
+
+    Args:
+        descriptors: Unit L2 norm.
+        labels: Their labels.
+        references: What to compare with instead of the batch itself.
+        margin: Distance from which on a negative pair costs nothing.
+        reduction: ``active``: mean over the positive pairs that cost something plus mean over the negative
+            ones that do, so that the many negatives do not drown the few positives; ``mean``: over all pairs;
+            ``sum``: over all pairs, as in GeM's tuples.
+
+    Raises:
+        InvalidInput: The shapes do not belong together, or there is no descriptor.
+    """
+    pairs = compare(descriptors, labels, references)
+    squares = squared_distances(pairs.queries, pairs.references)
+    attraction = squares / 2
+    repulsion = (margin - root(squares)).clamp(min=0).square() / 2
+    if reduction == "active":
+        return reduce(attraction, pairs.positives, "active") + reduce(repulsion, pairs.negatives, "active")
+    terms = torch.where(pairs.positives, attraction, repulsion)
+    return reduce(terms, pairs.positives | pairs.negatives, reduction)
+
+
+def contrastive_tuples(
+    anchors: Float[Tensor, "tuples dim"],
+    positives: Float[Tensor, "tuples dim"],
+    negatives: Float[Tensor, "tuples count dim"],
+    *,
+    margin: float = 0.7,
+    epsilon: float = 1e-6,
+) -> Float[Tensor, ""]:
+    """Returns the contrastive loss of tuples of an anchor, its positive and its negatives, summed.
+
+    Radenović, Tolias and Chum 2018, with the distance of their code:
+    ``D = sqrt(Σ (anchor − other + epsilon)²)``, a positive costs ``½D²``, a negative ``½max(0, margin −
+    D)²``. A sum over all pairs of all tuples, no mean. The gradient of D at 0 is 0.
+
+    Args:
+        anchors: Unit L2 norm.
+        positives: One for each anchor.
+        negatives: As many for each anchor.
+        margin: 0.7 for AlexNet, 0.75 for VGG, 0.85 for ResNet-101 in the authors' experiments.
+        epsilon: Added to each difference.
+
+    Raises:
+        InvalidInput: The shapes do not belong together.
+    """
+    tuples = check_tuples(anchors, positives, negatives)
+    near = (tuples.anchors - tuples.positives + epsilon).square().sum(dim=-1)
+    far = root((tuples.anchors[:, None] - tuples.negatives + epsilon).square().sum(dim=-1))
+    return near.sum() / 2 + (margin - far).clamp(min=0).square().sum() / 2
+
+
+@final
+class Contrastive(PairLoss):
+    """Contrastive loss over all pairs: `contrastive`."""
+
+    def __init__(self, *, margin: float = 0.7, reduction: Reduction = "active") -> None:
+        """Takes the margin and the reduction.
+
+        Raises:
+            InvalidInput: The margin is not positive, or there is no such reduction.
+        """
+        super().__init__()
+        self.margin = positive(margin, "the margin of the contrastive loss")
+        self.reduction = check_reduction(reduction)
+
+    def forward(
+        self,
+        descriptors: Float[Tensor, "batch dim"],
+        labels: Int[Tensor, " batch"],
+        references: References | None = None,
+    ) -> Float[Tensor, ""]:
+        """Returns `contrastive` of the batch."""
+        return contrastive(descriptors, labels, references, margin=self.margin, reduction=self.reduction)
+
+
+@final
+class TupleContrastive(nn.Module):
+    """Contrastive loss over tuples: `contrastive_tuples`."""
+
+    def __init__(self, *, margin: float = 0.7, epsilon: float = 1e-6) -> None:
+        """Takes the margin, and what is added to each difference.
+
+        Raises:
+            InvalidInput: The margin is not positive, or epsilon is negative.
+        """
+        super().__init__()
+        self.margin = positive(margin, "the margin of the contrastive loss")
+        self.epsilon = not_negative(epsilon, "the epsilon of the contrastive loss")
+
+    def forward(
+        self,
+        anchors: Float[Tensor, "tuples dim"],
+        positives: Float[Tensor, "tuples dim"],
+        negatives: Float[Tensor, "tuples count dim"],
+    ) -> Float[Tensor, ""]:
+        """Returns `contrastive_tuples` of the tuples."""
+        return contrastive_tuples(anchors, positives, negatives, margin=self.margin, epsilon=self.epsilon)

@@ -1,0 +1,120 @@
+"""Multi-similarity loss with its pair mining."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from resight.losses.pairs import Comparison, PairLoss, References, compare, inner_products
+from resight.losses.settings import not_negative, positive
+
+__all__ = ["MultiSimilarity", "multi_similarity"]
+
+
+def multi_similarity(
+    descriptors: Float[Tensor, "batch dim"],
+    labels: Int[Tensor, " batch"],
+    references: References | None = None,
+    *,
+    alpha: float = 2.0,
+    beta: float = 50.0,
+    base: float = 0.5,
+    epsilon: float | None = 0.1,
+) -> Float[Tensor, ""]:
+    """Returns the mean over all anchors of the multi-similarity loss.
+
+    Wang, Han, Huang, Dong and Scott 2019, S the inner product::
+
+        1/alpha log(1 + Σ_positives exp(−alpha (S − base))) + 1/beta log(1 + Σ_negatives exp(beta (S − base)))
+
+    over the pairs their mining keeps: a negative closer than the anchor's farthest positive plus epsilon
+    (``S > min_p S − epsilon``) and a positive farther than its closest negative plus epsilon
+    (``S < max_n S + epsilon``). An anchor without a positive or without a negative keeps none and costs
+    nothing.
+
+    Args:
+        descriptors: Unit L2 norm.
+        labels: Their labels.
+        references: What to take positives and negatives from instead of the batch itself.
+        alpha: Sharpness over the positives.
+        beta: Sharpness over the negatives.
+        base: Similarity at which a pair weighs one half of what it can.
+        epsilon: Slack of the mining; None keeps all pairs.
+
+    Raises:
+        InvalidInput: The shapes do not belong together, or there is no descriptor.
+    """
+    pairs = compare(descriptors, labels, references)
+    similarities = inner_products(pairs.queries, pairs.references)
+    positives, negatives = pairs.positives, pairs.negatives
+    if epsilon is not None:
+        positives, negatives = _mined(similarities.detach(), pairs, epsilon)
+    attraction = _log_one_plus_sum(-alpha * (similarities - base), positives) / alpha
+    repulsion = _log_one_plus_sum(beta * (similarities - base), negatives) / beta
+    return (attraction + repulsion).mean()
+
+
+@final
+class MultiSimilarity(PairLoss):
+    """Multi-similarity loss: `multi_similarity`."""
+
+    def __init__(
+        self,
+        *,
+        alpha: float = 2.0,
+        beta: float = 50.0,
+        base: float = 0.5,
+        epsilon: float | None = 0.1,
+    ) -> None:
+        """Takes the sharpness over positives and negatives, the base and the slack of the mining.
+
+        Raises:
+            InvalidInput: A sharpness is not positive, or epsilon is negative.
+        """
+        super().__init__()
+        self.alpha = positive(alpha, "alpha of the multi-similarity loss")
+        self.beta = positive(beta, "beta of the multi-similarity loss")
+        self.base = base
+        self.epsilon = (
+            None if epsilon is None else not_negative(epsilon, "epsilon of the multi-similarity loss")
+        )
+
+    def forward(
+        self,
+        descriptors: Float[Tensor, "batch dim"],
+        labels: Int[Tensor, " batch"],
+        references: References | None = None,
+    ) -> Float[Tensor, ""]:
+        """Returns `multi_similarity` of the batch."""
+        return multi_similarity(
+            descriptors,
+            labels,
+            references,
+            alpha=self.alpha,
+            beta=self.beta,
+            base=self.base,
+            epsilon=self.epsilon,
+        )
+
+
+def _mined(
+    similarities: Float[Tensor, "queries references"], pairs: Comparison, epsilon: float
+) -> tuple[Bool[Tensor, "queries references"], Bool[Tensor, "queries references"]]:
+    """Returns which positives and which negatives are kept."""
+    farthest = similarities.masked_fill(~pairs.positives, torch.inf).amin(dim=1, keepdim=True)
+    closest = similarities.masked_fill(~pairs.negatives, -torch.inf).amax(dim=1, keepdim=True)
+    # Said by what is dropped: a NaN compares false, is kept, and shows in the loss instead of vanishing.
+    easy_positives = similarities >= closest + epsilon
+    easy_negatives = similarities <= farthest - epsilon
+    return pairs.positives & ~easy_positives, pairs.negatives & ~easy_negatives
+
+
+def _log_one_plus_sum(
+    exponents: Float[Tensor, "queries references"], kept: Bool[Tensor, "queries references"]
+) -> Float[Tensor, " queries"]:
+    """Returns ``log(1 + Σ exp)`` over what is kept of each row, without overflow."""
+    one = exponents.new_zeros(len(exponents), 1)
+    return torch.cat([one, exponents.masked_fill(~kept, -torch.inf)], dim=1).logsumexp(dim=1)

@@ -1,0 +1,67 @@
+"""Normalised softmax: cross-entropy of temperature-scaled cosines between descriptors and class weights."""
+
+from __future__ import annotations
+
+import math
+from typing import final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from resight.losses.associations import SingleCentre
+from resight.losses.chunked import own_and_other_classes
+from resight.losses.inputs import check_batch, check_sizes, class_weights, directions
+from resight.losses.settings import positive
+from resight.losses.softplus import softplus
+
+__all__ = ["NormalisedSoftmax", "normalised_softmax"]
+
+
+def normalised_softmax(
+    descriptors: Float[Tensor, "batch dim"],
+    labels: Int[Tensor, " batch"],
+    weights: Float[Tensor, "classes dim"],
+    *,
+    temperature: float,
+) -> Float[Tensor, ""]:
+    """Returns the mean of ``-log softmax(cos / temperature)`` at each image's own class.
+
+    Zhai and Wu, BMVC 2019; Qian et al., ICCV 2019, proposition 1, with λ = 1 / temperature. Descriptors and
+    weights are made unit here.
+
+    Raises:
+        InvalidInput: Shapes that do not fit, or a label outside the classes.
+    """
+    check_batch(descriptors, labels, weights)
+    own, rest = own_and_other_classes(
+        directions(descriptors, 1 / temperature), class_weights(weights, descriptors), labels, SingleCentre()
+    )
+    return softplus(rest - own).mean()
+
+
+@final
+class NormalisedSoftmax(nn.Module):
+    """`normalised_softmax` with its class weights.
+
+    Weights start uniform in ±1/√dim, as in Zhai and Wu's code.
+
+    Attributes:
+        weights: ``(classes, dim)``, learned.
+    """
+
+    def __init__(
+        self, classes: int, dim: int, *, temperature: float = 0.05, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__()
+        check_sizes(classes, dim)
+        self.temperature = positive(temperature, "temperature")
+        self.weights = nn.Parameter(torch.empty(classes, dim))
+        bound = 1 / math.sqrt(dim)
+        nn.init.uniform_(self.weights, -bound, bound, generator=generator)
+
+    def forward(
+        self, descriptors: Float[Tensor, "batch dim"], labels: Int[Tensor, " batch"]
+    ) -> Float[Tensor, ""]:
+        """Returns the loss of a batch, a scalar."""
+        return normalised_softmax(descriptors, labels, self.weights, temperature=self.temperature)

@@ -1,0 +1,205 @@
+"""What all pair losses share: which descriptors are compared, how, and how the terms become a scalar.
+
+A pair is a query and a reference. Without references of their own the descriptors of the batch are both, and
+none is paired with itself. Everything is computed in float32 at least, whatever autocast or the descriptors'
+type says.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal, final, get_args
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from resight.errors import InvalidInput
+
+__all__ = [
+    "Comparison",
+    "PairLoss",
+    "Reduction",
+    "References",
+    "check_reduction",
+    "compare",
+    "distances",
+    "inner_products",
+    "precise",
+    "reduce",
+    "root",
+    "squared_distances",
+]
+
+Reduction = Literal["active", "mean", "sum"]
+"""How terms become a scalar: the mean of the non-zero ones, the mean of all, or their sum."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class References:
+    """What the queries of a batch are compared with, where that is not the batch itself.
+
+    Attributes:
+        descriptors: Unit L2 norm. A gradient flows into them only if they carry one.
+        labels: Their labels.
+        own: For each query the row of the references that is a copy of the query, -1 where there is none;
+            None where there is none for any. A query is never paired with its own copy.
+    """
+
+    descriptors: Float[Tensor, "references dim"]
+    labels: Int[Tensor, " references"]
+    own: Int[Tensor, " queries"] | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The queries and references of one call, and which pairs of them are positive or negative.
+
+    Attributes:
+        queries: float32 or float64.
+        references: Of the queries' type.
+        labels: Labels of the queries.
+        positives: Pairs of one label, without the queries' own copies.
+        negatives: Pairs of two labels.
+    """
+
+    queries: Float[Tensor, "queries dim"]
+    references: Float[Tensor, "references dim"]
+    labels: Int[Tensor, " queries"]
+    positives: Bool[Tensor, "queries references"]
+    negatives: Bool[Tensor, "queries references"]
+
+
+class PairLoss(nn.Module, ABC):
+    """A loss over pairs of descriptors: ``loss(descriptors, labels)``, or against other references."""
+
+    @abstractmethod
+    def forward(
+        self,
+        descriptors: Float[Tensor, "batch dim"],
+        labels: Int[Tensor, " batch"],
+        references: References | None = None,
+    ) -> Float[Tensor, ""]:
+        """Returns the loss of the descriptors against the references, by default against each other.
+
+        Args:
+            descriptors: Unit L2 norm.
+            labels: Their labels, any integers.
+            references: What to compare with instead of the batch itself.
+
+        Raises:
+            InvalidInput: The shapes do not belong together, or there is no descriptor.
+        """
+
+
+def compare(
+    descriptors: Float[Tensor, "batch dim"], labels: Int[Tensor, " batch"], references: References | None
+) -> Comparison:
+    """Returns who is compared with whom; the references default to the descriptors themselves.
+
+    Raises:
+        InvalidInput: The shapes do not belong together, or there is nothing to compare.
+    """
+    queries = precise(descriptors)
+    if references is None:
+        every = torch.arange(len(labels), device=labels.device)
+        references = References(queries, labels, own=every)
+    _check(descriptors, labels, references)
+    same = labels[:, None] == references.labels[None, :]
+    positives, negatives = same, ~same
+    if references.own is not None:
+        rows = torch.arange(len(references.labels), device=labels.device)
+        other = references.own[:, None] != rows[None, :]
+        positives, negatives = positives & other, negatives & other
+    return Comparison(queries, references.descriptors.to(queries.dtype), labels, positives, negatives)
+
+
+def precise(descriptors: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Returns the descriptors in float32, or in float64 if they are."""
+    return descriptors if descriptors.dtype == torch.float64 else descriptors.float()
+
+
+def inner_products(
+    queries: Float[Tensor, "queries dim"], references: Float[Tensor, "references dim"]
+) -> Float[Tensor, "queries references"]:
+    """Returns the inner product of each query with each reference, never in autocast's half precision."""
+    with torch.autocast(queries.device.type, enabled=False):
+        return queries @ references.T
+
+
+def squared_distances(
+    queries: Float[Tensor, "queries dim"], references: Float[Tensor, "references dim"]
+) -> Float[Tensor, "queries references"]:
+    """Returns the squared Euclidean distance of each query to each reference, never negative.
+
+    By ``‖a‖² + ‖b‖² − 2ab``: for unit vectors in float32 exact to about 1e-6, in memory that does not grow
+    with dim.
+    """
+    norms = queries.square().sum(dim=1)[:, None] + references.square().sum(dim=1)[None, :]
+    return (norms - 2 * inner_products(queries, references)).clamp(min=0)
+
+
+def distances(
+    queries: Float[Tensor, "queries dim"], references: Float[Tensor, "references dim"]
+) -> Float[Tensor, "queries references"]:
+    """Returns the Euclidean distance of each query to each reference; its gradient is 0 at distance 0."""
+    return root(squared_distances(queries, references))
+
+
+def root(squares: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Returns the square root, with gradient 0 instead of infinity at 0."""
+    zero = squares == 0
+    return torch.where(zero, 1, squares).sqrt().masked_fill(zero, 0)
+
+
+def reduce(
+    terms: Float[Tensor, "*shape"], valid: Bool[Tensor, "*shape"], reduction: Reduction
+) -> Float[Tensor, ""]:
+    """Returns one number for the valid terms, 0 where there are none.
+
+    Args:
+        terms: Finite and not negative where valid.
+        valid: Which terms there are.
+        reduction: ``active``: the mean of the terms above 0; ``mean``: of all; ``sum``: their sum.
+    """
+    total = torch.where(valid, terms, 0).sum()
+    if reduction == "sum":
+        return total
+    counted = valid & (terms > 0) if reduction == "active" else valid
+    return total / counted.sum().clamp(min=1)
+
+
+def check_reduction(reduction: Reduction) -> Reduction:
+    """Returns the reduction.
+
+    Raises:
+        InvalidInput: There is none of that name.
+    """
+    if reduction not in get_args(Reduction):
+        raise InvalidInput(f"there is no reduction {reduction!r}; there are {', '.join(get_args(Reduction))}")
+    return reduction
+
+
+def _check(descriptors: Tensor, labels: Tensor, references: References) -> None:
+    if descriptors.ndim != 2 or len(descriptors) == 0 or labels.shape != descriptors.shape[:1]:
+        raise InvalidInput(
+            "a loss takes at least one descriptor as (batch, dim) and a label for each as (batch,), "
+            f"got {tuple(descriptors.shape)} and {tuple(labels.shape)}"
+        )
+    others, own = references.descriptors, references.own
+    if others.ndim != 2 or len(others) == 0 or others.shape[1] != descriptors.shape[1]:
+        raise InvalidInput(
+            f"references of descriptors of {descriptors.shape[1]} dimensions must be (references, "
+            f"{descriptors.shape[1]}) and at least one, got {tuple(others.shape)}"
+        )
+    if references.labels.shape != others.shape[:1]:
+        raise InvalidInput(
+            f"{len(others)} references need a label each, not {tuple(references.labels.shape)}"
+        )
+    if own is not None and own.shape != labels.shape:
+        raise InvalidInput(
+            f"each of {len(labels)} queries needs the row of its own copy, or -1, got {tuple(own.shape)}"
+        )

@@ -1,0 +1,77 @@
+"""Proxy-Anchor: every proxy is an anchor that the batch's images are pulled to or pushed from."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from resight.losses.associations import SingleCentre
+from resight.losses.chunked import own_and_other_images
+from resight.losses.inputs import check_batch, check_sizes, class_weights, directions
+from resight.losses.settings import positive
+from resight.losses.softplus import softplus
+
+__all__ = ["ProxyAnchor", "proxy_anchor"]
+
+
+def proxy_anchor(
+    descriptors: Float[Tensor, "batch dim"],
+    labels: Int[Tensor, " batch"],
+    proxies: Float[Tensor, "classes dim"],
+    *,
+    scale: float,
+    margin: float,
+) -> Float[Tensor, ""]:
+    """Returns the mean pull of the batch's proxies plus the mean push of all proxies.
+
+    Kim et al., CVPR 2020, equation 4: with s the cosine, α the scale and δ the margin,
+    ``mean over proxies p with positives of log(1 + Σ_(x positive) exp(-α (s(x, p) - δ)))
+    + mean over all p of log(1 + Σ_(x negative) exp(α (s(x, p) + δ)))``.
+
+    Raises:
+        InvalidInput: Shapes that do not fit, or a label outside the classes.
+    """
+    check_batch(descriptors, labels, proxies)
+    own, others = own_and_other_images(
+        directions(descriptors, scale), class_weights(proxies, descriptors), labels, SingleCentre()
+    )
+    present = torch.unique(labels)
+    members = present[:, None] == labels
+    pulls = torch.where(members, scale * margin - own, -torch.inf).logsumexp(dim=1)
+    return softplus(pulls).mean() + softplus(others + scale * margin).mean()
+
+
+@final
+class ProxyAnchor(nn.Module):
+    """`proxy_anchor` with its proxies.
+
+    Proxies start normal with standard deviation √(2 / classes), as in the authors' code.
+
+    Attributes:
+        proxies: ``(classes, dim)``, learned.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        dim: int,
+        *,
+        scale: float = 32.0,
+        margin: float = 0.1,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        check_sizes(classes, dim)
+        self.scale = positive(scale, "scale")
+        self.margin = margin
+        self.proxies = nn.Parameter(torch.empty(classes, dim))
+        nn.init.kaiming_normal_(self.proxies, mode="fan_out", generator=generator)
+
+    def forward(
+        self, descriptors: Float[Tensor, "batch dim"], labels: Int[Tensor, " batch"]
+    ) -> Float[Tensor, ""]:
+        """Returns the loss of a batch, a scalar."""
+        return proxy_anchor(descriptors, labels, self.proxies, scale=self.scale, margin=self.margin)

@@ -1,0 +1,133 @@
+"""SoftTriple: softmax over classes of several centres, softly assigned, that a regulariser merges."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from resight.losses.associations import Association, SoftCentres
+from resight.losses.centre_spread import centre_spread, distinct_centres
+from resight.losses.chunked import own_and_other_classes
+from resight.losses.inputs import check_batch, check_sizes, class_weights, directions
+from resight.losses.settings import positive
+from resight.losses.softplus import softplus
+
+__all__ = ["SoftTriple", "initial_centres", "soft_triple", "triple_loss"]
+
+
+def soft_triple(
+    descriptors: Float[Tensor, "batch dim"],
+    labels: Int[Tensor, " batch"],
+    centres: Float[Tensor, "classes centres dim"],
+    *,
+    scale: float,
+    gamma: float,
+    margin: float,
+    tau: float,
+) -> Float[Tensor, ""]:
+    """Returns the cross-entropy of relaxed similarities plus τ times the spread of the centres.
+
+    Qian et al., ICCV 2019: an image's similarity to class c is ``S_c = Σ_k q_k x·w_ck`` with
+    ``q = softmax_k(x·w_ck / γ)``; the loss is the cross-entropy of ``λ (S_c - δ [c = y])``. Descriptors and
+    centres are made unit here. With one centre and τ = 0 it is normalised softmax at temperature 1/λ.
+
+    Args:
+        descriptors: Of any length.
+        labels: 0 to classes - 1.
+        centres: Of any length.
+        scale: λ.
+        gamma: γ, temperature of the assignment to centres.
+        margin: δ, on the own class's similarity.
+        tau: τ, weight of `centre_spread`; not computed where it is 0 or there is one centre a class.
+
+    Raises:
+        InvalidInput: Shapes that do not fit, or a label outside the classes.
+    """
+    association = SoftCentres(scale * gamma)
+    return triple_loss(descriptors, labels, centres, association, scale=scale, margin=margin, tau=tau)
+
+
+def triple_loss(
+    descriptors: Float[Tensor, "batch dim"],
+    labels: Int[Tensor, " batch"],
+    centres: Float[Tensor, "classes centres dim"],
+    association: Association,
+    *,
+    scale: float,
+    margin: float,
+    tau: float,
+) -> Float[Tensor, ""]:
+    """Returns the loss that SoftTriple and HardTriple share, for any association with a class's centres."""
+    check_batch(descriptors, labels, centres)
+    own, rest = own_and_other_classes(
+        directions(descriptors, scale), class_weights(centres, descriptors), labels, association
+    )
+    loss = softplus(rest - own + scale * margin).mean()
+    if tau == 0 or centres.shape[1] == 1:
+        return loss
+    return loss + tau * centre_spread(centres)
+
+
+def initial_centres(
+    classes: int, centres: int, dim: int, generator: torch.Generator | None
+) -> Float[Tensor, "classes centres dim"]:
+    """Returns centres uniform in ``±1/√(classes·centres)``.
+
+    What ``kaiming_uniform_(a=√5)`` makes of the authors' ``(dim, classes·centres)`` matrix. Lengths do not
+    enter the loss, but they set how far a step of the optimiser turns a centre.
+    """
+    bound = (classes * centres) ** -0.5
+    return torch.empty(classes, centres, dim).uniform_(-bound, bound, generator=generator)
+
+
+@final
+class SoftTriple(nn.Module):
+    """`soft_triple` with its centres.
+
+    Defaults are the authors'; for Stanford Online Products they use 2 centres. More centres than images a
+    class are of no use.
+
+    Attributes:
+        centres: ``(classes, centres, dim)``, learned.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        dim: int,
+        *,
+        centres: int = 10,
+        scale: float = 20.0,
+        gamma: float = 0.1,
+        margin: float = 0.01,
+        tau: float = 0.2,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        check_sizes(classes, dim, centres)
+        self.scale = positive(scale, "scale")
+        self.gamma = positive(gamma, "gamma")
+        self.margin = margin
+        self.tau = tau
+        self.centres = nn.Parameter(initial_centres(classes, centres, dim, generator))
+
+    def forward(
+        self, descriptors: Float[Tensor, "batch dim"], labels: Int[Tensor, " batch"]
+    ) -> Float[Tensor, ""]:
+        """Returns the loss of a batch, a scalar."""
+        return soft_triple(
+            descriptors,
+            labels,
+            self.centres,
+            scale=self.scale,
+            gamma=self.gamma,
+            margin=self.margin,
+            tau=self.tau,
+        )
+
+    def distinct_centres(self, *, distance: float = 0.1) -> Int[Tensor, " classes"]:
+        """Returns how many centres of each class are left, those closer than the distance counted as one."""
+        return distinct_centres(self.centres, distance=distance)

@@ -1,0 +1,158 @@
+"""Triplet loss with Euclidean or squared distances, over tuples and over all triplets of a batch."""
+
+from __future__ import annotations
+
+from typing import Literal, final, get_args
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from resight.errors import InvalidInput
+from resight.losses.pairs import (
+    PairLoss,
+    Reduction,
+    References,
+    check_reduction,
+    compare,
+    reduce,
+    root,
+    squared_distances,
+)
+from resight.losses.settings import not_negative
+from resight.losses.tuples import check_tuples
+
+__all__ = ["Distance", "Triplet", "TupleTriplet", "triplet", "triplet_tuples"]
+
+Distance = Literal["euclidean", "squared"]
+"""Which distance the hinge compares: Euclidean, or its square."""
+
+
+def triplet(
+    descriptors: Float[Tensor, "batch dim"],
+    labels: Int[Tensor, " batch"],
+    references: References | None = None,
+    *,
+    margin: float = 0.1,
+    distance: Distance = "euclidean",
+    reduction: Reduction = "active",
+) -> Float[Tensor, ""]:
+    """Returns the triplet loss over all triplets: ``max(0, D(a, p) − D(a, n) + margin)``.
+
+    Schroff, Kalenichenko and Philbin 2015 (FaceNet), over every anchor a, positive p and negative n;
+    ``active`` as in Hermans, Beyer and Leibe 2017, section 2 (batch all, mean of the non-zero terms). Memory
+    grows with the number of positive pairs times the number of references.
+
+    Args:
+        descriptors: Unit L2 norm.
+        labels: Their labels.
+        references: What to take positives and negatives from instead of the batch itself.
+        margin: By how much a negative must be farther than a positive.
+        distance: Euclidean, or its square as FaceNet and GeM have it.
+        reduction: Over all triplets.
+
+    Raises:
+        InvalidInput: The shapes do not belong together, or there is no descriptor.
+    """
+    pairs = compare(descriptors, labels, references)
+    distances = squared_distances(pairs.queries, pairs.references)
+    if distance == "euclidean":
+        distances = root(distances)
+    anchors, positives = pairs.positives.nonzero(as_tuple=True)
+    hinges = (distances[anchors, positives, None] - distances[anchors] + margin).clamp(min=0)
+    return reduce(hinges, pairs.negatives[anchors], reduction)
+
+
+def triplet_tuples(
+    anchors: Float[Tensor, "tuples dim"],
+    positives: Float[Tensor, "tuples dim"],
+    negatives: Float[Tensor, "tuples count dim"],
+    *,
+    margin: float = 0.1,
+    distance: Distance = "squared",
+) -> Float[Tensor, ""]:
+    """Returns the triplet loss of tuples of an anchor, its positive and its negatives, summed.
+
+    ``Σ max(0, ‖a − p‖² − ‖a − n‖² + margin)`` over all negatives of all tuples, no mean, as GeM is trained
+    end to end (the code of Radenović, Tolias and Chum 2018, with margin 0.5); Euclidean distances as an
+    option.
+
+    Args:
+        anchors: Unit L2 norm.
+        positives: One for each anchor.
+        negatives: As many for each anchor.
+        margin: By how much a negative must be farther than the positive.
+        distance: Squared as theirs, or Euclidean, with gradient 0 at distance 0.
+
+    Raises:
+        InvalidInput: The shapes do not belong together.
+    """
+    tuples = check_tuples(anchors, positives, negatives)
+    near = (tuples.anchors - tuples.positives).square().sum(dim=-1)
+    far = (tuples.anchors[:, None] - tuples.negatives).square().sum(dim=-1)
+    if distance == "euclidean":
+        near, far = root(near), root(far)
+    return (near[:, None] - far + margin).clamp(min=0).sum()
+
+
+@final
+class Triplet(PairLoss):
+    """Triplet loss over all triplets: `triplet`."""
+
+    def __init__(
+        self, *, margin: float = 0.1, distance: Distance = "euclidean", reduction: Reduction = "active"
+    ) -> None:
+        """Takes the margin, the distance and the reduction.
+
+        Raises:
+            InvalidInput: The margin is negative, or there is no such distance or reduction.
+        """
+        super().__init__()
+        self.margin = not_negative(margin, "the margin of the triplet loss")
+        self.distance = _check_distance(distance)
+        self.reduction = check_reduction(reduction)
+
+    def forward(
+        self,
+        descriptors: Float[Tensor, "batch dim"],
+        labels: Int[Tensor, " batch"],
+        references: References | None = None,
+    ) -> Float[Tensor, ""]:
+        """Returns `triplet` of the batch."""
+        return triplet(
+            descriptors,
+            labels,
+            references,
+            margin=self.margin,
+            distance=self.distance,
+            reduction=self.reduction,
+        )
+
+
+@final
+class TupleTriplet(nn.Module):
+    """Triplet loss over tuples: `triplet_tuples`."""
+
+    def __init__(self, *, margin: float = 0.1, distance: Distance = "squared") -> None:
+        """Takes the margin and the distance.
+
+        Raises:
+            InvalidInput: The margin is negative, or there is no such distance.
+        """
+        super().__init__()
+        self.margin = not_negative(margin, "the margin of the triplet loss")
+        self.distance = _check_distance(distance)
+
+    def forward(
+        self,
+        anchors: Float[Tensor, "tuples dim"],
+        positives: Float[Tensor, "tuples dim"],
+        negatives: Float[Tensor, "tuples count dim"],
+    ) -> Float[Tensor, ""]:
+        """Returns `triplet_tuples` of the tuples."""
+        return triplet_tuples(anchors, positives, negatives, margin=self.margin, distance=self.distance)
+
+
+def _check_distance(distance: Distance) -> Distance:
+    if distance not in get_args(Distance):
+        raise InvalidInput(f"there is no distance {distance!r}; there are {', '.join(get_args(Distance))}")
+    return distance
