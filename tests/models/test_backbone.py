@@ -19,15 +19,6 @@ from resight.models.backbone import Backbone
 timm = _timm.import_timm("these tests")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """On maps this small threads wait for each other longer than they work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def unreachable_hub(monkeypatch, tmp_path):
     """An empty cache, and a hub at a port where nobody listens."""

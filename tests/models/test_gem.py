@@ -14,18 +14,9 @@ from torch import nn
 from resight.errors import InvalidBundle, InvalidInput
 from resight.features import Box
 from resight.images import Photo
-from resight.models import MAC, RMAC, Backbone, GeM, GeMDescriber, GeMNet, Model, SPoC
+from resight.models import MAC, RMAC, Backbone, GeM, GeMNet, GlobalDescriber, Model, SPoC
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle, Preprocessing
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """On maps this small threads wait for each other longer than they work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def make_net(pooling=None, whitening=None, **options) -> GeMNet:
@@ -33,8 +24,8 @@ def make_net(pooling=None, whitening=None, **options) -> GeMNet:
     return GeMNet(Backbone("test_resnet", out_indices=(-1,), **options), pooling or GeM(), whitening).eval()
 
 
-def make_model(**options) -> GeMDescriber:
-    return GeMDescriber(make_net(), name="made", max_side=96, licence="cc0-1.0", **options)
+def make_model(**options) -> GlobalDescriber:
+    return GlobalDescriber(make_net(), name="made", max_side=96, licence="cc0-1.0", **options)
 
 
 def make_photo(rows: int, columns: int, seed: int) -> Photo:
@@ -147,7 +138,7 @@ def test_same_alone_and_in_a_real_batch(monkeypatch):
     model = make_model()
     photos = [make_photo(60, 80, seed) for seed in range(4)]
     alone = [features.descriptor for features in model.extract(photos)]
-    monkeypatch.setattr(GeMDescriber, "batch_size", property(lambda self: 3))
+    monkeypatch.setattr(GlobalDescriber, "batch_size", property(lambda self: 3))
     together = [features.descriptor for features in model.extract(photos)]
     np.testing.assert_allclose(np.stack(together), np.stack(alone), atol=1e-5)
 
@@ -167,13 +158,13 @@ def test_a_photo_without_response_gets_a_unit_descriptor():
     net = make_net(MAC())
     for parameter in net.trunk.parameters():
         nn.init.zeros_(parameter)
-    model = GeMDescriber(net, name="made")
+    model = GlobalDescriber(net, name="made")
     descriptor = model.extract([make_photo(32, 32, 1)])[0].descriptor
     np.testing.assert_allclose(descriptor, 96**-0.5)
 
 
 def test_photos_smaller_than_a_cell_of_a_trunk_without_padding():
-    model = GeMDescriber(GeMNet(Backbone("vgg11", out_indices=(-1,)), GeM()), name="made")
+    model = GlobalDescriber(GeMNet(Backbone("vgg11", out_indices=(-1,)), GeM()), name="made")
     descriptor = model.extract([make_photo(5, 3, 1)])[0].descriptor
     assert np.linalg.norm(descriptor) == pytest.approx(1, abs=1e-6)
 
@@ -212,11 +203,11 @@ def test_threads_get_what_one_gets():
 def test_bundle_round_trip_is_bit_equal(pooling, tmp_path):
     net = make_net(pooling, nn.Linear(96, 10), output_stride=16)
     net.trunk.mean = (0.1, 0.2, 0.3)
-    model = GeMDescriber(
+    model = GlobalDescriber(
         net, name="made", max_side=80, scales=(1.0, 0.7), licence="cc0-1.0", provenance="here"
     )
     bundles.write(model.to_bundle(), tmp_path / "made.safetensors")
-    again = GeMDescriber.from_bundle(bundles.read(tmp_path / "made.safetensors"), name="again")
+    again = GlobalDescriber.from_bundle(bundles.read(tmp_path / "made.safetensors"), name="again")
     photo = make_photo(60, 80, 1)
     assert np.array_equal(again.extract([photo])[0].descriptor, model.extract([photo])[0].descriptor)
     assert again.fingerprint == model.fingerprint
@@ -243,7 +234,7 @@ def test_fingerprint_follows_weights_and_settings():
     net = make_net()
     with torch.no_grad():
         net.pooling.p += 0.01
-    assert GeMDescriber(net, name="made", max_side=96).fingerprint != plain
+    assert GlobalDescriber(net, name="made", max_side=96).fingerprint != plain
 
 
 def changed(settings: dict[str, object] | None = None, **changes) -> Bundle:
@@ -275,4 +266,4 @@ def changed(settings: dict[str, object] | None = None, **changes) -> Bundle:
 )
 def test_bundles_that_make_no_network(changes, text):
     with pytest.raises(InvalidBundle, match=text):
-        GeMDescriber.from_bundle(changed(**changes), name=str(Path("made")))
+        GlobalDescriber.from_bundle(changed(**changes), name=str(Path("made")))

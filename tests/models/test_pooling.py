@@ -12,15 +12,6 @@ from resight.errors import InvalidInput
 from resight.models.pooling import EPSILON, MAC, RMAC, GeM, SPoC, gem, mac, rmac, rmac_regions, spoc
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """On maps this small threads wait for each other longer than they work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(5)

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from resight.errors import InvalidBundle, MissingExtra, UnknownModel, WeightsUnavailable
-from resight.models import Backbone, GeM, GeMDescriber, GeMNet, _timm, available, load_model
+from resight.models import Backbone, GeM, GeMNet, GlobalDescriber, _timm, available, load_model
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle, Preprocessing
 from resight.models.zoo import _TRUNKS
@@ -23,7 +23,7 @@ def bundle_path(tmp_path):
     torch.manual_seed(3)
     net = GeMNet(Backbone("test_resnet", out_indices=(-1,)), GeM())
     path = tmp_path / "mine.safetensors"
-    bundles.write(GeMDescriber(net, name="mine", max_side=64).to_bundle(), path)
+    bundles.write(GlobalDescriber(net, name="mine", max_side=64).to_bundle(), path)
     return path
 
 
@@ -82,7 +82,9 @@ def test_bundle_by_path(bundle_path, monkeypatch):
 def test_bundle_of_an_unknown_kind(tmp_path):
     path = tmp_path / "strange.safetensors"
     bundles.write(Bundle("strange", {}, Preprocessing(8), "", "", {"x": np.zeros(1)}), path)
-    with pytest.raises(InvalidBundle, match=r"kind 'strange' and this Resight knows gem, sift: upgrade"):
+    with pytest.raises(
+        InvalidBundle, match=r"kind 'strange' and this Resight knows cgd, embedding, gem, sift: upgrade"
+    ):
         load_model(path)
 
 

@@ -7,20 +7,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from resight.models.backbone import Backbone
     from resight.models.bundle import Bundle, Preprocessing
-    from resight.models.gem import GeMNet, GlobalOutput
-    from resight.models.gem_describer import GeMDescriber
+    from resight.models.cgd import CGD, CGDOutput
+    from resight.models.describer import GlobalDescriber
+    from resight.models.embedding import Embedding
+    from resight.models.gem import GeMNet
+    from resight.models.global_net import GlobalOutput
     from resight.models.model import Model
-    from resight.models.pooling import MAC, RMAC, GeM, SPoC
+    from resight.models.pooling import MAC, RMAC, AverageMax, GeM, SPoC
+    from resight.models.preprocess import to_input
     from resight.models.zoo import ZooEntry, available, load_model
 
 __all__ = [
+    "CGD",
     "MAC",
     "RMAC",
+    "AverageMax",
     "Backbone",
     "Bundle",
+    "CGDOutput",
+    "Embedding",
     "GeM",
-    "GeMDescriber",
     "GeMNet",
+    "GlobalDescriber",
     "GlobalOutput",
     "Model",
     "Preprocessing",
@@ -28,25 +36,31 @@ __all__ = [
     "ZooEntry",
     "available",
     "load_model",
+    "to_input",
 ]
 
 _HOMES = {
+    "AverageMax": "resight.models.pooling",
+    "CGD": "resight.models.cgd",
+    "CGDOutput": "resight.models.cgd",
+    "Embedding": "resight.models.embedding",
     "MAC": "resight.models.pooling",
     "RMAC": "resight.models.pooling",
     "Backbone": "resight.models.backbone",
     "Bundle": "resight.models.bundle",
     "GeM": "resight.models.pooling",
-    "GeMDescriber": "resight.models.gem_describer",
     "GeMNet": "resight.models.gem",
-    "GlobalOutput": "resight.models.gem",
+    "GlobalDescriber": "resight.models.describer",
+    "GlobalOutput": "resight.models.global_net",
     "Model": "resight.models.model",
     "Preprocessing": "resight.models.bundle",
     "SPoC": "resight.models.pooling",
     "ZooEntry": "resight.models.zoo",
     "available": "resight.models.zoo",
     "load_model": "resight.models.zoo",
+    "to_input": "resight.models.preprocess",
 }
-_NEED_TORCH = frozenset({"MAC", "RMAC", "Backbone", "GeM", "GeMDescriber", "GeMNet", "GlobalOutput", "SPoC"})
+_NO_TORCH = frozenset({"Bundle", "Model", "Preprocessing", "ZooEntry", "available", "load_model"})
 
 
 def __getattr__(name: str) -> object:
@@ -55,7 +69,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'resight.models' has no attribute {name!r}")
     from importlib import import_module
 
-    if name in _NEED_TORCH:
+    if name not in _NO_TORCH:
         from resight.models._timm import require_torch
 
         require_torch(f"resight.models.{name}")

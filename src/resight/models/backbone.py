@@ -1,59 +1,42 @@
-"""Any timm trunk as feature maps that keep what they declare."""
+"""Any trunk as feature maps that keep what they declare."""
 
 from __future__ import annotations
 
-import contextlib
-import difflib
-import json
-import logging
-import pickle
-from collections.abc import Iterator, Mapping, Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any, final
+from typing import Literal, final
 
-import safetensors
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from resight.errors import InvalidInput, UnknownModel
-from resight.models._hub import check_hub, check_url, unavailable
-from resight.models._timm import import_timm
+from resight.errors import InvalidInput
+from resight.models import bn_inception, timm_trunk, torchvision_trunk
 from resight.models.bundle import JSON
+from resight.models.strides import STAGES, Stage, remove_stride_
 
 __all__ = ["Backbone"]
-
-_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
-# What timm raises where a trunk has no feature maps, or not with these options.
-_BUILD_ERRORS = (
-    AssertionError,
-    AttributeError,
-    IndexError,
-    KeyError,
-    NotImplementedError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 
 
 @final
 class Backbone(nn.Module):
-    """A trunk of timm: images to feature maps, shallow to deep.
+    """A trunk: images to feature maps, shallow to deep.
 
     A map has ``channels[i]`` channels, and rows and columns of about the image's divided by ``strides[i]``
     (rounded up or down; trunks without padding lose a few more). In eval mode it is deterministic.
 
     Attributes:
-        trunk: timm's name of the trunk without its source, ``resnet50.tv_in1k`` for example.
+        trunk: Name of the trunk without where its weights come from, ``resnet50.tv_in1k`` for example.
         options: timm's further arguments to build the trunk, JSON values.
         output_stride: The stride asked for at the deepest map, ``None`` for the trunk's own.
+        without_stride: The stage whose down-sampling was removed, or ``None``.
+        deepest: Number of the deepest map among all of the trunk, counted from its end: -1 is its last.
         channels: Channels of each map.
         strides: Pixels of the image per cell of each map.
-        mean: What timm's configuration subtracts from each of R, G, B in 0..1.
-        std: What it then divides by.
-        licence: Licence of timm's weights of that name; ``unknown`` where timm names none.
+        mean: What is subtracted from each channel of 0..1, in ``channel_order``.
+        std: What divides it then.
+        channel_order: Order of the channels in its input.
+        licence: Licence of the published weights of that name; ``unknown`` where none is named.
         image_size: Rows and columns of the only size it takes; ``None`` where it takes any.
     """
 
@@ -62,55 +45,98 @@ class Backbone(nn.Module):
         name: str,
         *,
         pretrained: bool = False,
+        weights: str | Path | None = None,
         out_indices: Sequence[int] | None = None,
         output_stride: int | None = None,
+        without_stride: Stage | None = None,
         options: Mapping[str, JSON] | None = None,
     ) -> None:
-        """Builds the trunk, with random weights or with timm's.
+        """Builds the trunk, with random weights (torch's own generator) or with published ones.
 
         Args:
             name: A name in timm, possibly with a tag, or ``hf-hub:OWNER/NAME``, or ``local-dir:PATH`` for a
-                folder with ``config.json`` and weights.
-            pretrained: Load timm's weights for that name, through timm's own code.
+                folder with ``config.json`` and weights; ``torchvision:`` and a name of
+                `resight.models.torchvision_trunk.NAMES`; or ``bn_inception``.
+            pretrained: Load the published weights for that name, through the publisher's own code.
+            weights: A ``.pth`` or ``.safetensors`` file of them, for the trunks that are not timm's.
             out_indices: Which maps; negative ones count from the deepest; ``None`` for all.
             output_stride: Stride of the deepest map, where the trunk can dilate its convolutions.
+            without_stride: A stage whose down-sampling is removed, see `remove_stride_`.
             options: Further arguments of timm to build the trunk.
 
         Raises:
-            UnknownModel: timm has no trunk of that name.
-            InvalidInput: The trunk gives no feature maps, or not with these indices, stride or options.
+            UnknownModel: There is no trunk of that name.
+            InvalidInput: The trunk gives no feature maps, or not with these indices, strides or options.
             WeightsUnavailable: The weights are not here and cannot be fetched, or do not fit.
             MissingExtra: timm is not installed.
         """
         super().__init__()
-        timm = import_timm(f"the backbone {name}")
-        self.trunk, found = _resolve(timm, name)
-        self.options: dict[str, JSON] = {**found, **(options or {})}
+        source, _, rest = name.partition(":")
+        if name == bn_inception.NAME:
+            made = bn_inception.build(
+                pretrained=pretrained,
+                weights=weights,
+                out_indices=out_indices,
+                output_stride=output_stride,
+                options=options,
+            )
+        elif source == torchvision_trunk.SOURCE:
+            made = torchvision_trunk.build(
+                rest,
+                pretrained=pretrained,
+                weights=weights,
+                out_indices=out_indices,
+                output_stride=output_stride,
+                options=options,
+            )
+        elif weights is not None:
+            raise InvalidInput(
+                f"the trunk {name} takes its weights from timm: put {weights} into a folder with a "
+                "config.json and name that local-dir:PATH"
+            )
+        else:
+            made = timm_trunk.build(
+                name,
+                pretrained=pretrained,
+                out_indices=out_indices,
+                output_stride=output_stride,
+                options=options,
+            )
+        self.net = made.net
+        self.trunk = made.name
+        self.options: dict[str, JSON] = dict(made.options)
         self.output_stride = output_stride
-        self.image_size: tuple[int, int] | None = None
-        self._whole_cells = False
-        configuration = timm.get_pretrained_cfg(self.trunk)
-        if configuration is not None and configuration.fixed_input_size:
-            freedom = _freedom_of_size(timm, self.trunk, self.options)
-            self.options.update(freedom)
-            self._whole_cells = "strict_img_size" in freedom
-            if not freedom:
-                self.image_size = tuple(configuration.input_size[1:])
-        arguments: dict[str, object] = dict(self.options)
-        if out_indices is not None:
-            arguments["out_indices"] = tuple(out_indices)
-        if output_stride is not None:
-            arguments["output_stride"] = output_stride
-        if pretrained:
-            _check_weights(timm, name)
-        self.net = _build(timm, name, arguments, pretrained=pretrained)
-        declared: Any = self.net  # timm's wrappers have no common type that declares these attributes
-        self.channels: tuple[int, ...] = tuple(declared.feature_info.channels())
-        self.strides: tuple[int, ...] = tuple(declared.feature_info.reduction())
-        self.mean: tuple[float, float, float] = tuple(declared.pretrained_cfg["mean"])
-        self.std: tuple[float, float, float] = tuple(declared.pretrained_cfg["std"])
-        self.licence: str = declared.pretrained_cfg.get("license") or "unknown"
-        self._channels_last = getattr(declared, "output_fmt", None) == "NHWC"
+        self.deepest = made.chosen[-1] - len(made.taps)
+        self.channels: tuple[int, ...] = tuple(made.taps[number].channels for number in made.chosen)
+        self.strides: tuple[int, ...] = tuple(made.taps[number].stride for number in made.chosen)
+        self.mean, self.std = made.mean, made.std
+        self.channel_order: Literal["RGB", "BGR"] = made.channel_order
+        self.licence = made.licence
+        self.image_size = made.image_size
+        self.without_stride: Stage | None = None
+        self._taps = made.taps
+        self._picks = made.picks
+        self._whole_cells = made.whole_cells
+        self._channels_last = made.channels_last
+        if without_stride is not None:
+            self._remove_stride(without_stride)
+
+    def keeping_resolution(self, stage: Stage) -> Backbone:
+        """Returns this trunk without the down-sampling of a stage: a copy, or itself where there is none.
+
+        The weights are this trunk's. A trunk whose deepest map comes before that stage's stride, as VGG-16
+        without its last pooling, keeps the resolution as it is.
+
+        Raises:
+            InvalidInput: The stage cannot keep its resolution, or another one does already.
+        """
+        if self.without_stride == stage:
+            return self
+        if stage in STAGES and self.strides[-1] < STAGES[stage] and self.without_stride is None:
+            return self
+        changed = copy.deepcopy(self)
+        changed._remove_stride(stage)
+        return changed
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> tuple[Tensor, ...]:
         """Returns the feature maps ``(batch, channels, rows, columns)``, shallow to deep.
@@ -128,7 +154,8 @@ class Backbone(nn.Module):
             # Such a trunk takes any number of whole cells; zero is the mean colour.
             down, right = (-size % self.strides[-1] for size in images.shape[2:])
             images = nn.functional.pad(images, (0, right, 0, down))
-        maps = tuple(self.net(images))
+        given = tuple(self.net(images))
+        maps = tuple(given[number] for number in self._picks)
         if self._channels_last:
             maps = tuple(each.permute(0, 3, 1, 2) for each in maps)
         for each, channels in zip(maps, self.channels, strict=True):
@@ -139,109 +166,16 @@ class Backbone(nn.Module):
                 )
         return maps
 
-
-def _resolve(timm: ModuleType, name: str) -> tuple[str, dict[str, JSON]]:
-    """Returns timm's name without its source, and the arguments its configuration file asks for."""
-    source, _, rest = name.partition(":")
-    if source == "local-dir":
-        try:
-            configuration = json.loads(Path(rest, "config.json").read_text(encoding="utf-8"))
-            return configuration["architecture"], dict(configuration.get("model_args", {}))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise unavailable(name, f"{Path(rest, 'config.json')} cannot be used ({error})") from None
-    if source == "hf-hub":
-        check_hub(rest, ["config.json"], wanted=name)
-        try:
-            _, architecture, arguments = timm.models.load_model_config_from_hf(rest)
-        except _fetch_errors() as error:
-            raise unavailable(name, _first_line(error)) from None
-        return architecture, dict(arguments)
-    plain = name.partition(".")[0]
-    tags = timm.list_pretrained(f"{plain}.*")
-    if not timm.is_model(plain) or ("." in name and name not in tags):
-        known = timm.list_models() + timm.list_pretrained()
-        nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-        hint = f": did you mean {', '.join(nearest)}?" if nearest else ": timm.list_models() lists them"
-        raise UnknownModel(f"timm has no trunk {name!r}{hint}")
-    return name, {}
-
-
-def _freedom_of_size(timm: ModuleType, trunk: str, options: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Returns the options that let a trunk of fixed image size take any; nothing where it has none."""
-    candidates: tuple[dict[str, JSON], ...] = (
-        {"dynamic_img_size": True, "dynamic_img_pad": True},
-        {"strict_img_size": False},
-    )
-    for candidate in candidates:
-        try:
-            timm.create_model(trunk, features_only=True, **{**options, **candidate})
-        except TypeError:
-            continue
-        except _BUILD_ERRORS:
-            return {}
-        return candidate
-    return {}
-
-
-def _check_weights(timm: ModuleType, name: str) -> None:
-    """Returns if timm's code has a chance to find the weights, in seconds."""
-    source, _, rest = name.partition(":")
-    if source == "hf-hub":
-        check_hub(rest, _WEIGHT_FILES, wanted=name)
-    if source in ("hf-hub", "local-dir"):
-        return
-    configuration = timm.get_pretrained_cfg(name)
-    if configuration is None or not configuration.has_weights:
-        raise unavailable(name, "timm has none for this name")
-    if configuration.hf_hub_id:
-        file_name = configuration.hf_hub_filename
-        check_hub(configuration.hf_hub_id, [file_name] if file_name else _WEIGHT_FILES, wanted=name)
-    elif configuration.url:
-        check_url(configuration.url, Path(torch.hub.get_dir(), "checkpoints"), wanted=name)
-
-
-def _build(timm: ModuleType, name: str, arguments: Mapping[str, object], *, pretrained: bool) -> nn.Module:
-    try:
-        with _quiet_timm():
-            return timm.create_model(name, pretrained=pretrained, features_only=True, **arguments)
-    except _weight_errors() as error:
-        raise unavailable(name, _first_line(error)) from None
-    except _BUILD_ERRORS as error:
-        reason = _first_line(error)
-    if pretrained:
-        # timm raises the same types for weights that do not fit and for a trunk without feature maps.
-        _build(timm, _resolve(timm, name)[0], arguments, pretrained=False)
-        raise unavailable(name, reason)
-    asked = ", ".join(f"{key}={value}" for key, value in arguments.items()) or "default options"
-    raise InvalidInput(
-        f"the timm trunk {name} gives no feature maps with {asked} ({reason}): "
-        "choose another trunk or other options"
-    )
-
-
-def _fetch_errors() -> tuple[type[Exception], ...]:
-    from huggingface_hub.errors import HfHubHTTPError
-
-    # The base of the hub's own error is the base of all errors of the HTTP library it happens to use.
-    return (OSError, *(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception)))
-
-
-def _weight_errors() -> tuple[type[Exception], ...]:
-    return (*_fetch_errors(), safetensors.SafetensorError, pickle.UnpicklingError, EOFError)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return " ".join(line.strip() for line in lines[:2]) if lines else type(error).__name__
-
-
-@contextlib.contextmanager
-def _quiet_timm() -> Iterator[None]:
-    """Keeps timm from warning on every load that the classifier's weights are left over."""
-    logger = logging.getLogger("timm")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+    def _remove_stride(self, stage: Stage) -> None:
+        if stage not in STAGES:
+            raise InvalidInput(f"without_stride must be one of {', '.join(STAGES)} or None, not {stage!r}")
+        if self.without_stride is not None:
+            raise InvalidInput(
+                f"the trunk {self.trunk} is already without the stride of {self.without_stride}: build it "
+                f"anew for {stage}"
+            )
+        step = STAGES[stage]
+        if self.strides[-1] >= step:
+            remove_stride_(self.net, self._taps, stage, trunk=self.trunk, size=self.image_size)
+        self.strides = tuple(stride // 2 if stride >= step else stride for stride in self.strides)
+        self.without_stride = stage

@@ -1,4 +1,4 @@
-"""Feature maps to one vector an image: SPoC, MAC, GeM and R-MAC, a function and a module each.
+"""Feature maps to one vector an image: SPoC, MAC, their sum, GeM and R-MAC, a function and a module each.
 
 All compute in float32 at least, whatever autocast or the maps' type says: in half precision a third power
 overflows from an activation of 40 on. None normalises its result.
@@ -14,7 +14,20 @@ from torch import Tensor, nn
 
 from resight.errors import InvalidInput
 
-__all__ = ["EPSILON", "MAC", "RMAC", "GeM", "SPoC", "gem", "mac", "rmac", "rmac_regions", "spoc"]
+__all__ = [
+    "EPSILON",
+    "MAC",
+    "RMAC",
+    "AverageMax",
+    "GeM",
+    "SPoC",
+    "average_max",
+    "gem",
+    "mac",
+    "rmac",
+    "rmac_regions",
+    "spoc",
+]
 
 EPSILON = 1e-6
 """Smallest activation GeM sees, and what is added to the norms of R-MAC's regions."""
@@ -65,6 +78,14 @@ def gem(
     p = p.to(x.dtype)
     means = (x / largest).pow(p[:, None, None]).mean(dim=(-2, -1))
     return largest[..., 0, 0] * means.pow(1 / p)
+
+
+def average_max(maps: Float[Tensor, "batch channels rows cols"]) -> Float[Tensor, "batch channels"]:
+    """Returns the mean plus the maximum of each channel.
+
+    The authors' code of Proxy-Anchor: Kim, Kim, Cho and Kwak 2020 (ResNet-50).
+    """
+    return spoc(maps) + mac(maps)
 
 
 def rmac(maps: Float[Tensor, "batch channels rows cols"], levels: int = 3) -> Float[Tensor, "batch channels"]:
@@ -121,6 +142,15 @@ class MAC(nn.Module):
     def forward(self, maps: Float[Tensor, "batch channels rows cols"]) -> Float[Tensor, "batch channels"]:
         """Returns `mac` of the maps."""
         return mac(maps)
+
+
+@final
+class AverageMax(nn.Module):
+    """Average plus maximum pooling: `average_max`."""
+
+    def forward(self, maps: Float[Tensor, "batch channels rows cols"]) -> Float[Tensor, "batch channels"]:
+        """Returns `average_max` of the maps."""
+        return average_max(maps)
 
 
 @final

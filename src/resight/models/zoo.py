@@ -147,22 +147,22 @@ def _load_sift(bundle: Bundle, name: str) -> Model:
     return Sift(bundle, name=name)
 
 
-def _load_gem(bundle: Bundle, name: str) -> Model:
+def _load_global(bundle: Bundle, name: str) -> Model:
     require_torch(f"the model {name}")
-    from resight.models.gem_describer import GeMDescriber
+    from resight.models.describer import GlobalDescriber
 
-    return GeMDescriber.from_bundle(bundle, name=name)
+    return GlobalDescriber.from_bundle(bundle, name=name)
 
 
 def _load_timm(trunk: str, name: str) -> Model:
     require_torch(f"the model {name}")
     from resight.models.backbone import Backbone
+    from resight.models.describer import GlobalDescriber
     from resight.models.gem import GeMNet
-    from resight.models.gem_describer import GeMDescriber
     from resight.models.pooling import GeM
 
     backbone = Backbone(trunk, pretrained=True, out_indices=(-1,))
-    return GeMDescriber(
+    return GlobalDescriber(
         GeMNet(backbone, GeM()),
         name=name,
         licence=backbone.licence,
@@ -170,4 +170,9 @@ def _load_timm(trunk: str, name: str) -> Model:
     )
 
 
-_LOADERS: Mapping[str, Callable[[Bundle, str], Model]] = {"gem": _load_gem, "sift": _load_sift}
+_LOADERS: Mapping[str, Callable[[Bundle, str], Model]] = {
+    "cgd": _load_global,
+    "embedding": _load_global,
+    "gem": _load_global,
+    "sift": _load_sift,
+}
