@@ -1,0 +1,102 @@
+"""Cars196: 196 models of cars (Krause et al., 2013)."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from resight.datasets.dataset import Benchmark, LabelledImages, labelled
+from resight.datasets.lists import first_existing, read_fields
+from resight.errors import InvalidInput
+from resight.features import Box
+
+__all__ = ["KS", "TRAIN_CLASSES", "read_cars196"]
+
+KS = (1, 2, 4, 8)
+TRAIN_CLASSES = 98
+"""Classes 1 to 98 train, 99 to 196 test; the set's own test flag is for classification."""
+
+_LAYOUT = "cars_annos.mat or cars_annos.txt (path,class,test) beside the folder car_ims"
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    path: str
+    label: int
+    box: Box | None
+
+
+def read_cars196(root: Path, *, boxes: bool = False) -> Benchmark:
+    """Returns the benchmark in the split of metric learning.
+
+    Read is ``cars_annos.txt`` where no boxes are asked for and it is there, else ``cars_annos.mat``, which
+    needs scipy. A class is called by its number, from 1. The file's corners are taken as they are, as the
+    field's code does.
+
+    Args:
+        root: The folder that holds ``car_ims``.
+        boxes: Whether photos are cropped to the cars' boxes, as CGD does.
+
+    Raises:
+        InvalidInput: A file is missing or of another format, or scipy is not installed.
+    """
+    text = root / "cars_annos.txt"
+    if text.is_file() and not boxes:
+        images = read_fields(text, _line, fields=3, separator=",")
+    else:
+        needed = f"cars_annos.mat for boxes ({_LAYOUT})" if boxes else _LAYOUT
+        images = _matlab(first_existing((root,), "cars_annos.mat", layout=needed) / "cars_annos.mat")
+    return Benchmark(
+        "cars196",
+        _labelled("cars196 train", root, [i for i in images if i.label <= TRAIN_CLASSES], boxes=boxes),
+        _labelled("cars196 test", root, [i for i in images if i.label > TRAIN_CLASSES], boxes=boxes),
+        KS,
+    )
+
+
+def _line(path: str, label: str, test: str) -> _Image:
+    del test
+    return _Image(path, int(label), None)
+
+
+def _matlab(path: Path) -> list[_Image]:
+    try:
+        from scipy.io import loadmat
+        from scipy.io.matlab import MatReadError
+    except ImportError:
+        raise InvalidInput(
+            f"{path} is a MATLAB file, and reading it needs scipy: pip install scipy, or put cars_annos.txt "
+            f"(path,class,test) beside it"
+        ) from None
+    try:
+        rows = loadmat(path, squeeze_me=True)["annotations"]
+        return [
+            _Image(
+                str(row["relative_im_path"]),
+                int(row["class"]),
+                Box(*(float(row[f"bbox_{corner}"]) for corner in ("x1", "y1", "x2", "y2"))),
+            )
+            for row in rows.reshape(-1)
+        ]
+    # What scipy raises on files that are cut off, none of MATLAB's, or hold something else.
+    except (
+        LookupError,
+        MatReadError,
+        NotImplementedError,
+        OSError,
+        TypeError,
+        ValueError,
+        zlib.error,
+    ) as error:
+        raise InvalidInput(f"{path} is no cars_annos.mat ({type(error).__name__}: {error})") from None
+
+
+def _labelled(name: str, root: Path, images: list[_Image], *, boxes: bool) -> LabelledImages:
+    return labelled(
+        name,
+        root,
+        [image.path for image in images],
+        [image.label for image in images],
+        boxes=[image.box for image in images] if boxes else None,
+    )

@@ -1,0 +1,75 @@
+"""A folder of class folders."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from resight.datasets.dataset import Benchmark, LabelledImages, labelled
+from resight.errors import InvalidInput
+from resight.images import PHOTO_SUFFIXES
+
+__all__ = ["KS", "read_folder"]
+
+KS = (1, 2, 4, 8)
+
+
+def read_folder(root: Path) -> Benchmark:
+    """Returns the benchmark of a folder.
+
+    Either ``root/train/CLASS/...`` and ``root/test/CLASS/...``, or ``root/CLASS/...``: then the first half
+    of the classes in the order of their names (the larger half of an odd number) is for training and the
+    rest for testing, as CUB-200-2011 and Cars196 are used in the field. A photo belongs to the class of the
+    folder under which it lies, however deep. Hidden files and folders and files of other suffixes are passed
+    over; links to folders are followed for classes, not below.
+
+    Raises:
+        InvalidInput: The folder is missing, or there are too few classes with photos.
+    """
+    if not root.is_dir():
+        raise InvalidInput(f"there is no folder {root}")
+    if (root / "train").is_dir() and (root / "test").is_dir():
+        return Benchmark("folder", _split(root, "train"), _split(root, "test"), KS)
+    found = _photos(root, "")
+    names = sorted({name for name, _ in found})
+    if len(names) < 2:
+        raise InvalidInput(
+            f"{root} has {len(names)} folders with photos; expected are train and test with a folder a class "
+            f"in each, or two or more class folders"
+        )
+    train = set(names[: (len(names) + 1) // 2])
+    return Benchmark(
+        "folder",
+        _labelled(root, "train", [entry for entry in found if entry[0] in train]),
+        _labelled(root, "test", [entry for entry in found if entry[0] not in train]),
+        KS,
+    )
+
+
+def _split(root: Path, split: str) -> LabelledImages:
+    found = _photos(root, split)
+    if not found:
+        raise InvalidInput(f"{root / split} holds no class folder with photos ({_SUFFIXES})")
+    return _labelled(root, split, found)
+
+
+def _labelled(root: Path, split: str, found: list[tuple[str, str]]) -> LabelledImages:
+    return labelled(f"folder {split}", root, [path for _, path in found], [name for name, _ in found])
+
+
+def _photos(root: Path, split: str) -> list[tuple[str, str]]:
+    """Returns class and path relative to the root of each photo, sorted."""
+    found = []
+    for folder in (root / split).iterdir():
+        if not folder.is_dir() or folder.name.startswith("."):
+            continue
+        for parent, folders, files in os.walk(folder):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            for name in files:
+                path = Path(parent, name)
+                if path.suffix.lower() in PHOTO_SUFFIXES and not name.startswith("."):
+                    found.append((folder.name, path.relative_to(root).as_posix()))
+    return sorted(found)
+
+
+_SUFFIXES = ", ".join(sorted(PHOTO_SUFFIXES))

@@ -1,0 +1,73 @@
+"""The annotation files of the benchmarks: lines of fields between blanks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from resight.errors import InvalidInput
+
+__all__ = ["first_existing", "read_fields", "text_lines"]
+
+Row = TypeVar("Row")
+
+
+def first_existing(folders: Sequence[Path], name: str, *, layout: str) -> Path:
+    """Returns the first of the folders that holds a file of that name.
+
+    Raises:
+        InvalidInput: None does.
+    """
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder
+    raise InvalidInput(f"there is no {name} in {folders[0]}; expected is {layout}")
+
+
+def text_lines(path: Path) -> list[str]:
+    """Returns the lines of a text in UTF-8.
+
+    Raises:
+        InvalidInput: It cannot be read, or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise InvalidInput(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{path} is no text in UTF-8") from None
+
+
+def read_fields(
+    path: Path,
+    parse: Callable[..., Row],
+    *,
+    fields: int,
+    skip: int = 0,
+    separator: str | None = None,
+) -> list[Row]:
+    """Returns ``parse(*fields)`` of each line that is not empty.
+
+    Args:
+        path: The file.
+        parse: Takes the fields of a line as text.
+        fields: How many each line has; what more separators there are belongs to the last.
+        skip: Lines of header.
+        separator: Between fields; blanks by default.
+
+    Raises:
+        InvalidInput: The file cannot be read, or a line has other fields; the line is named.
+    """
+    rows = []
+    for number, line in enumerate(text_lines(path)[skip:], skip + 1):
+        if not line.strip():
+            continue
+        parts = line.strip().split(separator, fields - 1)
+        try:
+            if len(parts) != fields:
+                raise InvalidInput(f"it has {len(parts)} fields instead of {fields}")
+            rows.append(parse(*parts))
+        except ValueError as error:
+            raise InvalidInput(f"line {number} of {path} cannot be understood: {error}") from None
+    return rows

@@ -1,0 +1,193 @@
+"""A table of photos: a CSV file with paths, labels and, where it has them, splits, boxes and roles."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from resight.datasets.dataset import Benchmark, LabelledImages, labelled
+from resight.errors import InvalidInput
+from resight.features import Box
+
+__all__ = ["KS", "read_table"]
+
+KS = (1, 2, 4, 8)
+
+# Ours, then open-metric-learning's.
+_BOXES = (("x0", "y0", "x1", "y1"), ("x_1", "y_1", "x_2", "y_2"))
+_ROLES = {"query": ("query", "is_query"), "gallery": ("gallery", "is_gallery")}
+_TRUTH = {"": False, "0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
+_SPLITS = {
+    "train": "train",
+    "test": "test",
+    "query": "test",
+    "gallery": "test",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    path: str
+    label: str
+    name: str
+    split: str
+    box: Box | None
+    query: bool
+    gallery: bool
+
+
+def read_table(root: Path, *, boxes: bool = False) -> Benchmark:
+    """Returns the benchmark of a CSV file in UTF-8 whose first line names the columns.
+
+    * ``path``: relative to the CSV file's folder, or absolute. ``label``: numbers (sorted as numbers) or
+      text. ``label_name``, optional: how people call the label.
+    * ``split``, optional: ``train``; ``test``, or ``validation``/``val`` where there is no ``test``;
+      ``query`` and ``gallery`` are test photos of that role. Without the column the first half of the
+      labels (the larger half of an odd number) is for training and the rest for testing.
+    * ``x0,y0,x1,y1``, or open-metric-learning's ``x_1,y_1,x_2,y_2``, optional: the box in pixels; a row
+      may leave all four empty.
+    * ``query,gallery``, or open-metric-learning's ``is_query,is_gallery``, optional: true, false, 1, 0 or
+      empty; they count for test photos. Without them every test photo is both.
+
+    Other columns are metadata and passed over.
+
+    Args:
+        root: The CSV file, or a folder that holds ``labels.csv`` or one CSV file alone.
+        boxes: Whether photos are cropped to their boxes.
+
+    Raises:
+        InvalidInput: The file is no such table, or ``boxes`` are asked for and it has none.
+    """
+    path = _table_file(root)
+    lines, columns = _lines(path)
+    corners = next((names for names in _BOXES if set(names) <= set(columns)), None) if boxes else None
+    if boxes and corners is None:
+        raise InvalidInput(f"{path} has no boxes: they need the columns {','.join(_BOXES[0])}")
+    roles = {role: [name for name in names if name in columns] for role, names in _ROLES.items()}
+    rows = []
+    for number, line in lines:
+        try:
+            rows.append(_row(line, corners, roles))
+        except ValueError as error:
+            raise InvalidInput(f"line {number} of {path}: {error}") from None
+    train, test = _splits(path, rows, given="split" in columns)
+    has_roles = any(roles.values()) or any(row.split in _ROLES for row in rows)
+    return Benchmark(
+        "table",
+        _labelled("table train", path.parent, train, boxed=corners is not None, has_roles=False),
+        _labelled("table test", path.parent, test, boxed=corners is not None, has_roles=has_roles),
+        KS,
+    )
+
+
+def _table_file(root: Path) -> Path:
+    if root.is_file():
+        return root
+    if not root.is_dir():
+        raise InvalidInput(f"there is no table {root}")
+    tables = sorted(root.glob("*.csv"))
+    if root / "labels.csv" in tables:
+        return root / "labels.csv"
+    if len(tables) != 1:
+        raise InvalidInput(
+            f"{root} holds {len(tables)} CSV files and none is labels.csv: give the file itself as the root"
+        )
+    return tables[0]
+
+
+def _lines(path: Path) -> tuple[list[tuple[int, dict[str, str]]], Sequence[str]]:
+    """Returns the number and the cells of each line, and the columns."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            lines = [(reader.line_num, line) for line in reader]
+    except OSError as error:
+        raise InvalidInput(f"cannot read {path}: {error.strerror}") from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} is no CSV file in UTF-8 ({error})") from None
+    columns = reader.fieldnames or ()
+    missing = [name for name in ("path", "label") if name not in columns]
+    if missing:
+        raise InvalidInput(
+            f"{path} has no column named {' or '.join(missing)} in its first line, but {', '.join(columns)}"
+        )
+    for number, line in lines:
+        if None in line or None in line.values():
+            raise InvalidInput(f"line {number} of {path} has more or fewer cells than its first line names")
+    if not lines:
+        raise InvalidInput(f"{path} lists no photos")
+    return lines, columns
+
+
+def _row(line: dict[str, str], corners: Sequence[str] | None, roles: dict[str, list[str]]) -> _Row:
+    if not line["path"] or not line["label"]:
+        raise InvalidInput("a photo needs a path and a label")
+    split = line.get("split", "train").lower()
+    if split not in _SPLITS:
+        raise InvalidInput(f"the split {split!r} is none of {', '.join(_SPLITS)}")
+    cells = [line[name] for name in corners or ()]
+    return _Row(
+        line["path"],
+        line["label"],
+        line.get("label_name") or line["label"],
+        split,
+        Box(*map(float, cells)) if any(cells) else None,
+        _has_role("query", line, split, roles),
+        _has_role("gallery", line, split, roles),
+    )
+
+
+def _has_role(role: str, line: dict[str, str], split: str, roles: dict[str, list[str]]) -> bool:
+    values = [line[name].lower() for name in roles[role]]
+    if any(value not in _TRUTH for value in values):
+        raise InvalidInput(f"{roles[role][0]} is true, false, 1, 0 or empty, not {values[0]!r}")
+    # A plain test photo of a table without this role's column has the role; one split off as the other
+    # role has not.
+    return split == role or (any(_TRUTH[value] for value in values) if values else split not in _ROLES)
+
+
+def _splits(path: Path, rows: list[_Row], *, given: bool) -> tuple[list[_Row], list[_Row]]:
+    if not given:
+        labels = _sorted_labels(rows)
+        if len(labels) < 2:
+            raise InvalidInput(
+                f"{path} has no column split and one label alone, so that nothing can be tested"
+            )
+        first = set(labels[: (len(labels) + 1) // 2])
+        return [row for row in rows if row.label in first], [row for row in rows if row.label not in first]
+    groups: dict[str, list[_Row]] = {"train": [], "test": [], "validation": []}
+    for row in rows:
+        groups[_SPLITS[row.split]].append(row)
+    if groups["test"] and groups["validation"]:
+        raise InvalidInput(
+            f"{path} has {len(groups['validation'])} validation and {len(groups['test'])} test photos: keep "
+            f"one of the two kinds, since validation classes are drawn from the training classes"
+        )
+    train, test = groups["train"], groups["test"] or groups["validation"]
+    if not train or not test:
+        raise InvalidInput(f"{path} has {len(train)} training and {len(test)} test photos; it needs both")
+    return train, test
+
+
+def _sorted_labels(rows: list[_Row]) -> list[str]:
+    labels = {row.label for row in rows}
+    return sorted(labels, key=int) if all(label.isdecimal() for label in labels) else sorted(labels)
+
+
+def _labelled(name: str, root: Path, rows: list[_Row], *, boxed: bool, has_roles: bool) -> LabelledImages:
+    number = {label: place for place, label in enumerate(_sorted_labels(rows))}
+    return labelled(
+        name,
+        root,
+        [row.path for row in rows],
+        [number[row.label] for row in rows],
+        names={number[row.label]: row.name for row in rows},
+        boxes=[row.box for row in rows] if boxed else None,
+        queries=[row.query for row in rows] if has_roles else None,
+        gallery=[row.gallery for row in rows] if has_roles else None,
+    )

@@ -1,0 +1,176 @@
+"""The doctor finds what is wrong with a copy, names it, and calls a sound copy sound."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from resight.datasets import examine
+from resight.datasets.ahead import ahead
+from resight.errors import InvalidInput
+
+
+@pytest.fixture
+def table(tmp_path, write_text, write_photo):
+    """A sound table of eight photos with boxes."""
+    rows = [(number, number // 2, "train" if number < 4 else "test") for number in range(8)]
+    for number, _, _ in rows:
+        write_photo(tmp_path / f"{number}.jpg", seed=number)
+    lines = [f"{number}.jpg,{label},{split},0,0,20,20" for number, label, split in rows]
+    return write_text(tmp_path / "labels.csv", ["path,label,split,x0,y0,x1,y1", *lines])
+
+
+def kinds(findings):
+    return [finding.kind for finding in findings if finding.problem], [
+        f.kind for f in findings if not f.problem
+    ]
+
+
+def found(findings, kind):
+    return next(finding for finding in findings if finding.kind == kind)
+
+
+def edit(table, old, new):
+    text = table.read_text()
+    assert old in text
+    table.write_text(text.replace(old, new))
+
+
+def test_a_sound_copy_has_no_problem(table):
+    steps = []
+    findings = examine("table", table, progress=lambda *step: steps.append(step))
+    assert kinds(findings) == ([], ["counts"])
+    assert findings[0].sentence == "training: 4 photos of 2 classes; test: 4 photos of 2 classes"
+    assert steps == [(done, 8) for done in range(1, 9)]
+
+
+def test_missing_and_unreadable_photos_are_named_with_reasons(table):
+    (table.parent / "1.jpg").unlink()
+    whole = (table.parent / "2.jpg").read_bytes()
+    (table.parent / "2.jpg").write_bytes(whole[: len(whole) // 2])
+    (table.parent / "5.jpg").write_text("<html>not found</html>")
+    (table.parent / "6.jpg").write_bytes(b"")
+    (table.parent / "7.jpg").unlink()
+    (table.parent / "7.jpg").mkdir()
+    findings = examine("table", table)
+    assert kinds(findings) == (["missing", *["unreadable"] * 4], ["counts"])
+    assert findings[0].sentence == "table train: 1 of 4 photos are missing: 1.jpg"
+    reasons = {finding.paths[0]: finding.sentence for finding in findings[1:5]}
+    assert "cut off" in reasons["2.jpg"]
+    assert "it is a text" in reasons["5.jpg"]
+    assert "the file is empty" in reasons["6.jpg"]
+    assert "directory" in reasons["7.jpg"]
+
+
+def test_the_same_bytes_within_and_across_splits(table):
+    root = table.parent
+    shutil.copy(root / "0.jpg", root / "1.jpg")
+    shutil.copy(root / "4.jpg", root / "6.jpg")
+    shutil.copy(root / "2.jpg", root / "7.jpg")
+    findings = examine("table", table)
+    assert kinds(findings) == (["contradiction", "leak"], ["counts", "duplicate"])
+    assert found(findings, "duplicate").paths == ("0.jpg", "1.jpg")
+    assert found(findings, "contradiction").paths == ("4.jpg", "6.jpg")
+    assert found(findings, "leak").paths == ("7.jpg",)
+    assert found(findings, "leak").sentence.endswith("training photo: 7.jpg is 2.jpg")
+
+
+def test_a_path_listed_twice(table):
+    edit(table, "1.jpg,0,train", "0.jpg,0,train")
+    findings = examine("table", table)
+    assert kinds(findings)[0] == ["repeated"]
+    assert found(findings, "repeated").paths == ("0.jpg",)
+    edit(table, "0.jpg,0,train,0,0,20,20\n", "0.jpg,0,train,0,0,30,20\n")
+    assert kinds(examine("table", table))[0] == ["repeated"]
+    text = table.read_text().replace("0.jpg,0,train,0,0,30,20", "0.jpg,0,train,0,0,20,21", 1)
+    table.write_text(text)
+    assert kinds(examine("table", table)) == ([], ["counts"])
+
+
+@pytest.mark.parametrize(("box", "leaves"), [("0,0,41,31", False), ("0,0,42,20", True), ("-1,0,9,9", True)])
+def test_boxes_that_leave_their_photos(table, box, leaves):
+    edit(table, "5.jpg,2,test,0,0,20,20", f"5.jpg,2,test,{box}")
+    findings = examine("table", table)
+    assert kinds(findings)[0] == (["box"] if leaves else [])
+    if leaves:
+        assert found(findings, "box").paths == ("5.jpg",)
+
+
+def test_gaps_shared_labels_and_lonely_photos_are_notes(table):
+    edit(table, "7.jpg,3", "7.jpg,9")
+    edit(table, "5.jpg,2", "5.jpg,0")
+    findings = examine("table", table)
+    assert kinds(findings) == ([], ["counts", "gap", "shared", "alone"])
+    assert (
+        found(findings, "gap").sentence == "no label is numbered 4, 5, 6 and 2 more, though 0 to 9 are in use"
+    )
+    assert found(findings, "shared").sentence == "training and test share labels (1): 0"
+    assert found(findings, "alone").paths == ("4.jpg", "5.jpg", "6.jpg", "7.jpg")
+
+
+def test_a_query_needs_an_answer_in_the_gallery(tmp_path, write_text, write_photo):
+    for number in range(6):
+        write_photo(tmp_path / f"{number}.jpg", seed=number)
+    lines = ["path,label,split", "0.jpg,a,train", "1.jpg,a,train", "2.jpg,b,query", "3.jpg,b,gallery"]
+    write_text(tmp_path / "labels.csv", [*lines, "4.jpg,c,query", "5.jpg,d,gallery"])
+    findings = examine("table", tmp_path)
+    assert kinds(findings) == ([], ["boxes", "counts", "alone"])
+    assert found(findings, "alone").paths == ("4.jpg",)
+    assert found(findings, "counts").sentence.endswith("2 queries and 2 in the gallery")
+    assert "has no boxes" in found(findings, "boxes").sentence
+
+
+def test_an_official_set_with_other_counts(tmp_path, cub, write_photo):
+    cub(tmp_path, [1, *[0] * 99, 2, *[0] * 99])
+    for name in ("001.Bird_1/Bird_1_0", "101.Bird_101/Bird_101_0", "101.Bird_101/Bird_101_1"):
+        write_photo(tmp_path / "images" / f"{name}.jpg", seed=hash(name) % 1000)
+    findings = examine("cub200", tmp_path)
+    assert kinds(findings) == (["counts"], ["counts", "gap"])
+    assert "1 training photos instead of 5,864" in findings[0].sentence
+    assert found(findings, "gap").sentence.startswith("no label is numbered 2, 3, 4 and 96 more")
+
+
+def test_lists_that_cannot_be_understood_are_a_problem(table, tmp_path):
+    table.write_text("nothing\n")
+    findings = examine("table", table)
+    assert kinds(findings) == (["lists"], [])
+    assert "no column named path or label" in findings[0].sentence
+    assert kinds(examine("sop", tmp_path)) == (["lists"], [])
+    with pytest.raises(InvalidInput, match="there is no benchmark 'tabel', did you mean table"):
+        examine("tabel", table)
+
+
+def test_the_number_of_threads_changes_nothing(table):
+    (table.parent / "1.jpg").unlink()
+    assert examine("table", table, workers=1) == examine("table", table, workers=5)
+    with pytest.raises(InvalidInput, match="workers must be at least 1, not 0"):
+        examine("table", table, workers=0)
+
+
+def test_work_ahead_keeps_order_and_stays_near():
+    started = []
+
+    def work(item):
+        started.append(item)
+        return item * item
+
+    answers = ahead(work, iter(range(1000)), workers=2)
+    assert [next(answers) for _ in range(3)] == [0, 1, 4]
+    answers.close()
+    assert len(started) <= 3 + 8
+    assert list(ahead(work, range(50), workers=3)) == [item * item for item in range(50)]
+
+
+def test_what_work_raises_is_raised_at_its_turn():
+    answers = ahead(lambda item: 1 // item, [2, 1, 0, 1], workers=2)
+    assert [next(answers), next(answers)] == [0, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(answers)
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_a_real_set_is_sound(data):
+    findings = examine("table", data / "grocery")
+    assert kinds(findings) == ([], ["boxes", "counts"])

@@ -1,0 +1,169 @@
+"""Sets of one's own: class folders and tables."""
+
+from __future__ import annotations
+
+import pytest
+
+from resight.datasets import load, read_folder, read_table
+from resight.errors import InvalidInput
+from resight.features import Box
+
+
+def test_class_folders_are_halved_by_name(tmp_path, write_photo):
+    for number, name in enumerate(
+        ["e/2.jpg", "a/1.PNG", "b/deep/er/3.jpg", "c/4.jpeg", "d/5.jpg", "a/0.jpg"]
+    ):
+        write_photo(tmp_path / name, seed=number)
+    (tmp_path / "a" / "notes.txt").write_text("no photo")
+    for hidden in ("a/.hidden.jpg", ".git/6.jpg", "b/.cache/7.jpg"):
+        write_photo(tmp_path / hidden)
+    write_photo(tmp_path / "loose.jpg")
+    benchmark = load("folder", tmp_path)
+    assert benchmark.train.paths == ("a/0.jpg", "a/1.PNG", "b/deep/er/3.jpg", "c/4.jpeg")
+    assert benchmark.train.label_names == ("a", "b", "c")
+    assert benchmark.train.labels.tolist() == [0, 0, 1, 2]
+    assert (benchmark.test.paths, benchmark.test.label_names) == (("d/5.jpg", "e/2.jpg"), ("d", "e"))
+    assert benchmark.test.photo(0).pixels.shape == (30, 40, 3)
+    assert benchmark.ks == (1, 2, 4, 8)
+
+
+def test_a_folder_may_be_split_already(tmp_path, write_photo):
+    for number, name in enumerate(["train/x/1.jpg", "train/y/1.jpg", "test/x/2.jpg"]):
+        write_photo(tmp_path / name, seed=number)
+    benchmark = read_folder(tmp_path)
+    assert benchmark.train.paths == ("train/x/1.jpg", "train/y/1.jpg")
+    assert (benchmark.test.paths, benchmark.test.label_names) == (("test/x/2.jpg",), ("x",))
+
+
+def test_folders_without_classes_are_told_what_is_expected(tmp_path, write_photo):
+    with pytest.raises(InvalidInput, match="there is no folder"):
+        load("folder", tmp_path / "none")
+    write_photo(tmp_path / "a" / "1.jpg")
+    with pytest.raises(InvalidInput, match="has 1 folders with photos; expected are train and test"):
+        load("folder", tmp_path)
+    write_photo(tmp_path / "train" / "a" / "1.jpg")
+    (tmp_path / "test").mkdir()
+    with pytest.raises(InvalidInput, match=r"test holds no class folder with photos \(\.avif"):
+        load("folder", tmp_path)
+    with pytest.raises(InvalidInput, match="folder has no boxes"):
+        load("folder", tmp_path, boxes=True)
+
+
+def test_a_table_with_names_and_metadata(tmp_path, write_text):
+    lines = [
+        "path,label,label_name,coarse_label,split",
+        "i/1.jpg,10,Oat,0,train",
+        "i/2.jpg,9,Rye,0,train",
+        '"i/3, x.jpg",11,Tea,1,test',
+    ]
+    write_text(tmp_path / "labels.csv", lines)
+    write_text(tmp_path / "other.csv", ["nothing"])
+    benchmark = load("table", tmp_path)
+    assert (benchmark.train.label_names, benchmark.train.labels.tolist()) == (("Rye", "Oat"), [1, 0])
+    assert benchmark.test.paths == ("i/3, x.jpg",)
+    assert benchmark.test.root == tmp_path
+    assert benchmark.test.queries is None
+    assert benchmark.test.gallery is None
+    assert benchmark.fingerprint == load("table", tmp_path / "labels.csv").fingerprint
+
+
+def test_open_metric_learnings_columns(tmp_path, write_text):
+    lines = [
+        "label,path,split,is_query,is_gallery,x_1,x_2,y_1,y_2,category,sequence",
+        "7,a.jpg,train,,,1,10,2,20,hat,",
+        "7,b.jpg,train,,,,,,,hat,",
+        "3,c.jpg,validation,True,False,0,5.5,0,6,hat,1",
+        "3,d.jpg,validation,False,1.0,0,5,0,6,hat,1",
+        "3,e.jpg,validation,1,true,0,5,0,6,hat,1",
+    ]
+    path = write_text(tmp_path / "df.csv", lines)
+    benchmark = load("table", tmp_path, boxes=True)
+    assert benchmark.train.boxes == (Box(1, 2, 10, 20), None)
+    assert benchmark.train.queries is None
+    assert benchmark.test.boxes[0] == Box(0, 0, 5.5, 6)
+    assert benchmark.test.queries.tolist() == [True, False, True]
+    assert benchmark.test.gallery.tolist() == [False, True, True]
+    assert load("table", path).train.boxes is None
+
+
+def test_roles_by_split(tmp_path, write_text):
+    lines = ["path,label,split", "a,x,train", "b,y,query", "c,y,gallery", "d,y,test"]
+    test = read_table(write_text(tmp_path / "t.csv", lines)).test
+    assert (test.queries.tolist(), test.gallery.tolist()) == ([True, False, True], [False, True, True])
+
+
+def test_one_role_alone_leaves_the_other_to_all(tmp_path, write_text):
+    lines = ["path,label,split,query", "a,x,train,", "b,y,test,1", "c,y,test,0"]
+    test = read_table(write_text(tmp_path / "t.csv", lines)).test
+    assert (test.queries.tolist(), test.gallery.tolist()) == ([True, False], [True, True])
+
+
+def test_without_splits_labels_are_halved_in_their_order(tmp_path, write_text):
+    lines = ["path,label", *(f"{number}.jpg,{label}" for number, label in enumerate([10, 2, 33, 2, 10]))]
+    benchmark = read_table(write_text(tmp_path / "t.csv", lines))
+    assert (benchmark.train.label_names, benchmark.test.label_names) == (("2", "10"), ("33",))
+    assert benchmark.train.paths == ("0.jpg", "1.jpg", "3.jpg", "4.jpg")
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["path,split", "a,train"], "no column named label in its first line, but path, split"),
+        (["name,kind"], "no column named path or label"),
+        (["path,label"], "lists no photos"),
+        (["path,label", "a,x,y"], "line 2 of .* more or fewer cells"),
+        (["path,label", "a"], "line 2 of .* more or fewer cells"),
+        (
+            ["path,label,split", "a,x,train", "b,y,tset"],
+            r"line 3 of .*: the split 'tset' is none of train, test",
+        ),
+        (["path,label,split", "a,x,train"], "1 training and 0 test photos; it needs both"),
+        (["path,label,split", "a,x,train", "b,y,val", "c,z,test"], "1 validation and 1 test photos"),
+        (["path,label", "a,x", "b,x"], "one label alone, so that nothing can be tested"),
+        (["path,label", "a,"], "line 2 of .* needs a path and a label"),
+        (["path,label,query", "a,x,maybe"], "query is true, false, 1, 0 or empty, not 'maybe'"),
+    ],
+)
+def test_a_wrong_table_is_refused_in_a_sentence(tmp_path, write_text, lines, words):
+    with pytest.raises(InvalidInput, match=words):
+        load("table", write_text(tmp_path / "t.csv", lines))
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["path,label", "a,x"], "has no boxes: they need the columns x0,y0,x1,y1"),
+        (["path,label,x0,y0,x1,y1", "a,x,1,2,three,4"], "line 2 of .*could not convert"),
+        (["path,label,x0,y0,x1,y1", "a,x,5,2,3,4"], "line 2 of .*the box 5,2,3,4 is empty"),
+        (["path,label,x0,y0,x1,y1", "a,x,5,2,,4"], "line 2 of .*could not convert"),
+    ],
+)
+def test_wrong_boxes_are_refused_in_a_sentence(tmp_path, write_text, lines, words):
+    with pytest.raises(InvalidInput, match=words):
+        load("table", write_text(tmp_path / "t.csv", lines), boxes=True)
+
+
+def test_no_table_and_too_many(tmp_path, write_text):
+    with pytest.raises(InvalidInput, match="there is no table"):
+        load("table", tmp_path / "none.csv")
+    with pytest.raises(InvalidInput, match=r"holds 0 CSV files and none is labels\.csv"):
+        load("table", tmp_path)
+    (tmp_path / "t.csv").write_bytes(b"path,label\n\xff,1\n")
+    with pytest.raises(InvalidInput, match="no CSV file in UTF-8"):
+        load("table", tmp_path)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "train", "test"),
+    [
+        ("grocery", (3051, 41), (2370, 40)),
+        ("caltech101", (5614, 51), (3063, 50)),
+        ("eth80", (1640, 40), (1640, 40)),
+    ],
+)
+def test_real_tables(data, name, train, test):
+    benchmark = load("table", data / name)
+    assert (len(benchmark.train), benchmark.train.classes) == train
+    assert (len(benchmark.test), benchmark.test.classes) == test
+    assert benchmark.test.photo(0).pixels.shape[2] == 3
