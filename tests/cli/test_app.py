@@ -9,7 +9,7 @@ import pytest
 
 from resight.cli import main
 
-VERBS = ("index", "search", "remove", "info", "check", "models", "demo")
+VERBS = ("index", "search", "remove", "info", "check", "models", "demo", "doctor", "train", "evaluate")
 HEAVY = ("numpy", "cv2", "faiss", "lance", "pyarrow", "torch", "timm", "PIL", "jaxtyping")
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from resight.cli.sheet.embedded import EmbeddedPhoto, embed
 from resight.cli.sheet.figure import MAX_LINES, pair_figure, photo_figure
 from resight.cli.sheet.question import ShownQuery
 from resight.cli.verdict import similarity, verdict
+from resight.pages import EmbeddedPhoto, embed
 
 if TYPE_CHECKING:
     from resight.collection import Hit

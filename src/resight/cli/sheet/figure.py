@@ -9,8 +9,8 @@ from html import escape
 import numpy as np
 from jaxtyping import Float32
 
-from resight.cli.sheet.embedded import EmbeddedPhoto
 from resight.features import Box
+from resight.pages import EmbeddedPhoto
 
 __all__ = ["MAX_LINES", "Frame", "box_corners", "definition", "pair_figure", "photo_figure"]
 

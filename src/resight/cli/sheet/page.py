@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,16 +11,13 @@ from resight.cli.sheet.figure import definition
 from resight.cli.sheet.question import ShownQuery, query_figures, show_queries
 from resight.cli.sheet.style import SCRIPT, STYLE
 from resight.cli.verdict import CONFIRMED_INLIERS, LIKELY_INLIERS, verdict
+from resight.pages import page, write_whole
 
 if TYPE_CHECKING:
     from resight.collection import Answer
 
 __all__ = ["render_sheet", "write_sheet"]
 
-_MARK = (
-    '<svg viewBox="0 0 26 18" aria-hidden="true"><path d="M5 9 L21 9"/>'
-    '<circle class="dot" cx="5" cy="9" r="3"/><circle cx="21" cy="9" r="4"/></svg>'
-)
 _LEGEND = (
     (
         "confirmed",
@@ -62,13 +57,7 @@ def write_sheet(answer: Answer, path: str | Path, title: str | None = None) -> N
     Raises:
         OSError: The file cannot be written.
     """
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(render_sheet(answer, title), encoding="utf-8")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, render_sheet(answer, title))
 
 
 def render_sheet(answer: Answer, title: str | None = None) -> str:
@@ -77,38 +66,23 @@ def render_sheet(answer: Answer, title: str | None = None) -> str:
     queries = show_queries(answer.queries)
     library = "".join(definition(query.name, query.photo) for query in queries)
     cards = "".join(answer_card(hit, queries) for hit in answer.hits)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<title>{escape(headline)} · Resight</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<svg class="library" aria-hidden="true"><defs>{library}</defs></svg>
-<header class="top">
-<p class="brand">{_MARK} Resight</p>
-<h1>{escape(headline)}</h1>
-<p class="summary">{_summary(answer)}</p>
-</header>
-<main>
+    main = f"""<svg class="library" aria-hidden="true"><defs>{library}</defs></svg>
 <section class="query" aria-label="Query" style="--ratio:{_shape(queries):.4f}">
 {query_figures(queries)}
 {_legend()}
 </section>
 {_answers(answer, cards)}
-</main>
-<footer class="foot"><p>{_NUMBERS}</p></footer>
 <dialog aria-label="Enlarged answer"><div class="bar"><p></p>\
 <button type="button" data-step="-1">← Previous</button><button type="button" data-step="1">Next →</button>\
-<button type="button" data-close>Close</button></div><div class="view"></div></dialog>
-<script>{SCRIPT}</script>
-</body>
-</html>
-"""
+<button type="button" data-close>Close</button></div><div class="view"></div></dialog>"""
+    return page(
+        title=headline,
+        summary=_summary(answer),
+        main=main,
+        foot=f"<p>{_NUMBERS}</p>",
+        style=STYLE,
+        script=SCRIPT,
+    )
 
 
 def _shape(queries: Sequence[ShownQuery]) -> float:

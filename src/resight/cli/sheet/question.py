@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float32
 
-from resight.cli.sheet.embedded import EmbeddedPhoto, embed
 from resight.cli.sheet.figure import box_corners, photo_figure
+from resight.pages import EmbeddedPhoto, embed
 
 if TYPE_CHECKING:
     from resight.collection import QueryPhoto

@@ -1,4 +1,4 @@
-"""Photos inside the sheet: small JPEGs as data URIs, or the reason why there is none."""
+"""Photos inside a page: small JPEGs as data URIs, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import io
 from dataclasses import dataclass
 
 from resight import images
-from resight.errors import UnreadableImage
+from resight.errors import InvalidInput, UnreadableImage
+from resight.features import Box
 
 __all__ = ["EmbeddedPhoto", "embed"]
 
@@ -16,7 +17,7 @@ _JPEG_QUALITY = 82
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedPhoto:
-    """A photo as the sheet carries it.
+    """A photo as a page carries it.
 
     Attributes:
         width: Width of the whole upright photo in its file, pixels.
@@ -31,18 +32,27 @@ class EmbeddedPhoto:
     reason: str = ""
 
 
-def embed(path: str, max_side: int, *, width: int, height: int) -> EmbeddedPhoto:
+def embed(
+    path: str, max_side: int, *, width: int = 1, height: int = 1, box: Box | None = None
+) -> EmbeddedPhoto:
     """Returns the photo at that path, its long side at most ``max_side`` pixels.
 
     ``width`` and ``height`` are what is known of it, in pixels; they shape the frame of a photo that is gone.
+    With a box only that part is carried, and the size is the part's.
     """
     from PIL import Image
 
     try:
-        photo = images.read(path, max_side=max_side)
+        photo = images.read(path, max_side=max_side if box is None else None, box=box)
     except UnreadableImage as error:
         return EmbeddedPhoto(max(width, 1), max(height, 1), None, error.reason)
+    except InvalidInput as error:
+        return EmbeddedPhoto(max(width, 1), max(height, 1), None, str(error))
+    shown = Image.fromarray(photo.pixels)
+    if box is not None:
+        shown.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
-    Image.fromarray(photo.pixels).save(stream, "JPEG", quality=_JPEG_QUALITY, optimize=True, progressive=True)
+    shown.save(stream, "JPEG", quality=_JPEG_QUALITY, optimize=True, progressive=True)
     encoded = base64.b64encode(stream.getvalue()).decode("ascii")
-    return EmbeddedPhoto(photo.width, photo.height, f"data:image/jpeg;base64,{encoded}")
+    width, height = (photo.width, photo.height) if box is None else shown.size
+    return EmbeddedPhoto(width, height, f"data:image/jpeg;base64,{encoded}")

@@ -1,0 +1,138 @@
+"""Two results over the same queries, side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from resight.errors import InvalidInput
+from resight.evaluation.result import Result
+from resight.evaluation.statistics import PairedTest, most_changed, paired
+
+__all__ = ["ChangedQuery", "ComparedMeasure", "Comparison", "compare"]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedMeasure:
+    """One measure of both results, over the queries that count in both.
+
+    Attributes:
+        name: Of the measure.
+        first: Mean of the first result.
+        second: Mean of the second.
+        test: Of their difference, query by query.
+    """
+
+    name: str
+    first: float
+    second: float
+    test: PairedTest
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedQuery:
+    """A query whose MAP@R differs between both results."""
+
+    path: str
+    first: float
+    second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How the second result differs from the first.
+
+    Attributes:
+        first: The first model.
+        second: The second model.
+        measures: In the order of the results.
+        changed: The queries whose MAP@R differs most, the largest difference first.
+        differences: What else differs on the protocol cards, in words: the numbers may not be comparable.
+    """
+
+    first: str
+    second: str
+    measures: tuple[ComparedMeasure, ...]
+    changed: tuple[ChangedQuery, ...]
+    differences: tuple[str, ...]
+
+
+def compare(first: Result, second: Result, *, changed: int = 10, seed: int = 0) -> Comparison:
+    """Returns the paired tests of two results and the queries that changed most.
+
+    Args:
+        first: The one to start from.
+        second: The one that may be better.
+        changed: How many changed queries at most.
+        seed: Of the tests' draws.
+
+    Raises:
+        InvalidInput: The results are not over the same queries and labels, or have no measure in common.
+    """
+    if first.queries != second.queries or _relevant(first) != _relevant(second):
+        raise InvalidInput(
+            f"the results are of different queries ({len(first.queries)} of {first.card.benchmark}, "
+            f"{len(second.queries)} of {second.card.benchmark}): only results of one set can be compared"
+        )
+    others = {column.name: column.array for column in second.columns}
+    tests = []
+    for column in first.columns:
+        if column.name in others:
+            left, right = column.array, others[column.name]
+            counted = ~np.isnan(left) & ~np.isnan(right)
+            if counted.any():
+                test = paired(left, right, seed=seed)
+                tests.append(
+                    ComparedMeasure(
+                        column.name, float(left[counted].mean()), float(right[counted].mean()), test
+                    )
+                )
+    if not tests:
+        raise InvalidInput("the results have no measure in common: evaluate both models again")
+    return Comparison(
+        first.card.model,
+        second.card.model,
+        tuple(tests),
+        _changed(first, second, changed),
+        _differences(first, second),
+    )
+
+
+def _relevant(result: Result) -> tuple[int, int, int, int]:
+    card = result.card
+    return card.images, card.classes, card.queries, card.gallery
+
+
+def _changed(first: Result, second: Result, count: int) -> tuple[ChangedQuery, ...]:
+    columns = [
+        column.array for result in (first, second) for column in result.columns if column.name == "MAP@R"
+    ]
+    if len(columns) != 2:
+        return ()
+    left, right = columns
+    return tuple(
+        ChangedQuery(first.queries[place], float(left[place]), float(right[place]))
+        for place in most_changed(left, right, count)
+    )
+
+
+def _differences(first: Result, second: Result) -> tuple[str, ...]:
+    one, other = first.card, second.card
+    pairs = (
+        ("data", one.data_fingerprint[:12], other.data_fingerprint[:12]),
+        ("boxes", _yes(one.boxes), _yes(other.boxes)),
+        ("long side", f"{one.max_side} px", f"{other.max_side} px"),
+        ("scales", _numbers(one.scales), _numbers(other.scales)),
+        ("dimension", str(one.dim), str(other.dim)),
+        ("selection", one.selection, other.selection),
+    )
+    return tuple(f"{name}: {left} and {right}" for name, left, right in pairs if left != right)
+
+
+def _yes(boxes: bool) -> str:  # noqa: FBT001 (a word for a flag)
+    return "cropped to them" if boxes else "not used"
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.3g}" for value in values)

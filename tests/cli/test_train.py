@@ -1,0 +1,59 @@
+"""``resight train``: a run from a command line, its resumption, and what it says of mistakes."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from resight.cli import main
+from resight.cli.train import processes_of
+from resight.errors import InvalidInput
+from resight.training import Processes
+
+_SPEC = importlib.util.spec_from_file_location(
+    "made_recipes", Path(__file__).parents[1] / "training" / "made_recipes.py"
+)
+made_recipes = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(made_recipes)
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made_recipes.write_photos(tmp_path / "photos", train=5, test=2, each=4)
+    made_recipes.write_recipe(tmp_path, tmp_path / "photos")
+    return "made.yaml"
+
+
+def test_a_run_leaves_a_bundle_and_can_be_resumed(recipe, capsys):
+    line = ["train", recipe, "training.epochs=1", "sampler.per_class=4", "sampler.batch=8"]
+    assert main([*line, "log.tensorboard=true"]) == 0
+    said = capsys.readouterr()
+    assert "Best map_at_r" in said.out
+    assert "resight index PHOTOS --model runs/made/model.safetensors" in said.out
+    assert "Training made: step 2 of 2, epoch 1 of 1, ranking" in said.err
+    assert "images/s" in said.err
+    assert list(Path("runs/made/tensorboard").iterdir())
+    assert main(["train", recipe, *line[2:]]) == 1
+    assert "holds a run already: continue it with --resume" in capsys.readouterr().err
+    assert main([*line, "--resume", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["best"]["on"] == "validation"
+
+
+def test_mistakes_are_one_sentence(recipe, capsys):
+    assert main(["train", recipe, "training.epoch=1"]) == 1
+    said = capsys.readouterr().err
+    assert "training: there is no key 'epoch' here: did you mean 'epochs'?" in said
+    assert said.count("\n") == 1
+    assert main(["train", "nothing.yaml"]) == 1
+    assert "the recipe nothing.yaml cannot be read: No such file" in capsys.readouterr().err
+
+
+def test_torchrun_says_how_many_processes_there_are():
+    assert processes_of({}) == Processes(1, 1)
+    assert processes_of({"WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}) == Processes(4, 2)
+    with pytest.raises(InvalidInput, match="start with torchrun"):
+        processes_of({"WORLD_SIZE": "many"})
+    with pytest.raises(InvalidInput, match="every machine must run as many"):
+        processes_of({"WORLD_SIZE": "5", "LOCAL_WORLD_SIZE": "4"})
