@@ -11,6 +11,7 @@
     │   ├── InvalidBundle       a file that is no bundle, or a damaged one
     │   ├── WeightsUnavailable  pretrained weights that cannot be fetched
     │   └── ModelMismatch       made by another model
+    ├── TrainingDiverged        an objective or gradient is no longer finite (in resight.training)
     └── CollectionError
         ├── CollectionNotFound  nothing there, or something that is no collection
         ├── CollectionLocked    another process is writing to it

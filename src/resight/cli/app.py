@@ -9,7 +9,7 @@ from typing import Annotated, final
 import typer
 from typer.core import TyperGroup
 
-from resight.cli import collection, demo, index, models, search
+from resight.cli import collection, demo, doctor, evaluate, index, models, search, train
 from resight.cli.failures import exit_code
 
 __all__ = ["build", "main"]
@@ -45,7 +45,10 @@ def build() -> typer.Typer:
     app.command("remove", epilog=collection.REMOVE_EXAMPLE)(collection.remove)
     app.command("info", epilog=collection.INFO_EXAMPLE)(collection.info)
     app.command("check", epilog=collection.CHECK_EXAMPLE)(collection.check)
+    app.command("evaluate", epilog=evaluate.EXAMPLE)(evaluate.evaluate)
     app.command("models", epilog=models.EXAMPLE)(models.models)
+    app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
+    app.command("train", epilog=train.EXAMPLE)(train.train)
     app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
     return app
 

@@ -1,0 +1,100 @@
+"""``resight train``: from a recipe to a model's bundle."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resight.cli.options import JsonOption
+from resight.cli.output import command_line, console, shown_path, write_json
+from resight.cli.train_progress import train_progress
+from resight.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from resight.training import Processes, TrainResult
+
+__all__ = ["EXAMPLE", "processes_of", "train"]
+
+EXAMPLE = (
+    "Example:\n\n  resight train recipes/small-cgd.yaml data.root=~/photos model.configuration=MG\n\n"
+    "Go on after an interruption: the same line with --resume.\n\n"
+    "On four GPUs: torchrun --nproc-per-node 4 -m resight train recipes/cgd.yaml data.root=~/CUB_200_2011"
+)
+
+RecipeArgument = Annotated[
+    Path, typer.Argument(metavar="RECIPE", help="A YAML file, such as those in recipes/.")
+]
+OverridesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY.SUB=VALUE]...", help="What shall be otherwise than in the recipe."),
+]
+RunOption = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="The run's folder; runs/NAME of the recipe if not given.")
+]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")]
+
+
+def train(
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
+    run: RunOption = None,
+    resume: ResumeOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a model as a recipe says, and leave its bundle in the run's folder."""
+    from resight import training
+
+    settings = training.Recipe.from_yaml(recipe, overrides or ())
+    folder = run if run is not None else Path("runs") / settings.name
+    processes, first = processes_of(os.environ), os.environ.get("RANK", "0") == "0"
+    with train_progress(f"Training {settings.name}", shown=first) as report:
+        outcome = training.train(settings, folder, resume=resume, processes=processes, report=report)
+    if not first:
+        return
+    if as_json:
+        write_json(outcome)
+    else:
+        _print_outcome(outcome)
+
+
+def processes_of(environment: Mapping[str, str]) -> Processes:
+    """Returns how many processes ``torchrun`` says there are; one alone where it says nothing.
+
+    Raises:
+        InvalidInput: What it says is no number, or not the same number on every machine.
+    """
+    from resight.training import Processes
+
+    try:
+        everywhere = int(environment.get("WORLD_SIZE", "1"))
+        here = int(environment.get("LOCAL_WORLD_SIZE", str(everywhere)))
+    except ValueError:
+        raise InvalidInput("WORLD_SIZE and LOCAL_WORLD_SIZE are no numbers: start with torchrun") from None
+    if here < 1 or everywhere % here:
+        raise InvalidInput(
+            f"{here} processes on this machine of {everywhere} in all: every machine must run as many"
+        )
+    return Processes(here, everywhere // here)
+
+
+def _print_outcome(outcome: TrainResult) -> None:
+    out = console()
+    best = outcome.best
+    if best is not None:
+        warning = ", chosen on the test classes: compare it with nothing else" if best.on == "test" else ""
+        out.print(
+            f"Best {best.metric} {best.value:.4f} on {best.on}, after {best.epoch} epochs{warning}.",
+            soft_wrap=True,
+        )
+    speed = f", {outcome.images_per_second:,.0f} images a second" if outcome.images_per_second else ""
+    size, memory = outcome.parameters / 1e6, outcome.peak_memory / 1e6
+    out.print(f"{size:.1f} million parameters{speed}, {memory:,.0f} MB at most.", soft_wrap=True)
+    bundle = shown_path(outcome.bundle)
+    out.print(f"The model is in {bundle}", soft_wrap=True)
+    out.print(
+        f"\nNow use it:  {command_line('resight', 'index', 'PHOTOS', '--model', bundle)}", soft_wrap=True
+    )

@@ -1,0 +1,86 @@
+"""How far a training run is, on standard error: a bar in a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from resight.training import Progress
+
+__all__ = ["describe_progress", "train_progress"]
+
+_LINE_SECONDS = 10.0
+
+
+@contextmanager
+def train_progress(title: str, *, shown: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """Yields what `resight.training.train` reports to; ``None`` where nothing is shown."""
+    if not shown:
+        yield None
+    elif sys.stderr.isatty():
+        with _bar(title) as report:
+            yield report
+    else:
+        yield _lines(title)
+
+
+def describe_progress(progress: Progress) -> str:
+    """Returns epoch, loss parts, learning rate, speed and the last validation in a few words."""
+    parts = ", ".join(f"{name} {value:.4g}" for name, value in progress.parts.items())
+    validation = "" if progress.validation is None else f", validation {progress.validation:.4f}"
+    return (
+        f"epoch {progress.epoch} of {progress.epochs}, {parts}, rate {progress.learning_rate:.3g}, "
+        f"{progress.images_per_second:,.0f} images/s{validation}"
+    )
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Callable[[Progress], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[left]}"),
+        TextColumn("{task.fields[said]}", style="dim"),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None, said="", left="")
+
+        def report(progress: Progress) -> None:
+            said, left = describe_progress(progress), _clock(progress.seconds_left)
+            bar.update(task, completed=progress.step, total=progress.steps, said=said, left=left)
+
+        yield report
+
+
+def _lines(title: str) -> Callable[[Progress], None]:
+    """Returns a report that writes a line at once, every ten seconds and at the end."""
+    due = 0.0
+
+    def report(progress: Progress) -> None:
+        nonlocal due
+        if time.monotonic() < due and progress.step < progress.steps:
+            return
+        due = time.monotonic() + _LINE_SECONDS
+        print(
+            f"{title}: step {progress.step:,} of {progress.steps:,}, {describe_progress(progress)}, "
+            f"{_clock(progress.seconds_left)} left",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    return report
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

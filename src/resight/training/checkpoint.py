@@ -1,0 +1,199 @@
+"""Everything a run needs to go on as if nothing had happened, in one file that is whole or not there."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import secrets
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as distributed
+from torch import Tensor
+
+from resight.errors import InvalidInput, StorageFailed
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Best",
+    "Checkpoint",
+    "RandomStates",
+    "gather_random_states",
+    "read",
+    "read_weights",
+    "restore_random",
+    "write",
+    "write_weights",
+]
+
+FORMAT_VERSION = 1
+"""Version of the file format that this code writes and reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """Where the weights that are kept come from.
+
+    Attributes:
+        epoch: After how many epochs.
+        metric: What was compared, ``map_at_r`` for example.
+        value: Its value; larger is better.
+        on: ``validation``, or ``test`` where a recipe asks for the papers' habit.
+    """
+
+    epoch: int
+    metric: str
+    value: float
+    on: str
+
+
+@dataclass(frozen=True, slots=True)
+class RandomStates:
+    """torch's generators of one process.
+
+    Attributes:
+        cpu: uint8 state of the generator of the CPU.
+        device: uint8 state of the process's GPU, empty where it has none.
+    """
+
+    cpu: Tensor
+    device: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A run between two steps.
+
+    Attributes:
+        recipe: Fingerprint of the recipe.
+        data: Fingerprint of the training images and their labels.
+        epoch: The epoch that goes on, counted from 0.
+        batch: How many batches of it are done: with the seed, the sampler's whole position.
+        step: Optimiser steps done in all.
+        model: The network's tensors by name.
+        objective: The losses' tensors by name: proxies, centres, memories.
+        optimiser: State of the optimiser as torch gives it.
+        scaler: State of the loss scaling under fp16, else empty.
+        average: Averaged weights by name, ``None`` without averaging.
+        average_updates: Steps averaged.
+        random: Random states, one a process.
+        best: The best so far.
+        history: Every validation so far: step, epoch and values by name.
+        seconds: Time trained so far.
+    """
+
+    recipe: str
+    data: str
+    epoch: int
+    batch: int
+    step: int
+    model: Mapping[str, Tensor]
+    objective: Mapping[str, Tensor]
+    optimiser: Mapping[str, Any]
+    scaler: Mapping[str, Any]
+    average: Mapping[str, Tensor] | None
+    average_updates: int
+    random: tuple[RandomStates, ...]
+    best: Best | None
+    history: tuple[Mapping[str, float], ...]
+    seconds: float
+
+
+def write(checkpoint: Checkpoint, path: Path) -> None:
+    """Writes a checkpoint; what was at the path stays until the new file is on the disk.
+
+    Raises:
+        StorageFailed: The disk refused.
+    """
+    values = {field.name: getattr(checkpoint, field.name) for field in fields(Checkpoint)}
+    values["best"] = None if checkpoint.best is None else asdict(checkpoint.best)
+    values["random"] = [(states.cpu, states.device) for states in checkpoint.random]
+    values["history"] = [dict(each) for each in checkpoint.history]
+    _write({"format_version": FORMAT_VERSION, **values}, path)
+
+
+def write_weights(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Writes the tensors of a network alone, as `write` does.
+
+    Raises:
+        StorageFailed: The disk refused.
+    """
+    _write({"format_version": FORMAT_VERSION, "model": dict(weights)}, path)
+
+
+def read(path: Path) -> Checkpoint:
+    """Returns the checkpoint at a path, its tensors on the CPU. No code in the file is run.
+
+    Raises:
+        InvalidInput: There is none, or it is damaged or of another version of the format.
+    """
+    values = _read(path, {field.name for field in fields(Checkpoint)})
+    values["best"] = None if values["best"] is None else Best(**values["best"])
+    values["random"] = tuple(RandomStates(cpu, device) for cpu, device in values["random"])
+    values["history"] = tuple(values["history"])
+    return Checkpoint(**values)
+
+
+def read_weights(path: Path) -> Mapping[str, Tensor]:
+    """Returns the tensors that `write_weights` wrote, on the CPU.
+
+    Raises:
+        InvalidInput: There are none, or the file is damaged or of another version of the format.
+    """
+    weights: Mapping[str, Tensor] = _read(path, {"model"})["model"]
+    return weights
+
+
+def gather_random_states(device: torch.device, *, world: int) -> tuple[RandomStates, ...]:
+    """Returns the present states of torch's generators, of every process."""
+    own = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.empty(0, dtype=torch.uint8)
+    states = RandomStates(torch.get_rng_state(), own)
+    if world == 1:
+        return (states,)
+    gathered: list[RandomStates] = [states] * world
+    distributed.all_gather_object(gathered, states)
+    return tuple(gathered)
+
+
+def restore_random(states: RandomStates, device: torch.device) -> None:
+    """Puts torch's generators of this process back."""
+    torch.set_rng_state(states.cpu)
+    if device.type == "cuda" and len(states.device):
+        torch.cuda.set_rng_state(states.device, device)
+
+
+def _write(values: Mapping[str, Any], path: Path) -> None:
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        with partial.open("wb") as file:
+            torch.save(dict(values), file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:
+        partial.unlink(missing_ok=True)
+        raise StorageFailed(f"the checkpoint {path} cannot be written: {error}") from None
+
+
+def _read(path: Path, keys: set[str]) -> dict[str, Any]:
+    if not path.is_file():
+        raise InvalidInput(f"there is no checkpoint at {path}: start the run without --resume")
+    # torch falls back to older formats for anything that is no archive, and fails in many ways.
+    if not zipfile.is_zipfile(path):
+        raise InvalidInput(f"the file {path} is no whole checkpoint: it is cut off, or something else")
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InvalidInput(f"the file {path} is no whole checkpoint: {reason}") from None
+    version = values.pop("format_version", None) if isinstance(values, dict) else None
+    if version != FORMAT_VERSION or set(values) != keys:
+        raise InvalidInput(
+            f"the file {path} is a checkpoint of another version of Resight (format {version}, this one "
+            f"reads {FORMAT_VERSION}): resume with the version that wrote it"
+        )
+    return dict(values)

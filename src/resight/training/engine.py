@@ -1,0 +1,140 @@
+"""What carries the loop: the device, the processes, the precision, and how layers behave while training."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, final
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision import MixedPrecision, Precision
+from pydantic import PositiveFloat, PositiveInt
+from torch import nn
+
+from resight.errors import InvalidInput
+from resight.training.parallel import Processes
+from resight.training.settings import Settings
+
+__all__ = ["PeakMemory", "TrainingSettings", "build_fabric", "fast_convolutions", "set_training_mode"]
+
+
+class TrainingSettings(Settings):
+    """How long, how exactly, and how carefully.
+
+    Attributes:
+        epochs: Passes over the sampler.
+        accumulate: An optimiser step averages the gradients of so many batches of the sampler, each with
+            an objective of its own: pairs are formed within a batch.
+        precision: Of the network: ``bf16`` and ``fp16`` under autocast, losses always in float32 at least.
+        clip: Largest L2 norm of all gradients together, ``None`` for no limit.
+        batch_norm: ``train`` (statistics of each process's part of a batch), ``frozen`` (the stored
+            statistics; scale and shift still learn, and an auxiliary classifier's own normalisation still
+            trains, as in the public code of CGD) or ``synchronised`` (over all processes; GPUs only).
+        average: Decay of an exponential moving average of the weights, evaluated and kept in their place.
+        device: ``auto`` takes a GPU where there is one.
+        workers: Threads that prepare batches.
+    """
+
+    epochs: PositiveInt
+    accumulate: PositiveInt = 1
+    precision: Literal["fp32", "bf16", "fp16", "fp64"] = "fp32"
+    clip: PositiveFloat | None = None
+    batch_norm: Literal["train", "frozen", "synchronised"] = "train"
+    average: PositiveFloat | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    workers: PositiveInt = 4
+
+
+def build_fabric(settings: TrainingSettings, processes: Processes) -> Fabric:
+    """Returns the started engine: this process's device, and its place among the processes.
+
+    Raises:
+        InvalidInput: The recipe asks for a GPU where there is none, or for a precision the device lacks.
+    """
+    cuda = torch.cuda.is_available()
+    device = ("cuda" if cuda else "cpu") if settings.device == "auto" else settings.device
+    if device == "cuda" and not cuda:
+        raise InvalidInput("the recipe asks for training.device=cuda and there is no GPU: take auto or cpu")
+    if device == "cpu" and (settings.precision == "fp16" or settings.batch_norm == "synchronised"):
+        raise InvalidInput(
+            f"training.precision={settings.precision} with training.batch_norm={settings.batch_norm} needs a "
+            "GPU: on a CPU take fp32 or bf16, and train or frozen"
+        )
+    with warnings.catch_warnings(), _quiet_fabric():
+        # Fabric recommends GPUs that this recipe, or this test, has declined.
+        warnings.simplefilter("ignore")
+        fabric = Fabric(
+            accelerator=device,
+            devices=processes.here,
+            num_nodes=processes.machines,
+            strategy="ddp" if processes.all > 1 else "auto",
+            plugins=[_precision(settings.precision, device)],
+        )
+        fabric.launch()
+    return fabric
+
+
+def _precision(name: str, device: str) -> Precision:
+    # fp64 is the network's own type: Fabric's plugin would return its outputs in float32.
+    match name:
+        case "bf16":
+            return MixedPrecision("bf16-mixed", device)
+        case "fp16":
+            return MixedPrecision("16-mixed", device)
+        case _:
+            return Precision()
+
+
+@contextmanager
+def _quiet_fabric() -> Iterator[None]:
+    logger = logging.getLogger("lightning_fabric")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
+def fast_convolutions(device: torch.device) -> Iterator[None]:
+    """Lets cuDNN try its algorithms while the block runs: all batches have one size."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = device.type == "cuda"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
+def set_training_mode(network: nn.Module, *, batch_norm: str) -> None:
+    """Sets a network to train, its maps' batch normalisation to what the recipe says."""
+    network.train()
+    if batch_norm == "frozen":
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+
+
+@final
+class PeakMemory:
+    """The most memory a run has used: of the GPU since this was made, of the process since it began."""
+
+    def __init__(self, device: torch.device) -> None:
+        """Starts counting."""
+        self._device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+    def peak(self) -> int:
+        """Returns it in bytes."""
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device)
+        # Linux counts in 1024 bytes, macOS in bytes.
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,170 @@
+"""Optimisers, and which parameters get which learning rate and weight decay."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeAlias
+
+import torch
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
+from torch import nn
+
+from resight.errors import InvalidInput
+from resight.models.pooling import GeM
+from resight.training.settings import Settings, nearest
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Group",
+    "GroupRule",
+    "OptimiserSettings",
+    "build_optimiser",
+    "group_parameters",
+]
+
+_GEM_RATE = 10.0
+
+
+class _Rates(Settings):
+    learning_rate: PositiveFloat
+    weight_decay: NonNegativeFloat = 0.0
+    decay: Literal["matrices", "all"] = "matrices"
+
+
+class Adam(_Rates):
+    """Kingma and Ba 2015; weight decay is added to the gradient.
+
+    ``decay``: weight decay applies to ``matrices`` (parameters of two and more axes: no biases, no scales of
+    normalisation layers) or to ``all`` parameters. So it is for the others.
+    """
+
+    kind: Literal["adam"] = "adam"
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: PositiveFloat = 1e-8
+
+
+class AdamW(_Rates):
+    """Loshchilov and Hutter 2019: Adam with weight decay apart from the gradient."""
+
+    kind: Literal["adamw"] = "adamw"
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: PositiveFloat = 1e-8
+
+
+class SGD(_Rates):
+    """Stochastic gradient descent with momentum."""
+
+    kind: Literal["sgd"] = "sgd"
+    momentum: NonNegativeFloat = 0.9
+    nesterov: bool = False
+
+
+OptimiserSettings: TypeAlias = Annotated[Adam | AdamW | SGD, Field(discriminator="kind")]
+"""Which optimiser, with the rates of parameters for which no rule says otherwise."""
+
+
+class GroupRule(Settings):
+    """What is different for the parameters whose name fits a pattern.
+
+    Attributes:
+        pattern: Shell wildcards for the whole name, such as ``model.trunk.*``, ``objective.ranking.*`` or
+            ``*.bias``; the names are ``model.`` or ``objective.`` and torch's name of the parameter.
+        rate: The learning rate is the optimiser's times this.
+        weight_decay: Instead of the optimiser's, for all that fits; ``None`` for the optimiser's.
+        frozen_epochs: During so many epochs from the first, the parameters stay as they are.
+    """
+
+    pattern: str
+    rate: NonNegativeFloat = 1.0
+    weight_decay: NonNegativeFloat | None = None
+    frozen_epochs: NonNegativeInt = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Parameters that share their rates.
+
+    Attributes:
+        name: The pattern that chose them, or ``model``, ``objective``, ``GeM p``.
+        rate: Multiple of the optimiser's learning rate.
+        weight_decay: Of these parameters.
+        frozen_epochs: Epochs from the first in which they stay as they are.
+        parameters: By name.
+    """
+
+    name: str
+    rate: float
+    weight_decay: float
+    frozen_epochs: int
+    parameters: tuple[tuple[str, nn.Parameter], ...]
+
+
+def group_parameters(
+    model: nn.Module, objective: nn.Module, optimiser: OptimiserSettings, rules: Sequence[GroupRule]
+) -> list[Group]:
+    """Returns every parameter that learns in exactly one group; empty groups are left out.
+
+    The first rule that fits decides. Where none does, the exponents of GeM learn ten times as fast and
+    without weight decay (Radenović, Tolias and Chum 2018, the authors' code), the parameters of losses are
+    one group and the rest of the model another; without the decay of ``matrices``, each of them is two.
+
+    Raises:
+        InvalidInput: A rule fits no parameter.
+    """
+    exponents = {
+        id(module.p)
+        for module in model.modules()
+        if isinstance(module, GeM) and isinstance(module.p, nn.Parameter)
+    }
+    chosen: dict[tuple[str, float, float, int], list[tuple[str, nn.Parameter]]] = {}
+    unused = {rule.pattern for rule in rules}
+    names: list[str] = []
+    for prefix, owner in (("model", model), ("objective", objective)):
+        for own_name, parameter in owner.named_parameters():
+            name = f"{prefix}.{own_name}"
+            names.append(name)
+            fitting = [rule for rule in rules if fnmatch.fnmatchcase(name, rule.pattern)]
+            unused -= {rule.pattern for rule in fitting}
+            if not parameter.requires_grad:
+                continue
+            decays = optimiser.decay == "all" or parameter.ndim > 1
+            decay = optimiser.weight_decay if decays else 0.0
+            if fitting:
+                rule = fitting[0]
+                own_decay = decay if rule.weight_decay is None else rule.weight_decay
+                key = (rule.pattern, rule.rate, own_decay, rule.frozen_epochs)
+            elif id(parameter) in exponents:
+                key = ("GeM p", _GEM_RATE, 0.0, 0)
+            else:
+                key = (prefix, 1.0, decay, 0)
+            chosen.setdefault(key, []).append((name, parameter))
+    if unused:
+        pattern = sorted(unused)[0]
+        raise InvalidInput(
+            f"the group {pattern!r} of the recipe fits no parameter: {nearest(pattern, names)}"
+        )
+    return [Group(*key, parameters=tuple(parameters)) for key, parameters in chosen.items()]
+
+
+def build_optimiser(settings: OptimiserSettings, groups: Sequence[Group]) -> torch.optim.Optimizer:
+    """Returns the optimiser of these groups, in their order."""
+    described = [
+        {
+            "params": [parameter for _, parameter in group.parameters],
+            "lr": settings.learning_rate * group.rate,
+            "weight_decay": group.weight_decay,
+        }
+        for group in groups
+    ]
+    rate = settings.learning_rate
+    match settings:
+        case Adam():
+            return torch.optim.Adam(described, lr=rate, betas=settings.betas, eps=settings.epsilon)
+        case AdamW():
+            return torch.optim.AdamW(described, lr=rate, betas=settings.betas, eps=settings.epsilon)
+        case SGD():
+            return torch.optim.SGD(described, lr=rate, momentum=settings.momentum, nesterov=settings.nesterov)

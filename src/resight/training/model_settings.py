@@ -1,0 +1,173 @@
+"""The models of a recipe: one ``kind`` each with its settings, and how they become networks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, PositiveFloat, PositiveInt
+from torch import nn
+
+from resight.models import trunks
+from resight.models.backbone import Backbone
+from resight.models.cgd import CGD
+from resight.models.embedding import Embedding
+from resight.models.gem import GeMNet, Pooling
+from resight.models.pooling import MAC, RMAC, AverageMax, GeM, SPoC
+from resight.training.settings import Settings
+
+__all__ = [
+    "CGDSettings",
+    "EmbeddingSettings",
+    "GeMSettings",
+    "ModelSettings",
+    "PoolingSettings",
+    "TrunkSettings",
+]
+
+Scalar: TypeAlias = bool | int | float | str
+"""What an option of a trunk may be."""
+
+
+class TrunkSettings(Settings):
+    """`resight.models.trunks.named`: which trunk, and with which weights it begins.
+
+    Attributes:
+        name: A name of the papers' trunks, or any that `Backbone` takes.
+        pretrained: Begin with the published weights of that name.
+        weights: A file of published weights, for the trunks that are not timm's.
+        output_stride: Stride of the deepest map, where timm can dilate the trunk.
+        options: timm's further arguments to build it.
+    """
+
+    name: str
+    pretrained: bool = True
+    weights: str | None = None
+    output_stride: PositiveInt | None = None
+    options: dict[str, Scalar | tuple[Scalar, ...]] = Field(default_factory=dict)
+
+    def build(self) -> Backbone:
+        """Returns the trunk with its deepest map."""
+        return trunks.named(
+            self.name,
+            pretrained=self.pretrained and self.weights is None,
+            weights=self.weights,
+            output_stride=self.output_stride,
+            options=self.options,
+        )
+
+
+class _SPoC(Settings):
+    kind: Literal["spoc"]
+
+    def build(self, channels: int) -> Pooling:
+        del channels
+        return SPoC()
+
+
+class _MAC(Settings):
+    kind: Literal["mac"]
+
+    def build(self, channels: int) -> Pooling:
+        del channels
+        return MAC()
+
+
+class _AverageMax(Settings):
+    kind: Literal["average_max"]
+
+    def build(self, channels: int) -> Pooling:
+        del channels
+        return AverageMax()
+
+
+class _GeM(Settings):
+    kind: Literal["gem"]
+    p: PositiveFloat = 3.0
+    learnable: bool = True
+    per_channel: bool = False
+
+    def build(self, channels: int) -> Pooling:
+        return GeM(self.p, channels=channels if self.per_channel else None, learnable=self.learnable)
+
+
+class _RMAC(Settings):
+    kind: Literal["rmac"]
+    levels: PositiveInt = 3
+
+    def build(self, channels: int) -> Pooling:
+        del channels
+        return RMAC(self.levels)
+
+
+PoolingSettings: TypeAlias = Annotated[_SPoC | _MAC | _AverageMax | _GeM | _RMAC, Field(discriminator="kind")]
+"""How a map becomes a vector: ``spoc``, ``mac``, ``average_max``, ``gem`` or ``rmac``."""
+
+
+class GeMSettings(Settings):
+    """`resight.models.GeMNet`: trunk, pooling and, with ``dim``, a whitening layer of so many dimensions."""
+
+    kind: Literal["gem"]
+    trunk: TrunkSettings
+    pooling: PoolingSettings = _GeM(kind="gem")
+    dim: PositiveInt | None = None
+
+    def build(self, classes: int | None) -> GeMNet:
+        """Returns the network; it has no classifier, so ``classes`` changes nothing."""
+        del classes
+        trunk = self.trunk.build()
+        channels = trunk.channels[-1]
+        whitening = None if self.dim is None else nn.Linear(channels, self.dim)
+        return GeMNet(trunk, self.pooling.build(channels), whitening)
+
+
+class EmbeddingSettings(Settings):
+    """`resight.models.Embedding`: trunk, pooling and a linear layer."""
+
+    kind: Literal["embedding"]
+    trunk: TrunkSettings
+    pooling: PoolingSettings = _SPoC(kind="spoc")
+    dim: PositiveInt
+    bias: bool = True
+
+    def build(self, classes: int | None) -> Embedding:
+        """Returns the network; it has no classifier, so ``classes`` changes nothing."""
+        del classes
+        trunk = self.trunk.build()
+        return Embedding(trunk, self.pooling.build(trunk.channels[-1]), self.dim, bias=self.bias)
+
+
+class CGDSettings(Settings):
+    """`resight.models.CGD`.
+
+    Attributes:
+        configuration: One of the paper's twelve, or any other order of S, M and G.
+        without_stride: The stage that keeps its resolution: ``conv5``, ``conv4`` or ``null``.
+    """
+
+    kind: Literal["cgd"]
+    trunk: TrunkSettings
+    configuration: str = "SG"
+    dim: PositiveInt = 1536
+    combine: Literal["concatenate", "sum"] = "concatenate"
+    without_stride: Literal["conv4", "conv5"] | None = "conv5"
+    learn_exponent: bool = False
+    classifier_batch_norm: bool = False
+
+    def build(self, classes: int | None) -> CGD:
+        """Returns the network, with an auxiliary classifier of so many classes or without one."""
+        return CGD(
+            self.trunk.build(),
+            self.configuration,
+            self.dim,
+            classes=classes,
+            combine=self.combine,
+            without_stride=self.without_stride,
+            learn_exponent=self.learn_exponent,
+            classifier_batch_norm=self.classifier_batch_norm,
+        )
+
+
+ModelSettings: TypeAlias = Annotated[
+    GeMSettings | EmbeddingSettings | CGDSettings, Field(discriminator="kind")
+]
+"""Any model that can be trained from labels: ``gem``, ``embedding`` or ``cgd``."""

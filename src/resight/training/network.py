@@ -1,0 +1,149 @@
+"""A network as the loop calls it: pixels in, exactly the outputs that the objective needs out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor, nn
+
+from resight.errors import InvalidInput
+from resight.models.architectures import GlobalNet
+from resight.models.bundle import Bundle
+from resight.models.cgd import CGDOutput
+from resight.models.describer import GlobalDescriber
+from resight.models.global_net import GlobalOutput
+from resight.training.checkpoint import Best
+from resight.training.objective import Objective, OutputName, Part
+from resight.training.recipe import Recipe
+
+__all__ = ["Network", "build_objective"]
+
+
+@final
+class Network(nn.Module):
+    """A model behind its normalisation.
+
+    Attributes:
+        model: The model.
+        outputs: Names of what it returns.
+        mean: Subtracted from channels of 0..1, in the model's order of channels.
+        std: Divides them then.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: GlobalNet, outputs: Sequence[OutputName]) -> None:
+        """Takes a model, and which of its outputs are wanted."""
+        super().__init__()
+        self.model = model
+        self.outputs = tuple(outputs)
+        trunk = model.trunk
+        self._reversed = trunk.channel_order == "BGR"
+        self.register_buffer("mean", torch.tensor(trunk.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(trunk.std).view(3, 1, 1), persistent=False)
+
+    def forward(
+        self, groups: Sequence[UInt8[Tensor, "images height width 3"]], order: Int[Tensor, " batch"] | None
+    ) -> dict[str, tuple[Tensor, ...]]:
+        """Returns the wanted outputs by name, one row an image.
+
+        Args:
+            groups: RGB pixels; images of one size are together, for they go through the network together.
+            order: Which row of the joined groups each image of the batch is; ``None`` if they are in order.
+
+        Raises:
+            InvalidInput: The model does not give a wanted output.
+        """
+        given = [self._outputs(self.model(self._normalised(pixels))) for pixels in groups]
+        if order is None and len(given) == 1:
+            return given[0]
+        joined: dict[str, tuple[Tensor, ...]] = {
+            name: tuple(torch.cat(tensors) for tensors in zip(*(each[name] for each in given), strict=True))
+            for name in self.outputs
+        }
+        if order is None:
+            return joined
+        return {name: tuple(tensor[order] for tensor in tensors) for name, tensors in joined.items()}
+
+    def describe(self, groups: Sequence[Tensor], order: Tensor | None) -> Tensor:
+        """Returns the descriptors alone, float32 ``(batch, dim)`` of unit norm, without gradient.
+
+        An image without any response gets the direction without a preference, as the finished model does.
+        """
+        with torch.no_grad():
+            described = torch.cat(
+                [self.model(self._normalised(pixels)).descriptor.float() for pixels in groups]
+            )
+        described = described if order is None else described[order]
+        dead = ~described.any(dim=1, keepdim=True)
+        return torch.where(dead, described.shape[1] ** -0.5, described)
+
+    def to_bundle(self, recipe: Recipe, best: Best | None) -> Bundle:
+        """Returns the model as it is now, for use; what serves training alone is left out."""
+        said = f"trained by the recipe {recipe.name} (fingerprint {recipe.fingerprint[:16]})"
+        if best is not None:
+            said += f", {best.metric} {best.value:.4f} on {best.on} after {best.epoch} epochs"
+        describer = GlobalDescriber(
+            self.model.float(),
+            name=recipe.name,
+            max_side=recipe.use.max_side or recipe.data.test_transform.size,
+            scales=recipe.use.scales,
+            licence=recipe.use.licence,
+            provenance=said,
+            device=str(self.mean.device),
+        )
+        return describer.to_bundle()
+
+    def _normalised(self, pixels: Tensor) -> Tensor:
+        pixels = pixels.flip(-1) if self._reversed else pixels
+        return (pixels.permute(0, 3, 1, 2).to(self.mean.dtype) / 255 - self.mean) / self.std
+
+    def _outputs(self, said: object) -> dict[str, tuple[Tensor, ...]]:
+        return {name: _output(said, name) for name in self.outputs}
+
+
+def build_objective(recipe: Recipe, model: GlobalNet, *, classes: int) -> Objective:
+    """Returns the objective of a recipe for a model: every loss with parameters of the right size.
+
+    Raises:
+        InvalidInput: A loss does not fit the number of classes or the dimension.
+    """
+    branches = len(recipe.model.configuration) if recipe.model.kind == "cgd" else 1
+    parts = []
+    for number, settings in enumerate(recipe.objective):
+        count = branches if settings.output == "branches" else 1
+        shared = (
+            settings.output == "branches"
+            and recipe.model.kind == "cgd"
+            and recipe.model.combine == "concatenate"
+        )
+        dim = model.dim // branches if shared else model.dim
+        losses = [
+            settings.loss.build(classes, dim, seed=_seed(recipe.seed, number, branch))
+            for branch in range(count)
+        ]
+        parts.append(Part(settings.name, tuple(losses), settings.output, settings.weight))
+    return Objective(parts)
+
+
+def _seed(seed: int, part: int, branch: int) -> int:
+    """Returns a seed for one loss: those of two parts and of two branches differ."""
+    return (seed << 16) + (part << 8) + branch
+
+
+def _output(said: object, name: OutputName) -> tuple[Tensor, ...]:
+    if isinstance(said, CGDOutput):
+        match name:
+            case "descriptor":
+                return (said.descriptor,)
+            case "branches":
+                return said.branches
+            case "logits" if said.logits is not None:
+                return (said.logits,)
+    if name == "descriptor" and isinstance(said, GlobalOutput):
+        return (said.descriptor,)
+    raise InvalidInput(f"a {type(said).__name__} has no output {name!r}: take a loss on the descriptor")

@@ -1,0 +1,117 @@
+"""What a recipe trains: losses on named outputs of a model, weighted and summed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from resight.errors import InvalidInput
+
+__all__ = ["Objective", "ObjectiveValue", "OutputName", "Outputs", "Part"]
+
+OutputName: TypeAlias = Literal["descriptor", "branches", "logits"]
+"""What a loss is given: the descriptor, each branch's descriptor, or the auxiliary classifier's logits."""
+
+Outputs: TypeAlias = Mapping[str, tuple[Tensor, ...]]
+"""A model's outputs of a batch by name; the branches are several tensors, the others one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One loss on one output.
+
+    Attributes:
+        name: What the log calls it.
+        losses: One module, or for the branches one each: a loss's proxies belong to one space.
+        output: What it is given.
+        weight: By what its value is multiplied.
+    """
+
+    name: str
+    losses: tuple[nn.Module, ...]
+    output: OutputName
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveValue:
+    """An objective of one batch.
+
+    Attributes:
+        total: Weighted sum, with gradient.
+        parts: Each part before its weight, detached; of branches the sum over them.
+    """
+
+    total: Float[Tensor, ""]
+    parts: Mapping[str, Float[Tensor, ""]]
+
+
+@final
+class Objective(nn.Module):
+    """The weighted sum of its parts; what the losses own is among its parameters and in its state.
+
+    Attributes:
+        parts: In the order of the recipe.
+        outputs: Names of the outputs it needs.
+    """
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        """Joins the parts.
+
+        Raises:
+            InvalidInput: There is none, two have one name, or a name is no Python word.
+        """
+        super().__init__()
+        names = [part.name for part in parts]
+        if not parts or len(set(names)) < len(names):
+            raise InvalidInput(f"an objective needs one part or more, each with its own name, not {names}")
+        for name in names:
+            if not name.isidentifier():
+                raise InvalidInput(
+                    f"a part of the objective is called by letters, digits and underscores, not {name!r}"
+                )
+        self.parts = tuple(parts)
+        self.outputs: tuple[OutputName, ...] = tuple(sorted({part.output for part in parts}))
+        # One loss lies directly under its part's name, so that its parameters are called part.proxies.
+        self.losses = nn.ModuleDict(
+            {
+                part.name: part.losses[0] if len(part.losses) == 1 else nn.ModuleList(part.losses)
+                for part in parts
+            }
+        )
+
+    def forward(self, outputs: Outputs, labels: Int[Tensor, " batch"]) -> ObjectiveValue:
+        """Returns the objective of a batch.
+
+        Args:
+            outputs: What the model gave, by name, ``(batch, dim or classes)`` each; half precision is
+                widened to float32 first.
+            labels: 0 to classes - 1.
+
+        Raises:
+            InvalidInput: The model does not give an output that a part needs.
+        """
+        total = torch.zeros((), device=labels.device)
+        values: dict[str, Tensor] = {}
+        for part in self.parts:
+            given = outputs.get(part.output, ())
+            if len(given) != len(part.losses):
+                raise InvalidInput(
+                    f"the part {part.name!r} of the objective needs the output {part.output!r}, and the "
+                    f"model gives {', '.join(name for name, tensors in outputs.items() if tensors)}"
+                )
+            value = torch.stack(
+                [loss(_wide(tensor), labels) for loss, tensor in zip(part.losses, given, strict=True)]
+            ).sum()
+            values[part.name] = value.detach()
+            total = total + part.weight * value
+        return ObjectiveValue(total, values)
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    return tensor if tensor.dtype == torch.float64 else tensor.float()

@@ -1,0 +1,210 @@
+"""A recipe: everything that decides a training run, typed and checked before anything starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from resight.errors import InvalidInput
+from resight.training.data_settings import DataSettings, SamplerSettings, SelectionSettings
+from resight.training.engine import TrainingSettings
+from resight.training.groups import GroupRule, OptimiserSettings
+from resight.training.loss_settings import Classification, LossSettings
+from resight.training.model_settings import CGDSettings, ModelSettings
+from resight.training.objective import OutputName
+from resight.training.recipe_file import Values, read_values
+from resight.training.schedule import Constant, Schedule
+from resight.training.settings import Settings, nearest
+
+__all__ = ["LogSettings", "PartSettings", "Recipe", "UseSettings"]
+
+_MOST_SHOWN = 3
+# What may change between a run and its resumption: it changes no weight. The photos have their own.
+_NOT_IN_FINGERPRINT: dict[str, Any] = {
+    "log": True,
+    "training": {"workers", "device"},
+    "data": {"root": True, "packed": {"file"}},
+}
+
+
+class PartSettings(Settings):
+    """One loss on one output of the model.
+
+    Attributes:
+        name: What the log calls it: a word.
+        loss: Which, with its settings.
+        output: ``descriptor``; ``branches`` of CGD, a loss of its own for each, summed; or ``logits`` of its
+            auxiliary classifier, which exists only if a part asks for it.
+        weight: By what its value is multiplied.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+    loss: LossSettings
+    output: OutputName = "descriptor"
+    weight: PositiveFloat = 1.0
+
+    @model_validator(mode="after")
+    def _fit(self) -> PartSettings:
+        if isinstance(self.loss, Classification) != (self.output == "logits"):
+            raise PydanticCustomError(
+                "unfit", "the loss classification takes the output logits, and every other loss another one"
+            )
+        return self
+
+
+class LogSettings(Settings):
+    """What is written while a run goes.
+
+    Attributes:
+        every: Steps between two looks at the losses; on a GPU a look waits for it.
+        tensorboard: Write curves for TensorBoard beside the JSON lines.
+        checkpoint_epochs: Epochs between checkpoints; 0 for one at the end only.
+        checkpoint_steps: Optimiser steps between checkpoints within an epoch; 0 for none.
+    """
+
+    every: PositiveInt = 10
+    tensorboard: bool = True
+    checkpoint_epochs: NonNegativeInt = 1
+    checkpoint_steps: NonNegativeInt = 0
+
+
+class UseSettings(Settings):
+    """How the finished model sees photos.
+
+    Attributes:
+        max_side: Long side in pixels; ``null`` for the size of the test transform.
+        scales: Scales at which a photo is described.
+        licence: Of the finished weights.
+    """
+
+    max_side: PositiveInt | None = None
+    scales: tuple[PositiveFloat, ...] = (1.0,)
+    licence: str = "unknown"
+
+
+class Recipe(Settings):
+    """What to train, on what, and how; the parts say what their keys mean.
+
+    Attributes:
+        name: What logs and results call it.
+        seed: Of the network's and the losses' first weights, of the batches and of the augmentation.
+        data: Photos and transforms.
+        sampler: What makes up a batch.
+        model: The network.
+        objective: Losses on its outputs, summed.
+        optimiser: Which, with its rates.
+        groups: Parameters with other rates; the first rule that fits decides.
+        schedule: How the rates change.
+        training: How long and how exactly.
+        selection: Which weights are kept.
+        use: How the finished model sees photos.
+        log: What is written down.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    seed: NonNegativeInt = 0
+    data: DataSettings
+    sampler: SamplerSettings
+    model: ModelSettings
+    objective: Annotated[tuple[PartSettings, ...], Field(min_length=1)]
+    optimiser: OptimiserSettings
+    groups: tuple[GroupRule, ...] = ()
+    schedule: Schedule = Constant()
+    training: TrainingSettings
+    selection: SelectionSettings = SelectionSettings()
+    use: UseSettings = UseSettings()
+    log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _fit(self) -> Recipe:
+        names = [part.name for part in self.objective]
+        if len(set(names)) < len(names):
+            raise PydanticCustomError("unfit", "two parts of the objective have one name")
+        if not isinstance(self.model, CGDSettings) and any(
+            part.output != "descriptor" for part in self.objective
+        ):
+            raise PydanticCustomError("unfit", "only the model cgd has the outputs branches and logits")
+        return self
+
+    @classmethod
+    def from_yaml(cls, path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+        """Returns the recipe of a YAML file with overrides ``key.sub=value``.
+
+        Raises:
+            InvalidInput: The file cannot be read, or something in it or in an override cannot be right; keys
+                that do not exist are answered with the nearest that does.
+        """
+        return cls.from_values(read_values(path, overrides), source=f"the recipe {path}")
+
+    @classmethod
+    def from_values(cls, values: Values, *, source: str = "the recipe") -> Recipe:
+        """Returns the recipe of nested mappings and lists.
+
+        Raises:
+            InvalidInput: Something in it cannot be right.
+        """
+        try:
+            return cls.model_validate(_tuples(values))
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+            sentences = [_sentence(each, values) for each in details[:_MOST_SHOWN]]
+            more = len(details) - len(sentences)
+            rest = f"; and {more} more" if more > 0 else ""
+            raise InvalidInput(f"{source} cannot be used: {'; '.join(sentences)}{rest}") from None
+
+    @property
+    def fingerprint(self) -> str:
+        """64 hexadecimal digits that change with everything that could change the weights."""
+        said = self.model_dump(mode="json", exclude=_NOT_IN_FINGERPRINT)
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def needs_classifier(self) -> bool:
+        """Whether a part of the objective is given logits."""
+        return any(part.output == "logits" for part in self.objective)
+
+
+def _tuples(value: Any) -> Any:
+    """Returns the values with lists as tuples: strict settings take no list where a tuple is meant."""
+    if isinstance(value, dict):
+        return {key: _tuples(entry) for key, entry in value.items()}
+    return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value
+
+
+def _sentence(detail: ErrorDetails, values: Values) -> str:
+    where = _where(detail["loc"], values)
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "missing":
+            reason = "is missing"
+        case "union_tag_invalid":
+            known = [tag.strip().strip("'") for tag in str(context["expected_tags"]).split(",")]
+            tag = str(context["tag"])
+            reason = f"there is no kind {tag!r}: {nearest(tag, known)}"
+        case "union_tag_not_found":
+            reason = "needs a key 'kind' that says which one it is"
+        case "unknown_key" | "unfit":
+            reason = detail["msg"]
+        case _:
+            reason = f"{detail['msg'][0].lower()}{detail['msg'][1:]}, got {detail['input']!r}"
+    return f"{where}: {reason}" if where else reason
+
+
+def _where(path: tuple[int | str, ...], values: Values) -> str:
+    """Returns the keys to a place; pydantic puts the kinds of unions between them, which nobody typed."""
+    typed: list[str] = []
+    place: Any = values
+    for step in path:
+        if isinstance(place, dict) and step not in place and place.get("kind") == step:
+            continue
+        typed.append(str(step))
+        inside = isinstance(place, dict) and step in place
+        inside = inside or (isinstance(place, list) and isinstance(step, int) and step < len(place))
+        place = place[step] if inside else None
+    return ".".join(typed)

@@ -1,0 +1,151 @@
+"""The folder of a run: what it was asked, where it ran, on which images, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import final
+
+import torch
+import yaml
+
+from resight.errors import InvalidInput, StorageFailed
+from resight.training.checkpoint import Best
+from resight.training.recipe import Recipe
+
+__all__ = ["Result", "RunFolder"]
+
+_PACKAGES = ("torch", "timm", "torchvision", "lightning-fabric", "numpy", "resight")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a finished run says of itself, ``result.json``.
+
+    Attributes:
+        recipe: The recipe's name.
+        recipe_fingerprint: Of everything in it that could change the weights.
+        data_fingerprint: Of the training images.
+        validation_fingerprint: Of the images that chose the weights, empty where none did.
+        selected: Where the kept weights come from; ``None`` for the last ones.
+        selected_on_test: Whether the test classes chose them: such results are not comparable with others.
+        steps: Optimiser steps.
+        images_per_second: Training images of all processes, validation and start-up left out.
+        seconds: Of training, validation included.
+        parameters: Of the network with its auxiliary classifier, without the losses' own.
+        peak_memory: Bytes: of the GPU where there is one, else of the process. 10^6 bytes are a megabyte.
+        bundle: File name of the model's bundle beside this file.
+        bundle_fingerprint: Its fingerprint.
+    """
+
+    recipe: str
+    recipe_fingerprint: str
+    data_fingerprint: str
+    validation_fingerprint: str
+    selected: Best | None
+    selected_on_test: bool
+    steps: int
+    images_per_second: float
+    seconds: float
+    parameters: int
+    peak_memory: int
+    bundle: str
+    bundle_fingerprint: str
+
+
+@final
+class RunFolder:
+    """Names of what lies in a run's folder, and what is written there once.
+
+    Attributes:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Takes the folder; nothing is made yet."""
+        self.path = path
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint to go on from."""
+        return self.path / "checkpoints" / "last.pt"
+
+    @property
+    def best(self) -> Path:
+        """The best checkpoint so far, where something chooses one."""
+        return self.path / "checkpoints" / "best.pt"
+
+    @property
+    def bundle(self) -> Path:
+        """The model that came of it, for ``index`` and ``evaluate``."""
+        return self.path / "model.safetensors"
+
+    @property
+    def result(self) -> Path:
+        """What a finished run says of itself."""
+        return self.path / "result.json"
+
+    def prepare(self, recipe: Recipe, *, data_fingerprint: str, device: torch.device, processes: int) -> None:
+        """Makes the folder and writes the resolved recipe, the environment and the data's fingerprint.
+
+        Raises:
+            StorageFailed: The disk refused.
+        """
+        environment = {
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            **{name: _version(name) for name in _PACKAGES},
+            "device": _device_name(device),
+            "cuda": torch.version.cuda,
+            "threads": torch.get_num_threads(),
+            "processes": processes,
+            "data_fingerprint": data_fingerprint,
+        }
+        try:
+            self.last.parent.mkdir(parents=True, exist_ok=True)
+            text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+            (self.path / "recipe.yaml").write_text(text, encoding="utf-8")
+            (self.path / "environment.json").write_text(
+                json.dumps(environment, indent=2) + "\n", encoding="utf-8"
+            )
+        except OSError as error:
+            raise StorageFailed(f"the run's folder {self.path} cannot be written: {error.strerror}") from None
+
+    def refuse_if_used(self) -> None:
+        """Returns if no run has been here.
+
+        Raises:
+            InvalidInput: One has.
+        """
+        if self.last.exists() or self.result.exists():
+            raise InvalidInput(
+                f"the folder {self.path} holds a run already: continue it with --resume, or name another "
+                "with --run"
+            )
+
+    def write_result(self, result: Result) -> None:
+        """Writes ``result.json``, whole or not at all.
+
+        Raises:
+            StorageFailed: The disk refused.
+        """
+        partial = self.path / ".result.json.partial"
+        try:
+            partial.write_text(json.dumps(asdict(result), indent=2) + "\n", encoding="utf-8")
+            partial.replace(self.result)
+        except OSError as error:
+            raise StorageFailed(f"the result {self.result} cannot be written: {error.strerror}") from None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "CPU"

@@ -1,0 +1,135 @@
+"""Recipes: what a file says is what runs, and what it cannot mean is answered with what was meant."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from resight.errors import InvalidInput
+from resight.models.cgd import CONFIGURATIONS
+from resight.training import Recipe
+from resight.training.recipe_file import read_values
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+PUBLISHED = ("cub200", "cars196", "sop", "inshop")
+
+
+def test_numbers_without_a_point_are_numbers_and_words_stay_words(tmp_path):
+    file = tmp_path / "r.yaml"
+    file.write_text("rate: 1e-4\nyes_: yes\nflag: true\nnothing:\nconfiguration: 1e3x\nwhole: 12\n")
+    assert read_values(file) == {
+        "rate": 1e-4,
+        "yes_": "yes",
+        "flag": True,
+        "nothing": None,
+        "configuration": "1e3x",
+        "whole": 12,
+    }
+
+
+def test_overrides_reach_into_mappings_and_lists(recipe_file):
+    recipe = Recipe.from_yaml(
+        recipe_file,
+        ["optimiser.learning_rate=2e-3", "objective.ranking.loss.alpha=3", "objective.0.weight=0.5"],
+    )
+    assert recipe.optimiser.learning_rate == 2e-3
+    assert recipe.objective[0].loss.alpha == 3.0
+    assert recipe.objective[0].weight == 0.5
+
+
+def test_an_override_can_replace_a_whole_part(recipe_file):
+    recipe = Recipe.from_yaml(recipe_file, ["objective.ranking.loss={kind: proxy_nca, scale: 4}"])
+    assert (recipe.objective[0].loss.kind, recipe.objective[0].loss.scale) == ("proxy_nca", 4)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("trainin.epochs=3", "there is no key 'trainin' here: did you mean 'training'?"),
+        ("training.epoch=3", "training: there is no key 'epoch' here: did you mean 'epochs'?"),
+        ("objective.0.loss.alfa=3", "objective.0.loss: there is no key 'alfa' here: did you mean 'alpha'?"),
+        ("objective.0.loss.kind=multi_similarty", "did you mean 'multi_similarity'?"),
+        ("objective.rankin.weight=1", "names the entry 'rankin': did you mean 'ranking'?"),
+        (
+            "optimiser.learning_rate=fast",
+            "optimiser.learning_rate: input should be a valid number, got 'fast'",
+        ),
+        ("training.epochs=2.5", "training.epochs"),
+        ("training.epochs=true", "training.epochs"),
+        ("optimiser.learning_rate=.nan", "optimiser.learning_rate"),
+        ("name.first=a", "leads into name, which holds 'made' and no keys"),
+        ("training.epochs", "an override is written key.sub=value, not 'training.epochs'"),
+        ("objective.0.output=logits", "the loss classification takes the output logits"),
+        ("objective.0.output=branches", "only the model cgd has the outputs branches and logits"),
+        ("objective=[]", "objective"),
+    ],
+)
+def test_what_cannot_be_meant_is_answered_with_what_was(recipe_file, override, said):
+    with pytest.raises(InvalidInput) as error:
+        Recipe.from_yaml(recipe_file, [override])
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    file = tmp_path / "r.yaml"
+    file.write_text("seed: 1\nseed: 2\n")
+    with pytest.raises(InvalidInput, match="the key 'seed' stands twice"):
+        read_values(file)
+
+
+def test_a_file_extends_another_and_chooses_a_benchmark(tmp_path):
+    (tmp_path / "below.yaml").write_text(
+        "data: {root: a, boxes: true}\nloss: {kind: x, margin: 1}\nlist: [1, 2]\n"
+        "benchmark: one\nbenchmarks: {one: {}, two: {data: {root: b}}}\n"
+    )
+    above = tmp_path / "above.yaml"
+    above.write_text("extends: below.yaml\nloss: {kind: y}\nlist: [3]\n")
+    assert read_values(above, ["benchmark=two", "list.0=4"]) == {
+        "data": {"root": "b", "boxes": True},
+        "loss": {"kind": "y"},
+        "list": [4],
+    }
+    with pytest.raises(InvalidInput, match="has no benchmark 'tow': did you mean 'two'"):
+        read_values(above, ["benchmark=tow"])
+
+
+def test_a_file_that_extends_itself_is_refused(tmp_path):
+    file = tmp_path / "r.yaml"
+    file.write_text("extends: r.yaml\n")
+    with pytest.raises(InvalidInput, match="extends itself"):
+        read_values(file)
+
+
+def test_the_fingerprint_changes_with_what_changes_weights_and_with_nothing_else(recipe_file):
+    said = Recipe.from_yaml(recipe_file).fingerprint
+    for same in ("training.workers=3", "log.every=7", "data.root=elsewhere"):
+        assert Recipe.from_yaml(recipe_file, [same]).fingerprint == said
+    for other in ("seed=1", "training.epochs=3", "objective.0.weight=2.0"):
+        assert Recipe.from_yaml(recipe_file, [other]).fingerprint != said
+
+
+def test_what_is_written_beside_a_run_reads_back_as_the_same_recipe(recipe_file, tmp_path):
+    recipe = Recipe.from_yaml(recipe_file, ["model={kind: cgd, trunk: {name: test_resnet}, dim: 32}"])
+    written = tmp_path / "written.yaml"
+    written.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+    assert Recipe.from_yaml(written) == recipe
+
+
+@pytest.mark.parametrize("file", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_of_the_repository_can_be_read_for_each_of_its_benchmarks(file):
+    names = (
+        read_values(file, [])["data"]["benchmark"],
+        *(PUBLISHED if "small" not in file.stem else ("folder",)),
+    )
+    for name in names:
+        recipe = Recipe.from_yaml(file, [f"benchmark={name}"])
+        assert recipe.data.benchmark == name
+    assert file.read_text().startswith("# ")
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_one_key_gives_the_twelve_configurations_of_cgd(configuration):
+    recipe = Recipe.from_yaml(RECIPES / "cgd.yaml", [f"model.configuration={configuration}"])
+    assert recipe.model.configuration == configuration
+    assert recipe.model.dim % len(configuration) == 0

@@ -1,0 +1,268 @@
+"""The loop: what it computes, what it keeps, where it stops, and that a killed run ends like a whole one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import resight
+from resight.datasets import load, validation_split
+from resight.errors import InvalidInput
+from resight.images.augment import ResizeRandomCrop
+from resight.losses import MultiSimilarity
+from resight.models import bundle as bundles
+from resight.training import Recipe, train
+from resight.training import checkpoint as checkpoints
+from resight.training.loading import DevicePhotos, PackedPhotos, PhotoFiles, in_order
+from resight.training.network import Network
+from resight.training.packed import pack
+from resight.training.samplers import MPerClassSampler
+from resight.training.watch import TrainingDiverged
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from resight.training import Recipe, train
+torch.set_num_threads(1)
+def report(progress):
+    if progress.step == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+train(Recipe.from_yaml(sys.argv[1], sys.argv[3:]), Path(sys.argv[2]), report=report)
+"""
+
+
+def weights(run):
+    state = checkpoints.read(run / "checkpoints" / "last.pt")
+    return {**state.model, **{f"objective {name}": tensor for name, tensor in state.objective.items()}}
+
+
+def assert_equal(first, second):
+    assert first.keys() == second.keys()
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name
+
+
+def test_two_steps_are_those_of_a_plain_loop(recipe_file, made_photos, tmp_path):
+    recipe = Recipe.from_yaml(
+        recipe_file,
+        [
+            "training.epochs=1",
+            "training.accumulate=2",
+            "selection.on=last",
+            "optimiser={kind: sgd, learning_rate: 0.1}",
+        ],
+    )
+    train(recipe, tmp_path / "run")
+    images = load("folder", made_photos).train
+    sampler, transform = MPerClassSampler(images.labels, 12, 3, 0), ResizeRandomCrop(32, 36)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = Network(recipe.model.build(None), ("descriptor",)).train()
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+    objectives = []
+    for number, batch in enumerate(sampler.batches(0)[:4]):
+        draws = np.random.default_rng([0x7A61F3, 0, 0, number]).random((12, 3))
+        pixels = [
+            transform.apply(images.photo(index).pixels, row) for index, row in zip(batch, draws, strict=True)
+        ]
+        described = network((torch.from_numpy(np.stack(pixels)),), None)["descriptor"][0]
+        loss = MultiSimilarity()(described, torch.from_numpy(images.labels[batch]))
+        (loss / 2).backward()
+        objectives.append(loss.item())
+        if number % 2:
+            optimiser.step()
+            optimiser.zero_grad()
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    expected = [np.mean(objectives[:2]), np.mean(objectives[2:4])]
+    assert [line["objective"] for line in lines] == pytest.approx(expected, rel=1e-5)
+    for name, tensor in weights(tmp_path / "run").items():
+        torch.testing.assert_close(tensor, network.state_dict()[name], rtol=1e-4, atol=1e-6)
+
+
+def test_a_killed_run_goes_on_and_ends_bit_equal(recipe_file, tmp_path):
+    settings = [
+        "training.epochs=3",
+        "training.average=0.9",
+        "log.checkpoint_steps=2",
+        "log.checkpoint_epochs=0",
+        "model.trunk.options={drop_path_rate: 0.3}",
+        "objective.0.loss={kind: cross_batch_memory, size: 20, loss: {kind: margin}}",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(Path(resight.__file__).parents[1])}
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(recipe_file), str(tmp_path / "killed"), *settings],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert checkpoints.read(tmp_path / "killed" / "checkpoints" / "last.pt").step == 4
+    recipe = Recipe.from_yaml(recipe_file, settings)
+    resumed = train(recipe, tmp_path / "killed", resume=True)
+    whole = train(recipe, tmp_path / "whole")
+    assert_equal(weights(tmp_path / "killed"), weights(tmp_path / "whole"))
+    assert bundles.read(resumed.bundle).fingerprint == bundles.read(whole.bundle).fingerprint
+    assert (resumed.best, resumed.history) == (whole.best, whole.history)
+    logs = [
+        [
+            {key: value for key, value in json.loads(line).items() if key != "images_per_second"}
+            for line in (tmp_path / name / "log.jsonl").read_text().splitlines()
+        ]
+        for name in ("killed", "whole")
+    ]
+    assert logs[0] == logs[1]
+
+
+def test_neither_workers_nor_packing_nor_the_callers_random_state_change_anything(recipe_file, tmp_path):
+    plain = train(Recipe.from_yaml(recipe_file, ["training.epochs=1"]), tmp_path / "plain")
+    torch.rand(3)
+    before = torch.get_rng_state()
+    packed = f"data.packed={{file: {tmp_path / 'photos.pack'}, side: 36}}"
+    again = train(
+        Recipe.from_yaml(recipe_file, ["training.epochs=1", "training.workers=3", packed]), tmp_path / "b"
+    )
+    assert torch.equal(torch.get_rng_state(), before)
+    assert_equal(weights(tmp_path / "plain"), weights(tmp_path / "b"))
+    assert bundles.read(plain.bundle).fingerprint == bundles.read(again.bundle).fingerprint
+
+
+def test_the_bundle_describes_photos_and_the_folder_says_how_it_came_about(
+    recipe_file, made_photos, tmp_path
+):
+    recipe = Recipe.from_yaml(recipe_file, ["training.epochs=1"])
+    run = tmp_path / "run"
+    result = train(recipe, run)
+    model = resight.load_model(result.bundle)
+    described = model.describe(sorted((made_photos / "test").glob("*/0.png")))
+    assert described.shape == (3, 16)
+    np.testing.assert_allclose(np.linalg.norm(described, axis=1), 1, atol=1e-5)
+    assert Recipe.from_yaml(run / "recipe.yaml") == recipe
+    said = json.loads((run / "result.json").read_text())
+    assert said["selected"] == {
+        "epoch": 1,
+        "metric": "map_at_r",
+        "value": result.best.value,
+        "on": "validation",
+    }
+    assert said["selected_on_test"] is False
+    assert said["bundle_fingerprint"] == model.fingerprint
+    images = load("folder", made_photos)
+    train_part, validation = validation_split(images.train, share=0.2, seed=0)
+    assert said["data_fingerprint"] == train_part.fingerprint
+    assert said["validation_fingerprint"] == validation.fingerprint
+    assert json.loads((run / "environment.json").read_text())["torch"] == torch.__version__
+
+
+def test_selection_on_the_test_classes_is_marked_and_on_the_last_epoch_trains_on_all_classes(
+    recipe_file, made_photos, tmp_path
+):
+    images = load("folder", made_photos)
+    for on, fingerprint in (("test", images.test.fingerprint), ("last", "")):
+        settings = ["training.epochs=1", f"selection.on={on}"]
+        result = train(Recipe.from_yaml(recipe_file, settings), tmp_path / on)
+        said = json.loads((tmp_path / on / "result.json").read_text())
+        assert said["selected_on_test"] is (on == "test")
+        assert said["validation_fingerprint"] == fingerprint
+        assert said["data_fingerprint"] == images.train.fingerprint
+        assert (result.best is None) is (on == "last")
+
+
+def test_the_best_epoch_is_kept_not_the_last(recipe_file, tmp_path):
+    settings = ["training.epochs=3", "data.train_transform.mirror=0.0", "optimiser.learning_rate=0.02"]
+    result = train(Recipe.from_yaml(recipe_file, settings), tmp_path / "run")
+    values = [each["map_at_r"] for each in result.history]
+    assert result.best.value == max(values)
+    assert result.best.epoch == values.index(max(values)) + 1
+    kept = checkpoints.read_weights(tmp_path / "run" / "checkpoints" / "best.pt")
+    written = bundles.read(result.bundle).tensors
+    for name, tensor in written.items():
+        np.testing.assert_array_equal(tensor, kept[f"model.{name}"].numpy())
+
+
+def test_frozen_statistics_and_frozen_groups_stay_as_they_are(recipe_file, tmp_path):
+    settings = [
+        "training.epochs=1",
+        "training.batch_norm=frozen",
+        "groups=[{pattern: model.trunk.*, frozen_epochs: 1}]",
+        "selection.on=last",
+    ]
+    recipe = Recipe.from_yaml(recipe_file, settings)
+    train(recipe, tmp_path / "run")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        start = Network(recipe.model.build(None), ("descriptor",)).state_dict()
+    for name, tensor in weights(tmp_path / "run").items():
+        assert torch.equal(tensor, start[name]) is ("trunk" in name), name
+
+
+def test_a_run_that_diverges_stops_and_names_the_step_and_the_parts(recipe_file, tmp_path):
+    recipe = Recipe.from_yaml(recipe_file, ["optimiser={kind: sgd, learning_rate: 1e30}", "log.every=50"])
+    with pytest.raises(TrainingDiverged, match=r"diverged at step \d: the objective is .*ranking") as error:
+        train(recipe, tmp_path / "run")
+    assert 1 < error.value.step <= 3
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert not (tmp_path / "run" / "checkpoints" / "last.pt").exists()
+
+
+def test_a_used_folder_and_a_checkpoint_of_another_recipe_are_refused(recipe_file, tmp_path):
+    recipe = Recipe.from_yaml(recipe_file, ["training.epochs=1"])
+    train(recipe, tmp_path / "run")
+    with pytest.raises(InvalidInput, match="holds a run already"):
+        train(recipe, tmp_path / "run")
+    other = Recipe.from_yaml(recipe_file, ["training.epochs=1", "seed=4"])
+    with pytest.raises(InvalidInput, match="cannot be resumed: its recipe was"):
+        train(other, tmp_path / "run", resume=True)
+
+
+def test_cgd_trains_branches_and_logits_in_half_precision_from_photos_of_any_size(recipe_file, tmp_path):
+    recipe = Recipe.from_yaml(
+        recipe_file,
+        [
+            "training.epochs=1",
+            "training.precision=bf16",
+            "data.train_transform={kind: long_side, size: 40}",
+            "data.test_transform={kind: long_side, size: 40}",
+            "model={kind: cgd, trunk: {name: test_resnet, pretrained: false}, configuration: MG, dim: 32}",
+            "objective=[{name: each, output: branches, loss: {kind: proxy_nca}},"
+            " {name: auxiliary, output: logits, loss: {kind: classification}}]",
+        ],
+    )
+    train(recipe, tmp_path / "run")
+    line = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[0])
+    assert list(line["parts"]) == ["each", "auxiliary"]
+    state = weights(tmp_path / "run")
+    assert state["objective losses.each.1.proxies"].shape == (8, 16)
+    assert state["model.classifier.weight"].dtype == torch.float32
+
+
+def test_crops_on_a_device_are_those_of_the_transform(made_photos, tmp_path):
+    images = load("folder", made_photos).train
+    packed = pack(images, tmp_path / "photos.pack", side=36, workers=1)
+    transform = ResizeRandomCrop(30, 36)
+    indices = np.array([5, 0, 17, 5])
+    numbers = np.random.default_rng(0).random((4, 3))
+    numbers[:2, 2] = 0.1, 0.9
+    on_device = DevicePhotos(packed, images, torch.device("cpu")).transformed(indices, transform, numbers)
+    copied = PackedPhotos(packed, images).transformed(indices, transform, numbers)
+    assert torch.equal(on_device[0], copied[0])
+    read = torch.cat(PhotoFiles(images).transformed(indices, transform, numbers))
+    assert torch.equal(read, copied[0])
+
+
+def test_photos_of_several_sizes_go_through_in_groups_and_come_back_in_order():
+    photos = [
+        torch.full((1, rows, 4, 3), value, dtype=torch.uint8) for value, rows in enumerate((4, 6, 4, 5, 6))
+    ]
+    groups, order = in_order(photos, torch.device("cpu"))
+    assert [tuple(group.shape) for group in groups] == [(2, 4, 4, 3), (2, 6, 4, 3), (1, 5, 4, 3)]
+    joined = torch.cat([group[:, 0, 0, 0] for group in groups])
+    assert joined[order].tolist() == [0, 1, 2, 3, 4]
