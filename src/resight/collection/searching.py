@@ -24,9 +24,6 @@ from resight.search.ranking import Ranking
 
 __all__ = ["answer_query"]
 
-_INLIER_WEIGHT = np.float32(2.0)
-"""Of an inlier in the score, as in `verification.rerank`: scores of descriptors differ by 2 at most."""
-
 LOCAL_ROWS = 64
 """Local features read from the disk at once: 13 MB at 200 kB a photo."""
 
@@ -97,25 +94,23 @@ def _verified(
     if len(local) < len(query.local):
         raise InvalidInput("this model has no local features to verify with: search without verify")
     ids, scores = ranking.row(0)
+    head, head_scores = ids[:top], scores[:top]
     several = Ranking(
-        np.repeat(ranking.ids, len(local), axis=0), np.repeat(ranking.scores, len(local), axis=0)
+        np.repeat(head[None], len(local), axis=0), np.repeat(head_scores[None], len(local), axis=0)
     )
-    _, fits = verification.rerank(
-        several, local, lambda wanted: _local_features(store, wanted), top=top, regions=query.boxes
-    )
+    # Read once: every query photo is compared with the same answers.
+    answers = _local_features(store, head)
+    _, fits = verification.rerank(several, local, lambda _: answers, top=top, regions=query.boxes)
     best = {
         row_id: max(
-            ((number, by_id[row_id]) for number, by_id in enumerate(fits) if row_id in by_id),
+            ((number, by_id[row_id]) for number, by_id in enumerate(fits)),
             key=lambda fit: (fit[1].inliers, -fit[0]),
         )
-        for row_id in {row_id for by_id in fits for row_id in by_id}
+        for row_id in head.tolist()
     }
-    inliers = np.array([best[row_id][1].inliers if row_id in best else -1 for row_id in ids.tolist()])
-    order = np.concatenate(
-        [np.lexsort((ids[:top], -scores[:top], -inliers[:top])), np.arange(len(ids))[top:]]
-    )
-    scores = scores + _INLIER_WEIGHT * np.maximum(inliers, 0).astype(np.float32)
-    return ids[order], scores[order], best
+    inliers = np.array([best[row_id][1].inliers for row_id in head.tolist()], dtype=np.int64)
+    order, head_scores = verification.sort_by_inliers(head_scores, inliers)
+    return np.concatenate([head[order], ids[top:]]), np.concatenate([head_scores, scores[top:]]), best
 
 
 def _local_features(store: Store, ids: Int64[np.ndarray, " n"]) -> list[LocalFeatures | None]:

@@ -23,7 +23,7 @@ from resight.features import Box, LocalFeatures
 from resight.search.matching import Matches, match_many
 from resight.search.ranking import Ranking
 
-__all__ = ["Settings", "Verification", "rerank", "verify"]
+__all__ = ["Settings", "Verification", "rerank", "sort_by_inliers", "verify"]
 
 SIDE = 640.0
 """Long side in pixels of the photo in which `Settings.threshold` is counted."""
@@ -161,11 +161,18 @@ def rerank(
             raise InvalidInput(f"features_of returned {len(answers)} entries for {len(head)} ids")
         verified = list(_verify_many(query, answers, boxes[row], settings))
         inliers = np.array([one.inliers for one in verified], dtype=np.int64)
-        order = np.lexsort((np.arange(len(head)), -head_scores, -inliers))
+        order, scores[row, : len(head)] = sort_by_inliers(head_scores, inliers)
         ids[row, : len(head)] = head[order]
-        scores[row, : len(head)] = head_scores[order] + 2.0 * inliers[order]
         found.append(dict(zip(head.tolist(), verified, strict=True)))
     return Ranking(ids, scores), found
+
+
+def sort_by_inliers(
+    scores: Float32[np.ndarray, " n"], inliers: Int64[np.ndarray, " n"]
+) -> tuple[Int64[np.ndarray, " n"], Float32[np.ndarray, " n"]]:
+    """Returns the order by (inliers, score), ties as they stand, and ``score + 2 * inliers`` in it."""
+    order = np.lexsort((np.arange(len(scores)), -scores, -inliers))
+    return order, (scores[order] + 2.0 * inliers[order]).astype(np.float32)
 
 
 _EMPTY = np.empty(0, dtype=np.float32)
