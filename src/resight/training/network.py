@@ -15,6 +15,7 @@ from resight.models.bundle import Bundle
 from resight.models.cgd import CGDOutput
 from resight.models.describer import GlobalDescriber
 from resight.models.global_net import GlobalOutput
+from resight.models.preprocess import normalised
 from resight.training.checkpoint import Best
 from resight.training.objective import Objective, OutputName, Part
 from resight.training.recipe import Recipe
@@ -42,7 +43,7 @@ class Network(nn.Module):
         self.model = model
         self.outputs = tuple(outputs)
         trunk = model.trunk
-        self._reversed = trunk.channel_order == "BGR"
+        self._channel_order = trunk.channel_order
         self.register_buffer("mean", torch.tensor(trunk.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(trunk.std).view(3, 1, 1), persistent=False)
 
@@ -99,8 +100,7 @@ class Network(nn.Module):
         return describer.to_bundle()
 
     def _normalised(self, pixels: Tensor) -> Tensor:
-        pixels = pixels.flip(-1) if self._reversed else pixels
-        return (pixels.permute(0, 3, 1, 2).to(self.mean.dtype) / 255 - self.mean) / self.std
+        return normalised(pixels, self.mean, self.std, channel_order=self._channel_order)
 
     def _outputs(self, said: object) -> dict[str, tuple[Tensor, ...]]:
         return {name: _output(said, name) for name in self.outputs}
