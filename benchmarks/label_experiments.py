@@ -4,9 +4,10 @@
     python benchmarks/label_experiments.py --list
 
 SET is a benchmark of `resight.datasets` (``table`` for grocery or caltech101), ROOT its folder. All runs
-share one small trunk, trained from scratch on 80-pixel crops of all training classes for the same number of
-epochs; the last weights are measured once on the test classes, so nothing is selected on them. FILE gets one
-JSON line a run; runs that it holds are skipped.
+share one small trunk, trained from scratch on small crops of all training classes for the same number of
+epochs (``--trunk``, ``--side`` and ``--epochs``; every line names them); the last weights are measured once on
+the test classes, so nothing is selected on them. FILE gets one JSON line a run; runs that it holds are
+skipped.
 """
 
 from __future__ import annotations
@@ -21,8 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SEEDS = (0, 1, 2)
-SIDE, PACKED_SIDE, BATCH, PER_CLASS, EPOCHS = 80, 90, 112, 4, 40
+BATCH, PER_CLASS = 112, 4
 DIM = 384
 ORDERS = ("S", "M", "G", "SM", "MS", "SG", "GS", "MG", "GM", "SMG", "MSG", "GSM")
 
@@ -51,14 +51,9 @@ def auxiliary(temperature: float = 0.5, smoothing: float = 0.1) -> Values:
     return part(loss, "logits", "auxiliary")
 
 
-def trunk() -> Values:
-    return {"name": "resnet18", "pretrained": False}
-
-
 def cgd(configuration: str, *, dim: int = DIM, combine: str = "concatenate") -> Values:
     return {
         "kind": "cgd",
-        "trunk": trunk(),
         "configuration": configuration,
         "dim": dim,
         "combine": combine,
@@ -66,7 +61,7 @@ def cgd(configuration: str, *, dim: int = DIM, combine: str = "concatenate") -> 
 
 
 def embedding(dim: int = 64) -> Values:
-    return {"kind": "embedding", "trunk": trunk(), "dim": dim}
+    return {"kind": "embedding", "dim": dim}
 
 
 def experiments() -> Iterator[Experiment]:
@@ -123,6 +118,7 @@ def soft_triple() -> Iterator[Experiment]:
 
 
 def recipe(experiment: Experiment, arguments: argparse.Namespace, seed: int) -> Values:
+    packed = arguments.side * 9 // 8
     sampler: Values = {"kind": "m_per_class", "batch": BATCH, "per_class": PER_CLASS}
     if experiment.plain_sampler:
         sampler = {"kind": "plain", "batch": BATCH}
@@ -132,18 +128,18 @@ def recipe(experiment: Experiment, arguments: argparse.Namespace, seed: int) -> 
         "data": {
             "benchmark": arguments.set,
             "root": str(arguments.root),
-            "packed": {"file": str(arguments.runs / "packed"), "side": PACKED_SIDE},
-            "train_transform": {"kind": "resize_random_crop", "size": SIDE, "resize": PACKED_SIDE},
-            "test_transform": {"kind": "stretch", "size": SIDE},
+            "packed": {"file": str(arguments.runs / f"packed{packed}"), "side": packed},
+            "train_transform": {"kind": "resize_random_crop", "size": arguments.side, "resize": packed},
+            "test_transform": {"kind": "stretch", "size": arguments.side},
         },
         "sampler": sampler,
-        "model": experiment.model,
+        "model": experiment.model | {"trunk": {"name": arguments.trunk, "pretrained": False}},
         "objective": experiment.objective,
         "optimiser": {"kind": "adam", "learning_rate": 1e-3, "weight_decay": 1e-4},
         "groups": experiment.groups,
         "schedule": {"kind": "cosine", "warm_up": 1.0},
-        "training": {"epochs": EPOCHS, "workers": 1},
-        "selection": {"on": "test", "every": EPOCHS},
+        "training": {"epochs": arguments.epochs, "workers": 1, "precision": arguments.precision},
+        "selection": {"on": "test", "every": arguments.epochs},
         "log": {"every": 50, "tensorboard": False, "checkpoint_epochs": 0},
     }
 
@@ -160,6 +156,7 @@ def run_one(number: int, seed: int, arguments: argparse.Namespace) -> None:
     result = train(Recipe.from_values(recipe(experiment, arguments, seed)), folder)
     line = {
         "set": arguments.root.name,
+        "scale": scale(arguments),
         "table": experiment.table,
         "name": experiment.name,
         "seed": seed,
@@ -173,6 +170,10 @@ def run_one(number: int, seed: int, arguments: argparse.Namespace) -> None:
     with arguments.out.open("a") as stream:
         stream.write(json.dumps(line) + "\n")
     print(json.dumps(line), flush=True)
+
+
+def scale(arguments: argparse.Namespace) -> str:
+    return f"{arguments.trunk}, {arguments.side} px, {arguments.epochs} epochs, {arguments.precision}"
 
 
 def distinct_centres(folder: Path, experiment: Experiment) -> Values:
@@ -203,6 +204,11 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("build/label-experiments"))
     parser.add_argument("--table", action="append", default=[], help="only these tables")
     parser.add_argument("--name", action="append", default=[], help="only these configurations")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each configuration")
+    parser.add_argument("--trunk", default="resnet18")
+    parser.add_argument("--side", type=int, default=80, help="of the training crops, pixels")
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
     parser.add_argument("--jobs", type=int, default=1, help="runs at once")
     parser.add_argument("--list", action="store_true")
     parser.add_argument(
@@ -221,15 +227,16 @@ def main() -> None:
     done = finished(arguments.out)
     waiting = [
         (number, seed)
-        for seed in SEEDS
+        for seed in range(arguments.seeds)
         for number, experiment in enumerate(every)
         if (not arguments.table or experiment.table in arguments.table)
         and (not arguments.name or experiment.name in arguments.name)
-        and (arguments.root.name, experiment.table, experiment.name, seed) not in done
+        and (arguments.root.name, scale(arguments), experiment.table, experiment.name, seed) not in done
     ]
     running: list[subprocess.Popen[bytes]] = []
     command = [sys.executable, __file__, arguments.set, str(arguments.root), "--out", str(arguments.out)]
-    command += ["--runs", str(arguments.runs)]
+    command += ["--runs", str(arguments.runs), "--trunk", arguments.trunk, "--side", str(arguments.side)]
+    command += ["--epochs", str(arguments.epochs), "--precision", arguments.precision]
     for place, (number, seed) in enumerate(waiting):
         # The first run packs the photos; the others must find them.
         while len(running) >= (1 if place == 1 else arguments.jobs):
@@ -244,11 +251,11 @@ def main() -> None:
         process.wait()
 
 
-def finished(out: Path) -> set[tuple[str, str, str, int]]:
+def finished(out: Path) -> set[tuple[str, str, str, str, int]]:
     if not out.exists():
         return set()
     lines = [json.loads(line) for line in out.read_text().splitlines()]
-    return {(line["set"], line["table"], line["name"], line["seed"]) for line in lines}
+    return {(line["set"], line["scale"], line["table"], line["name"], line["seed"]) for line in lines}
 
 
 if __name__ == "__main__":
