@@ -156,7 +156,7 @@ def test_a_set_without_positives_has_a_result_and_a_file(tmp_path):
     [
         (lambda text: text[: len(text) // 2], "or a truncated one"),
         (lambda text: "[]", "is no result of resight evaluate"),
-        (lambda text: text.replace('"version": 1,', '"version": 2,', 1), "version 2 and this Resight reads"),
+        (lambda text: text.replace('"version": 2,', '"version": 3,', 1), "version 3 and this Resight reads"),
         (lambda text: text.replace('"seed"', '"sed"', 1), "damaged result"),
         (lambda text: text.replace('"dim": 27', '"dim": "27"'), "ProtocolCard.dim cannot be '27'"),
         (

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-import io
 import json
-import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from resight.datasets.landmark_truth import LandmarkTruth, Task, indices
+from resight.datasets.matlab import read_matlab
+from resight.datasets.plain_pickle import Plain, read_plain_pickle
 from resight.errors import InvalidInput
 from resight.features import Box
 
-__all__ = ["DIFFICULTIES", "GroundTruth", "QueryTruth", "read_ground_truth"]
+__all__ = [
+    "DIFFICULTIES",
+    "GroundTruth",
+    "QueryTruth",
+    "box_of",
+    "names_of",
+    "read_annotations",
+    "read_ground_truth",
+]
 
 DIFFICULTIES = ("easy", "medium", "hard")
 """The three protocols of Radenovic et al., CVPR 2018."""
@@ -50,56 +61,105 @@ class GroundTruth:
     queries: tuple[str, ...]
     truths: tuple[QueryTruth, ...]
 
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Reads pickles of built-in containers, texts and numbers; refuses to look up any class or function."""
-
-    def find_class(self, module: str, name: str) -> object:
-        raise pickle.UnpicklingError(f"it names {module}.{name}, and only plain types are read")
+    def as_landmarks(self, benchmark: str) -> LandmarkTruth:
+        """Returns the three protocols as tasks."""
+        return LandmarkTruth(
+            benchmark,
+            self.database,
+            self.queries,
+            tuple(truth.box for truth in self.truths),
+            tuple(
+                Task(
+                    difficulty,
+                    tuple(truth.positives(difficulty) for truth in self.truths),
+                    tuple(truth.ignored(difficulty) for truth in self.truths),
+                )
+                for difficulty in DIFFICULTIES
+            ),
+            "trapezoidal",
+            "The queries are not in the database.",
+        )
 
 
 def read_ground_truth(path: str | Path) -> GroundTruth:
-    """Returns the ground truth of a ``gnd_*.pkl`` or of the same structure in JSON.
+    """Returns the ground truth of a ``gnd_*.pkl``, its ``.mat`` twin, or of the same structure in JSON.
 
-    Pickles are read without executing anything: only dicts, lists, texts and numbers are accepted.
+    Pickles are read without executing anything: only dicts, lists, texts and numbers are accepted. MATLAB
+    counts images from 1, the others from 0.
 
     Raises:
         InvalidInput: The file is missing, holds something else, or an index lies outside the database.
+        MissingExtra: It is a MATLAB file and SciPy is not installed.
     """
     path = Path(path)
+    content = read_annotations(path)
+    first = 1 if path.suffix == ".mat" else 0
     try:
-        data = path.read_bytes()
-        content = json.loads(data) if path.suffix == ".json" else _PlainUnpickler(io.BytesIO(data)).load()
-        return _ground_truth(content)
-    except OSError as error:
-        raise InvalidInput(f"cannot read the ground truth {path}: {error.strerror}") from None
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        IndexError,
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-    ) as e:
-        raise InvalidInput(f"{path} is no ground truth of the revisited benchmarks: {e}") from None
-
-
-def _ground_truth(content: Mapping[str, Sequence[object]]) -> GroundTruth:
-    database, queries = tuple(map(str, content["imlist"])), tuple(map(str, content["qimlist"]))
-    truths = tuple(_query_truth(entry, len(database)) for entry in content["gnd"])
-    if len(truths) != len(queries):
-        raise InvalidInput(f"it lists {len(queries)} queries, but answers for {len(truths)}")
+        database, queries = names_of(content, "imlist"), names_of(content, "qimlist")
+        entries = content["gnd"]
+        if not isinstance(entries, list):
+            raise InvalidInput("gnd is no list")
+        truths = tuple(_query_truth(entry, len(database), first) for entry in entries)
+        if len(truths) != len(queries):
+            raise InvalidInput(f"it lists {len(queries)} queries, but answers for {len(truths)}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(f"{path} is no ground truth of the revisited benchmarks: {error}") from None
     return GroundTruth(database, queries, truths)
 
 
-def _query_truth(entry: object, size: int) -> QueryTruth:
+def read_annotations(path: Path) -> Mapping[str, Plain]:
+    """Returns the named values of a pickle of plain values, a MATLAB or a JSON file.
+
+    Raises:
+        InvalidInput: The file is missing, or is none of these.
+        MissingExtra: It is a MATLAB file and SciPy is not installed.
+    """
+    if path.suffix == ".mat":
+        return read_matlab(path)
+    try:
+        content = json.loads(path.read_bytes()) if path.suffix == ".json" else read_plain_pickle(path)
+    except OSError as error:
+        raise InvalidInput(f"cannot read the ground truth {path}: {error.strerror}") from None
+    except ValueError as error:
+        reason = str(error).removeprefix(f"{path} ")
+        raise InvalidInput(f"{path} is no ground truth: {reason}") from None
+    if not isinstance(content, dict):
+        raise InvalidInput(f"{path} is no ground truth: it holds a {type(content).__name__}, not a dict")
+    return content
+
+
+def names_of(content: Mapping[str, Plain], key: str) -> tuple[str, ...]:
+    """Returns the names under a key.
+
+    Raises:
+        InvalidInput: There are none.
+    """
+    names = content[key]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InvalidInput(f"{key} is no list of names")
+    return tuple(map(str, names))
+
+
+def box_of(value: object) -> Box:
+    """Returns the box of x1, y1, x2, y2 in pixels.
+
+    Raises:
+        InvalidInput: It is none.
+    """
+    corners = np.asarray(value, dtype=np.float64).ravel().tolist()
+    if len(corners) != 4:
+        raise InvalidInput(f"a box has four numbers, not {len(corners)}")
+    return Box(*corners)
+
+
+def _query_truth(entry: object, size: int, first: int) -> QueryTruth:
     if not isinstance(entry, Mapping):
         raise InvalidInput(f"an entry of gnd is a dict, not a {type(entry).__name__}")
-    easy, hard, junk = (frozenset(int(index) for index in entry[key]) for key in ("easy", "hard", "junk"))
+    easy, hard, junk = (indices(entry[key], first=first) for key in ("easy", "hard", "junk"))
     outside = [index for index in easy | hard | junk if not 0 <= index < size]
     if outside:
         raise InvalidInput(
-            f"index {max(outside)} lies outside the database of {size} images (indices start at 0)"
+            f"index {max(outside) + first} lies outside the database of {size} images "
+            f"(indices start at {first})"
         )
-    return QueryTruth(Box(*map(float, entry["bbx"])), easy, hard, junk)
+    return QueryTruth(box_of(entry["bbx"]), easy, hard, junk)

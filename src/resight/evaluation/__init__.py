@@ -10,40 +10,75 @@ from resight.evaluation.clustering import (
     normalised_mutual_information,
 )
 from resight.evaluation.comparison import Comparison, compare
+from resight.evaluation.descriptor_files import GivenDescriptors, read_descriptors
 from resight.evaluation.labels import LabelResult, PerQuery, evaluate_labels
+from resight.evaluation.landmark_description import LandmarkDescriptors, describe_landmarks
+from resight.evaluation.landmark_protocols import (
+    evaluate_landmarks,
+    measure_descriptors,
+    measure_similarities,
+)
+from resight.evaluation.landmark_recognition import evaluate_recognition
+from resight.evaluation.landmark_refinement import Refinement
+from resight.evaluation.landmarks import (
+    average_precisions_at_100,
+    mean_average_precision_at_100,
+    micro_average_precision,
+    micro_average_precision_interval,
+)
 from resight.evaluation.protocols import describe_set, evaluate_benchmark, measure_set
 from resight.evaluation.recall import recall_at_k
 from resight.evaluation.report import write_report
 from resight.evaluation.result import Measure, Result, read_result, write_result
 from resight.evaluation.revisited import RevisitedResult, evaluate_revisited
 from resight.evaluation.statistics import Interval, PairedTest, bootstrap, most_changed, paired
+from resight.evaluation.submissions import measure_predictions
+from resight.evaluation.waterfall import Stage, Steps, Waterfall, evaluate_waterfall
 
 __all__ = [
     "ClusterResult",
     "Comparison",
     "FirstAnswers",
+    "GivenDescriptors",
     "Interval",
     "LabelResult",
+    "LandmarkDescriptors",
     "Measure",
     "PairedTest",
     "PerQuery",
     "ProtocolCard",
+    "Refinement",
     "Result",
     "RevisitedResult",
+    "Stage",
+    "Steps",
+    "Waterfall",
     "adjusted_mutual_information",
     "average_precision",
+    "average_precisions_at_100",
     "bootstrap",
     "cluster",
     "compare",
+    "describe_landmarks",
     "describe_set",
     "evaluate_benchmark",
     "evaluate_labels",
+    "evaluate_landmarks",
+    "evaluate_recognition",
     "evaluate_revisited",
+    "evaluate_waterfall",
     "first_answers",
+    "mean_average_precision_at_100",
+    "measure_descriptors",
+    "measure_predictions",
     "measure_set",
+    "measure_similarities",
+    "micro_average_precision",
+    "micro_average_precision_interval",
     "most_changed",
     "normalised_mutual_information",
     "paired",
+    "read_descriptors",
     "read_result",
     "recall_at_k",
     "write_report",

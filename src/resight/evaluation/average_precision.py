@@ -1,13 +1,15 @@
-"""Average precision of one ranking, in the form of the Oxford and Paris benchmarks."""
+"""Average precision of one ranking, in the forms of the landmark benchmarks."""
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int64
 
 from resight.errors import InvalidInput
 
-__all__ = ["average_precision"]
+__all__ = ["average_precision", "precision_at", "rectangular_at_100", "trapezoidal"]
+
+_SUBMITTED = 100
 
 
 def average_precision(relevant: Bool[np.ndarray, " ranks"], positives: int) -> float:
@@ -29,7 +31,15 @@ def average_precision(relevant: Bool[np.ndarray, " ranks"], positives: int) -> f
     Raises:
         InvalidInput: More positives are ranked than there are.
     """
-    ranks = np.flatnonzero(relevant)
+    return trapezoidal(np.flatnonzero(relevant), positives)
+
+
+def trapezoidal(ranks: Int64[np.ndarray, " found"], positives: int) -> float:
+    """Returns `average_precision` from the ranks of the positives that were found, from 0, ascending.
+
+    Raises:
+        InvalidInput: More positives are ranked than there are.
+    """
     if len(ranks) > positives:
         raise InvalidInput(f"{len(ranks)} positives are ranked, but the query has only {positives}")
     if positives == 0:
@@ -38,3 +48,50 @@ def average_precision(relevant: Bool[np.ndarray, " ranks"], positives: int) -> f
     before = np.where(ranks == 0, 1.0, found / np.maximum(ranks, 1))
     after = (found + 1) / (ranks + 1)
     return float(np.sum(before + after) / (2 * positives))
+
+
+def rectangular_at_100(ranks: Int64[np.ndarray, " found"], positives: int) -> float:
+    """Returns the average precision among the first 100 answers by the rectangular rule.
+
+    Each positive within them adds ``(positives up to there / rank from 1) / min(positives, 100)``: the
+    retrieval measure of Google Landmarks v2 (Weyand et al., CVPR 2020, section 5.1).
+
+    Args:
+        ranks: Of the positives that were found, from 0, ascending.
+        positives: How many positives the query has.
+
+    Returns:
+        A fraction in [0, 1]; NaN where the query has no positive.
+
+    Raises:
+        InvalidInput: More positives are ranked than there are.
+    """
+    if len(ranks) > positives:
+        raise InvalidInput(f"{len(ranks)} positives are ranked, but the query has only {positives}")
+    if positives == 0:
+        return float("nan")
+    within = ranks[ranks < _SUBMITTED]
+    return float(np.sum((np.arange(len(within)) + 1) / (within + 1)) / min(positives, _SUBMITTED))
+
+
+def precision_at(ranks: Int64[np.ndarray, " found"], positives: int, k: int) -> float:
+    """Returns the share of positives among the first k answers, of the revisited benchmarks.
+
+    The answers end with the last positive: ``k`` becomes ``min(last rank + 1, k)``, so that a query with
+    fewer than k positives can reach 1 (Radenovic et al., CVPR 2018, as their program computes it). A query
+    none of whose positives is ranked has 0, where that program stops.
+
+    Args:
+        ranks: Of the positives that were found, from 0, ascending.
+        positives: How many positives the query has.
+        k: How many answers are looked at.
+
+    Returns:
+        A fraction in [0, 1]; NaN where the query has no positive.
+    """
+    if positives == 0:
+        return float("nan")
+    if len(ranks) == 0:
+        return 0.0
+    looked_at = min(int(ranks[-1]) + 1, k)
+    return float(np.count_nonzero(ranks < looked_at) / looked_at)

@@ -13,7 +13,7 @@ from resight._version import __version__
 from resight.datasets.dataset import LabelledImages
 from resight.models.model import Model
 
-__all__ = ["CONVENTIONS", "ProtocolCard", "Version", "make_card"]
+__all__ = ["CONVENTIONS", "Fact", "ProtocolCard", "Version", "make_card", "scales_of", "versions"]
 
 CONVENTIONS = (
     "Scores are inner products of unit descriptors; larger is better.",
@@ -38,6 +38,19 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class Fact:
+    """Something else about how a result came about, such as what was re-ranked.
+
+    Attributes:
+        name: One or two words.
+        text: What was done, in words that differ whenever results may.
+    """
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProtocolCard:
     """How a result came about.
 
@@ -46,20 +59,22 @@ class ProtocolCard:
         folder: Name of the folder its photos lie in.
         split: Which part of it.
         images: How many images the split has.
-        classes: How many labels they have.
+        classes: How many labels they have; 0 where there are none.
         queries: How many of the images are queries.
         gallery: How many of the images are the database.
         boxes: Whether photos were cropped to their boxes.
         model: What `load_model` takes.
         model_fingerprint: Of the model.
         dim: Length of a descriptor.
-        max_side: Long side in pixels to which whole photos were reduced before the model.
-        scales: At which multiples of that size each photo was described.
+        max_side: Long side in pixels to which whole photos were reduced before the model; 0 where the
+            descriptors came from a file that does not say.
+        scales: At which multiples of that size each photo was described; empty where it is not known.
         selection: How the model was chosen, such as ``validation classes`` or ``not stated``.
         seed: Of k-means and the bootstrap.
         data_fingerprint: Of the split's paths, labels, boxes and roles.
         versions: What it was computed with.
         conventions: What the numbers mean where the field's programs differ.
+        facts: What the benchmark's own protocol leaves open, as it was done.
     """
 
     benchmark: str
@@ -80,6 +95,7 @@ class ProtocolCard:
     data_fingerprint: str
     versions: tuple[Version, ...]
     conventions: tuple[str, ...]
+    facts: tuple[Fact, ...] = ()
 
 
 @runtime_checkable
@@ -117,16 +133,22 @@ def make_card(
         model.fingerprint,
         model.dim,
         model.max_side,
-        tuple(model.scales) if isinstance(model, _MultiScale) else (1.0,),
+        scales_of(model),
         selection,
         seed,
         test.fingerprint,
-        _versions(),
+        versions(),
         CONVENTIONS,
     )
 
 
-def _versions() -> tuple[Version, ...]:
+def scales_of(model: Model) -> tuple[float, ...]:
+    """Returns at which multiples of its size a model describes each photo."""
+    return tuple(model.scales) if isinstance(model, _MultiScale) else (1.0,)
+
+
+def versions() -> tuple[Version, ...]:
+    """Returns this program, Python and the packages that can change a result, as installed here."""
     found = [Version("resight", __version__), Version("python", platform.python_version())]
     for package in _PACKAGES:
         try:

@@ -32,7 +32,7 @@ class ComparedMeasure:
 
 @dataclass(frozen=True, slots=True)
 class ChangedQuery:
-    """A query whose MAP@R differs between both results."""
+    """A query whose main measure differs between both results."""
 
     path: str
     first: float
@@ -47,8 +47,9 @@ class Comparison:
         first: The first model.
         second: The second model.
         measures: In the order of the results.
-        changed: The queries whose MAP@R differs most, the largest difference first.
+        changed: The queries whose main measure differs most, the largest difference first.
         differences: What else differs on the protocol cards, in words: the numbers may not be comparable.
+        main: Name of the main measure.
     """
 
     first: str
@@ -56,6 +57,7 @@ class Comparison:
     measures: tuple[ComparedMeasure, ...]
     changed: tuple[ChangedQuery, ...]
     differences: tuple[str, ...]
+    main: str
 
 
 def compare(first: Result, second: Result, *, changed: int = 10, seed: int = 0) -> Comparison:
@@ -96,6 +98,7 @@ def compare(first: Result, second: Result, *, changed: int = 10, seed: int = 0) 
         tuple(tests),
         _changed(first, second, changed),
         _differences(first, second),
+        first.main,
     )
 
 
@@ -106,7 +109,7 @@ def _relevant(result: Result) -> tuple[int, int, int, int]:
 
 def _changed(first: Result, second: Result, count: int) -> tuple[ChangedQuery, ...]:
     columns = [
-        column.array for result in (first, second) for column in result.columns if column.name == "MAP@R"
+        column.array for result in (first, second) for column in result.columns if column.name == first.main
     ]
     if len(columns) != 2:
         return ()
@@ -127,7 +130,11 @@ def _differences(first: Result, second: Result) -> tuple[str, ...]:
         ("dimension", str(one.dim), str(other.dim)),
         ("selection", one.selection, other.selection),
     )
-    return tuple(f"{name}: {left} and {right}" for name, left, right in pairs if left != right)
+    facts = (
+        (fact.name, fact.text, next((known.text for known in other.facts if known.name == fact.name), "none"))
+        for fact in one.facts
+    )
+    return tuple(f"{name}: {left} and {right}" for name, left, right in (*pairs, *facts) if left != right)
 
 
 def _yes(boxes: bool) -> str:  # noqa: FBT001 (a word for a flag)

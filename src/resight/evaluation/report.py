@@ -14,16 +14,13 @@ from resight.pages import embed, page, write_whole
 __all__ = ["render_report", "write_report"]
 
 _QUERY_SIDE, _ANSWER_SIDE = 320, 200
-_HEADLINES = {
-    "worst": (
-        "The worst queries",
-        "Lowest MAP@R, of different labels as far as there are such: what the model does not see.",
-    ),
-    "median": (
-        "The median queries",
-        "In the middle of all queries by MAP@R: what the numbers above look like on an ordinary query.",
-    ),
+_HEADLINES = {"worst": "The worst queries", "median": "The median queries"}
+_REASONS = {
+    "worst": "Lowest {main}{spread}: what the model does not see.",
+    "median": "In the middle of all queries by {main}: "
+    "what the numbers above look like on an ordinary query.",
 }
+_SPREAD = ", of different labels as far as there are such"
 
 
 def write_report(result: Result, path: str | Path, *, root: str | Path) -> None:
@@ -55,12 +52,14 @@ def render_report(result: Result, *, root: str | Path) -> str:
 
 
 def _summary(result: Result) -> str:
-    named = {measure.name: measure for measure in result.measures}
+    kind = result.main.split()[0]
+    named = [one for one in result.measures if one.name == "R@1" or one.name.split()[0] == kind]
     first = " · ".join(
-        f"<strong>{name} {_number(named[name].value)}</strong>" for name in ("R@1", "MAP@R") if name in named
+        f"<strong>{escape(measure.name)} {_number(measure.value)}</strong>"
+        for measure in named or result.measures
     )
     queries = f"{result.card.queries:,} queries against {result.card.gallery:,} images"
-    return f"{first} · {queries}, {result.card.classes:,} classes"
+    return f"{first} · {queries}" + (f", {result.card.classes:,} classes" if result.card.classes else "")
 
 
 def _number(value: float | None) -> str:
@@ -103,23 +102,27 @@ def _bar(measure: Measure) -> str:
 
 
 def _card(card: ProtocolCard, result: Result) -> str:
+    classes = f", {card.classes:,} classes" if card.classes else ""
+    boxes = "photos are cropped to them" if card.boxes else "not used, photos are whole"
     entries = {
-        "set": f"{card.benchmark} in {card.folder}, {card.split}: "
-        f"{card.images:,} images, {card.classes:,} classes",
+        "set": f"{card.benchmark} in {card.folder}, {card.split}: {card.images:,} images{classes}",
         "queries": f"{card.queries:,} against {card.gallery:,} images",
-        "boxes": "photos are cropped to them" if card.boxes else "not used, photos are whole",
+        **({} if card.facts else {"boxes": boxes}),
         "model": card.model,
         "dimension": f"{card.dim:,}",
-        "size": f"long side at most {card.max_side:,} px, never enlarged",
-        "scales": ", ".join(f"{scale:.3g}" for scale in card.scales),
+        "size": f"long side at most {card.max_side:,} px, never enlarged" if card.max_side else "not stated",
+        "scales": ", ".join(f"{scale:.3g}" for scale in card.scales) or "not stated",
+        **{fact.name: fact.text for fact in card.facts},
         "selection": card.selection,
         "seed": str(card.seed),
-        "clusters": _clusters(result),
+        **({} if card.facts else {"clusters": _clusters(result)}),
         "versions": ", ".join(f"{part.name} {part.version}" for part in card.versions),
         "model’s fingerprint": card.model_fingerprint[:16],
         "data’s fingerprint": card.data_fingerprint[:16],
     }
-    lines = "".join(f"<div><dt>{name}</dt><dd>{escape(text)}</dd></div>" for name, text in entries.items())
+    lines = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in entries.items()
+    )
     return f'<section class="panel"><h2>Protocol card</h2><dl class="protocol">{lines}</dl></section>'
 
 
@@ -135,10 +138,10 @@ def _rows(result: Result, kind: str, root: Path) -> str:
     rows = [row for row in result.rows if row.kind == kind]
     if not rows:
         return ""
-    headline, reason = _HEADLINES[kind]
+    reason = _REASONS[kind].format(main=escape(result.main), spread=_SPREAD if result.card.classes else "")
     lines = "".join(_row(row, root) for row in rows)
     return (
-        f'<section class="rows"><h2>{headline}</h2><p class="why">{reason}</p>'
+        f'<section class="rows"><h2>{_HEADLINES[kind]}</h2><p class="why">{reason}</p>'
         f'<ol class="asked">{lines}</ol></section>'
     )
 
@@ -146,26 +149,58 @@ def _rows(result: Result, kind: str, root: Path) -> str:
 def _row(row: PictureRow, root: Path) -> str:
     right = sum(answer.right for answer in row.answers)
     facts = (
-        f"MAP@R {_number(row.map_at_r)} · {right} of the first {len(row.answers)} right · "
+        f"{escape(row.measure)} {_number(row.map_at_r)} · {right} of the first {len(row.answers)} right · "
         f"{row.positives:,} to be found"
     )
     answers = "".join(_answer(rank, answer, root) for rank, answer in enumerate(row.answers, 1))
+    missed = "".join(_missed(answer, root) for answer in row.missed)
+    if missed:
+        answers += f'</ol><p class="why">Missed: right answers and their ranks</p><ol class="found">{missed}'
+    query = _boxed(row.query, root) if row.measure != "MAP@R" else None
     return (
-        f'<li class="ask"><figure class="given">{_picture(row.query, root, _QUERY_SIDE, "Query")}'
+        f'<li class="ask"><figure class="given">{query or _picture(row.query, root, _QUERY_SIDE, "Query")}'
         f"<figcaption><b>{escape(row.query.label)}</b><span>{escape(row.query.path)}</span>"
         f"<span>{facts}</span></figcaption></figure>"
-        f'<ol class="found">{answers}</ol></li>'
+        f'<div><ol class="found">{answers}</ol></div></li>'
     )
 
 
 def _answer(rank: int, answer: ShownAnswer, root: Path) -> str:
     kind, mark, word = ("right", "✓", "right") if answer.right else ("wrong", "✗", "wrong")
+    if answer.ignored:
+        kind, mark, word = "ignored", "– ignored", "ignored"
+    shown = "" if answer.ignored else str(answer.rank or rank)
+    score = "" if answer.score is None else f"{answer.score:.3f}"
+    return _shown(answer, root, kind, f"Answer {rank}, {word}", f"{mark} {shown}", score)
+
+
+def _missed(answer: ShownAnswer, root: Path) -> str:
+    place = f"rank {answer.rank:,}" if answer.rank is not None else "not ranked"
+    return _shown(answer, root, "missed", f"Missed, {place}", place, "")
+
+
+def _shown(answer: ShownAnswer, root: Path, kind: str, what: str, mark: str, score: str) -> str:
     title = escape(f"{answer.photo.label}: {answer.photo.path}")
-    picture = _picture(answer.photo, root, _ANSWER_SIDE, f"Answer {rank}, {word}")
     return (
-        f'<li class="{kind}" title="{title}"><figure>{picture}'
-        f'<figcaption><span class="mark">{mark} {rank}</span><span>{answer.score:.3f}</span>'
+        f'<li class="{kind}" title="{title}"><figure>{_picture(answer.photo, root, _ANSWER_SIDE, what)}'
+        f'<figcaption><span class="mark">{mark}</span><span>{score}</span>'
         f'<span class="label">{escape(answer.photo.label)}</span></figcaption></figure></li>'
+    )
+
+
+def _boxed(photo: ShownPhoto, root: Path) -> str | None:
+    """Returns the whole photo with its box drawn in, or nothing where there is no box or no photo."""
+    if photo.box is None:
+        return None
+    whole = embed(str(root / photo.path), _QUERY_SIDE)
+    if whole.uri is None:
+        return None
+    box = Box(*photo.box)
+    size = f'width="{whole.width}" height="{whole.height}"'
+    return (
+        f'<svg class="boxed" viewBox="0 0 {whole.width} {whole.height}" role="img" '
+        f'aria-label="Query: {escape(photo.label)}"><image href="{whole.uri}" {size}/>'
+        f'<rect x="{box.x0:g}" y="{box.y0:g}" width="{box.width:g}" height="{box.height:g}"/></svg>'
     )
 
 

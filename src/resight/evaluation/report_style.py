@@ -18,7 +18,7 @@ thead th { border-top: 0; color: var(--soft); font-weight: 500; font-size: .8rem
 th:first-child { text-align: left; padding-left: 0; }
 td { color: var(--soft); }
 td.value { color: var(--ink); font-weight: 650; }
-.bar { display: block; width: 84px; height: 10px; border-radius: 5px; }
+.bar { display: block; width: 60px; height: 10px; border-radius: 5px; }
 .bar .ground { fill: var(--mat); }
 .bar .filled { fill: var(--confirmed); opacity: .5; }
 .bar .whisker { fill: var(--ink); }
@@ -40,6 +40,8 @@ td.value { color: var(--ink); font-weight: 650; }
 .ask figure { margin: 0; }
 .given img, .given .gone { width: 100%; height: 150px; object-fit: contain; background: var(--mat);
   border-radius: 9px; }
+.boxed { display: block; width: 100%; height: 150px; background: var(--mat); border-radius: 9px; }
+.boxed rect { fill: none; stroke: var(--outline); stroke-width: 3px; vector-effect: non-scaling-stroke; }
 .given figcaption { display: grid; gap: 2px; margin-top: 8px; overflow-wrap: anywhere;
   font-size: .82rem; line-height: 1.4; color: var(--soft); }
 .given b { color: var(--ink); font-size: .98rem; }
@@ -51,6 +53,9 @@ td.value { color: var(--ink); font-weight: 650; }
 }
 .right { --frame: var(--right); } .wrong { --frame: var(--wrong); }
 .wrong img { border-style: dashed; }
+.ignored { --frame: var(--line); } .ignored img { opacity: .55; }
+.missed { --frame: var(--likely); } .missed img { border-style: dotted; }
+.ask .why { margin: 14px 0 6px; font-size: .82rem; }
 .found figcaption { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 6px;
   font-size: .78rem; line-height: 1.35; margin-top: 5px; }
 .mark { color: var(--frame); font-weight: 650; }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import types
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -29,8 +29,9 @@ __all__ = [
     "write_result",
 ]
 
-FORMAT_VERSION = 1
-"""Version of the JSON files that this code writes, and the newest it reads."""
+FORMAT_VERSION = 2
+"""Version of the JSON files that this code writes, and the newest it reads. Version 1 knew labelled sets
+only; what it lacks takes its default."""
 
 _FORMAT = "resight result"
 
@@ -93,13 +94,17 @@ class ShownAnswer:
 
     Attributes:
         photo: What was found.
-        score: Inner product, larger is better.
-        right: Whether it has the query's label.
+        score: Inner product, larger is better; None where it is not known.
+        right: Whether it has the query's label, or must be found.
+        rank: From 1, what is ignored not counted; None where its place is its rank, or it is ignored.
+        ignored: Whether it counts neither way ("junk").
     """
 
     photo: ShownPhoto
-    score: float
+    score: float | None
     right: bool
+    rank: int | None = None
+    ignored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +114,11 @@ class PictureRow:
     Attributes:
         kind: Why it is shown.
         query: The photo asked with.
-        map_at_r: Its average precision at R; None without positives.
+        map_at_r: Its value of ``measure``; None without positives.
         positives: How many right answers there are.
         answers: The first of all answers, best first.
+        measure: By which the queries are ordered.
+        missed: Right answers that come late or not at all, the latest first.
     """
 
     kind: Literal["worst", "median"]
@@ -119,6 +126,8 @@ class PictureRow:
     map_at_r: float | None
     positives: int
     answers: tuple[ShownAnswer, ...]
+    measure: str = "MAP@R"
+    missed: tuple[ShownAnswer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +140,8 @@ class Result:
         clusters: How NMI and AMI were found; None where they were not asked for.
         queries: The queries' paths, relative to the benchmark's root.
         columns: The values the means are made of.
-        rows: The worst and the median queries by MAP@R with their first answers.
+        rows: The worst and the median queries by the main measure with their first answers.
+        main: Name of the column that queries are ordered by.
     """
 
     card: ProtocolCard
@@ -140,6 +150,7 @@ class Result:
     queries: tuple[str, ...]
     columns: tuple[Column, ...]
     rows: tuple[PictureRow, ...]
+    main: str = "MAP@R"
 
     def __post_init__(self) -> None:
         for column in self.columns:
@@ -173,7 +184,7 @@ def read_result(path: str | Path) -> Result:
         raise InvalidInput(f"{path} is no result of resight evaluate, or a truncated one: {error}") from None
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise InvalidInput(f"{path} is no result of resight evaluate: write one with --out")
-    if content.get("version") != FORMAT_VERSION:
+    if content.get("version") not in range(1, FORMAT_VERSION + 1):
         raise InvalidInput(
             f"{path} is a result of version {content.get('version')} and this Resight reads version "
             f"{FORMAT_VERSION}: upgrade Resight"
@@ -189,11 +200,19 @@ Value = TypeVar("Value")
 
 def _dataclass(kind: type[Value], content: object) -> Value:
     """Returns the dataclass of a JSON object, every field checked against its declared type."""
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # called with dataclasses alone
-    if not isinstance(content, dict) or sorted(content) != sorted(names):
+    declared = fields(kind)  # type: ignore[arg-type]  # called with dataclasses alone
+    needed = {field.name for field in declared if field.default is MISSING}
+    names = [field.name for field in declared]
+    if not isinstance(content, dict) or not needed <= content.keys() <= set(names):
         raise ValueError(f"a {kind.__name__} needs exactly {', '.join(names)}")
     hints = get_type_hints(kind)
-    return kind(*(_value(hints[name], content[name], f"{kind.__name__}.{name}") for name in names))
+    return kind(
+        **{
+            name: _value(hints[name], content[name], f"{kind.__name__}.{name}")
+            for name in names
+            if name in content
+        }
+    )
 
 
 def _value(kind: object, content: object, where: str) -> object:

@@ -1,0 +1,212 @@
+"""A model measured on a landmark benchmark, as one number a task or step by step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resight.cli.evaluate_labels import headline, print_result, write_files
+from resight.cli.output import Json, as_json, console, plain_table, write_json
+from resight.cli.progress import progress
+from resight.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from resight.cli.evaluate_options import LandmarkOptions, Output
+    from resight.datasets.landmark_folder import LandmarkFolder
+    from resight.evaluation import ProtocolCard, Result
+    from resight.evaluation.result import Measure
+    from resight.evaluation.waterfall import Waterfall
+
+__all__ = ["evaluate_landmark", "is_landmark", "landmark_json", "report_landmarks"]
+
+RECOGNITION = "gldv2-recognition"
+_NAMES = frozenset(
+    ("roxford5k", "rparis6k", "oxford5k", "paris6k", "holidays", "gldv2", "revisited", RECOGNITION)
+)
+
+
+def is_landmark(benchmark: str | None) -> bool:
+    """Returns whether that is the name of a landmark benchmark."""
+    return benchmark in _NAMES
+
+
+def evaluate_landmark(model: str, benchmark: str, options: LandmarkOptions, output: Output) -> None:
+    """Prints the result of a model on a landmark benchmark."""
+    if benchmark == RECOGNITION:
+        _recognition(model, options, output)
+        return
+    from resight.datasets.landmark_folder import open_landmarks
+    from resight.evaluation.landmark_protocols import evaluate_landmarks
+    from resight.evaluation.landmark_refinement import Refinement
+    from resight.models import load_model
+
+    folder = open_landmarks(benchmark, Path(str(output.root)))
+    if options.waterfall:
+        _waterfall(model, folder, options, output)
+        return
+    loaded = load_model(model)
+    with progress("Describing") as report:
+        result = evaluate_landmarks(
+            loaded,
+            folder,
+            crop=options.crop,
+            distractors=options.distractors,
+            refinement=Refinement(options.expand, verify=options.verify),
+            selection=output.selection,
+            seed=output.seed,
+            progress=report,
+        )
+    report_landmarks(result, folder.root, output)
+
+
+def _recognition(model: str, options: LandmarkOptions, output: Output) -> None:
+    from resight.evaluation.landmark_recognition import evaluate_recognition
+    from resight.models import load_model
+
+    if options.expand or options.verify or options.waterfall or options.distractors:
+        raise InvalidInput(f"{RECOGNITION} takes no expansion, verification, waterfall or distractors")
+    root = Path(str(output.root))
+    loaded = load_model(model)
+    with progress("Describing") as report:
+        result = evaluate_recognition(
+            loaded, root, selection=output.selection, seed=output.seed, progress=report
+        )
+    report_landmarks(result, root, output)
+
+
+def report_landmarks(result: Result, root: Path, output: Output) -> None:
+    """Writes the files that are asked for and prints the result."""
+    write_files(result, root, html=output.html, out=output.out)
+    if output.as_json:
+        write_json(landmark_json(result))
+    else:
+        print_result(result, html=output.html, out=output.out)
+
+
+def landmark_json(result: Result) -> dict[str, Json]:
+    """Returns the form that other programs read.
+
+    ``metrics`` holds fractions of one: ``mAP`` by task (``easy``, ``medium``, ``hard``; ``all`` where there
+    is but one), ``mP`` by task and rank, ``recall`` by rank, ``mAP@100`` and ``microAP`` by usage.
+    ``intervals`` and ``queries`` (how many count) have the same form; ``per_query`` holds the main measure's
+    values by query.
+    """
+    kind = result.main.split()[0]
+    per_query: dict[str, Json] = {
+        _task(column.name): dict(zip(result.queries, column.values, strict=True))
+        for column in result.columns
+        if column.name.split()[0] == kind
+    }
+    return {
+        "model": result.card.model,
+        "benchmark": result.card.benchmark,
+        "metrics": _nested({measure.name: measure.value for measure in result.measures}),
+        "intervals": _nested({m.name: None if m.low is None else [m.low, m.high] for m in result.measures}),
+        "queries": _nested({measure.name: measure.count for measure in result.measures}),
+        "per_query": {kind: per_query},
+        **_how(result.card),
+    }
+
+
+def _how(card: ProtocolCard) -> dict[str, Json]:
+    described = as_json(card)
+    if isinstance(described, dict):
+        described.pop("versions")
+        described["facts"] = {fact.name: fact.text for fact in card.facts}
+    return {"protocol": described, "versions": {part.name: part.version for part in card.versions}}
+
+
+def _task(name: str) -> str:
+    return name.partition(" ")[2] or "all"
+
+
+def _nested(values: dict[str, Json]) -> dict[str, Json]:
+    """Returns ``{"mP@5 easy": x}`` as ``{"mP": {"easy": {"5": x}}}``."""
+    found: dict[str, Json] = {}
+    for name, value in values.items():
+        measure, _, rank = name.split()[0].partition("@")
+        path: tuple[str, ...]
+        if measure == "mP":
+            path = ("mP", _task(name), rank)
+        elif measure == "R":
+            path = ("recall", rank)
+        else:
+            path = ({"µAP": "microAP"}.get(measure, name.split()[0]), _task(name))
+        here: Json = found
+        for key in path[:-1]:
+            here = here.setdefault(key, {}) if isinstance(here, dict) else here
+        if isinstance(here, dict):
+            here[path[-1]] = value
+    return found
+
+
+def _waterfall(model: str, folder: LandmarkFolder, options: LandmarkOptions, output: Output) -> None:
+    from resight.evaluation.waterfall import Steps, evaluate_waterfall, whitening_of
+    from resight.models import load_model
+
+    loaded = load_model(model)
+    whitened = None if options.whitening is None else whitening_of(loaded, load_model(options.whitening))
+    with progress("Describing") as report:
+        found = evaluate_waterfall(
+            loaded,
+            folder,
+            whitening=whitened,
+            crop=options.crop,
+            steps=Steps(expand=options.expand or 10, verify=options.verify or 100),
+            selection=output.selection,
+            seed=output.seed,
+            progress=report,
+        )
+    if output.as_json:
+        write_json({"stages": _stages_json(found), **_how(found.card)})
+    else:
+        _print_waterfall(found)
+
+
+def _stages_json(found: Waterfall) -> list[Json]:
+    return [
+        {
+            "name": stage.name,
+            "metrics": _nested({measure.name: measure.value for measure in stage.measures}),
+            "intervals": _nested(
+                {m.name: None if m.low is None else [m.low, m.high] for m in stage.measures}
+            ),
+            "p_values": {
+                _task(measure.name): None if change is None else change.p_value
+                for measure, change in zip(stage.measures, stage.changes, strict=True)
+            },
+            "milliseconds": stage.milliseconds,
+            "offline_seconds": stage.offline_seconds,
+        }
+        for stage in found.stages
+    ]
+
+
+def _print_waterfall(found: Waterfall) -> None:
+    printed = console()
+    printed.print(f"{headline(found.card)}\n", soft_wrap=True)
+    names = [measure.name for measure in found.stages[0].measures]
+    numbers = ("ms a query", "offline s")
+    table = plain_table("each step with those before", *names, *numbers, right=(*names, *numbers))
+    for stage in found.stages:
+        values = [_value(measure) for measure in stage.measures]
+        table.add_row(stage.name, *values, f"{stage.milliseconds:.1f}", f"{stage.offline_seconds:.1f}")
+    printed.print(table)
+    printed.print(
+        "\n95 % intervals in brackets; p of the change a step makes, by random signs:", soft_wrap=True
+    )
+    for stage in found.stages[1:]:
+        changes = ", ".join(
+            f"{measure.name} {change.difference.mean:+.4f} (p {change.p_value:.4f})"
+            for measure, change in zip(stage.measures, stage.changes, strict=True)
+            if change is not None
+        )
+        printed.print(f"{stage.name}: {changes}", soft_wrap=True, style="dim")
+    for fact in found.card.facts:
+        printed.print(f"{fact.name}: {fact.text}", soft_wrap=True, style="dim")
+
+
+def _value(measure: Measure) -> str:
+    if measure.value is None:
+        return ""
+    return f"{measure.value:.4f} [{measure.low:.4f}, {measure.high:.4f}]"

@@ -1,0 +1,145 @@
+"""Pickles of plain values and number arrays, read without executing anything of them."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import final
+
+import numpy as np
+
+from resight.errors import InvalidInput
+
+__all__ = ["Plain", "read_plain_pickle"]
+
+Plain = None | bool | int | float | str | bytes | np.ndarray | list["Plain"] | dict[str, "Plain"]
+"""What such a file can hold."""
+
+_KINDS = "biuf"
+
+
+def read_plain_pickle(path: str | Path) -> Plain:
+    """Returns the dicts, lists, texts, numbers and number arrays of a pickle; tuples and sets become lists.
+
+    No class or function that the file names is looked up: arrays are rebuilt here from their bytes.
+
+    Raises:
+        InvalidInput: The file cannot be read, is no pickle or a truncated one, or holds anything else.
+    """
+    try:
+        return _plain(_PlainUnpickler(io.BytesIO(Path(path).read_bytes()), encoding="latin1").load())
+    except OSError as error:
+        raise InvalidInput(f"cannot read {path}: {error.strerror or error}") from None
+    except InvalidInput as error:
+        raise InvalidInput(f"{path} holds more than plain values: {error}") from None
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        OverflowError,
+        MemoryError,
+    ) as error:
+        raise InvalidInput(f"{path} is no pickle of plain values: {error}") from None
+
+
+@final
+class _Dtype:
+    """Stands for a numpy dtype while the pickle is read."""
+
+    def __init__(self, name: str, *flags: object) -> None:
+        del flags
+        self._name, self._order = str(name), "="
+
+    def __setstate__(self, state: tuple[object, ...]) -> None:
+        self._order = str(state[1])
+
+    def of_numbers(self) -> np.dtype[np.generic]:
+        dtype = np.dtype(self._name)
+        if dtype.kind not in _KINDS:
+            raise InvalidInput(f"it has an array of {dtype}, and only numbers are read")
+        return dtype if self._order in "|=" else dtype.newbyteorder(">" if self._order == ">" else "<")
+
+
+@final
+class _Array:
+    """Stands for a numpy array while the pickle is read."""
+
+    def __init__(self, *ignored: object) -> None:
+        del ignored
+        self.array: np.ndarray = np.empty(0)
+
+    def __setstate__(self, state: tuple[object, ...]) -> None:
+        _, shape, dtype, fortran, data = state
+        self.array = _numbers(data, dtype, shape, "F" if fortran else "C")
+
+
+@final
+class _NoClass:
+    """Stands for ``numpy.ndarray`` where it is only named."""
+
+
+def _numbers(data: object, dtype: object, shape: object, order: str) -> np.ndarray:
+    if not isinstance(dtype, _Dtype) or not isinstance(shape, tuple):
+        raise InvalidInput("it has an array that is not written as numpy writes it")
+    numbers = dtype.of_numbers()
+    if not isinstance(data, bytes | bytearray):
+        # Python 2 wrote bytes as text.
+        data = str(data).encode("latin1")
+    return np.frombuffer(data, numbers).reshape(shape, order="F" if order == "F" else "C").copy()
+
+
+def _from_buffer(data: object, dtype: object, shape: object, order: str) -> _Array:
+    """Stands for numpy's ``_frombuffer``."""
+    found = _Array()
+    found.array = _numbers(data, dtype, shape, order)
+    return found
+
+
+def _scalar(dtype: object, data: object) -> int | float:
+    """Stands for numpy's ``scalar``."""
+    return _numbers(data, dtype, (), "C").item()
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    """Stands for ``_codecs.encode``, with which protocol 2 writes bytes."""
+    if encoding not in ("latin1", "latin-1"):
+        raise InvalidInput(f"it has bytes in {encoding}")
+    return text.encode("latin1")
+
+
+_STANDS_FOR = {
+    "dtype": _Dtype,
+    "ndarray": _NoClass,
+    "_reconstruct": _Array,
+    "_frombuffer": _from_buffer,
+    "scalar": _scalar,
+}
+_NUMPY = frozenset(f"numpy{part}" for part in ("", ".core.multiarray", "._core.multiarray", ".core.numeric"))
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Refuses to look up any class or function; numpy's arrays are rebuilt by the ones above."""
+
+    def find_class(self, module: str, name: str) -> object:
+        if (module in _NUMPY or module == "numpy._core.numeric") and name in _STANDS_FOR:
+            return _STANDS_FOR[name]
+        if (module, name) == ("_codecs", "encode"):
+            return _encoded
+        raise InvalidInput(f"it names {module}.{name}, and only plain types are read")
+
+
+def _plain(value: object) -> Plain:
+    """Returns the value with arrays in their places, and nothing of the reader left in it."""
+    if isinstance(value, _Array):
+        return value.array
+    if value is None or isinstance(value, bool | int | float | str | bytes):
+        return value
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(entry) for entry in value]
+    raise InvalidInput(f"it has a {type(value).__name__}")

@@ -1,0 +1,196 @@
+"""Descriptors that somebody else computed, brought into a benchmark's order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from jaxtyping import Float
+
+from resight.datasets.lists import text_lines
+from resight.datasets.matlab import read_matlab
+from resight.datasets.plain_pickle import Plain, read_plain_pickle
+from resight.errors import InvalidInput, MissingExtra
+
+__all__ = ["GivenDescriptors", "open_matrix", "read_descriptors"]
+
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG"})
+_HLOC = "global_descriptor"
+_MATRICES = ("descriptors", "features", "vectors")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GivenDescriptors:
+    """Descriptors in a benchmark's order, as they were given: not normalised.
+
+    Attributes:
+        database: One a database image.
+        queries: One a query.
+        unused: Names in the file that the benchmark does not have.
+    """
+
+    database: Float[np.ndarray, "n dim"]
+    queries: Float[np.ndarray, "q dim"]
+    unused: tuple[str, ...] = ()
+
+
+def read_descriptors(
+    path: str | Path,
+    database: Sequence[str],
+    queries: Sequence[str],
+    *,
+    names: str | Path | None = None,
+) -> GivenDescriptors:
+    """Returns the descriptors of a file in the order of a benchmark's names.
+
+    Read are a matrix ``.npy`` with a text of names (one a row); ``.npz`` with ``descriptors`` and ``names``,
+    or with one vector under each name; HDF5 in hloc's layout (a group a name with ``global_descriptor``);
+    and the layout of the revisited benchmarks in ``.mat`` and ``.pkl``: ``X`` with a column for each database
+    image and ``Q`` with one for each query, in the benchmark's order. Names may have folders and an image's
+    suffix; the last part without suffix counts. Every name of the benchmark must be there exactly once.
+
+    Args:
+        path: The file.
+        database: Names of the database images.
+        queries: Names of the queries; those of the database may be among them.
+        names: The text of names, for ``.npy`` alone.
+
+    Raises:
+        InvalidInput: The file is missing or something else, a name is missing or doubled, or counts differ.
+        MissingExtra: h5py or SciPy is needed and not installed.
+    """
+    path = Path(path)
+    if (path.suffix == ".npy") != (names is not None):
+        raise InvalidInput(
+            f"{path} needs a text of names, one a row: give --names"
+            if names is None
+            else f"names go with a .npy matrix; {path.name} has its own"
+        )
+    if path.suffix in (".mat", ".pkl"):
+        return _columns(path, len(database), len(queries))
+    if path.suffix == ".npz":
+        rows, listed = _npz(path)
+    elif path.suffix in (".h5", ".hdf5"):
+        rows, listed = _hloc(path)
+    elif names is not None:
+        rows, listed = open_matrix(path), [line.strip() for line in text_lines(Path(names)) if line.strip()]
+    else:
+        raise InvalidInput(f"descriptors are read from .npy, .npz, .h5, .mat and .pkl, not from {path.name}")
+    if len(rows) != len(listed):
+        raise InvalidInput(f"{path} has {len(rows):,} descriptors and {len(listed):,} names")
+    return _ordered(path, rows, listed, database, queries)
+
+
+def open_matrix(path: str | Path) -> Float[np.ndarray, "n dim"]:
+    """Returns a matrix of floating-point rows, memory-mapped: what is not used is not read.
+
+    Raises:
+        InvalidInput: There is no such file, or it holds something else.
+    """
+    try:
+        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise InvalidInput(f"cannot read {path}: {error.strerror or error}") from None
+    except (ValueError, EOFError) as error:
+        raise InvalidInput(f"{path} is no .npy file, or a truncated one: {error}") from None
+    if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind != "f":
+        found = f"{matrix.dtype} {matrix.shape}" if isinstance(matrix, np.ndarray) else "several arrays"
+        raise InvalidInput(f"{path} must hold a matrix of floating-point numbers, not {found}")
+    return matrix
+
+
+def _ordered(
+    path: Path,
+    rows: Float[np.ndarray, "n dim"],
+    listed: Sequence[str],
+    database: Sequence[str],
+    queries: Sequence[str],
+) -> GivenDescriptors:
+    stems = [_stem(name) for name in listed]
+    wanted = {*database, *queries}
+    doubled = [name for name, count in Counter(stems).items() if count > 1 and name in wanted]
+    if doubled:
+        raise InvalidInput(
+            f"{path} has {doubled[0]} twice ({len(doubled):,} such names); each must be unique"
+        )
+    places = {name: row for row, name in enumerate(stems)}
+    missing = [name for name in (*database, *queries) if name not in places]
+    if missing:
+        raise InvalidInput(
+            f"{path} has no descriptor of {missing[0]} ({len(missing):,} of {len(wanted):,} are missing)"
+        )
+    first, second = ([places[name] for name in part] for part in (database, queries))
+    unused = tuple(name for name in listed if _stem(name) not in wanted)
+    return GivenDescriptors(rows[first], rows[second], unused)
+
+
+def _stem(name: str) -> str:
+    last = PurePosixPath(name)
+    return last.stem if last.suffix in _SUFFIXES else last.name
+
+
+def _columns(path: Path, database: int, queries: int) -> GivenDescriptors:
+    content: Plain | Mapping[str, Plain] = (
+        read_matlab(path) if path.suffix == ".mat" else read_plain_pickle(path)
+    )
+    found = []
+    for key, count, role in (("X", database, "database images"), ("Q", queries, "queries")):
+        matrix = content.get(key) if isinstance(content, dict) else None
+        if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind != "f":
+            raise InvalidInput(f"{path} has no matrix {key} with a column for each of the {role}")
+        if matrix.shape[1] != count:
+            raise InvalidInput(f"{path} has {matrix.shape[1]:,} columns in {key}, for {count:,} {role}")
+        found.append(np.ascontiguousarray(matrix.T))
+    if found[0].shape[1] != found[1].shape[1]:
+        raise InvalidInput(f"{path} has {found[0].shape[1]} dimensions in X and {found[1].shape[1]} in Q")
+    return GivenDescriptors(found[0], found[1])
+
+
+def _npz(path: Path) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if "names" not in file.files:
+                return _stacked(path, {name: file[name] for name in file.files})
+            matrix = next((file[key] for key in _MATRICES if key in file.files), None)
+            listed = [str(name) for name in file["names"].ravel().tolist()]
+    except OSError as error:
+        raise InvalidInput(f"cannot read {path}: {error.strerror or error}") from None
+    except (ValueError, EOFError, KeyError) as error:
+        raise InvalidInput(
+            f"{path} is no .npz file of numbers and texts, or a damaged one: {error}"
+        ) from None
+    if matrix is None or matrix.ndim != 2 or matrix.dtype.kind != "f":
+        raise InvalidInput(f"{path} has names, but no matrix called {' or '.join(_MATRICES)}")
+    return matrix, listed
+
+
+def _hloc(path: Path) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
+    try:
+        import h5py
+    except ImportError:
+        raise MissingExtra("benchmarks", f"reading the HDF5 file {path}") from None
+    found: dict[str, np.ndarray] = {}
+
+    def visit(name: str, entry: object) -> None:
+        if isinstance(entry, h5py.Dataset) and PurePosixPath(name).name == _HLOC:
+            found[str(PurePosixPath(name).parent)] = np.asarray(entry)
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(visit)
+    except OSError as error:
+        raise InvalidInput(f"{path} is no HDF5 file, or a damaged one: {error}") from None
+    if not found:
+        raise InvalidInput(f"{path} has no group with a {_HLOC}, as hloc writes one for each photo")
+    return _stacked(path, found)
+
+
+def _stacked(path: Path, found: Mapping[str, np.ndarray]) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
+    vectors = {name: vector.ravel() for name, vector in found.items()}
+    shapes = {(vector.shape, vector.dtype.kind) for vector in vectors.values()}
+    if len(shapes) != 1 or next(iter(shapes))[1] != "f":
+        raise InvalidInput(f"{path} must hold one vector of floating-point numbers a name, all of one length")
+    return np.stack(list(vectors.values())), list(vectors)

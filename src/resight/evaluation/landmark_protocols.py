@@ -1,0 +1,261 @@
+"""A landmark benchmark end to end: rank, re-rank, measure, and say how."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from resight.datasets.landmark_folder import LandmarkFolder
+from resight.datasets.landmark_truth import LandmarkTruth
+from resight.errors import InvalidInput
+from resight.evaluation.card import ProtocolCard
+from resight.evaluation.descriptor_files import open_matrix
+from resight.evaluation.landmark_card import Source, landmark_card, source_of
+from resight.evaluation.landmark_description import LandmarkDescriptors, describe_landmarks
+from resight.evaluation.landmark_measures import (
+    LandmarkColumn,
+    main_measure,
+    measure_task,
+    ranks_without,
+)
+from resight.evaluation.landmark_refinement import (
+    UNREFINED,
+    Heads,
+    Refinement,
+    expanded_queries,
+    verified_heads,
+)
+from resight.evaluation.landmark_rows import Pictures, picture_rows
+from resight.evaluation.ranks import Progress, Ranks, rank_scores, scan
+from resight.evaluation.result import Column, Measure, Result
+from resight.evaluation.statistics import bootstrap
+from resight.models.model import Model
+
+__all__ = [
+    "evaluate_landmarks",
+    "marked_images",
+    "mean_of",
+    "measure_descriptors",
+    "measure_similarities",
+    "queries_shown",
+    "result_of",
+    "task_columns",
+]
+
+_SHOWN = 8
+
+
+def evaluate_landmarks(
+    model: Model,
+    folder: LandmarkFolder,
+    *,
+    crop: bool = True,
+    distractors: str | Path | None = None,
+    refinement: Refinement = UNREFINED,
+    selection: str = "not stated",
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Result:
+    """Returns a model's result on a landmark benchmark.
+
+    Args:
+        model: Describes the photos.
+        folder: As ``resight.datasets.open_landmarks`` returns it.
+        crop: Whether queries are cropped to their boxes, at the database's pixel scale.
+        distractors: A ``.npy`` of descriptors by the same model, appended to the database and always wrong.
+        refinement: Query expansion and verification.
+        selection: How the model was chosen; it goes on the card.
+        seed: Of the bootstrap.
+        progress: Called with the photos described and their number.
+
+    Raises:
+        InvalidInput: A photo is missing, or descriptors cannot be used.
+        UnreadableImage: A photo is broken.
+    """
+    described = describe_landmarks(
+        model, folder, crop=crop, keep_local=refinement.verify > 0, progress=progress
+    )
+    source = source_of(model, queries=queries_shown(folder.truth, crop=crop), root=folder.root.name)
+    return measure_descriptors(
+        folder.truth,
+        described,
+        source,
+        distractors=distractors,
+        refinement=refinement,
+        selection=selection,
+        seed=seed,
+        pictures=Pictures(folder.database, folder.queries, crop=crop),
+    )
+
+
+def measure_descriptors(
+    truth: LandmarkTruth,
+    described: LandmarkDescriptors,
+    source: Source,
+    *,
+    distractors: str | Path | None = None,
+    refinement: Refinement = UNREFINED,
+    selection: str = "not stated",
+    seed: int = 0,
+    pictures: Pictures | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Returns the result of descriptors, whoever made them.
+
+    Args:
+        truth: What must be found.
+        described: In the order of the truth.
+        source: Of the descriptors, for the card.
+        distractors: A ``.npy`` of descriptors appended to the database.
+        refinement: Query expansion and verification.
+        selection: How the model was chosen.
+        seed: Of the bootstrap.
+        pictures: Paths of the photos; names alone by default.
+        progress: Called with the descriptors compared.
+
+    Raises:
+        InvalidInput: Numbers or dimensions of descriptors differ, one is not finite, or verification is asked
+            for without local features.
+    """
+    parts: list[Float[np.ndarray, "_ dim"]] = [described.database]
+    if distractors is not None:
+        parts.append(open_matrix(distractors))
+    if refinement.verify and not described.query_local:
+        raise InvalidInput("these descriptors come without local features: they cannot be verified")
+    marked = marked_images(truth)
+    depth = _depth(truth, refinement)
+    queries = described.queries
+    if refinement.expand:
+        first = scan(queries, parts, marked, first=refinement.expand, progress=progress)
+        queries = expanded_queries(queries, parts, first.first, alpha=refinement.alpha)
+    ranks = scan(queries, parts, marked, first=depth, progress=progress)
+    heads = verified_heads(truth, ranks, described, refinement.verify) if refinement.verify else None
+    card = landmark_card(
+        truth,
+        source,
+        reranking=refinement.words,
+        distractors=_distractors(distractors, parts),
+        selection=selection,
+        seed=seed,
+        nothing_in=len(described.nothing_in),
+    )
+    return result_of(truth, ranks, card, heads=heads, pictures=pictures, seed=seed)
+
+
+def measure_similarities(
+    truth: LandmarkTruth,
+    similarities: Float[np.ndarray, "q n"],
+    source: Source,
+    *,
+    seed: int = 0,
+    pictures: Pictures | None = None,
+) -> Result:
+    """Returns the result of a matrix of scores, a row a query and a column a database image.
+
+    Raises:
+        InvalidInput: The shape is another, or a score is NaN.
+    """
+    shape = (len(truth.queries), len(truth.database))
+    if similarities.shape != shape:
+        raise InvalidInput(
+            f"{source.name} is {similarities.shape[0]} x {similarities.shape[1]}; {truth.benchmark} needs a "
+            f"row for each of {shape[0]} queries and a column for each of {shape[1]} database images"
+        )
+    ranks = rank_scores(np.asarray(similarities), marked_images(truth), first=_depth(truth, UNREFINED))
+    card = landmark_card(
+        truth, source, reranking="none", distractors="none", selection="not stated", seed=seed
+    )
+    return result_of(truth, ranks, card, pictures=pictures, seed=seed)
+
+
+def result_of(
+    truth: LandmarkTruth,
+    ranks: Ranks,
+    card: ProtocolCard,
+    *,
+    heads: Heads | None = None,
+    pictures: Pictures | None = None,
+    seed: int = 0,
+) -> Result:
+    """Returns the result of ranks: means with intervals, every query's values, and rows to look at."""
+    columns = task_columns(truth, ranks, heads=heads)
+    main = _main(truth, columns)
+    shown = pictures or Pictures(truth.database, truth.queries, crop=False)
+    return Result(
+        card,
+        tuple(mean_of(column, seed) for column in columns),
+        None,
+        shown.queries,
+        tuple(Column(column.name, _without_nan(column)) for column in columns),
+        picture_rows(truth, ranks, main, shown, None if heads is None else heads[main.task]),
+        main.name,
+    )
+
+
+def task_columns(truth: LandmarkTruth, ranks: Ranks, *, heads: Heads | None = None) -> list[LandmarkColumn]:
+    """Returns every measure of every task, with re-ranked heads where there are."""
+    columns = []
+    for task in truth.tasks:
+        found = [
+            ranks_without(ranks, query, task, head=None if heads is None else heads[task.name][query])
+            for query in range(len(truth.queries))
+        ]
+        columns += measure_task(truth.formula, task, found)
+    return columns
+
+
+def marked_images(truth: LandmarkTruth) -> list[Int64[np.ndarray, " _"]]:
+    """Returns for each query the database images whose ranks are needed, ascending."""
+    return [np.array(sorted(truth.marked(query)), dtype=np.int64) for query in range(len(truth.queries))]
+
+
+def queries_shown(truth: LandmarkTruth, *, crop: bool) -> str:
+    """Returns how queries are shown, for the card.
+
+    Raises:
+        InvalidInput: They are to be cropped, and some have no box in a benchmark that has boxes.
+    """
+    if not crop or all(box is None for box in truth.boxes):
+        return "whole photos" if crop is False else "whole photos: the ground truth has no boxes"
+    if any(box is None for box in truth.boxes):
+        raise InvalidInput(f"some queries of {truth.benchmark} have no box: evaluate with --whole-queries")
+    return "cropped to their boxes, at the pixel scale their photos have in the database"
+
+
+def _depth(truth: LandmarkTruth, refinement: Refinement) -> int:
+    """Returns how many first answers leave enough when what is ignored is taken out."""
+    most = max((len(ignored) for task in truth.tasks for ignored in task.ignored), default=0)
+    return max(refinement.verify, _SHOWN) + most
+
+
+def _main(truth: LandmarkTruth, columns: Sequence[LandmarkColumn]) -> LandmarkColumn:
+    """Returns the column that queries are ordered by: of Medium, else of the only or the last task."""
+    name = main_measure(truth.formula)
+    named = {column.task: column for column in columns if column.measure == name}
+    return named.get("medium", named[truth.tasks[-1].name])
+
+
+def mean_of(column: LandmarkColumn, seed: int) -> Measure:
+    """Returns the mean over the queries that count, with its bootstrap interval."""
+    interval = bootstrap(column.values, seed=seed)
+    if interval.count == 0:
+        return Measure(column.name, None, None, None, 0)
+    return Measure(column.name, interval.mean, interval.low, interval.high, interval.count)
+
+
+def _without_nan(column: LandmarkColumn) -> tuple[float | None, ...]:
+    return tuple(None if np.isnan(value) else value for value in column.values.tolist())
+
+
+def _distractors(path: str | Path | None, parts: Sequence[Float[np.ndarray, "_ dim"]]) -> str:
+    """Returns how many there are and of which file; its first and last rows stand for its contents."""
+    if path is None:
+        return "none"
+    matrix = parts[-1]
+    ends = np.concatenate([matrix[:64], matrix[-64:]])
+    digest = hashlib.sha256(repr(matrix.shape).encode() + np.ascontiguousarray(ends).tobytes()).hexdigest()
+    return f"{len(matrix):,} of {Path(path).name} ({matrix.dtype}, ends {digest[:16]})"

@@ -1,0 +1,129 @@
+"""What can follow the first ranking of a landmark benchmark: query expansion and geometric verification."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float32, Int64
+
+from resight.datasets.landmark_truth import LandmarkTruth, Task
+from resight.errors import InvalidInput
+from resight.evaluation.landmark_description import LandmarkDescriptors
+from resight.evaluation.ranks import Ranks
+from resight.features import LocalFeatures
+from resight.search.expansion import expand
+from resight.search.ranking import Ranking
+
+__all__ = ["UNREFINED", "Heads", "Refinement", "expanded_queries", "verified_heads"]
+
+Heads = dict[str, list[Int64[np.ndarray, " _"]]]
+"""Task name to the re-ranked first answers of each query, what the task ignores taken out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refinement:
+    """What is done after the first ranking.
+
+    Attributes:
+        expand: Neighbours that enter alpha query expansion; 0: none.
+        alpha: Its exponent.
+        verify: Answers of each query that are verified by geometry; 0: none.
+
+    Raises:
+        InvalidInput: A number is negative.
+    """
+
+    expand: int = 0
+    alpha: float = 3.0
+    verify: int = 0
+
+    def __post_init__(self) -> None:
+        if self.expand < 0 or self.verify < 0:
+            raise InvalidInput(
+                f"expansion and verification take 0 or more answers, not {self.expand} and {self.verify}"
+            )
+
+    @property
+    def words(self) -> str:
+        """For the protocol card."""
+        parts = []
+        if self.expand:
+            parts.append(f"alpha query expansion by {self.expand} neighbours, alpha {self.alpha:g}")
+        if self.verify:
+            parts.append(
+                f"geometric verification of the first {self.verify}, by (inliers, score), after what the "
+                "task ignores has left"
+            )
+        return "; ".join(parts) or "none"
+
+
+UNREFINED = Refinement()
+"""The first ranking as it is."""
+
+
+def expanded_queries(
+    queries: Float32[np.ndarray, "q dim"],
+    parts: Sequence[Float[np.ndarray, "_ dim"]],
+    ranking: Ranking,
+    *,
+    alpha: float,
+) -> Float32[np.ndarray, "q dim"]:
+    """Returns the queries after alpha query expansion by all answers of a ranking.
+
+    Args:
+        queries: As given; normalised here, as their neighbours are.
+        parts: The database one after the other.
+        ranking: The neighbours.
+        alpha: The exponent of ``resight.search.expand``.
+    """
+    neighbours = np.zeros((*ranking.ids.shape, queries.shape[1]), dtype=np.float32)
+    start = 0
+    for part in parts:
+        here = (ranking.ids >= start) & (ranking.ids < start + len(part))
+        neighbours[here] = _unit(part[ranking.ids[here] - start].astype(np.float32))
+        start += len(part)
+    return expand(_unit(queries), neighbours, ranking.scores, alpha=alpha)
+
+
+def verified_heads(truth: LandmarkTruth, ranks: Ranks, described: LandmarkDescriptors, top: int) -> Heads:
+    """Returns the first answers of every task and query, sorted by (inliers, score).
+
+    What a task ignores leaves its ranking before the first ``top`` are taken; an image that several tasks
+    verify is verified once. Distractors have no local features and no inliers.
+
+    Args:
+        truth: What is ignored.
+        ranks: With enough first answers for every task.
+        described: With local features.
+        top: Answers that are verified.
+    """
+    from resight.search.verification import rerank, sort_by_inliers
+
+    local = described.database_local
+
+    def features_of(ids: Int64[np.ndarray, " n"]) -> list[LocalFeatures | None]:
+        return [local[row] if row < len(local) else None for row in ids.tolist()]
+
+    heads: Heads = {task.name: [] for task in truth.tasks}
+    for query, features in enumerate(described.query_local):
+        ids, scores = ranks.first.row(query)
+        kept = {task.name: _kept(ids, task, query, top) for task in truth.tasks}
+        places = np.unique(np.concatenate(list(kept.values())))
+        one = Ranking(ids[places][None], scores[places][None])
+        verified = rerank(one, [features], features_of, top=len(places))[1][0] if features is not None else {}
+        for name, head in kept.items():
+            inliers = [verified[row].inliers if row in verified else 0 for row in ids[head].tolist()]
+            order, _ = sort_by_inliers(scores[head], np.array(inliers, dtype=np.int64))
+            heads[name].append(ids[head][order])
+    return heads
+
+
+def _kept(ids: Int64[np.ndarray, " n"], task: Task, query: int, top: int) -> Int64[np.ndarray, " top"]:
+    return np.flatnonzero(~np.isin(ids, list(task.ignored[query])))[:top]
+
+
+def _unit(rows: Float32[np.ndarray, "n dim"]) -> Float32[np.ndarray, "n dim"]:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return (rows / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)

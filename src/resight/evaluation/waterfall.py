@@ -1,0 +1,262 @@
+"""What each step after the descriptor adds: mean average precision and milliseconds a query, step by step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float32
+
+from resight.datasets.landmark_folder import LandmarkFolder
+from resight.datasets.landmark_truth import LandmarkTruth
+from resight.errors import InvalidInput
+from resight.evaluation.card import ProtocolCard
+from resight.evaluation.landmark_card import landmark_card, source_of
+from resight.evaluation.landmark_description import LandmarkDescriptors, describe_landmarks
+from resight.evaluation.landmark_measures import LandmarkColumn, main_measure
+from resight.evaluation.landmark_protocols import (
+    marked_images,
+    mean_of,
+    queries_shown,
+    task_columns,
+)
+from resight.evaluation.landmark_refinement import Heads, expanded_queries, verified_heads
+from resight.evaluation.ranks import Ranks, ranks_of, scan
+from resight.evaluation.result import Measure
+from resight.evaluation.statistics import PairedTest, paired
+from resight.models.model import Model
+from resight.models.whitened import WhitenedModel
+from resight.models.whitening import Whitening
+
+__all__ = ["Stage", "Steps", "Waterfall", "evaluate_waterfall", "whitening_of"]
+
+_ANSWERS = 100
+"""Answers a query is timed with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """How far each step goes.
+
+    Attributes:
+        expand: Neighbours of alpha query expansion, at least 1.
+        augment: Neighbours of database augmentation.
+        alpha: Exponent of both.
+        verify: Answers that are verified, where the model has local features.
+    """
+
+    expand: int = 10
+    augment: int = 10
+    alpha: float = 3.0
+    verify: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step, together with all before it.
+
+    Attributes:
+        name: What it adds.
+        measures: Mean average precision of each task, with intervals.
+        changes: For each task, the paired test against the stage before; None for the first.
+        milliseconds: Of answering a query with 100 answers, one after the other, description not counted.
+        offline_seconds: Of what was made once for the whole database.
+    """
+
+    name: str
+    measures: tuple[Measure, ...]
+    changes: tuple[PairedTest | None, ...]
+    milliseconds: float
+    offline_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """All stages of a model on a benchmark.
+
+    Attributes:
+        card: How they came about.
+        stages: The descriptor alone first.
+    """
+
+    card: ProtocolCard
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ranked:
+    """One stage before it is measured."""
+
+    name: str
+    ranks: Ranks
+    heads: Heads | None
+    milliseconds: float
+    offline_seconds: float
+
+
+def whitening_of(model: Model, whitened: Model) -> Whitening:
+    """Returns the whitening of a whitened model.
+
+    Raises:
+        InvalidInput: It carries none, or belongs to another model.
+    """
+    if not isinstance(whitened, WhitenedModel):
+        raise InvalidInput(f"{whitened.name} carries no whitening: make one with resight whiten")
+    if whitened.model.fingerprint != model.fingerprint:
+        raise InvalidInput(
+            f"the whitening of {whitened.name} belongs to another model than {model.name}: fingerprints "
+            f"are {whitened.model.fingerprint[:16]} and {model.fingerprint[:16]}"
+        )
+    return whitened.whitening
+
+
+def evaluate_waterfall(
+    model: Model,
+    folder: LandmarkFolder,
+    *,
+    whitening: Whitening | None = None,
+    crop: bool = True,
+    steps: Steps = Steps(),
+    selection: str = "not stated",
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Waterfall:
+    """Returns what whitening, query expansion, augmentation, diffusion and verification add, in that order.
+
+    Args:
+        model: Describes the photos; of a whitened one the whitening is a step of its own.
+        folder: The benchmark.
+        whitening: Of the model's descriptors, fitted on other photos; none: that step is left out.
+        crop: Whether queries are cropped to their boxes.
+        steps: How far each goes.
+        selection: How the model was chosen; it goes on the card.
+        seed: Of the bootstrap and the tests.
+        progress: Called with the photos described and their number.
+
+    Raises:
+        InvalidInput: A photo is missing, or the whitening takes descriptors of another length.
+        UnreadableImage: A photo is broken.
+    """
+    if whitening is None and isinstance(model, WhitenedModel):
+        whitening, model = model.whitening, model.model
+    if whitening is not None and whitening.inputs != model.dim:
+        raise InvalidInput(
+            f"the whitening takes {whitening.inputs} dimensions and {model.name} gives {model.dim}"
+        )
+    described = describe_landmarks(
+        model, folder, crop=crop, keep_local=False if steps.verify == 0 else None, progress=progress
+    )
+    truth = folder.truth
+    source = source_of(model, queries=queries_shown(truth, crop=crop), root=folder.root.name)
+    if whitening is not None:
+        words = f"a step: {whitening.kind}, {whitening.dim} dimensions, fitted on {whitening.provenance}"
+        source = replace(source, whitening=words)
+    card = landmark_card(
+        truth,
+        source,
+        reranking="step by step",
+        distractors="none",
+        selection=selection,
+        seed=seed,
+        nothing_in=len(described.nothing_in),
+    )
+    main = main_measure(truth.formula)
+    stages: list[Stage] = []
+    before: list[LandmarkColumn] = []
+    for ranked in _stages(truth, described, whitening, steps):
+        columns = [
+            column
+            for column in task_columns(truth, ranked.ranks, heads=ranked.heads)
+            if column.measure == main
+        ]
+        changes = tuple(
+            paired(old.values, new.values, seed=seed)
+            for old, new in zip(before, columns, strict=bool(before))
+        )
+        stages.append(
+            Stage(
+                ranked.name,
+                tuple(mean_of(column, seed) for column in columns),
+                changes or (None,) * len(columns),
+                ranked.milliseconds,
+                ranked.offline_seconds,
+            )
+        )
+        before = columns
+    return Waterfall(card, tuple(stages))
+
+
+def _stages(
+    truth: LandmarkTruth, described: LandmarkDescriptors, whitening: Whitening | None, steps: Steps
+) -> list[_Ranked]:
+    from resight.search.diffusion import Diffusion
+    from resight.search.exact import ExactIndex
+    from resight.search.expansion import augment_database, search_expanded
+
+    marked = marked_images(truth)
+    size = len(described.database)
+    n = min(steps.expand, size)
+    # Everything that is ignored must be able to leave before the first are verified.
+    depth = min(size, steps.verify + max((len(rows) for rows in marked), default=0))
+
+    def index_of(rows: Float32[np.ndarray, "n dim"]) -> ExactIndex:
+        index = ExactIndex(rows.shape[1], fingerprint="waterfall")
+        index.add(np.arange(len(rows)), rows)
+        return index
+
+    def plain(
+        name: str, queries: Float32[np.ndarray, "q dim"], database: Float32[np.ndarray, "n dim"]
+    ) -> _Ranked:
+        index = index_of(database)
+        taken = _milliseconds(queries, lambda query: index.search(query, _ANSWERS))
+        return _Ranked(name, scan(queries, [database], marked, first=depth), None, taken, 0.0)
+
+    def expanded(name: str, index: ExactIndex, offline: float) -> _Ranked:
+        whole = search_expanded(index, queries, size, n=n, alpha=steps.alpha)
+        taken = _milliseconds(
+            queries, lambda query: search_expanded(index, query, _ANSWERS, n=n, alpha=steps.alpha)
+        )
+        return _Ranked(name, ranks_of(whole, marked), None, taken, offline)
+
+    queries, database = described.queries, described.database
+    found = [plain("descriptor", queries, database)]
+    if whitening is not None:
+        queries, database = whitening.apply(queries), whitening.apply(database)
+        found.append(plain("+ whitening", queries, database))
+    index = index_of(database)
+    found.append(expanded("+ alpha query expansion", index, 0.0))
+    started = time.perf_counter()
+    database = augment_database(index, n=min(steps.augment, size - 1), alpha=steps.alpha)
+    index = index_of(database)
+    offline = time.perf_counter() - started
+    found.append(expanded("+ database augmentation", index, offline))
+    started = time.perf_counter()
+    diffusion = Diffusion.of_index(index)
+    offline += time.perf_counter() - started
+
+    def asked(some: Float32[np.ndarray, "q dim"]) -> Float32[np.ndarray, "q dim"]:
+        return expanded_queries(some, [database], index.search(some, n), alpha=steps.alpha)
+
+    ranks = ranks_of(diffusion.rank(asked(queries), size), marked)
+    taken = _milliseconds(queries, lambda query: diffusion.rank(asked(query), _ANSWERS))
+    found.append(_Ranked("+ diffusion", ranks, None, taken, offline))
+    if described.query_local and steps.verify:
+        started = time.perf_counter()
+        heads = verified_heads(truth, ranks, described, steps.verify)
+        seconds = time.perf_counter() - started
+        taken += 1000 * seconds / len(queries)
+        found.append(_Ranked(f"+ verification of {steps.verify}", ranks, heads, taken, offline))
+    return found
+
+
+def _milliseconds(
+    queries: Float32[np.ndarray, "q dim"], answer: Callable[[Float32[np.ndarray, "1 dim"]], object]
+) -> float:
+    """Returns the mean time of answering the queries one by one, the first one asked once more before."""
+    answer(queries[:1])
+    started = time.perf_counter()
+    for query in queries:
+        answer(query[None])
+    return 1000 * (time.perf_counter() - started) / len(queries)
