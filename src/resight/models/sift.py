@@ -120,13 +120,37 @@ class Sift:
         """
         return describe_paths(self, paths, boxes)
 
-    def _features(self, photo: Photo) -> ImageFeatures:
+    def to_bundle(self) -> Bundle:
+        """Returns the bundle this model was made from."""
+        return self._bundle
+
+    @property
+    def codebook(self) -> Codebook:
+        """What keypoints' descriptors are compared with."""
+        return self._codebook
+
+    @property
+    def projection(self) -> Float32[np.ndarray, "dim aggregate"]:
+        """From an aggregate to a descriptor, before its mean is subtracted and it is made unit."""
+        return self._projection
+
+    @property
+    def offset(self) -> Float32[np.ndarray, " dim"]:
+        """The projected mean of aggregates."""
+        return self._offset
+
+    def weighted_keypoints(self, photo: Photo) -> tuple[rootsift.Keypoints, Float32[np.ndarray, " n"]]:
+        """Returns the keypoints that are aggregated, in pixels of the picture shown, and what each counts."""
         found = rootsift.keypoints(
             photo.pixels, count=self._keypoints, contrast_threshold=self._contrast_threshold
         )
-        scales = found.scales / np.float32(photo.scale)
         # The size in the whole photo, so that a boxed query is weighted as the database is.
-        weights = size_weights(scales, max(photo.width, photo.height), self._full_size)
+        scales = found.scales / np.float32(photo.scale)
+        return found, size_weights(scales, max(photo.width, photo.height), self._full_size)
+
+    def _features(self, photo: Photo) -> ImageFeatures:
+        found, weights = self.weighted_keypoints(photo)
+        scales = found.scales / np.float32(photo.scale)
         aggregate = vlad(found.descriptors, found.orientations, weights, self._codebook)
         # Not by BLAS: it would split the product among threads that spin while they wait for busy cores.
         descriptor = np.einsum("da,a->d", self._projection, aggregate) - self._offset
