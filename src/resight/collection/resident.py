@@ -11,6 +11,7 @@ from jaxtyping import Int64
 
 from resight.collection.store import Store
 from resight.errors import CollectionDamaged, InvalidInput
+from resight.search.diffusion import Diffusion
 from resight.search.exact import ExactIndex
 
 __all__ = ["ResidentIndex"]
@@ -32,6 +33,7 @@ class ResidentIndex:
         self._index: ExactIndex | None = None
         self._version = 0
         self._identity = ""
+        self._diffusion: tuple[str, int, Diffusion] | None = None
 
     def current(self) -> ExactIndex:
         """Returns the index of the latest committed version.
@@ -51,6 +53,22 @@ class ResidentIndex:
                 self._version = self._follow(index)
             self._index, self._identity = index, self._store.header.identity
             return index
+
+    def diffusion(self) -> Diffusion:
+        """Returns the diffusion over the latest committed version; its graph is built once a version.
+
+        Raises:
+            CollectionNotFound: The collection has been deleted.
+            CollectionDamaged: It cannot be read.
+        """
+        with self.lock:
+            index = self.current()
+            kept = self._diffusion
+            if kept is None or kept[:2] != (self._identity, self._version):
+                # The old graph goes before the new one is built: both at once would double the memory.
+                self._diffusion = None
+                kept = self._diffusion = (self._identity, self._version, Diffusion.of_index(index))
+            return kept[2]
 
     def _follow(self, index: ExactIndex) -> int:
         """Takes the rows that were written since, drops those that went, and returns the version then."""

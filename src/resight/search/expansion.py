@@ -1,19 +1,25 @@
-"""Queries and databases enriched by their own nearest neighbours."""
+"""Queries and databases enriched by their own nearest neighbours.
+
+`search_expanded` and `augment_database` work on an index and find answers anew; `rerank_expanded` keeps the
+contract of a re-ranker: the first answers in another order, the rest untouched.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Float64, Int64
 
 from resight.errors import InvalidInput
 from resight.search.ranking import Ranking
+from resight.search.rescoring import rescore_heads
 
 if TYPE_CHECKING:
     from resight.search.exact import ExactIndex
 
-__all__ = ["augment_database", "expand", "search_expanded"]
+__all__ = ["augment_database", "expand", "rerank_expanded", "search_expanded", "without_own"]
 
 
 def expand(
@@ -86,6 +92,45 @@ def search_expanded(
     return index.search(expanded, k, allowed=allowed)
 
 
+def rerank_expanded(
+    ranking: Ranking,
+    queries: Float32[np.ndarray, "q dim"],
+    descriptors_of: Callable[[Int64[np.ndarray, " n"]], Float32[np.ndarray, "n dim"]],
+    *,
+    top: int = 1000,
+    n: int = 10,
+    alpha: float = 3.0,
+) -> Ranking:
+    """Returns the ranking with its first ``top`` ids sorted by the inner product with the expanded query.
+
+    The re-ranker's form of `expand`, for a list without its database: `search_expanded` searches again and
+    finds answers that were not in the list. Scores are lifted above the rest of the row as `rescore_heads`
+    says.
+
+    Args:
+        ranking: Not changed; its scores may be on any scale, similarities are computed anew.
+        queries: Unit length, one a row of the ranking.
+        descriptors_of: Descriptors of ids, unit length, in their order.
+        top: Answers that are re-ranked in each row.
+        n: Answers, the first in the order given, that enter the expansion.
+        alpha: Exponent of `expand`.
+
+    Raises:
+        InvalidInput: A number cannot be right, or queries or descriptors do not fit.
+    """
+    if n < 0:
+        raise InvalidInput(f"query expansion needs 0 or more neighbours, not {n}")
+
+    def rescored(
+        query: Float32[np.ndarray, " dim"], candidates: Float32[np.ndarray, "m dim"]
+    ) -> Float64[np.ndarray, " m"]:
+        first = candidates[:n]
+        expanded = expand(query[None], first[None], (first @ query)[None], alpha=alpha)[0]
+        return candidates.astype(np.float64) @ expanded
+
+    return rescore_heads(ranking, queries, descriptors_of, rescored, top=top)
+
+
 def augment_database(
     index: ExactIndex, *, n: int, alpha: float = 3.0, block: int = 4096
 ) -> Float32[np.ndarray, "len dim"]:
@@ -113,7 +158,7 @@ def augment_database(
             augmented[start : start + block] = own
             continue
         found = index.search(own, n + 1)
-        ranking = _without(found, ids, n)
+        ranking = without_own(found, ids, n)
         augmented[start : start + block] = expand(
             own, _neighbours(index, ranking), ranking.scores, alpha=alpha
         )
@@ -128,7 +173,7 @@ def _neighbours(index: ExactIndex, ranking: Ranking) -> Float32[np.ndarray, "q n
     return neighbours
 
 
-def _without(ranking: Ranking, own: Int64[np.ndarray, " q"], n: int) -> Ranking:
+def without_own(ranking: Ranking, own: Int64[np.ndarray, " q"], n: int) -> Ranking:
     """Returns the first n of each row that are not ``own``; duplicates of a photo may rank before itself."""
     is_own = ranking.ids == own[:, None]
     order = np.argsort(is_own, axis=1, kind="stable")[:, :n]

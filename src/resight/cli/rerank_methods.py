@@ -1,0 +1,254 @@
+"""The methods of ``resight rerank``, on rankings that somebody else made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from resight.cli.progress import progress
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float32, Int64
+
+    from resight.errors import InvalidInput
+    from resight.features import LocalFeatures
+    from resight.models.model import Model
+    from resight.search import Ranking
+    from resight.search.given import GivenRankings
+
+__all__ = ["DEPTHS", "Method", "Moved", "Reranked", "RerankedQuery", "by_descriptors", "by_geometry"]
+
+Method = Literal["alpha-qe", "reciprocal", "superglobal", "diffusion", "verify"]
+
+DEPTHS: Mapping[Method, int] = {
+    "alpha-qe": 1000,
+    "reciprocal": 100,
+    "superglobal": 400,
+    "diffusion": 1000,
+    "verify": 100,
+}
+"""How many of the first answers each re-orders when nobody says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """An answer in its new place.
+
+    Attributes:
+        rank: From 1.
+        old_rank: Where it was, from 1.
+        id: What the answer is called, as given.
+        score: Of the method; larger is better.
+        old_score: As given.
+        inliers: Matches that one transform explains; None where not verified.
+    """
+
+    rank: int
+    old_rank: int
+    id: str | int
+    score: float
+    old_score: float
+    inliers: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RerankedQuery:
+    """A query's name and its answers, best first."""
+
+    id: str
+    answers: list[Moved]
+
+
+@dataclass(frozen=True, slots=True)
+class Reranked:
+    """What became of some rankings by a method, on the first ``top`` answers of each."""
+
+    method: Method
+    top: int
+    queries: list[RerankedQuery]
+
+
+class _Reranker(Protocol):
+    """Any re-ranker by descriptors, with its own defaults."""
+
+    def __call__(
+        self,
+        ranking: Ranking,
+        queries: Float32[np.ndarray, "q dim"],
+        descriptors_of: Callable[[Int64[np.ndarray, " n"]], Float32[np.ndarray, "n dim"]],
+        *,
+        top: int,
+    ) -> Ranking: ...
+
+
+def by_descriptors(given: GivenRankings, method: Method, model: str | None, *, top: int) -> Reranked:
+    """Returns the rankings re-ordered by any method but verify.
+
+    Args:
+        given: Not changed.
+        method: Any but verify.
+        model: Describes the photos; None takes the descriptors given.
+        top: Answers of each query that are re-ordered.
+
+    Raises:
+        InvalidInput: A query or an answer has neither descriptor nor, for a model, a photo.
+        UnreadableImage: A photo cannot be read.
+        ModelError: The model cannot be loaded.
+    """
+    from resight import search
+
+    queries, descriptors = _described(given, model) if model is not None else _given_descriptors(given)
+
+    def descriptors_of(ids: Int64[np.ndarray, " n"]) -> Float32[np.ndarray, "n dim"]:
+        return descriptors[ids]
+
+    methods: Mapping[Method, _Reranker] = {
+        "alpha-qe": search.rerank_expanded,
+        "reciprocal": search.rerank_reciprocal,
+        "superglobal": search.rerank_super_global,
+        "diffusion": search.rerank_diffusion,
+    }
+    found = methods[method](given.ranking, queries, descriptors_of, top=top)
+    return Reranked(method, top, _moved(given, found, None))
+
+
+def _given_descriptors(
+    given: GivenRankings,
+) -> tuple[Float32[np.ndarray, "q dim"], Float32[np.ndarray, "n dim"]]:
+    """Returns the descriptors of the file: of all queries and of all answers."""
+    import numpy as np
+
+    queries = [query.descriptor for query in given.queries if query.descriptor is not None]
+    answers = [descriptor for descriptor in given.descriptors if descriptor is not None]
+    for query in given.queries:
+        if query.descriptor is None:
+            raise _lacking(f"query {query.name!r} has no descriptor", "descriptor")
+    for name, descriptor in zip(given.answers, given.descriptors, strict=True):
+        if descriptor is None:
+            raise _lacking(f"answer {name!r} has no descriptor", "descriptor")
+    return np.stack(queries), np.stack(answers) if answers else np.zeros((0, queries[0].size), np.float32)
+
+
+def _described(
+    given: GivenRankings, name: str
+) -> tuple[Float32[np.ndarray, "q dim"], Float32[np.ndarray, "n dim"]]:
+    """Returns the descriptors that a model gives the photos of all queries and answers."""
+    import numpy as np
+
+    from resight.descriptors import extract
+    from resight.errors import UnreadableImage
+    from resight.models import load_model
+
+    photos = _photos(given)
+    model = load_model(name)
+    rows = np.zeros((len(photos), model.dim), dtype=np.float32)
+    with progress("Describing") as report:
+        for number, one in enumerate(extract(photos, model)):
+            if one.features is None:
+                raise UnreadableImage(photos[number], one.reason or "it cannot be described")
+            rows[number] = one.features.descriptor
+            report(number + 1, len(photos))
+    return rows[: len(given.queries)], rows[len(given.queries) :]
+
+
+def _photos(given: GivenRankings) -> list[Path]:
+    """Returns the photos of all queries, then of all answers."""
+    names = [f"query {query.name!r}" for query in given.queries] + [f"answer {n!r}" for n in given.answers]
+    photos = [query.photo for query in given.queries] + list(given.photos)
+    for name, photo in zip(names, photos, strict=True):
+        if photo is None:
+            raise _lacking(f"{name} has no photo", "photo")
+    return [photo for photo in photos if photo is not None]
+
+
+def _lacking(what: str, kind: Literal["descriptor", "photo"]) -> InvalidInput:
+    from resight.errors import InvalidInput
+
+    other = "or photos of all and --model" if kind == "descriptor" else "which verify and --model need"
+    return InvalidInput(f"{what}: give one to every query and answer, {other}")
+
+
+def by_geometry(given: GivenRankings, name: str, *, top: int) -> Reranked:
+    """Returns the rankings re-ordered by inliers, answers with equally many in the order given.
+
+    The score is 2 an inlier and, below 1, the old place. Photos are read query by query.
+
+    Args:
+        given: Not changed.
+        name: Of the model whose local features are matched.
+        top: Answers of each query that are verified.
+
+    Raises:
+        InvalidInput: A query or an answer has no photo, or the model no local features.
+        UnreadableImage: A photo cannot be read.
+        ModelError: The model cannot be loaded.
+    """
+    import numpy as np
+
+    from resight.models import load_model
+    from resight.search import Ranking
+    from resight.search.verification import rerank
+
+    photos = _photos(given)
+    asked, answers = photos[: len(given.queries)], photos[len(given.queries) :]
+    model = load_model(name)
+    ids = given.ranking.ids
+    # Given scores may be on any scale, and verification adds 2 an inlier to them.
+    places = np.tile(1 - np.arange(ids.shape[1]) / ids.shape[1], (len(ids), 1)).astype(np.float32)
+    ranking = Ranking(ids, np.where(ids >= 0, places, np.float32(-np.inf)))
+    checked, done = int((ids[:, :top] >= 0).sum()), 0
+    with progress("Verifying", "answers") as report:
+
+        def features_of(rows: Int64[np.ndarray, " n"]) -> list[LocalFeatures]:
+            nonlocal done
+            found: list[LocalFeatures] = []
+            for row in rows.tolist():
+                found.append(_local(model, answers[row]))
+                done += 1
+                report(done, checked)
+            return found
+
+        queries = [_local(model, photo) for photo in asked]
+        found, fits = rerank(ranking, queries, features_of, top=top)
+    inliers = [{row: fit.inliers for row, fit in by_row.items()} for by_row in fits]
+    return Reranked("verify", top, _moved(given, found, inliers))
+
+
+def _local(model: Model, photo: Path) -> LocalFeatures:
+    from resight import images
+    from resight.errors import InvalidInput
+
+    (features,) = model.extract([images.read(photo, max_side=model.max_side)])
+    if features.local is None:
+        raise InvalidInput(
+            f"the model {model.name} has no local features to verify with: take one that has, such as sift"
+        )
+    return features.local
+
+
+def _moved(
+    given: GivenRankings, found: Ranking, inliers: Sequence[Mapping[int, int]] | None
+) -> list[RerankedQuery]:
+    """Returns for each query its answers in the new order, with the ranks and scores they had."""
+    queries: list[RerankedQuery] = []
+    for number, query in enumerate(given.queries):
+        rows, scores = given.ranking.row(number)
+        old = {row: place for place, row in enumerate(rows.tolist())}
+        fits: Mapping[int, int] = {} if inliers is None else inliers[number]
+        new = zip(*(side.tolist() for side in found.row(number)), strict=True)
+        answers = [
+            Moved(
+                rank=rank,
+                old_rank=old[row] + 1,
+                id=given.answers[row],
+                score=score,
+                old_score=float(scores[old[row]]),
+                inliers=fits.get(row),
+            )
+            for rank, (row, score) in enumerate(new, 1)
+        ]
+        queries.append(RerankedQuery(query.name, answers))
+    return queries

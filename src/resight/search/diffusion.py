@@ -1,0 +1,347 @@
+"""Ranking by diffusion: scores spread from a query's neighbours over the graph of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self, final
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int32, Int64
+
+from resight.errors import InvalidInput
+from resight.search.exact import ExactIndex
+from resight.search.neighbour_graph import SparseMatrix, affinity, mutual_neighbours, normalised
+from resight.search.ranking import Ranking
+from resight.search.rescoring import rescore_heads
+
+__all__ = ["Diffusion", "OfflineDiffusion", "rerank_diffusion"]
+
+CELLS = 1 << 22
+"""Numbers of one working array (32 MB); queries are answered in blocks that keep to it."""
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Diffusion:
+    """A database with the graph of its mutual neighbours; make it with `build` or `of_index`.
+
+    A. Iscen, G. Tolias, Y. Avrithis, T. Furon, O. Chum, Efficient Diffusion on Region Manifolds: Recovering
+    Small Objects with Compact CNN Representations, CVPR 2017: the scores f of a query solve
+    ``(I - alpha S) f = y`` with the normalised affinities S of `mutual_neighbours`, and y the affinities of
+    the query to its own nearest neighbours. About 12 bytes an edge are held, at most 600 a photo.
+
+    Attributes:
+        index: The database, as it was when the graph was made: do not change it.
+        graph: S, rows in the order of ``index.ids``.
+        gamma: Exponent of the affinities.
+        alpha: Share of the score that is handed on at each step of the walk.
+    """
+
+    index: ExactIndex
+    graph: SparseMatrix
+    gamma: float
+    alpha: float
+
+    @classmethod
+    def build(
+        cls,
+        database: Float32[np.ndarray, "n dim"],
+        *,
+        neighbours: int = 50,
+        gamma: float = 3.0,
+        alpha: float = 0.99,
+    ) -> Self:
+        """Returns the diffusion over descriptors; the ids of its rankings are their rows.
+
+        Args:
+            database: Unit length; rounded to float16 once, as in every index.
+            neighbours: k of the graph.
+            gamma: Exponent of the affinities.
+            alpha: At least 0, below 1.
+
+        Raises:
+            InvalidInput: A number cannot be right, or descriptors are not finite or have no dimension.
+        """
+        return cls.of_index(_index_of(database), neighbours=neighbours, gamma=gamma, alpha=alpha)
+
+    @classmethod
+    def of_index(
+        cls, index: ExactIndex, *, neighbours: int = 50, gamma: float = 3.0, alpha: float = 0.99
+    ) -> Self:
+        """Returns the diffusion over an index, with its ids; arguments and errors are those of `build`."""
+        if not 0 <= alpha < 1:
+            raise InvalidInput(f"alpha of diffusion must be at least 0 and below 1, not {alpha}")
+        graph = normalised(mutual_neighbours(index, neighbours=neighbours, gamma=gamma))
+        return cls(index, graph, gamma, alpha)
+
+    def diffuse(
+        self, seeds: Float64[np.ndarray, "q n"], *, iterations: int = 20, tolerance: float = 1e-6
+    ) -> Float64[np.ndarray, "q n"]:
+        """Returns ``(I - alpha S)**-1 y`` for each y, by conjugate gradients.
+
+        Args:
+            seeds: One y a row, in the order of ``index.ids``.
+            iterations: At most so many steps; after 20 the order of the best hardly changes (Iscen et al.).
+            tolerance: A row is done when the residual is so small a part of ``|y|``.
+        """
+        return _solve(self.graph, seeds.astype(np.float64), self.alpha, iterations, tolerance)
+
+    def rank(
+        self,
+        queries: Float32[np.ndarray, "q dim"],
+        k: int,
+        *,
+        query_neighbours: int = 10,
+        iterations: int = 20,
+        tolerance: float = 1e-6,
+    ) -> Ranking:
+        """Returns the k best of the database for each query.
+
+        A score is ``(1 - alpha) f / |y|``, above 0 and at most 1. A photo that the diffusion does not reach
+        follows behind, in the order of plain search, with ``(inner product - 1) / 2``, which is 0 or less.
+        Ties go to the smaller id.
+
+        Args:
+            queries: Unit length.
+            k: Answers a query; padded as in `ExactIndex.search`.
+            query_neighbours: Nearest neighbours of the query from which its score spreads.
+            iterations: Of `diffuse`.
+            tolerance: Of `diffuse`.
+
+        Raises:
+            InvalidInput: A number is not positive, or what `ExactIndex.search` refuses.
+        """
+        if iterations < 1 or not tolerance > 0:
+            raise InvalidInput(
+                f"diffusion needs iterations and tolerance above 0, not {iterations} and {tolerance}"
+            )
+
+        def spread(rows: Int64[np.ndarray, "b kq"], weights: Float64[np.ndarray, "b kq"]) -> np.ndarray:
+            seeds = np.zeros((len(rows), len(self.index)))
+            np.put_along_axis(seeds, rows, weights, axis=1)
+            return self.diffuse(seeds, iterations=iterations, tolerance=tolerance)
+
+        return _rank(self, queries, k, query_neighbours, spread)
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class OfflineDiffusion:
+    """The diffusion of each point of the database, solved beforehand: a query adds up a few of them.
+
+    F. Yang, R. Hinami, Y. Matsui, S. Ly, S. Satoh, Efficient Image Retrieval via Decoupling Diffusion into
+    Online and Offline Processing, AAAI 2019: row i of ``(I - alpha S)**-1`` is solved on the rows and columns
+    of the ``truncation`` nearest neighbours of i alone. Up to ``8 * truncation`` bytes a photo are held.
+
+    Attributes:
+        diffusion: The graph, and the database.
+        starts: int64 ``(n + 1,)``; point i holds the entries from ``starts[i]`` to ``starts[i + 1]``.
+        columns: int32 ``(entries,)``: the points that i reaches.
+        values: float32 ``(entries,)``: how much.
+    """
+
+    diffusion: Diffusion
+    starts: Int64[np.ndarray, " rows"]
+    columns: Int32[np.ndarray, " entries"]
+    values: Float32[np.ndarray, " entries"]
+
+    @classmethod
+    def build(
+        cls,
+        database: Float32[np.ndarray, "n dim"],
+        *,
+        truncation: int = 1000,
+        neighbours: int = 50,
+        gamma: float = 3.0,
+        alpha: float = 0.99,
+        iterations: int = 20,
+        tolerance: float = 1e-6,
+    ) -> Self:
+        """Returns the solved diffusion over descriptors; the ids of its rankings are their rows.
+
+        Args:
+            database: Unit length; rounded to float16 once, as in every index.
+            truncation: Nearest neighbours on which each point is solved, itself among them.
+            neighbours: k of the graph.
+            gamma: Exponent of the affinities.
+            alpha: At least 0, below 1.
+            iterations: Of conjugate gradients, at most.
+            tolerance: Residual at which they stop.
+
+        Raises:
+            InvalidInput: A number cannot be right, or descriptors are not finite or have no dimension.
+        """
+        if truncation < 1 or iterations < 1 or not tolerance > 0:
+            raise InvalidInput(
+                "offline diffusion needs truncation, iterations and tolerance above 0, "
+                f"not {truncation}, {iterations} and {tolerance}"
+            )
+        diffusion = Diffusion.build(database, neighbours=neighbours, gamma=gamma, alpha=alpha)
+        index, graph = diffusion.index, diffusion.graph
+        places = np.full(len(index), -1, dtype=np.int32)
+        counts: list[int] = []
+        columns: list[Int32[np.ndarray, " entries"]] = [np.empty(0, np.int32)]
+        values: list[Float32[np.ndarray, " entries"]] = [np.empty(0, np.float32)]
+        block = max(1, CELLS // min(truncation, max(len(index), 1)))
+        for start in range(0, len(index), block):
+            own = index.ids[start : start + block]
+            near = index.search(index.descriptors(own), min(truncation, len(index)))
+            for point, found in zip(own, near.ids, strict=True):
+                # Copies of a point may crowd it out of its own neighbourhood.
+                points = found if point in found else np.append(found[:-1], point)
+                part = graph.restricted(points, places)
+                seed = (points == point).astype(np.float64)[None]
+                solved = _solve(part, seed, alpha, iterations, tolerance)[0]
+                reached = np.flatnonzero(solved)
+                counts.append(len(reached))
+                columns.append(points[reached].astype(np.int32))
+                values.append(solved[reached].astype(np.float32))
+        starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        return cls(diffusion, starts, np.concatenate(columns), np.concatenate(values))
+
+    def rank(self, queries: Float32[np.ndarray, "q dim"], k: int, *, query_neighbours: int = 10) -> Ranking:
+        """Returns the k best of the database for each query; scores and order are as in `Diffusion.rank`.
+
+        Raises:
+            InvalidInput: A number is not positive, or what `ExactIndex.search` refuses.
+        """
+
+        def spread(rows: Int64[np.ndarray, "b kq"], weights: Float64[np.ndarray, "b kq"]) -> np.ndarray:
+            total = np.zeros((len(rows), len(self.diffusion.index)))
+            for into, points, shares in zip(total, rows, weights, strict=True):
+                for point, share in zip(points, shares, strict=True):
+                    entries = slice(self.starts[point], self.starts[point + 1])
+                    into[self.columns[entries]] += share * self.values[entries]
+            return total
+
+        return _rank(self.diffusion, queries, k, query_neighbours, spread)
+
+
+def rerank_diffusion(
+    ranking: Ranking,
+    queries: Float32[np.ndarray, "q dim"],
+    descriptors_of: Callable[[Int64[np.ndarray, " n"]], Float32[np.ndarray, "n dim"]],
+    *,
+    top: int = 1000,
+    neighbours: int = 50,
+    query_neighbours: int = 10,
+    gamma: float = 3.0,
+    alpha: float = 0.99,
+) -> Ranking:
+    """Returns the ranking with its first ``top`` ids sorted by diffusion over the graph of these alone.
+
+    It needs no database, and reaches nothing outside the list. Scores are those of `Diffusion.rank`, lifted
+    above the rest of the row as `rescore_heads` says.
+
+    Args:
+        ranking: Not changed.
+        queries: Unit length, one a row of the ranking.
+        descriptors_of: Descriptors of ids, unit length, in their order.
+        top: Answers that are re-ranked in each row.
+        neighbours: k of the graph.
+        query_neighbours: Nearest neighbours of the query from which its score spreads.
+        gamma: Exponent of the affinities.
+        alpha: At least 0, below 1.
+
+    Raises:
+        InvalidInput: A number cannot be right, or queries or descriptors do not fit.
+    """
+
+    def diffused(
+        query: Float32[np.ndarray, " dim"], candidates: Float32[np.ndarray, "m dim"]
+    ) -> Float64[np.ndarray, " m"]:
+        graph = Diffusion.build(candidates, neighbours=neighbours, gamma=gamma, alpha=alpha)
+        found = graph.rank(query[None], len(candidates), query_neighbours=query_neighbours)
+        scores = np.empty(len(candidates))
+        scores[found.ids[0]] = found.scores[0]
+        return scores
+
+    return rescore_heads(ranking, queries, descriptors_of, diffused, top=top)
+
+
+def _index_of(database: Float32[np.ndarray, "n dim"]) -> ExactIndex:
+    database = np.asarray(database)
+    if database.ndim != 2:
+        raise InvalidInput(f"diffusion needs descriptors of shape (n, dim), not {database.shape}")
+    index = ExactIndex(database.shape[1], fingerprint="")
+    index.add(np.arange(len(database)), database)
+    return index
+
+
+def _rank(
+    diffusion: Diffusion,
+    queries: Float32[np.ndarray, "q dim"],
+    k: int,
+    query_neighbours: int,
+    spread: Callable[[Int64[np.ndarray, "b kq"], Float64[np.ndarray, "b kq"]], Float64[np.ndarray, "b n"]],
+) -> Ranking:
+    """Returns the k best by the scores that ``spread`` gives rows of neighbours and their weights."""
+    if query_neighbours < 1:
+        raise InvalidInput(f"diffusion needs 1 or more neighbours of the query, not {query_neighbours}")
+    if k < 1:
+        raise InvalidInput(f"k must be at least 1, not {k}")
+    index = diffusion.index
+    # Those that are not reached follow in plain order: the k best hold enough of them.
+    plain = index.search(queries, max(k, query_neighbours))
+    ids, scores = plain.ids[:, :k].copy(), plain.scores[:, :k].copy()
+    if len(index) == 0:
+        return Ranking(ids, scores)
+    by_id = np.argsort(index.ids, kind="stable")
+    seeds = min(query_neighbours, len(index))
+    rows = by_id[np.searchsorted(index.ids, plain.ids[:, :seeds], sorter=by_id)]
+    weights = affinity(plain.scores[:, :seeds], diffusion.gamma)
+    lengths = np.linalg.norm(weights, axis=1)
+    step = max(1, CELLS // len(index))
+    for start in range(0, len(queries), step):
+        block = slice(start, start + step)
+        values = spread(rows[block], weights[block]) * (1 - diffusion.alpha)
+        values /= np.where(lengths[block] > 0, lengths[block], 1.0)[:, None]
+        for row, reached in enumerate(values.astype(np.float32), start):
+            ids[row], scores[row] = _first(index.ids, reached, *plain.row(row), k)
+    return Ranking(ids, scores)
+
+
+def _first(
+    ids: Int64[np.ndarray, " n"],
+    diffused: Float32[np.ndarray, " n"],
+    plain_ids: Int64[np.ndarray, " found"],
+    plain_scores: Float32[np.ndarray, " found"],
+    k: int,
+) -> tuple[Int64[np.ndarray, " k"], Float32[np.ndarray, " k"]]:
+    """Returns the k best diffused, then what is not among them in plain order, then padding."""
+    reached = np.flatnonzero(diffused > 0)
+    order = reached[np.lexsort((ids[reached], -diffused[reached]))][:k]
+    rest = ~np.isin(plain_ids, ids[order])
+    # A float32 sum may reach a little beyond 1.
+    behind = np.minimum((plain_scores[rest] - 1) / 2, 0).astype(np.float32)
+    best = np.concatenate([ids[order], plain_ids[rest], np.full(k, -1)])[:k]
+    scores = np.concatenate([diffused[order], behind, np.full(k, -np.inf, np.float32)])[:k]
+    return best, scores
+
+
+def _solve(
+    graph: SparseMatrix,
+    seeds: Float64[np.ndarray, "q n"],
+    alpha: float,
+    iterations: int,
+    tolerance: float,
+) -> Float64[np.ndarray, "q n"]:
+    """Returns ``(I - alpha S)**-1`` times each row, by conjugate gradients (Hestenes and Stiefel, 1952)."""
+    solution = np.zeros_like(seeds)
+    residual, direction = seeds.copy(), seeds.copy()
+    squares = np.einsum("qn,qn->q", residual, residual)
+    enough = tolerance**2 * squares
+    for _ in range(iterations):
+        left = np.flatnonzero(squares > enough)
+        if len(left) == 0:
+            break
+        moved = direction[left] - alpha * graph.times(direction[left])
+        # The matrix is positive definite: the eigenvalues of S lie between -1 and 1.
+        size = squares[left] / np.einsum("qn,qn->q", direction[left], moved)
+        solution[left] += size[:, None] * direction[left]
+        residual[left] -= size[:, None] * moved
+        new = np.einsum("qn,qn->q", residual[left], residual[left])
+        direction[left] = residual[left] + (new / squares[left])[:, None] * direction[left]
+        squares[left] = new
+    return solution

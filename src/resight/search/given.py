@@ -1,0 +1,281 @@
+"""Rankings that somebody else made, read from JSON, with what is needed to refine them.
+
+The file holds one object::
+
+    {
+      "queries": [
+        {
+          "id": "q1",
+          "descriptor": [0.1, 0.9, 0.4],
+          "ids": ["a", "b"],
+          "scores": [0.91, 0.87],
+          "descriptors": [[0.2, 0.8, 0.5], [0.9, 0.1, 0.4]]
+        }
+      ]
+    }
+
+- ``ids``: the answers, texts or whole numbers, best first, each once.
+- ``scores``: larger is better, never increasing; may be left out. Distances are given with a minus sign.
+- ``descriptor`` and ``descriptors``: of the query and of each answer; brought to unit length here. In place
+  of the second, the name of an ``.npy`` file whose row i belongs to the i-th of ``ids``.
+- ``photo`` and ``photos``: files of the query and of each answer, in place of descriptors or beside them.
+- ``id``: the query's name; its photo or its number where it is left out.
+
+What many queries share is said once, beside ``queries``::
+
+    "database": {"ids": ["a", "b"], "descriptors": "database.npy", "photos": ["a.jpg", "b.jpg"]}
+
+Names of files are relative to the JSON file's folder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import cast, final
+
+import numpy as np
+from jaxtyping import Float32
+
+from resight.errors import InvalidInput
+from resight.search.ranking import PADDING_ID, Ranking
+
+__all__ = ["GivenQuery", "GivenRankings", "read_given"]
+
+_KEYS = {
+    "the file": ("queries", "database"),
+    "the database": ("ids", "descriptors", "photos"),
+    "a query": ("id", "descriptor", "photo", "ids", "scores", "descriptors", "photos"),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GivenQuery:
+    """A query of a given ranking.
+
+    Attributes:
+        name: What it is called.
+        descriptor: float32 ``(dim,)``, unit length; None where none is given.
+        photo: Its file; None where none is given.
+    """
+
+    name: str
+    descriptor: Float32[np.ndarray, " dim"] | None
+    photo: Path | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GivenRankings:
+    """Rankings of several queries and what is known of the answers.
+
+    Attributes:
+        queries: One a row of the ranking.
+        ranking: Its ids count in ``answers``.
+        answers: What the answers are called: texts or whole numbers, as given.
+        descriptors: float32 ``(dim,)`` of each answer, unit length; None where none is given.
+        photos: The file of each answer; None where none is given.
+    """
+
+    queries: tuple[GivenQuery, ...]
+    ranking: Ranking
+    answers: tuple[str | int, ...]
+    descriptors: tuple[Float32[np.ndarray, " dim"] | None, ...]
+    photos: tuple[Path | None, ...]
+
+
+def read_given(path: str | Path) -> GivenRankings:
+    """Returns the rankings of a JSON file in the form that this module describes.
+
+    Raises:
+        InvalidInput: The file or one that it names cannot be read or is cut off, something is missing,
+            unknown or of another shape, a number is not finite, an id is repeated, or scores increase.
+    """
+    path = Path(path)
+    try:
+        content: object = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InvalidInput(f"cannot read the rankings {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise InvalidInput(f"{path} is no JSON or is cut off: {error}") from None
+    reader = _Reader(path)
+    file = reader.record(content, "the file")
+    reader.database(file.get("database", {"ids": []}))
+    listed = reader.items(file.get("queries"), "queries", "the file")
+    if not listed:
+        raise reader.wrong("it lists no queries")
+    return reader.rankings([reader.record(query, "a query") for query in listed])
+
+
+@final
+class _Reader:
+    """Collects answers by id while the parts of a file are read; a refusal names the file and the part."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rows: dict[str | int, int] = {}
+        self._descriptors: list[Float32[np.ndarray, " dim"] | None] = []
+        self._photos: list[Path | None] = []
+        self._dim: int | None = None
+
+    def wrong(self, what: str) -> InvalidInput:
+        """Returns the refusal of the file."""
+        return InvalidInput(f"the rankings {self._path} cannot be used: {what}")
+
+    def record(self, value: object, part: str) -> Mapping[str, object]:
+        """Returns an object of the file whose keys are all known."""
+        if not isinstance(value, dict):
+            raise self.wrong(f"{part} must be an object {{...}}, not a {type(value).__name__}")
+        unknown = [key for key in value if key not in _KEYS[part]]
+        if unknown:
+            raise self.wrong(f"{part} has no {unknown[0]!r}; it takes {', '.join(_KEYS[part])}")
+        return cast(Mapping[str, object], value)
+
+    def items(self, value: object, key: str, part: str, length: int | None = None) -> Sequence[object]:
+        """Returns a list of the file, of the length that its ids have."""
+        if not isinstance(value, list):
+            kind = "nothing" if value is None else f"a {type(value).__name__}"
+            raise self.wrong(f"{key!r} of {part} must be a list, got {kind}")
+        if length is not None and len(value) != length:
+            raise self.wrong(f"{key!r} of {part} has {len(value)} entries for {length} ids")
+        return value
+
+    def database(self, value: object) -> None:
+        """Takes what all queries share."""
+        self.answers(self.record(value, "the database"), "the database")
+
+    def answers(self, given: Mapping[str, object], part: str) -> list[int]:
+        """Takes ids with their descriptors and photos, and returns their rows."""
+        ids = self.items(given.get("ids"), "ids", part)
+        for one in ids:
+            if isinstance(one, bool) or not isinstance(one, str | int):
+                raise self.wrong(f"an id of {part} must be a text or a whole number, not {one!r}")
+        names = cast(Sequence[str | int], ids)
+        seen: set[str | int] = set()
+        for name in names:
+            if name in seen:
+                raise self.wrong(f"{part} lists id {name!r} twice")
+            seen.add(name)
+        descriptors = self.matrix(given.get("descriptors"), names, part)
+        photos: Sequence[object] = [None] * len(names)
+        if given.get("photos") is not None:
+            photos = self.items(given["photos"], "photos", part, len(names))
+        return [
+            self.answer(name, descriptor, self.file(photo, part), part)
+            for name, descriptor, photo in zip(names, descriptors, photos, strict=True)
+        ]
+
+    def answer(
+        self, name: str | int, descriptor: Float32[np.ndarray, " dim"] | None, photo: Path | None, part: str
+    ) -> int:
+        """Returns the row of an answer, after keeping what is new of it."""
+        row = self._rows.setdefault(name, len(self._rows))
+        if row == len(self._descriptors):
+            self._descriptors.append(descriptor)
+            self._photos.append(photo)
+            return row
+        known = self._descriptors[row]
+        if known is not None and descriptor is not None and not np.array_equal(known, descriptor):
+            raise self.wrong(f"{part} gives id {name!r} another descriptor than before")
+        self._descriptors[row] = descriptor if known is None else known
+        self._photos[row] = photo if self._photos[row] is None else self._photos[row]
+        return row
+
+    def matrix(
+        self, value: object, names: Sequence[str | int], part: str
+    ) -> Sequence[Float32[np.ndarray, " dim"] | None]:
+        """Returns the descriptors of some ids, from the file or from the one it names."""
+        if value is None:
+            return [None] * len(names)
+        if isinstance(value, str):
+            rows: Sequence[object] = list(self.array(value))
+            if len(rows) != len(names):
+                raise self.wrong(f"{value} has {len(rows)} rows for {len(names)} ids of {part}")
+        else:
+            rows = self.items(value, "descriptors", part, len(names))
+        return [
+            None if row is None else self.descriptor(row, f"id {name!r} of {part}")
+            for row, name in zip(rows, names, strict=True)
+        ]
+
+    def array(self, name: str) -> np.ndarray:
+        """Returns the matrix of an .npy file."""
+        path = self._path.parent / name
+        try:
+            array = np.load(path, allow_pickle=False)
+        except OSError as error:
+            raise self.wrong(f"{path} cannot be read: {error.strerror or error}") from None
+        except (ValueError, EOFError) as error:
+            raise self.wrong(f"{path} is no .npy file of numbers, or is cut off: {error}") from None
+        if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "fiu":
+            raise self.wrong(f"{path} must hold one matrix of numbers, a descriptor a row")
+        return array
+
+    def descriptor(self, value: object, whose: str) -> Float32[np.ndarray, " dim"]:
+        """Returns a descriptor at unit length."""
+        try:
+            row = np.asarray(value, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise self.wrong(f"the descriptor of {whose} must be a list of numbers") from None
+        if row.ndim != 1 or len(row) == 0:
+            raise self.wrong(f"the descriptor of {whose} must be a list of numbers, got shape {row.shape}")
+        self._dim = self._dim or len(row)
+        if len(row) != self._dim:
+            raise self.wrong(f"the descriptor of {whose} has {len(row)} numbers, others have {self._dim}")
+        length = np.linalg.norm(row)
+        if not np.isfinite(length) or length == 0:
+            raise self.wrong(f"the descriptor of {whose} holds NaN or infinity, or is all zero")
+        return (row / length).astype(np.float32)
+
+    def file(self, value: object, part: str) -> Path | None:
+        """Returns the path of a photo."""
+        if value is None:
+            return None
+        if not isinstance(value, str) or not value:
+            raise self.wrong(f"a photo of {part} must be the name of a file, not {value!r}")
+        return self._path.parent / value
+
+    def rankings(self, queries: Sequence[Mapping[str, object]]) -> GivenRankings:
+        """Returns what the queries and the database together hold."""
+        read: list[GivenQuery] = []
+        rows: list[list[int]] = []
+        scores: list[Sequence[float]] = []
+        for number, given in enumerate(queries, 1):
+            name = str(given.get("id", given.get("photo", number)))
+            part = f"query {name!r}"
+            value = given.get("descriptor")
+            descriptor = None if value is None else self.descriptor(value, part)
+            read.append(GivenQuery(name, descriptor, self.file(given.get("photo"), part)))
+            rows.append(self.answers(given, part))
+            scores.append(self.scores(given.get("scores"), part, len(rows[-1])))
+        k = max(1, *(len(row) for row in rows))
+        ids = np.full((len(rows), k), PADDING_ID, dtype=np.int64)
+        values = np.full((len(rows), k), -np.inf, dtype=np.float32)
+        for number, (found, found_scores) in enumerate(zip(rows, scores, strict=True)):
+            ids[number, : len(found)], values[number, : len(found)] = found, found_scores
+        return GivenRankings(
+            tuple(read),
+            Ranking(ids, values),
+            tuple(self._rows),
+            tuple(self._descriptors),
+            tuple(self._photos),
+        )
+
+    def scores(self, value: object, part: str, length: int) -> Sequence[float]:
+        """Returns the scores of a query's answers; 0, -1, -2 and so on where none are given."""
+        if value is None:
+            return [float(-rank) for rank in range(length)]
+        listed = self.items(value, "scores", part, length)
+        for rank, score in enumerate(listed, 1):
+            if isinstance(score, bool) or not isinstance(score, int | float) or not abs(score) < 1e30:
+                raise self.wrong(f"score {rank} of {part} must be a finite number, not {score!r}")
+        scores = cast(Sequence[float], listed)
+        for rank, (before, after) in enumerate(pairwise(scores), 2):
+            if after > before:
+                raise self.wrong(
+                    f"scores of {part} increase at rank {rank} ({before:g}, then {after:g}): list the best "
+                    "first, and give distances with a minus sign"
+                )
+        return scores
