@@ -75,10 +75,12 @@ class GeMNet(nn.Module):
         Raises:
             InvalidInput: No scale, or one that is not positive.
         """
-        joined = join_scales(lambda shown: self(shown).descriptor, images, scales, power=self._scale_power())
+        joined = join_scales(lambda shown: self(shown).descriptor, images, scales, power=self.scale_power)
         return GlobalOutput(joined)
 
-    def _scale_power(self) -> float:
+    @property
+    def scale_power(self) -> float:
+        """The m with which descriptors of several scales are joined."""
         if isinstance(self.pooling, GeM) and len(self.pooling.p) == 1 and self.whitening is None:
             return float(self.pooling.p.detach())
         return 1.0

@@ -1,0 +1,111 @@
+"""``resight convert``: the authors' own checkpoint as a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resight.cli.options import JsonOption
+from resight.cli.output import command_line, console, count, plain_table, shown_path, write_json
+
+if TYPE_CHECKING:
+    from resight.cli.output import Json
+    from resight.models.published import Conversion
+
+__all__ = ["EXAMPLE", "convert"]
+
+EXAMPLE = (
+    "Example:\n\n  resight convert rSfM120k-tl-resnet101-gem-w.pth --out gem.safetensors\n\n"
+    "  resight convert retrievalSfM120k-vgg16-gem.pth --whitening retrieval-SfM-120k --out vgg.bundle\n\n"
+    "Known are files of cnnimageretrieval-pytorch, CVNet, DOLG and DELG (PyTorch). Nothing in them is run."
+)
+
+CheckpointArgument = Annotated[
+    Path, typer.Argument(metavar="CHECKPOINT", help="The authors' file, .pth or .pyth.")
+]
+OutOption = Annotated[Path, typer.Option(metavar="BUNDLE", help="The bundle to write.")]
+FamilyOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Whose file it is, where it is not known by itself.")
+]
+WhiteningOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Put a whitening of the file behind the network.")
+]
+ScalesOption = Annotated[
+    str | None, typer.Option(metavar="S,S,...", help="Scales of a photo; the authors' own by default.")
+]
+SideOption = Annotated[int, typer.Option(min=1, metavar="N", help="Long side of photos in pixels.")]
+LicenceOption = Annotated[str, typer.Option(metavar="TEXT", help="Licence of the weights.")]
+
+
+def convert(
+    checkpoint: CheckpointArgument,
+    out: OutOption,
+    family: FamilyOption = None,
+    whitening: WhiteningOption = None,
+    scales: ScalesOption = None,
+    max_side: SideOption = 1024,
+    licence: LicenceOption = "unknown",
+    as_json: JsonOption = False,
+) -> None:
+    """Turn the authors' own checkpoint into a bundle, tensor by tensor."""
+    shown = _parse_scales(scales)
+    from resight.models._timm import require_torch
+
+    require_torch("reading a checkpoint")
+    from resight.models import bundle as bundles
+    from resight.models.published import Wanted
+    from resight.models.published import convert as convert_checkpoint
+
+    wanted = Wanted(shown, max_side, whitening, licence)
+    found = convert_checkpoint(checkpoint, wanted, family=family)
+    bundles.write(found.bundle, out)
+    if as_json:
+        write_json(_conversion_json(found, out))
+    else:
+        _print(found, out)
+
+
+def _parse_scales(text: str | None) -> tuple[float, ...] | None:
+    try:
+        return None if text is None else tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(
+            f"scales are positive numbers with commas between them, not {text!r}", param_hint="--scales"
+        ) from None
+
+
+def _conversion_json(found: Conversion, out: Path) -> Json:
+    from resight.cli.output import as_json
+
+    return {
+        "bundle": shown_path(out),
+        "family": found.family,
+        "architecture": found.bundle.architecture,
+        "fingerprint": found.bundle.fingerprint,
+        "matches": as_json(found.matches),
+        "left_out": as_json(found.left_out),
+        "remarks": as_json(found.remarks),
+    }
+
+
+def _print(found: Conversion, out: Path) -> None:
+    """Prints what became of every tensor, and where the bundle is."""
+    printed = console()
+    table = plain_table("theirs", "ours", "shape")
+    for match in found.matches:
+        table.add_row(match.source, match.target, _shape(match.shape))
+    for left in found.left_out:
+        table.add_row(left.source, f"left out: {left.reason}", _shape(left.shape))
+    printed.print(table)
+    taken = f"{count(len(found.matches), 'tensor')} taken over, {len(found.left_out):,} left out"
+    printed.print(f"\n{found.family}: {taken}; {found.bundle.architecture} written to {shown_path(out)}")
+    for remark in found.remarks:
+        printed.print(remark, soft_wrap=True)
+    line = command_line("resight", "index", "PHOTOS", "--model", shown_path(out))
+    printed.print(f"\nUse it:  {line}", soft_wrap=True)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(side) for side in shape) or "one number"

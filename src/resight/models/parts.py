@@ -1,0 +1,73 @@
+"""A descriptor as the sum of what each place of the photo gives to it. Nothing here needs torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from resight.models.whitening import Whitening
+
+__all__ = ["Method", "Parts", "resample", "whiten_parts"]
+
+Method: TypeAlias = Literal["exact", "gradient", "keypoints"]
+"""How the shares were found: ``exact`` for average pooling, where every location's share is a fact;
+``gradient`` times activation for other poolings, with all norms held; ``keypoints`` for aggregated keypoints,
+with all norms and roots held."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """A descriptor in parts: it is the sum of all ``vectors`` and the ``constant``.
+
+    Attributes:
+        vectors: float32 ``(rows, columns, dim)``, what each cell of a grid over the photo gives.
+        constant: float32 ``(dim,)``, what comes from no place: biases and means.
+        method: How they were found.
+    """
+
+    vectors: Float32[np.ndarray, "rows columns dim"]
+    constant: Float32[np.ndarray, " dim"]
+    method: Method
+
+    @property
+    def descriptor(self) -> Float32[np.ndarray, " dim"]:
+        """The sum of all parts."""
+        return self.vectors.sum(axis=(0, 1)) + self.constant
+
+    def spread_evenly(self) -> Parts:
+        """Returns the same with the constant shared evenly by all cells.
+
+        For average pooling this is exact: the mean of ``x + b`` is the mean of x, plus b.
+        """
+        rows, columns, _ = self.vectors.shape
+        share = self.constant / np.float32(rows * columns)
+        return Parts(self.vectors + share, np.zeros_like(self.constant), self.method)
+
+
+def whiten_parts(parts: Parts, whitening: Whitening) -> Parts:
+    """Returns the parts of the whitened descriptor: ``P v`` for each, and ``-P m`` beside the constant."""
+    rows, columns, dim = parts.vectors.shape
+    flat = parts.vectors.reshape(-1, dim).astype(np.float64) @ whitening.matrix.T
+    constant = whitening.matrix @ (parts.constant.astype(np.float64) - whitening.mean)
+    norm = float(np.linalg.norm(flat.sum(axis=0) + constant))
+    if norm == 0:
+        return Parts(
+            np.zeros((rows, columns, whitening.dim), dtype=np.float32),
+            np.full(whitening.dim, whitening.dim**-0.5, dtype=np.float32),
+            parts.method,
+        )
+    vectors = (flat / norm).astype(np.float32).reshape(rows, columns, -1)
+    return Parts(vectors, (constant / norm).astype(np.float32), parts.method)
+
+
+def resample(cells: int, wanted: int) -> Float64[np.ndarray, "wanted cells"]:
+    """Returns the matrix that spreads a row of cells over another number of cells of the same whole length.
+
+    Each cell's content is shared out by how much of it lies in each new one, so that sums are kept.
+    """
+    edges, new = np.linspace(0, 1, cells + 1), np.linspace(0, 1, wanted + 1)
+    overlap = np.minimum(edges[None, 1:], new[1:, None]) - np.maximum(edges[None, :-1], new[:-1, None])
+    return np.clip(overlap, 0, None) * cells

@@ -1,0 +1,111 @@
+"""DELG in PyTorch of the repository feymanpriv/DELG (the specification is at `resight.models.delg`).
+
+Its local branch has no autoencoder: a 1 x 1 convolution and batch normalisation make both the local
+descriptors and, behind a ReLU, the attention. That is our network with the two folded into its encoder,
+exactly; our decoder, which no descriptor needs, is zero.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from resight.models.delg import DELG
+from resight.models.delg_describer import LocalDescriber, LocalSettings
+from resight.models.pooling import GeM
+from resight.models.published import pycls
+from resight.models.published.bundling import Wanted, provenance_of
+from resight.models.published.checkpoint import Checkpoint
+from resight.models.published.matching import COUNTERS_MISSING, TRUNK, fill, sizes_of, turn_to_rgb_
+from resight.models.published.report import Conversion
+
+__all__ = ["FAMILY", "SIGNATURE", "convert"]
+
+FAMILY = "delg_pytorch"
+"""Name of the family."""
+
+SIGNATURE = "globalmodel.head.fc.weight"
+"""A tensor by which its files are known."""
+
+_PREFIX = "globalmodel."
+_LAYERS = {
+    "pooling": "globalmodel.head.pool",
+    "whitening": "globalmodel.head.fc",
+    "attention.hidden": "localmodel.conv1",
+    "attention.norm": "localmodel.bn",
+    "attention.score": "localmodel.conv2",
+}
+_LEFT_OUT = {
+    "desc_cls.": "the classifier of the global descriptor, which serves training alone",
+    "att_cls.": "the classifier of the attended features, which serves training alone",
+}
+_FOLDED = frozenset(
+    f"autoencoder.{layer}.{tensor}" for layer in ("encoder", "decoder") for tensor in ("weight", "bias")
+)
+
+
+def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
+    """Returns global and local branch as a bundle of the architecture ``delg``.
+
+    Scales that are wanted are those of the global descriptor.
+
+    Raises:
+        InvalidInput: A tensor is missing, unknown or of another shape; it is named.
+    """
+    dim, _ = sizes_of(checkpoint, SIGNATURE, family=FAMILY)
+    weight = checkpoint.tensors.get("localmodel.conv1.weight")
+    local_dim = 512 if weight is None else len(weight)
+    trunk = pycls.build_trunk(checkpoint.tensors, path=checkpoint.path, prefix=_PREFIX, maps=2)
+    net = DELG(
+        trunk,
+        dim,
+        local_dim=local_dim,
+        attention_dim=local_dim,
+        pooling=GeM(),
+        attention_input="input",
+        attention_target="input",
+    )
+    filled = fill(net, checkpoint, _source_of, family=FAMILY, left_out=_LEFT_OUT, fixed=_FOLDED)
+    _fold_into_encoder_(net)
+    remarks = [
+        turn_to_rgb_(net.trunk),
+        f"Its local descriptors have {local_dim} dimensions: the first convolution of the attention and its "
+        "batch normalisation are the encoder; there is no decoder, ours is zero.",
+    ]
+    if filled.counters_missing:
+        remarks.append(COUNTERS_MISSING)
+    described = LocalDescriber(
+        net,
+        name=checkpoint.path,
+        max_side=wanted.max_side,
+        settings=None if wanted.scales is None else LocalSettings(global_scales=wanted.scales),
+        licence=wanted.licence,
+        provenance=provenance_of(checkpoint, FAMILY),
+        device="cpu",
+    )
+    bundle = described.to_bundle()
+    return Conversion(FAMILY, bundle, filled.matches, filled.left_out, tuple(remarks))
+
+
+def _source_of(name: str) -> str:
+    if name.startswith(TRUNK):
+        return _PREFIX + pycls.source_of(name.removeprefix(TRUNK))
+    layer, _, tensor = name.rpartition(".")
+    return f"{_LAYERS[layer]}.{tensor}"
+
+
+def _fold_into_encoder_(net: DELG) -> None:
+    """Sets the encoder to attention's first convolution followed by its batch normalisation, in place.
+
+    In eval mode the latter is ``γ (x - μ) / √(σ² + ε) + β``, a number a channel times x plus another.
+    """
+    bias = net.get_parameter("attention.hidden.bias").double()
+    mean = net.get_buffer("attention.norm.running_mean").double()
+    variance = net.get_buffer("attention.norm.running_var").double()
+    norm = net.attention.norm
+    with torch.no_grad():
+        step = norm.weight.double() / (variance + norm.eps).sqrt()
+        kernel = net.attention.hidden.weight.double() * step[:, None, None, None]
+        net.get_parameter("autoencoder.encoder.weight").copy_(kernel)
+        net.get_parameter("autoencoder.encoder.bias").copy_((bias - mean) * step + norm.bias.double())
+        for tensor in ("weight", "bias"):
+            net.get_parameter(f"autoencoder.decoder.{tensor}").zero_()

@@ -1,0 +1,78 @@
+"""DOLG by its authors in PyTorch: Yang et al., ICCV 2021 (the specification is at `resight.models.dolg`)."""
+
+from __future__ import annotations
+
+from resight.models.dolg import DOLG
+from resight.models.pooling import GeM
+from resight.models.published import pycls
+from resight.models.published.bundling import Wanted, make_bundle
+from resight.models.published.checkpoint import Checkpoint
+from resight.models.published.matching import COUNTERS_MISSING, TRUNK, fill, sizes_of, turn_to_rgb_
+from resight.models.published.report import Conversion
+
+__all__ = ["FAMILY", "SCALES", "SIGNATURE", "convert"]
+
+FAMILY = "dolg"
+"""Name of the family."""
+
+SIGNATURE = "fc_t.weight"
+"""A tensor by which its files are known."""
+
+SCALES = (0.3535, 0.5, 0.7071, 1.0, 1.4142)
+"""The authors' scales as they write them; unit descriptors of them are averaged."""
+
+_PREFIX = "globalmodel."
+_EXPONENT = "pool_g.p"
+_MULTI_ATROUS = "localmodel.aspp.conv_after.0.weight"
+_LAYERS = {
+    "pooling": "pool_g",
+    "whole": "fc_t",
+    "head": "fc",
+    "branches.shallow.projection": "localmodel.conv1",
+    "branches.shallow.norm": "localmodel.bn",
+    "branches.shallow.score": "localmodel.conv2",
+    "branches.shallow.multi_atrous.pooled": "localmodel.aspp.im_pool.1",
+    "branches.shallow.multi_atrous.parallel.0": "localmodel.aspp.aspp.0",
+    "branches.shallow.multi_atrous.parallel.1": "localmodel.aspp.aspp.1",
+    "branches.shallow.multi_atrous.parallel.2": "localmodel.aspp.aspp.2",
+    "branches.shallow.multi_atrous.parallel.3": "localmodel.aspp.aspp.3",
+    "branches.shallow.multi_atrous.joined": "localmodel.aspp.conv_after.0",
+}
+_LEFT_OUT = {"desc_cls.": "the classifier, which serves training alone"}
+
+
+def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
+    """Returns the network as a bundle of the architecture ``dolg``.
+
+    The exponent of GeM is learned where the file has one, and 3 where it has none; multi-atrous convolutions
+    are there where the file has them. The released files are of both kinds.
+
+    Raises:
+        InvalidInput: A tensor is missing, unknown or of another shape; it is named.
+    """
+    dim, _ = sizes_of(checkpoint, "fc.weight", family=FAMILY)
+    global_dim, _ = sizes_of(checkpoint, SIGNATURE, family=FAMILY)
+    learned = _EXPONENT in checkpoint.tensors
+    multi_atrous = _MULTI_ATROUS in checkpoint.tensors
+    trunk = pycls.build_trunk(checkpoint.tensors, path=checkpoint.path, prefix=_PREFIX, maps=2)
+    net = DOLG(
+        trunk, dim, global_dim=global_dim, pooling=GeM(3.0, learnable=learned), multi_atrous=multi_atrous
+    )
+    fixed = frozenset() if learned else frozenset({"pooling.p"})
+    filled = fill(net, checkpoint, _source_of, family=FAMILY, left_out=_LEFT_OUT, fixed=fixed)
+    remarks = [turn_to_rgb_(net.trunk)]
+    if not multi_atrous:
+        remarks.append("The file has no multi-atrous convolutions, as the released configuration has none.")
+    if not learned:
+        remarks.append("The file has no exponent of GeM: it is 3, as in the code that goes with it.")
+    if filled.counters_missing:
+        remarks.append(COUNTERS_MISSING)
+    bundle = make_bundle(net, checkpoint, wanted, family=FAMILY, scales=SCALES)
+    return Conversion(FAMILY, bundle, filled.matches, filled.left_out, tuple(remarks))
+
+
+def _source_of(name: str) -> str:
+    if name.startswith(TRUNK):
+        return _PREFIX + pycls.source_of(name.removeprefix(TRUNK))
+    layer, _, tensor = name.rpartition(".")
+    return f"{_LAYERS[layer]}.{tensor}"
