@@ -253,7 +253,7 @@ def changed(settings: dict[str, object] | None = None, **changes) -> Bundle:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"architecture": "delg"}, "its architecture is delg"),
+        ({"architecture": "netvlad"}, "its architecture is netvlad"),
         ({"preprocessing": Preprocessing(96, channel_order="BGR")}, "gem in BGR"),
         ({"settings": {"trunk": "no_such_trunk"}}, "no_such_trunk"),
         ({"settings": {"trunk": "resnet10t"}}, "state_dict"),

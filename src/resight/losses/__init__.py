@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from resight.losses.curricular import CurricularFace
     from resight.losses.hard_triple import HardTriple
     from resight.losses.margin import MarginLoss
+    from resight.losses.mean import Mean
     from resight.losses.memory import CrossBatchMemory
     from resight.losses.multi_similarity import MultiSimilarity
     from resight.losses.normalised_softmax import NormalisedSoftmax
@@ -36,6 +37,7 @@ __all__ = [
     "CurricularFace",
     "HardTriple",
     "MarginLoss",
+    "Mean",
     "MultiSimilarity",
     "NormalisedSoftmax",
     "PairLoss",
@@ -59,6 +61,7 @@ _HOMES = {
     "CurricularFace": "curricular",
     "HardTriple": "hard_triple",
     "MarginLoss": "margin",
+    "Mean": "mean",
     "MultiSimilarity": "multi_similarity",
     "NormalisedSoftmax": "normalised_softmax",
     "PairLoss": "pairs",

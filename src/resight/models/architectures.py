@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias, cast
 
 import numpy as np
 from jaxtyping import Shaped
@@ -13,17 +13,20 @@ from resight.errors import InvalidInput
 from resight.models.backbone import Backbone
 from resight.models.bundle import JSON
 from resight.models.cgd import CGD
+from resight.models.delg import DELG, Shown, Sum
+from resight.models.dolg import DOLG, FuseAt
 from resight.models.embedding import Embedding
+from resight.models.fusion import Fusion
 from resight.models.gem import GeMNet, Pooling
 from resight.models.pooling import MAC, RMAC, AverageMax, GeM, SPoC
 from resight.models.strides import Stage
 
 __all__ = ["GlobalNet", "architecture_of", "build", "numbers", "settings_of", "tensors_of"]
 
-GlobalNet: TypeAlias = GeMNet | CGD | Embedding
+GlobalNet: TypeAlias = GeMNet | CGD | Embedding | DELG | DOLG
 """A network whose ``describe_at`` gives one descriptor an image."""
 
-_KNOWN = ("cgd", "embedding", "gem")
+_KNOWN = ("cgd", "delg", "dolg", "embedding", "gem")
 # What serves training alone stays in the checkpoint.
 _TRAINING_ONLY = ("classifier.", "classifier_norm.")
 
@@ -37,6 +40,10 @@ def architecture_of(net: GlobalNet) -> str:
             return "cgd"
         case Embedding():
             return "embedding"
+        case DELG():
+            return "delg"
+        case DOLG():
+            return "dolg"
 
 
 def settings_of(net: GlobalNet) -> dict[str, JSON]:
@@ -54,6 +61,10 @@ def settings_of(net: GlobalNet) -> dict[str, JSON]:
         case Embedding():
             settings["pooling"] = _describe_pooling(net.pooling)
             settings["bias"] = net.linear.bias is not None
+        case DELG():
+            settings |= _describe_delg(net)
+        case DOLG():
+            settings |= _describe_dolg(net)
     settings["dim"] = net.dim
     return settings
 
@@ -92,6 +103,10 @@ def build(architecture: str, settings: Mapping[str, JSON]) -> GlobalNet:
         case "embedding":
             pooling = _build_pooling(_mapping(settings["pooling"]))
             return Embedding(trunk, pooling, _whole(settings["dim"]), bias=bool(settings["bias"]))
+        case "delg":
+            return _build_delg(trunk, settings)
+        case "dolg":
+            return _build_dolg(trunk, settings)
         case _:
             whitening = None
             if settings["whitening"] is not None:
@@ -123,17 +138,81 @@ def _describe_trunk(trunk: Backbone) -> dict[str, JSON]:
         settings["trunk_without_stride"] = trunk.without_stride
     if trunk.deepest != -1:
         settings["trunk_deepest"] = trunk.deepest
+    if len(trunk.maps) > 1:
+        settings["trunk_maps"] = trunk.maps
     return settings
 
 
 def _build_trunk(settings: Mapping[str, JSON]) -> Backbone:
     stride = settings["trunk_output_stride"]
+    maps = settings.get("trunk_maps", [settings.get("trunk_deepest", -1)])
     return Backbone(
         str(settings["trunk"]),
-        out_indices=(_whole(settings.get("trunk_deepest", -1)),),
+        out_indices=[_whole(number) for number in _list(maps)],
         output_stride=None if stride is None else _whole(stride),
         without_stride=_stage(settings.get("trunk_without_stride")),
         options=_mapping(settings["trunk_options"]),
+    )
+
+
+def _describe_delg(net: DELG) -> dict[str, JSON]:
+    return {
+        "pooling": _describe_pooling(net.pooling),
+        "local_dim": net.local_dim,
+        "attention_dim": net.attention.hidden.out_channels,
+        "autoencoder": net.autoencoder is not None,
+        "attention_input": net.attention_input,
+        "attention_target": net.attention_target,
+        "attention_pooling": net.attention_pooling,
+        "normalise_target": net.normalise_target,
+        "stop_gradient": net.stop_gradient,
+        "subsample": net.subsample,
+    }
+
+
+def _build_delg(trunk: Backbone, settings: Mapping[str, JSON]) -> DELG:
+    return DELG(
+        trunk,
+        _whole(settings["dim"]),
+        local_dim=_whole(settings["local_dim"]),
+        attention_dim=_whole(settings["attention_dim"]),
+        pooling=_build_pooling(_mapping(settings["pooling"])),
+        autoencoder=bool(settings["autoencoder"]),
+        # The network names the words it takes.
+        attention_input=cast("Shown", settings["attention_input"]),
+        attention_target=cast("Shown", settings["attention_target"]),
+        attention_pooling=cast("Sum", settings["attention_pooling"]),
+        normalise_target=bool(settings["normalise_target"]),
+        stop_gradient=bool(settings["stop_gradient"]),
+        subsample=bool(settings["subsample"]),
+    )
+
+
+def _describe_dolg(net: DOLG) -> dict[str, JSON]:
+    return {
+        "pooling": _describe_pooling(net.pooling),
+        "global_dim": net.global_dim,
+        "local_branch": bool(net.branches),
+        "multi_atrous": net.multi_atrous,
+        "dilations": net.dilations,
+        "self_attention": net.self_attention,
+        "fusion": net.fusion,
+        "fuse_at": net.fuse_at,
+    }
+
+
+def _build_dolg(trunk: Backbone, settings: Mapping[str, JSON]) -> DOLG:
+    return DOLG(
+        trunk,
+        _whole(settings["dim"]),
+        global_dim=_whole(settings["global_dim"]),
+        pooling=_build_pooling(_mapping(settings["pooling"])),
+        local_branch=bool(settings["local_branch"]),
+        multi_atrous=bool(settings["multi_atrous"]),
+        dilations=[_whole(each) for each in _list(settings["dilations"])],
+        self_attention=bool(settings["self_attention"]),
+        fusion=cast("Fusion", settings["fusion"]),
+        fuse_at=cast("FuseAt", settings["fuse_at"]),
     )
 
 
@@ -197,6 +276,12 @@ def _mapping(value: JSON) -> Mapping[str, JSON]:
     if not isinstance(value, Mapping):
         raise TypeError(f"expected an object, not {value!r}")
     return value
+
+
+def _list(value: JSON) -> list[JSON]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise TypeError(f"expected a list, not {value!r}")
+    return list(value)
 
 
 def _whole(value: JSON) -> int:

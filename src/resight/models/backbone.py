@@ -30,7 +30,8 @@ class Backbone(nn.Module):
         options: timm's further arguments to build the trunk, JSON values.
         output_stride: The stride asked for at the deepest map, ``None`` for the trunk's own.
         without_stride: The stage whose down-sampling was removed, or ``None``.
-        deepest: Number of the deepest map among all of the trunk, counted from its end: -1 is its last.
+        maps: Number of each map among all of the trunk, counted from its end: -1 is its last.
+        deepest: Number of the deepest of them.
         channels: Channels of each map.
         strides: Pixels of the image per cell of each map.
         mean: What is subtracted from each channel of 0..1, in ``channel_order``.
@@ -106,7 +107,8 @@ class Backbone(nn.Module):
         self.trunk = made.name
         self.options: dict[str, JSON] = dict(made.options)
         self.output_stride = output_stride
-        self.deepest = made.chosen[-1] - len(made.taps)
+        self.maps: tuple[int, ...] = tuple(number - len(made.taps) for number in made.chosen)
+        self.deepest = self.maps[-1]
         self.channels: tuple[int, ...] = tuple(made.taps[number].channels for number in made.chosen)
         self.strides: tuple[int, ...] = tuple(made.taps[number].stride for number in made.chosen)
         self.mean, self.std = made.mean, made.std

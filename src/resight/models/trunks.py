@@ -48,8 +48,9 @@ def named(
     output_stride: int | None = None,
     without_stride: Stage | None = None,
     options: Mapping[str, JSON] | None = None,
+    maps: int = 1,
 ) -> Backbone:
-    """Returns a trunk that gives its deepest map alone.
+    """Returns a trunk that gives its deepest map alone, or the deepest few.
 
     Args:
         name: One of `NAMES`, or any name that `Backbone` takes.
@@ -58,6 +59,7 @@ def named(
         output_stride: Stride of the deepest map, where timm can dilate the trunk.
         without_stride: A stage whose down-sampling is removed.
         options: Further arguments of timm to build the trunk.
+        maps: How many maps, counted from the deepest.
 
     Raises:
         UnknownModel: There is no such trunk.
@@ -70,7 +72,7 @@ def named(
         trunk.backbone,
         pretrained=pretrained,
         weights=weights,
-        out_indices=(trunk.deepest,),
+        out_indices=tuple(range(trunk.deepest - maps + 1, trunk.deepest + 1)),
         output_stride=output_stride,
         without_stride=without_stride,
         options=options,

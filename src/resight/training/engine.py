@@ -33,7 +33,7 @@ class TrainingSettings(Settings):
         precision: Of the network: ``bf16`` and ``fp16`` under autocast, losses always in float32 at least.
         clip: Largest L2 norm of all gradients together, ``None`` for no limit.
         batch_norm: ``train`` (statistics of each process's part of a batch), ``frozen`` (the stored
-            statistics; scale and shift still learn, and an auxiliary classifier's own normalisation still
+            statistics of the trunk; scale and shift still learn, and normalisation behind the trunk still
             trains, as in the public code of CGD) or ``synchronised`` (over all processes; GPUs only).
         average: Decay of an exponential moving average of the weights, evaluated and kept in their place.
         device: ``auto`` takes a GPU where there is one.
@@ -113,11 +113,11 @@ def fast_convolutions(device: torch.device) -> Iterator[None]:
 
 
 def set_training_mode(network: nn.Module, *, batch_norm: str) -> None:
-    """Sets a network to train, its maps' batch normalisation to what the recipe says."""
+    """Sets a network to train, its trunk's batch normalisation to what the recipe says."""
     network.train()
     if batch_norm == "frozen":
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
+        for name, module in network.named_modules():
+            if isinstance(module, nn.BatchNorm2d) and "trunk" in name.split("."):
                 module.eval()
 
 

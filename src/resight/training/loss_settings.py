@@ -303,6 +303,17 @@ class Classification(Settings):
         return losses.Classification(temperature=self.temperature, smoothing=self.smoothing)
 
 
+class Mean(Settings):
+    """`resight.losses.Mean`, on errors."""
+
+    kind: Literal["mean"]
+
+    def build(self, classes: int, dim: int, *, seed: int) -> nn.Module:
+        """Returns the module."""
+        del classes, dim, seed
+        return losses.Mean()
+
+
 LossSettings: TypeAlias = Annotated[
     Contrastive
     | Triplet
@@ -319,7 +330,8 @@ LossSettings: TypeAlias = Annotated[
     | ArcFace
     | SubCentreArcFace
     | CurricularFace
-    | Classification,
+    | Classification
+    | Mean,
     Field(discriminator="kind"),
 ]
 """Any loss, by its ``kind``."""

@@ -10,13 +10,20 @@ from torch import nn
 from resight.models import trunks
 from resight.models.backbone import Backbone
 from resight.models.cgd import CGD
+from resight.models.delg import DELG, Shown, Sum
+from resight.models.dolg import DOLG, FuseAt
 from resight.models.embedding import Embedding
+from resight.models.fusion import Fusion
 from resight.models.gem import GeMNet, Pooling
 from resight.models.pooling import MAC, RMAC, AverageMax, GeM, SPoC
+from resight.models.receptive_field import receptive_field
+from resight.models.strides import Stage
 from resight.training.settings import Settings
 
 __all__ = [
     "CGDSettings",
+    "DELGSettings",
+    "DOLGSettings",
     "EmbeddingSettings",
     "GeMSettings",
     "ModelSettings",
@@ -45,14 +52,15 @@ class TrunkSettings(Settings):
     output_stride: PositiveInt | None = None
     options: dict[str, Scalar | tuple[Scalar, ...]] = Field(default_factory=dict)
 
-    def build(self) -> Backbone:
-        """Returns the trunk with its deepest map."""
+    def build(self, *, maps: int = 1) -> Backbone:
+        """Returns the trunk with its deepest maps, so many of them."""
         return trunks.named(
             self.name,
             pretrained=self.pretrained and self.weights is None,
             weights=self.weights,
             output_stride=self.output_stride,
             options=self.options,
+            maps=maps,
         )
 
 
@@ -167,7 +175,98 @@ class CGDSettings(Settings):
         )
 
 
+class DELGSettings(Settings):
+    """`resight.models.DELG`, which explains its settings; the trunk's last two maps are used.
+
+    Attributes:
+        without_stride: The stage that keeps its resolution: ``conv5``, ``conv4`` or ``null``.
+    """
+
+    kind: Literal["delg"]
+    trunk: TrunkSettings
+    dim: PositiveInt = 2048
+    without_stride: Literal["conv4", "conv5"] | None = None
+    pooling: PoolingSettings = _GeM(kind="gem", learnable=False)
+    local_dim: PositiveInt = 128
+    attention_dim: PositiveInt = 512
+    autoencoder: bool = True
+    attention_input: Shown = "reconstruction"
+    attention_target: Shown = "reconstruction"
+    attention_pooling: Sum = "sum"
+    normalise_target: bool = False
+    stop_gradient: bool = True
+    subsample: bool = False
+
+    def build(self, classes: int | None) -> DELG:
+        """Returns the network, with a classifier of so many classes on attended features or without one.
+
+        Raises:
+            InvalidInput: What a cell of the trunk's shallow map sees cannot be computed.
+        """
+        trunk = _two_maps(self.trunk, self.without_stride)
+        # Keypoints need it: a trunk without one is refused before the training, not after it.
+        receptive_field(trunk, 0)
+        return DELG(
+            trunk,
+            self.dim,
+            local_dim=self.local_dim,
+            attention_dim=self.attention_dim,
+            classes=classes,
+            pooling=self.pooling.build(trunk.channels[-1]),
+            autoencoder=self.autoencoder,
+            attention_input=self.attention_input,
+            attention_target=self.attention_target,
+            attention_pooling=self.attention_pooling,
+            normalise_target=self.normalise_target,
+            stop_gradient=self.stop_gradient,
+            subsample=self.subsample,
+        )
+
+
+class DOLGSettings(Settings):
+    """`resight.models.DOLG`, which explains its settings; the trunk's last two maps are used.
+
+    Attributes:
+        without_stride: The stage that keeps its resolution: ``conv5``, ``conv4`` or ``null``.
+    """
+
+    kind: Literal["dolg"]
+    trunk: TrunkSettings
+    dim: PositiveInt = 512
+    without_stride: Literal["conv4", "conv5"] | None = None
+    pooling: PoolingSettings = _GeM(kind="gem", learnable=False)
+    global_dim: PositiveInt | None = None
+    local_branch: bool = True
+    multi_atrous: bool = True
+    dilations: tuple[PositiveInt, ...] = (6, 12, 18)
+    self_attention: bool = True
+    fusion: Fusion = "orthogonal"
+    fuse_at: FuseAt = "shallow"
+
+    def build(self, classes: int | None) -> DOLG:
+        """Returns the network; it has no classifier, so ``classes`` changes nothing."""
+        del classes
+        trunk = _two_maps(self.trunk, self.without_stride)
+        return DOLG(
+            trunk,
+            self.dim,
+            global_dim=self.global_dim,
+            pooling=self.pooling.build(trunk.channels[-1]),
+            local_branch=self.local_branch,
+            multi_atrous=self.multi_atrous,
+            dilations=self.dilations,
+            self_attention=self.self_attention,
+            fusion=self.fusion,
+            fuse_at=self.fuse_at,
+        )
+
+
+def _two_maps(settings: TrunkSettings, without_stride: Stage | None) -> Backbone:
+    trunk = settings.build(maps=2)
+    return trunk if without_stride is None else trunk.keeping_resolution(without_stride)
+
+
 ModelSettings: TypeAlias = Annotated[
-    GeMSettings | EmbeddingSettings | CGDSettings, Field(discriminator="kind")
+    GeMSettings | EmbeddingSettings | CGDSettings | DELGSettings | DOLGSettings, Field(discriminator="kind")
 ]
-"""Any model that can be trained from labels: ``gem``, ``embedding`` or ``cgd``."""
+"""Any model that can be trained from labels: ``gem``, ``embedding``, ``cgd``, ``delg`` or ``dolg``."""

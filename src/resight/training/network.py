@@ -13,8 +13,11 @@ from resight.errors import InvalidInput
 from resight.models.architectures import GlobalNet
 from resight.models.bundle import Bundle
 from resight.models.cgd import CGDOutput
+from resight.models.delg import DELG, DELGOutput
+from resight.models.delg_describer import LocalDescriber
 from resight.models.describer import GlobalDescriber
 from resight.models.global_net import GlobalOutput
+from resight.models.keypoints import LocalSettings
 from resight.models.preprocess import normalised
 from resight.training.checkpoint import Best
 from resight.training.objective import Objective, OutputName, Part
@@ -88,10 +91,22 @@ class Network(nn.Module):
         said = f"trained by the recipe {recipe.name} (fingerprint {recipe.fingerprint[:16]})"
         if best is not None:
             said += f", {best.metric} {best.value:.4f} on {best.on} after {best.epoch} epochs"
+        max_side = recipe.use.max_side or recipe.data.test_transform.size
+        model = self.model.float()
+        if isinstance(model, DELG):
+            return LocalDescriber(
+                model,
+                name=recipe.name,
+                max_side=max_side,
+                settings=LocalSettings(global_scales=recipe.use.scales),
+                licence=recipe.use.licence,
+                provenance=said,
+                device=str(self.mean.device),
+            ).to_bundle()
         describer = GlobalDescriber(
-            self.model.float(),
+            model,
             name=recipe.name,
-            max_side=recipe.use.max_side or recipe.data.test_transform.size,
+            max_side=max_side,
             scales=recipe.use.scales,
             licence=recipe.use.licence,
             provenance=said,
@@ -144,6 +159,14 @@ def _output(said: object, name: OutputName) -> tuple[Tensor, ...]:
                 return said.branches
             case "logits" if said.logits is not None:
                 return (said.logits,)
+    if isinstance(said, DELGOutput):
+        match name:
+            case "descriptor":
+                return (said.descriptor,)
+            case "logits" if said.logits is not None:
+                return (said.logits,)
+            case "reconstruction" if said.reconstruction_error is not None:
+                return (said.reconstruction_error,)
     if name == "descriptor" and isinstance(said, GlobalOutput):
         return (said.descriptor,)
     raise InvalidInput(f"a {type(said).__name__} has no output {name!r}: take a loss on the descriptor")

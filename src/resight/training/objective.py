@@ -14,8 +14,9 @@ from resight.errors import InvalidInput
 
 __all__ = ["Objective", "ObjectiveValue", "OutputName", "Outputs", "Part"]
 
-OutputName: TypeAlias = Literal["descriptor", "branches", "logits"]
-"""What a loss is given: the descriptor, each branch's descriptor, or the auxiliary classifier's logits."""
+OutputName: TypeAlias = Literal["descriptor", "branches", "logits", "reconstruction"]
+"""What a loss is given: the descriptor, each branch's descriptor, a classifier's logits, or the error of each
+image's reconstruction."""
 
 Outputs: TypeAlias = Mapping[str, tuple[Tensor, ...]]
 """A model's outputs of a batch by name; the branches are several tensors, the others one."""
@@ -89,8 +90,8 @@ class Objective(nn.Module):
         """Returns the objective of a batch.
 
         Args:
-            outputs: What the model gave, by name, ``(batch, dim or classes)`` each; half precision is
-                widened to float32 first.
+            outputs: What the model gave, by name, ``(batch, dim or classes)`` each, of the reconstruction
+                ``(batch,)``; half precision is widened to float32 first.
             labels: 0 to classes - 1.
 
         Raises:

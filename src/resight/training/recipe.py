@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,8 +15,8 @@ from resight.errors import InvalidInput
 from resight.training.data_settings import DataSettings, SamplerSettings, SelectionSettings
 from resight.training.engine import TrainingSettings
 from resight.training.groups import GroupRule, OptimiserSettings
-from resight.training.loss_settings import Classification, LossSettings
-from resight.training.model_settings import CGDSettings, ModelSettings
+from resight.training.loss_settings import Classification, LossSettings, Mean
+from resight.training.model_settings import ModelSettings
 from resight.training.objective import OutputName
 from resight.training.recipe_file import Values, read_values
 from resight.training.schedule import Constant, Schedule
@@ -25,6 +25,10 @@ from resight.training.settings import Settings, nearest
 __all__ = ["LogSettings", "PartSettings", "Recipe", "UseSettings"]
 
 _MOST_SHOWN = 3
+_OUTPUTS: Mapping[str, tuple[OutputName, ...]] = {
+    "cgd": ("descriptor", "branches", "logits"),
+    "delg": ("descriptor", "logits", "reconstruction"),
+}
 # What may change between a run and its resumption: it changes no weight. The photos have their own.
 _NOT_IN_FINGERPRINT: dict[str, Any] = {
     "log": True,
@@ -39,8 +43,9 @@ class PartSettings(Settings):
     Attributes:
         name: What the log calls it: a word.
         loss: Which, with its settings.
-        output: ``descriptor``; ``branches`` of CGD, a loss of its own for each, summed; or ``logits`` of its
-            auxiliary classifier, which exists only if a part asks for it.
+        output: ``descriptor``; ``branches`` of CGD, a loss of its own for each, summed; ``logits`` of the
+            classifier of CGD and DELG, which exists only if a part asks for it; or ``reconstruction`` of
+            DELG's autoencoder.
         weight: By what its value is multiplied.
     """
 
@@ -54,6 +59,10 @@ class PartSettings(Settings):
         if isinstance(self.loss, Classification) != (self.output == "logits"):
             raise PydanticCustomError(
                 "unfit", "the loss classification takes the output logits, and every other loss another one"
+            )
+        if isinstance(self.loss, Mean) != (self.output == "reconstruction"):
+            raise PydanticCustomError(
+                "unfit", "the loss mean takes the output reconstruction, and every other loss another one"
             )
         return self
 
@@ -126,10 +135,14 @@ class Recipe(Settings):
         names = [part.name for part in self.objective]
         if len(set(names)) < len(names):
             raise PydanticCustomError("unfit", "two parts of the objective have one name")
-        if not isinstance(self.model, CGDSettings) and any(
-            part.output != "descriptor" for part in self.objective
-        ):
-            raise PydanticCustomError("unfit", "only the model cgd has the outputs branches and logits")
+        given = _OUTPUTS.get(self.model.kind, ("descriptor",))
+        for part in self.objective:
+            if part.output not in given:
+                raise PydanticCustomError(
+                    "unfit",
+                    "the model {kind} has no output {output}: it has {given}",
+                    {"kind": self.model.kind, "output": part.output, "given": ", ".join(given)},
+                )
         return self
 
     @classmethod
