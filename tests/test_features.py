@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -91,3 +93,42 @@ class TestLocalFeatures:
 
 def _rest(of):
     return of.orientations, of.scores, of.descriptors
+
+
+class TestMetric:
+    def bits(self, n=5, width=16):
+        plain = features(n)
+        codes = np.random.default_rng(1).integers(0, 256, (n, width)).astype(np.uint8)
+        return plain.with_descriptors(codes, "hamming")
+
+    @pytest.mark.parametrize("n", [0, 7])
+    def test_bits_survive_the_disk_as_bits(self, n):
+        before = self.bits(n)
+        after = LocalFeatures.from_bytes(before.to_bytes())
+        assert after.metric == before.metric == "hamming"
+        np.testing.assert_array_equal(after.descriptors, before.descriptors)
+        np.testing.assert_array_equal(after.positions, before.positions)
+        assert LocalFeatures.from_bytes(features(n).to_bytes()).metric == "cosine"
+
+    def test_features_compared_by_cosine_keep_their_format(self):
+        rows = np.load(io.BytesIO(features(3).to_bytes()))
+        assert rows.dtype.names == ("position", "scale", "orientation", "score", "descriptor")
+        assert np.load(io.BytesIO(self.bits(3).to_bytes())).dtype.names[-1] == "bits"
+
+    def test_the_best_keep_it(self):
+        assert self.bits().best(2).metric == "hamming"
+        assert len(self.bits().best(2)) == 2
+
+    def test_other_descriptors_keep_the_keypoints(self):
+        before = features(4)
+        after = before.with_descriptors(np.ones((4, 3), dtype=np.float16), "cosine")
+        np.testing.assert_array_equal(after.scores, before.scores)
+        assert after.descriptors.shape == (4, 3)
+        with pytest.raises(InvalidInput, match=r"positions \(n, 2\) and descriptors \(n, dim\)"):
+            before.with_descriptors(np.ones((3, 3), dtype=np.float16), "cosine")
+
+    def test_bits_are_bytes_and_the_metric_is_known(self):
+        with pytest.raises(InvalidInput, match="packed bits as uint8, not float16"):
+            features().with_descriptors(np.ones((5, 3), dtype=np.float16), "hamming")
+        with pytest.raises(InvalidInput, match="by 'cosine' or 'hamming', not 'other'"):
+            features().with_descriptors(np.ones((5, 3), dtype=np.float16), "other")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from jaxtyping import Float32, Shaped
@@ -93,7 +93,10 @@ class LocalFeatures:
         scales: float32 ``(n,)``, the keypoint's diameter in pixels.
         orientations: float32 ``(n,)``, radians in [0, 2π), clockwise on the screen; 0 where there are none.
         scores: float32 ``(n,)``, larger is better.
-        descriptors: ``(n, dim)``, uint8 codes or float16 values; compared by inner product at unit L2 norm.
+        descriptors: ``(n, dim)``, uint8 codes or float16 values; or ``(n, bits / 8)`` uint8, packed bits.
+        metric: How descriptors are compared. ``"cosine"``: by inner product at unit L2 norm. ``"hamming"``:
+            they are bits, packed by ``np.packbits`` with the first bit highest, and the similarity is
+            ``1 - 2 * differing / bits``, the cosine of the vectors of +1 and -1 that the bits stand for.
 
     Raises:
         InvalidInput: Lengths differ, a number is not finite, or the descriptors' type is another.
@@ -104,6 +107,7 @@ class LocalFeatures:
     orientations: Float32[np.ndarray, " n"]
     scores: Float32[np.ndarray, " n"]
     descriptors: Shaped[np.ndarray, "n dim"]
+    metric: Literal["cosine", "hamming"] = "cosine"
 
     def __post_init__(self) -> None:
         n = len(self.positions)
@@ -115,6 +119,12 @@ class LocalFeatures:
         if self.descriptors.dtype not in (np.uint8, np.float16):
             raise InvalidInput(
                 f"local descriptors are stored as uint8 or float16, not {self.descriptors.dtype}"
+            )
+        if self.metric not in ("cosine", "hamming"):
+            raise InvalidInput(f"local features are compared by 'cosine' or 'hamming', not {self.metric!r}")
+        if self.metric == "hamming" and self.descriptors.dtype != np.uint8:
+            raise InvalidInput(
+                f"features compared by 'hamming' hold packed bits as uint8, not {self.descriptors.dtype}"
             )
         for name in ("scales", "orientations", "scores"):
             if getattr(self, name).shape != (n,):
@@ -135,21 +145,34 @@ class LocalFeatures:
             self.orientations[:count],
             self.scores[:count],
             self.descriptors[:count],
+            self.metric,
         )
+
+    def with_descriptors(
+        self, descriptors: Shaped[np.ndarray, "n dim"], metric: Literal["cosine", "hamming"]
+    ) -> LocalFeatures:
+        """Returns the same keypoints with other descriptors.
+
+        Raises:
+            InvalidInput: Their number or type is not right.
+        """
+        return LocalFeatures(self.positions, self.scales, self.orientations, self.scores, descriptors, metric)
 
     def to_bytes(self) -> bytes:
         """Returns the features as ``docs/formats.md`` says: a structured array in the .npy format."""
+        # The name says how to compare, so that features compared by cosine keep the format they always had.
+        descriptor = _DESCRIPTOR_FIELDS[self.metric]
         row = np.dtype(
             [
                 ("position", "<f4", (2,)),
                 ("scale", "<f2"),
                 ("orientation", "<f2"),
                 ("score", "<f2"),
-                ("descriptor", self.descriptors.dtype.newbyteorder("<"), (self.descriptors.shape[1],)),
+                (descriptor, self.descriptors.dtype.newbyteorder("<"), (self.descriptors.shape[1],)),
             ]
         )
         rows = np.empty(len(self), dtype=row)
-        rows["position"], rows["descriptor"] = self.positions, self.descriptors
+        rows["position"], rows[descriptor] = self.positions, self.descriptors
         for name in ("scale", "orientation", "score"):
             # A half holds 65504 at most: a larger scale or score is better capped than infinite.
             rows[name] = np.clip(getattr(self, name + "s"), -65504.0, 65504.0)
@@ -166,17 +189,22 @@ class LocalFeatures:
         """
         try:
             rows = np.load(io.BytesIO(data), allow_pickle=False)
+            metric: Literal["cosine", "hamming"] = "hamming" if "bits" in rows.dtype.names else "cosine"
             return cls(
                 np.ascontiguousarray(rows["position"], dtype=np.float32),
                 rows["scale"].astype(np.float32),
                 rows["orientation"].astype(np.float32),
                 rows["score"].astype(np.float32),
-                np.ascontiguousarray(rows["descriptor"]),
+                np.ascontiguousarray(rows[_DESCRIPTOR_FIELDS[metric]]),
+                metric,
             )
         except InvalidInput:
             raise
         except (ValueError, EOFError, OSError, IndexError, KeyError, TypeError) as error:
             raise InvalidInput(f"these {len(data)} bytes are no local features ({error})") from None
+
+
+_DESCRIPTOR_FIELDS = {"cosine": "descriptor", "hamming": "bits"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,8 @@ def test_bundle_of_an_unknown_kind(tmp_path):
     path = tmp_path / "strange.safetensors"
     bundles.write(Bundle("strange", {}, Preprocessing(8), "", "", {"x": np.zeros(1)}), path)
     with pytest.raises(
-        InvalidBundle, match=r"kind 'strange' and this Resight knows cgd, embedding, gem, sift: upgrade"
+        InvalidBundle,
+        match="'strange' and this Resight knows cgd, delg, dolg, embedding, gem, sift, whitened: upgrade",
     ):
         load_model(path)
 

@@ -2,6 +2,7 @@
 
 from resight.collection.answer import Answer, Hit, QueryPhoto, Seconds
 from resight.collection.collection import Collection
+from resight.collection.refining import Refinement
 from resight.collection.reports import (
     BrokenPhoto,
     CheckReport,
@@ -24,6 +25,7 @@ __all__ = [
     "IndexReport",
     "Progress",
     "QueryPhoto",
+    "Refinement",
     "RootInfo",
     "Seconds",
     "find_photos",

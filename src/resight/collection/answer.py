@@ -9,9 +9,31 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from resight.collection.metadata import Value
-from resight.features import Box
+from resight.features import Box, LocalFeatures
 
-__all__ = ["Answer", "Hit", "QueryPhoto", "Seconds"]
+__all__ = ["Answer", "Hit", "Keypoints", "QueryPhoto", "Seconds"]
+
+SHOWN_KEYPOINTS = 300
+"""So many of a photo's keypoints are kept for display; more than that hide it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Keypoints:
+    """Where a model looked in a photo, to be shown.
+
+    Attributes:
+        positions: float32 ``(n, 2)``, pixels of the whole upright photo; integer coordinates are centres.
+        scores: float32 ``(n,)``, the attention there, best first.
+    """
+
+    positions: Float32[np.ndarray, "n 2"]
+    scores: Float32[np.ndarray, " n"]
+
+    @classmethod
+    def of(cls, features: LocalFeatures) -> Keypoints:
+        """Returns the places of the best features."""
+        best = features.best(SHOWN_KEYPOINTS)
+        return cls(best.positions, best.scores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +46,7 @@ class QueryPhoto:
         width: Width of the whole upright photo, pixels.
         height: Height of the whole upright photo, pixels.
         wanted: False for a photo of what the answers must not be.
+        keypoints: Where the model looked, for a model with attention; otherwise None.
     """
 
     path: str
@@ -31,6 +54,7 @@ class QueryPhoto:
     width: int
     height: int
     wanted: bool = True
+    keypoints: Keypoints | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +63,8 @@ class Hit:
 
     Attributes:
         rank: From 1.
-        score: Inner product of the descriptors, plus 2 for each inlier if verified; larger is better.
+        score: Inner product of the descriptors, or what refinement made of it, plus 2 for each inlier if
+            verified; larger is better.
         path: The photo's file, absolute.
         width: Width of the whole upright photo, pixels.
         height: Height of the whole upright photo, pixels.
@@ -52,6 +77,7 @@ class Hit:
             coordinates being centres; None without a fit.
         box: Bounds of the region inside this photo, along pixel edges; None without a fit or outside.
         metadata: The user's values of this photo; names without a value are left out.
+        keypoints: Where the model looked, for a verified answer of a model with attention; otherwise None.
     """
 
     rank: int
@@ -67,6 +93,7 @@ class Hit:
     region: Float32[np.ndarray, "4 2"] | None
     box: Box | None
     metadata: Mapping[str, Value]
+    keypoints: Keypoints | None = None
 
 
 @dataclass(frozen=True, slots=True)

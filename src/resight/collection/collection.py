@@ -18,6 +18,7 @@ from resight.collection.indexing import update
 from resight.collection.known import keys_under, known_photos
 from resight.collection.lock import writer_lock
 from resight.collection.metadata import Value, metadata_names
+from resight.collection.refining import Refinement
 from resight.collection.reports import (
     BrokenPhoto,
     CheckReport,
@@ -292,10 +293,18 @@ class Collection:
         expand: int = 0,
         where: str | None = None,
         without: Sequence[str | Path] = (),
+        refine: Refinement | None = None,
     ) -> list[Hit]:
         """Returns ``answer(...).hits``, best first."""
         return self.answer(
-            query, top=top, box=box, verify=verify, expand=expand, where=where, without=without
+            query,
+            top=top,
+            box=box,
+            verify=verify,
+            expand=expand,
+            where=where,
+            without=without,
+            refine=refine,
         ).hits
 
     def answer(
@@ -308,6 +317,7 @@ class Collection:
         expand: int = 0,
         where: str | None = None,
         without: Sequence[str | Path] = (),
+        refine: Refinement | None = None,
     ) -> Answer:
         """Returns the photos of the collection that show the same thing, best first.
 
@@ -322,9 +332,14 @@ class Collection:
             where: SQL condition on the user's metadata (and on path, width, height, file_size, modified_ns);
                 only photos that fulfil it are searched.
             without: Photos of what it must not be.
+            refine: Orders the answers by their neighbours in the collection, before verification: "diffusion"
+                (over the whole collection; not with ``where`` or ``expand``), "reciprocal" (the first 100) or
+                "superglobal" (the first 400). Their scores replace the inner products. `Refinement` says
+                what each does and costs.
 
         Raises:
-            InvalidInput: An argument cannot be right, or the model has no local features to verify with.
+            InvalidInput: An argument cannot be right or goes badly with another, or the model has no
+                local features to verify with.
             UnreadableImage: A query photo cannot be read.
             ModelError: The model cannot be loaded, or is another.
             CollectionError: The collection is gone or cannot be read.
@@ -340,6 +355,7 @@ class Collection:
             verify=verify,
             expand=expand,
             where=where,
+            refine=refine,
         )
 
     @contextmanager

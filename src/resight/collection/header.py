@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from resight._version import __version__
 from resight.collection.roots import Root
-from resight.errors import CollectionDamaged, CollectionNotFound, ModelMismatch
+from resight.errors import CollectionDamaged, CollectionNotFound, InvalidInput, ModelMismatch
 from resight.models.model import Model
+from resight.search.recognition import Calibration, Rule
 
 __all__ = ["FORMAT", "HEADER_KEY", "Header"]
 
@@ -32,6 +34,7 @@ class Header:
         roots: Folders the photos lie in.
         purging: A removal has begun whose bytes may still be on the disk.
         written_by: Version of Resight that made the collection.
+        recognition: How its labels recognise things, and when not; None if nobody has measured that.
     """
 
     identity: str
@@ -41,10 +44,11 @@ class Header:
     roots: tuple[Root, ...] = ()
     purging: bool = False
     written_by: str = __version__
+    recognition: Calibration | None = None
 
     def to_metadata(self) -> dict[str, str | None]:
         """Returns the header as schema metadata: one JSON text, so that it changes as a whole."""
-        values = {
+        values: dict[str, object] = {
             "format": FORMAT,
             "identity": self.identity,
             "model": self.model,
@@ -54,6 +58,8 @@ class Header:
             "purging": self.purging,
             "written_by": self.written_by,
         }
+        if self.recognition is not None:
+            values["recognition"] = asdict(self.recognition)
         return {HEADER_KEY: json.dumps(values, ensure_ascii=False)}
 
     @classmethod
@@ -83,8 +89,9 @@ class Header:
                 tuple(Root(int(root["number"]), str(root["path"])) for root in values["roots"]),
                 bool(values["purging"]),
                 str(values["written_by"]),
+                None if "recognition" not in values else _calibration(values["recognition"]),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (InvalidInput, ValueError, KeyError, TypeError) as error:
             raise CollectionDamaged(
                 f"the header of the collection {path} cannot be understood ({error!r}): "
                 f"index the photos into a new collection"
@@ -103,3 +110,17 @@ class Header:
                 f"({model.dim} dimensions, fingerprint {model.fingerprint[:12]}): use it with the model that "
                 f"made it, or index the photos into a new collection with {model.name!r}"
             )
+
+
+def _calibration(values: Mapping[str, Any]) -> Calibration:
+    rule = Rule(*(int(values["rule"][name]) for name in ("neighbours", "verify", "max_inliers")))
+    return Calibration(
+        str(values["label"]),
+        rule,
+        float(values["threshold"]),
+        int(values["known"]),
+        int(values["unknown"]),
+        float(values["precision"]),
+        float(values["recall"]),
+        float(values["rejected"]),
+    )

@@ -21,7 +21,8 @@ from resight.collection.schema import Row
 from resight.collection.store import Store
 from resight.descriptors import Extraction, extract
 from resight.errors import InvalidInput
-from resight.models.model import Model
+from resight.features import ImageFeatures, LocalFeatures
+from resight.models.model import Model, codec_of
 
 __all__ = ["update"]
 
@@ -205,9 +206,16 @@ class _Run:
                 None,
                 extraction.reason,
             ),
-            None if features is None else features.local,
+            None if features is None else self._stored(features),
         )
         return True
+
+    def _stored(self, features: ImageFeatures) -> LocalFeatures | None:
+        """Returns local features as the model's codec stores them."""
+        codec = codec_of(self.model)
+        if codec is None or features.local is None:
+            return features.local
+        return codec.encode(features.local)
 
     def _commit(self, left: dict[Key, str]) -> None:
         for row in self.batching.commit():

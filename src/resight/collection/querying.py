@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Float32
 
 from resight import images
-from resight.collection.answer import QueryPhoto
+from resight.collection.answer import Keypoints, QueryPhoto
 from resight.errors import InvalidInput
 from resight.features import Box, LocalFeatures
-from resight.models.model import Model
+from resight.models.model import Model, attending
 from resight.search.combination import combine
 
 __all__ = ["Query", "describe_query"]
@@ -66,7 +66,9 @@ def describe_query(
         photo = images.read(path, max_side=model.max_side, box=box if is_wanted else None)
         (features,) = model.extract([photo])
         shown = photo.region if box is not None and is_wanted else None
-        photos.append(QueryPhoto(str(path), shown, photo.width, photo.height, is_wanted))
+        seen = features.local if attending(model) is not None else None
+        keypoints = None if seen is None else Keypoints.of(seen)
+        photos.append(QueryPhoto(str(path), shown, photo.width, photo.height, is_wanted, keypoints))
         descriptors.append(features.descriptor)
         if is_wanted:
             local.append(features.local)

@@ -1,4 +1,4 @@
-"""A search in a collection: filter, scan, expansion, verification, and the rows of what was found."""
+"""A search in a collection: filter, scan, refinement, verification, and the rows of what was found."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from resight.collection.answer import Answer, Hit, Seconds
+from resight.collection.answer import Answer, Hit, Keypoints, Seconds
 from resight.collection.metadata import metadata_names
 from resight.collection.querying import Query, describe_query
+from resight.collection.refining import check_refinement, refined_ranking
 from resight.collection.resident import ResidentIndex
 from resight.collection.roots import Key
 from resight.collection.store import Store
 from resight.errors import InvalidInput
 from resight.features import Box, LocalFeatures
-from resight.models.model import Model
-from resight.search import expansion, verification
+from resight.models.local_codec import LocalCodec, as_stored
+from resight.models.model import Model, attending, codec_of
+from resight.search import verification
 from resight.search.ranking import Ranking
 
 __all__ = ["answer_query"]
@@ -40,6 +42,7 @@ def answer_query(
     verify: int,
     expand: int,
     where: str | None,
+    refine: str | None = None,
 ) -> Answer:
     """Returns the answer to a query; `Collection.answer` says what the arguments mean.
 
@@ -51,11 +54,16 @@ def answer_query(
     for name, number, least in (("top", top, 1), ("verify", verify, 0), ("expand", expand, 0)):
         if number < least:
             raise InvalidInput(f"{name} must be at least {least}, not {number}")
+    check_refinement(refine, expand=expand, where=where)
     clock = [time.perf_counter()]
-    query = describe_query(load_model(), wanted, unwanted, box)
+    model = load_model()
+    query = describe_query(model, wanted, unwanted, box)
     clock.append(time.perf_counter())
     with resident.lock:
         index = resident.current()
+        if refine == "diffusion":
+            # Its graph counts as loading: it is built once.
+            resident.diffusion()
         clock.append(time.perf_counter())
         allowed = None if where is None else store.ids_where(where)
         if allowed is not None:
@@ -63,24 +71,29 @@ def answer_query(
             allowed = np.intersect1d(allowed, index.ids)
         searched = len(index) if allowed is None else len(allowed)
         k = max(1, min(max(top, verify), searched))
-        if expand:
-            ranking = expansion.search_expanded(index, query.descriptor[None], k, n=expand, allowed=allowed)
-        else:
-            ranking = index.search(query.descriptor[None], k, allowed=allowed)
+        ranking = refined_ranking(
+            resident, query.descriptor, k, refine=refine, expand=expand, allowed=allowed
+        )
     clock.append(time.perf_counter())
     ids, scores = ranking.row(0)
     found: dict[int, tuple[int, verification.Verification]] = {}
+    keypoints: dict[int, Keypoints] = {}
     if verify:
-        ids, scores, found = _verified(store, ranking, query, verify)
+        codec = codec_of(model)
+        local = _local_features(store, ids[:verify], codec)
+        if attending(model) is not None:
+            heads = zip(ids[:verify].tolist(), local, strict=True)
+            keypoints = {row_id: Keypoints.of(one) for row_id, one in heads if one is not None}
+        ids, scores, found = _verified(ranking, query, local, codec)
     clock.append(time.perf_counter())
-    hits = _hits(store, ids[:top], scores[:top], found)
+    hits = _hits(store, ids[:top], scores[:top], found, keypoints)
     described, loaded, scanned, verified = (after - before for before, after in pairwise(clock))
     seconds = Seconds(described, loaded, scanned, verified, time.perf_counter() - clock[0])
     return Answer(query.photos, hits, searched, seconds)
 
 
 def _verified(
-    store: Store, ranking: Ranking, query: Query, top: int
+    ranking: Ranking, query: Query, answers: Sequence[LocalFeatures | None], codec: LocalCodec | None
 ) -> tuple[
     Int64[np.ndarray, " found"],
     Float32[np.ndarray, " found"],
@@ -88,18 +101,20 @@ def _verified(
 ]:
     """Returns ids and scores re-ranked by geometry, and by id the query photo that fits best with the fit.
 
-    Several query photos are verified one by one; an answer counts the inliers of its best.
+    ``answers`` are the local features of the first ids, which are verified, as they are compared. Several
+    query photos are verified one by one; an answer counts the inliers of its best.
     """
     local = [features for features in query.local if features is not None]
     if len(local) < len(query.local):
         raise InvalidInput("this model has no local features to verify with: search without verify")
+    if codec is not None:
+        local = [as_stored(codec, features) for features in local]
+    top = len(answers)
     ids, scores = ranking.row(0)
     head, head_scores = ids[:top], scores[:top]
     several = Ranking(
         np.repeat(head[None], len(local), axis=0), np.repeat(head_scores[None], len(local), axis=0)
     )
-    # Read once: every query photo is compared with the same answers.
-    answers = _local_features(store, head)
     _, fits = verification.rerank(several, local, lambda _: answers, top=top, regions=query.boxes)
     best = {
         row_id: max(
@@ -113,14 +128,20 @@ def _verified(
     return np.concatenate([head[order], ids[top:]]), np.concatenate([head_scores, scores[top:]]), best
 
 
-def _local_features(store: Store, ids: Int64[np.ndarray, " n"]) -> list[LocalFeatures | None]:
-    """Returns local features by row id, None where a row is gone or has none; reads these rows alone."""
+def _local_features(
+    store: Store, ids: Int64[np.ndarray, " n"], codec: LocalCodec | None
+) -> list[LocalFeatures | None]:
+    """Returns local features by row id as they are compared, None where a row is gone or has none.
+
+    Reads these rows alone, and once: every query photo is compared with the same answers.
+    """
     found: dict[int, LocalFeatures] = {}
     for start in range(0, len(ids), LOCAL_ROWS):
         table = store.rows(ids[start : start + LOCAL_ROWS], ["local"])
         for row_id, data in zip(table["_rowid"].to_pylist(), table["local"], strict=True):
             if data.is_valid:
-                found[row_id] = LocalFeatures.from_bytes(data.as_buffer().to_pybytes())
+                stored = LocalFeatures.from_bytes(data.as_buffer().to_pybytes())
+                found[row_id] = stored if codec is None else codec.decode(stored)
     return [found.get(row_id) for row_id in ids.tolist()]
 
 
@@ -129,6 +150,7 @@ def _hits(
     ids: Int64[np.ndarray, " n"],
     scores: Float32[np.ndarray, " n"],
     found: dict[int, tuple[int, verification.Verification]],
+    keypoints: dict[int, Keypoints],
 ) -> list[Hit]:
     """Returns the photos of some rows in order; one that was removed a moment ago is left out."""
     names = metadata_names(store.schema)
@@ -157,6 +179,7 @@ def _hits(
                 region=region,
                 box=None if region is None else _bounds(region, row["width"], row["height"]),
                 metadata={name: row[name] for name in names if row[name] is not None},
+                keypoints=keypoints.get(row_id),
             )
         )
     return hits

@@ -29,7 +29,7 @@ from resight.models.gem import GeMNet
 from resight.models.model import describe_paths
 from resight.models.preprocess import to_input
 
-__all__ = ["SCALES", "GlobalDescriber"]
+__all__ = ["SCALES", "GlobalDescriber", "exact_arithmetic", "read_net", "whole_bundle"]
 
 SCALES = (1.0, 2**-0.5, 0.5)
 """The scales of the GeM paper's multi-scale descriptors; the other networks are described at one."""
@@ -39,7 +39,7 @@ _GPU_BATCH = 8
 
 @final
 class GlobalDescriber:
-    """A `GeMNet`, `CGD` or `Embedding` in eval mode with its preprocessing and scales: a `Model`.
+    """A `GeMNet`, `CGD`, `Embedding` or `DOLG` in eval mode with its preprocessing and scales: a `Model`.
 
     Uses a GPU where there is one. A photo's descriptor does not depend on what else is in its batch.
 
@@ -157,23 +157,11 @@ class GlobalDescriber:
         Raises:
             InvalidBundle: Its settings or tensors make no network.
         """
-        try:
-            net = build(bundle.architecture, bundle.settings)
-            order = bundle.preprocessing.channel_order
-            if order != net.trunk.channel_order:
-                raise InvalidInput(
-                    f"its architecture is {bundle.architecture} in {order}; its trunk {net.trunk.trunk} "
-                    f"takes {net.trunk.channel_order}"
-                )
-            weights = {key: torch.tensor(tensor) for key, tensor in bundle.tensors.items()}
-            net.load_state_dict(weights, strict=True)
+        with whole_bundle(name):
+            net = read_net(bundle)
             scales = numbers(bundle.settings["scales"])
             if not scales or min(scales) <= 0:
                 raise InvalidInput(f"its scales are {scales}")
-        except (KeyError, TypeError, ValueError, RuntimeError, UnknownModel) as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            raise InvalidBundle(f"the bundle {name} makes no network ({reason})") from None
-        net.trunk.mean, net.trunk.std = bundle.preprocessing.mean, bundle.preprocessing.std
         return cls(
             net,
             name=name,
@@ -185,7 +173,7 @@ class GlobalDescriber:
         )
 
     def _describe_pixels(self, pixels: Tensor) -> Float32[np.ndarray, "batch dim"]:
-        with torch.inference_mode(), self._exact_arithmetic():
+        with torch.inference_mode(), exact_arithmetic(self._device, self._lock):
             values = to_input(pixels.to(self._device), self.preprocessing)
             output = self.net.describe_at(values, self.scales)
             descriptors = output.descriptor.cpu().numpy()
@@ -194,15 +182,62 @@ class GlobalDescriber:
         descriptors[~descriptors.any(axis=1)] = self.dim**-0.5
         return descriptors
 
-    @contextlib.contextmanager
-    def _exact_arithmetic(self) -> Iterator[None]:
-        """Keeps a GPU from 19-bit products and from choosing its algorithms by the size of the batch.
 
-        With them one photo's descriptor would differ alone and in a batch. torch keeps these switches for
-        the whole process, hence one thread at a time.
-        """
-        if self._device.type != "cuda":
-            yield
-            return
-        with self._lock, torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False):
-            yield
+@contextlib.contextmanager
+def exact_arithmetic(device: torch.device, lock: threading.Lock) -> Iterator[None]:
+    """Keeps a GPU from 19-bit products and from choosing its algorithms by the size of the batch.
+
+    With them one photo's descriptor would differ alone and in a batch. torch keeps these switches for
+    the whole process, hence one thread at a time.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    with lock, torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False):
+        yield
+
+
+def read_net(bundle: Bundle, *, apart: str | None = None) -> GlobalNet:
+    """Returns the network of a bundle with its weights, mean and standard deviation.
+
+    Args:
+        bundle: What `GlobalDescriber.to_bundle` or `resight.models.delg_describer.LocalDescriber.to_bundle`
+            wrote.
+        apart: What the names of tensors begin with that are not the network's.
+
+    Raises:
+        KeyError: A setting is missing.
+        TypeError: A setting is of another type.
+        InvalidInput: A setting cannot be right.
+        RuntimeError: A tensor is missing or does not fit.
+        UnknownModel: The trunk is unknown.
+    """
+    net = build(bundle.architecture, bundle.settings)
+    order = bundle.preprocessing.channel_order
+    if order != net.trunk.channel_order:
+        raise InvalidInput(
+            f"its architecture is {bundle.architecture} in {order}; its trunk {net.trunk.trunk} "
+            f"takes {net.trunk.channel_order}"
+        )
+    weights = {
+        key: torch.tensor(tensor)
+        for key, tensor in bundle.tensors.items()
+        if apart is None or not key.startswith(apart)
+    }
+    net.load_state_dict(weights, strict=True)
+    net.trunk.mean, net.trunk.std = bundle.preprocessing.mean, bundle.preprocessing.std
+    return net
+
+
+@contextlib.contextmanager
+def whole_bundle(name: str) -> Iterator[None]:
+    """Turns what a bundle lacks into one sentence.
+
+    Raises:
+        InvalidBundle: A setting or tensor is missing or does not fit.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, RuntimeError, UnknownModel) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise InvalidBundle(f"the bundle {name} makes no network ({reason})") from None

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
 
 from resight import images
 from resight.features import Box, ImageFeatures
+from resight.models.keypoints import ReceptiveField
+from resight.models.local_codec import LocalCodec
 
-__all__ = ["Model", "describe_paths"]
+__all__ = [
+    "Model",
+    "WithAttention",
+    "WithLocalCodec",
+    "Wrapping",
+    "attending",
+    "codec_of",
+    "describe_paths",
+]
 
 
 class Model(Protocol):
@@ -52,6 +62,54 @@ class Model(Protocol):
         Raises:
             UnreadableImage: A file is no image.
         """
+
+
+@runtime_checkable
+class WithLocalCodec(Protocol):
+    """A model that says how its local features are stored."""
+
+    @property
+    def local_codec(self) -> LocalCodec | None:
+        """How they are stored; ``None`` for as they are."""
+
+
+@runtime_checkable
+class WithAttention(Protocol):
+    """A model whose keypoints lie where its attention is high."""
+
+    @property
+    def local_field(self) -> ReceptiveField:
+        """What a cell of the attention map sees of the photo as the model is given it."""
+
+    def attention(self, photo: images.Photo) -> Float32[np.ndarray, "rows columns"]:
+        """Returns how much each place of the photo matters, at the size the photo is given; not negative."""
+
+
+@runtime_checkable
+class Wrapping(Protocol):
+    """A model that passes on the local features of another one unchanged."""
+
+    @property
+    def model(self) -> Model:
+        """The one they come from."""
+
+
+def codec_of(model: Model) -> LocalCodec | None:
+    """Returns how the local features of a model are stored; ``None`` for as they are."""
+    source = _source(model)
+    return source.local_codec if isinstance(source, WithLocalCodec) else None
+
+
+def attending(model: Model) -> WithAttention | None:
+    """Returns the model whose attention decides where the keypoints lie, or ``None`` where none does."""
+    source = _source(model)
+    return source if isinstance(source, WithAttention) else None
+
+
+def _source(model: Model) -> Model:
+    while isinstance(model, Wrapping):
+        model = model.model
+    return model
 
 
 def describe_paths(

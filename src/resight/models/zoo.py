@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from resight.errors import InvalidBundle, UnknownModel
+from resight.errors import InvalidBundle, InvalidInput, UnknownModel
 from resight.models import bundle as bundles
 from resight.models._timm import require_torch
 from resight.models.bundle import Bundle
@@ -123,14 +123,17 @@ def load_model(name_or_path: str | Path) -> Model:
     path = Path(name)
     if not path.is_file():
         raise UnknownModel(f"there is no model {name!r} and no bundle at that path{_hint(name)}")
-    bundle = bundles.read(path)
+    # Resolved, because a collection remembers the name and may be opened from another folder.
+    return _load_bundle(bundles.read(path), str(path.resolve()))
+
+
+def _load_bundle(bundle: Bundle, name: str) -> Model:
     if bundle.architecture not in _LOADERS:
         raise InvalidBundle(
-            f"the bundle {path} holds a model of kind {bundle.architecture!r} and this Resight knows "
+            f"the bundle {name} holds a model of kind {bundle.architecture!r} and this Resight knows "
             f"{', '.join(sorted(_LOADERS))}: upgrade Resight"
         )
-    # Resolved, because a collection remembers the name and may be opened from another folder.
-    return _LOADERS[bundle.architecture](bundle, str(path.resolve()))
+    return _LOADERS[bundle.architecture](bundle, name)
 
 
 def _hint(name: str) -> str:
@@ -154,6 +157,23 @@ def _load_global(bundle: Bundle, name: str) -> Model:
     return GlobalDescriber.from_bundle(bundle, name=name)
 
 
+def _load_delg(bundle: Bundle, name: str) -> Model:
+    require_torch(f"the model {name}")
+    from resight.models.delg_describer import LocalDescriber
+
+    return LocalDescriber.from_bundle(bundle, name=name)
+
+
+def _load_whitened(bundle: Bundle, name: str) -> Model:
+    from resight.models.whitened import WhitenedModel, split_bundle
+
+    described, whitening = split_bundle(bundle, name=name)
+    try:
+        return WhitenedModel(_load_bundle(described, name), whitening, name=name)
+    except InvalidInput as error:
+        raise InvalidBundle(f"the bundle {name} is no whole whitened model: {error}") from None
+
+
 def _load_timm(trunk: str, name: str) -> Model:
     require_torch(f"the model {name}")
     from resight.models.backbone import Backbone
@@ -172,7 +192,10 @@ def _load_timm(trunk: str, name: str) -> Model:
 
 _LOADERS: Mapping[str, Callable[[Bundle, str], Model]] = {
     "cgd": _load_global,
+    "delg": _load_delg,
+    "dolg": _load_global,
     "embedding": _load_global,
     "gem": _load_global,
     "sift": _load_sift,
+    "whitened": _load_whitened,
 }

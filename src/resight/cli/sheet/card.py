@@ -34,7 +34,7 @@ def answer_card(hit: Hit, queries: Sequence[ShownQuery]) -> str:
         alt = f"{alt} Query on the left, answer on the right, matched points joined by lines."
         drawing = _pair(hit, queries[hit.query or 0], photo, alt)
     else:
-        drawing = photo_figure(photo, alt)
+        drawing = photo_figure(photo, alt, keypoints=hit.keypoints)
     kind = f"{judged.kind} matched" if matched else judged.kind
     caption = f"{hit.rank}. {name} – {judged.words}"
     return (
@@ -55,6 +55,8 @@ def _pair(hit: Hit, query: ShownQuery, photo: EmbeddedPhoto, alt: str) -> str:
         answer_points=none if hit.answer_points is None else hit.answer_points,
         box=query.outline,
         region=hit.region,
+        query_keypoints=query.query.keypoints,
+        answer_keypoints=hit.keypoints,
     )
 
 

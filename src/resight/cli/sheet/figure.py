@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32
@@ -12,10 +13,16 @@ from jaxtyping import Float32
 from resight.features import Box
 from resight.pages import EmbeddedPhoto
 
-__all__ = ["MAX_LINES", "Frame", "box_corners", "definition", "pair_figure", "photo_figure"]
+if TYPE_CHECKING:
+    from resight.collection.answer import Keypoints
+
+__all__ = ["HEATS", "MAX_LINES", "Frame", "box_corners", "definition", "pair_figure", "photo_figure"]
 
 MAX_LINES = 80
 """More lines than this hide the photos; the drawn ones are spread evenly over the matches."""
+
+HEATS = 8
+"""Colours of keypoints, from the lowest attention to the highest: ``a0`` to ``a7`` of the style."""
 
 _PAIR_WIDTH, _PAIR_MAX_HEIGHT, _GAP = 1000.0, 560.0, 14.0
 _HUES = 8
@@ -62,10 +69,14 @@ def photo_figure(
     *,
     outline: Float32[np.ndarray, "4 2"] | None = None,
     use: str | None = None,
+    keypoints: Keypoints | None = None,
 ) -> str:
-    """Returns one photo as SVG, its outline drawn; ``use`` names a `definition` instead of a second copy."""
+    """Returns one photo as SVG, its outline and keypoints drawn.
+
+    ``use`` names a `definition` instead of a second copy.
+    """
     frame = Frame(photo, 0.0, _PAIR_MAX_HEIGHT / max(photo.width, photo.height))
-    return _svg(frame.width, frame.height, alt, _photo(frame, outline, use))
+    return _svg(frame.width, frame.height, alt, _photo(frame, outline, use, keypoints))
 
 
 def pair_figure(
@@ -78,15 +89,22 @@ def pair_figure(
     answer_points: Float32[np.ndarray, "inliers 2"],
     box: Float32[np.ndarray, "4 2"] | None,
     region: Float32[np.ndarray, "4 2"] | None,
+    query_keypoints: Keypoints | None = None,
+    answer_keypoints: Keypoints | None = None,
 ) -> str:
-    """Returns query and answer side by side at one height as SVG, matched points joined, outlines drawn."""
+    """Returns query and answer side by side at one height as SVG, matched points joined, outlines drawn.
+
+    Keypoints, where there are any, lie under the matches and are coloured by their rank in attention.
+    """
     ratios = query.width / query.height + answer.width / answer.height
     height = min((_PAIR_WIDTH - _GAP) / ratios, _PAIR_MAX_HEIGHT)
     left = Frame(query, 0.0, height / query.height)
     right = Frame(answer, left.width + _GAP, height / answer.height)
     drawn = _spread(len(query_points))
     matches = _matches(left.place(query_points[drawn]), right.place(answer_points[drawn]))
-    content = _photo(left, box, use) + _photo(right, region, None) + matches
+    content = (
+        _photo(left, box, use, query_keypoints) + _photo(right, region, None, answer_keypoints) + matches
+    )
     return _svg(right.left + right.width, height, alt, content)
 
 
@@ -102,7 +120,12 @@ def _svg(width: float, height: float, alt: str, content: str) -> str:
     )
 
 
-def _photo(frame: Frame, outline: Float32[np.ndarray, "4 2"] | None, use: str | None) -> str:
+def _photo(
+    frame: Frame,
+    outline: Float32[np.ndarray, "4 2"] | None,
+    use: str | None,
+    keypoints: Keypoints | None,
+) -> str:
     """Returns a photo in its own clipped viewport, what lies outside the outline dimmed."""
     inner = Frame(frame.photo, 0.0, frame.scale)
     content = f'<use href="#{escape(use)}" transform="scale({frame.scale:.6f})"/>' if use else _pixels(inner)
@@ -113,10 +136,28 @@ def _photo(frame: Frame, outline: Float32[np.ndarray, "4 2"] | None, use: str | 
             f'<g class="outline"><path class="dim" fill-rule="evenodd" d="{sheet}M{corners}Z"/>'
             f'<polygon class="edge under" points="{corners}"/><polygon class="edge" points="{corners}"/></g>'
         )
+    if keypoints is not None:
+        content += _keypoints(inner, keypoints)
     return (
         f'<svg class="photo" x="{frame.left:.1f}" width="{frame.width:.1f}" height="{frame.height:.1f}">'
         f"{content}</svg>"
     )
+
+
+def _keypoints(frame: Frame, keypoints: Keypoints) -> str:
+    """Returns a dot a keypoint, coloured by the share of the photo's others of lower attention; best on top.
+
+    Not by attention itself: a single place of very high attention would leave one colour to all others.
+    """
+    lower = np.searchsorted(np.sort(keypoints.scores), keypoints.scores, side="left")
+    level = lower * HEATS // max(len(lower), 1)
+    dots = []
+    for number in range(HEATS):
+        places = frame.place(keypoints.positions[level == number])
+        # A stroke of no length with round ends is a dot; one path for all of a colour keeps the sheet small.
+        path = "".join(f"M{x:.0f} {y:.0f}h0" for x, y in places)
+        dots.append(f'<path class="a{number}" d="{path}"/>' if path else "")
+    return f'<g class="keypoints">{"".join(dots)}</g>'
 
 
 def _pixels(frame: Frame) -> str:

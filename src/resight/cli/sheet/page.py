@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resight.cli.sheet.card import answer_card
-from resight.cli.sheet.figure import definition
+from resight.cli.sheet.figure import HEATS, definition
 from resight.cli.sheet.question import ShownQuery, query_figures, show_queries
 from resight.cli.sheet.style import SCRIPT, STYLE
 from resight.cli.verdict import CONFIRMED_INLIERS, LIKELY_INLIERS, verdict
@@ -42,6 +42,9 @@ _NUMBERS = (
     "larger is more alike. "
     "Inliers are matched points that agree on one geometric transform. "
     "The answers are in order of their score: the similarity, plus 2 for every inlier."
+)
+_KEYPOINTS = "keypoints, from low to high attention" + "".join(
+    f' <i class="a{number}"></i>' for number in range(HEATS)
 )
 _NO_ANSWER = "No photo answers this query: the collection, or what the filter leaves of it, is empty."
 
@@ -116,6 +119,11 @@ def _legend() -> str:
     return f'<section class="legend"><h2>How to read the answers</h2><dl>{entries}</dl></section>'
 
 
+def _has_keypoints(answer: Answer) -> bool:
+    shown = [*(query.keypoints for query in answer.queries), *(hit.keypoints for hit in answer.hits)]
+    return any(keypoints is not None for keypoints in shown)
+
+
 def _answers(answer: Answer, cards: str) -> str:
     if not answer.hits:
         return f'<p class="empty">{_NO_ANSWER}</p>'
@@ -124,6 +132,7 @@ def _answers(answer: Answer, cards: str) -> str:
         for name, state, words in (
             ("show-matches", " checked", "matched points"),
             ("show-outlines", " checked", "outlines"),
+            *([("show-keypoints", " checked", _KEYPOINTS)] if _has_keypoints(answer) else []),
             ("only-confirmed", "", "only confirmed"),
         )
     )

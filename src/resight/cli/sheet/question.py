@@ -57,7 +57,13 @@ def _figure(shown: ShownQuery) -> str:
     role = "Query" if query.wanted else "Not this"
     where = " The box marks what was searched for." if query.box is not None else ""
     name = PurePath(query.path).name
-    drawing = photo_figure(photo, f"{role}: {name}.{where}", outline=shown.outline, use=shown.name)
+    drawing = photo_figure(
+        photo,
+        f"{role}: {name}.{where}",
+        outline=shown.outline,
+        use=shown.name,
+        keypoints=query.keypoints,
+    )
     label = f"<strong>{role}</strong>" if query.wanted else f'<span class="pill unwanted">{role}</span>'
     size = f"{photo.width} × {photo.height} pixels" if photo.uri is not None else photo.reason
     caption = f"{label} {escape(query.path)} · {escape(size)}.{where}"

@@ -74,10 +74,17 @@ svg[role=img] { display: block; width: 100%; height: auto; max-height: 460px; }
 .h2 { stroke: #ffd93d; fill: #ffd93d; } .h3 { stroke: #a3e635; fill: #a3e635; }
 .h4 { stroke: #34d399; fill: #34d399; } .h5 { stroke: #38bdf8; fill: #38bdf8; }
 .h6 { stroke: #818cf8; fill: #818cf8; } .h7 { stroke: #e879f9; fill: #e879f9; }
+.keypoints path { fill: none; stroke-width: 5.4px; stroke-linecap: round; opacity: .85; }
+.a0 { stroke: #4454c4; background: #4454c4; } .a1 { stroke: #4490fe; background: #4490fe; }
+.a2 { stroke: #1fc8de; background: #1fc8de; } .a3 { stroke: #29efa2; background: #29efa2; }
+.a4 { stroke: #a2fc3c; background: #a2fc3c; } .a5 { stroke: #fabb39; background: #fabb39; }
+.a6 { stroke: #f56b1a; background: #f56b1a; } .a7 { stroke: #d01a05; background: #d01a05; }
+.toolbar i { display: inline-block; width: 9px; height: 9px; border-radius: 50%; }
 .library { position: absolute; width: 0; height: 0; }
 .empty { padding: 48px 0 64px; color: var(--soft); font-size: 1.1rem; }
 body:has(#show-matches:not(:checked)) .matches { display: none; }
 body:has(#show-outlines:not(:checked)) .outline { display: none; }
+body:has(#show-keypoints:not(:checked)) .keypoints { display: none; }
 body:has(#only-confirmed:checked) .answer:not(.confirmed) { display: none; }
 dialog {
   border: 0; padding: 0; margin: auto; width: 100vw; height: 100dvh; max-width: none; max-height: none;

@@ -1,0 +1,187 @@
+"""``resight describe``: photos to descriptors in a file, and what a model looks at."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resight.cli.failures import SOME_UNREADABLE
+from resight.cli.index import DEFAULT_MODEL
+from resight.cli.output import console, count, note, plain_table, shown_path
+from resight.cli.progress import Report, progress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from jaxtyping import Float32
+
+    from resight.models.model import Model
+
+__all__ = ["EXAMPLE", "describe"]
+
+EXAMPLE = (
+    "Example:\n\n  resight describe ~/places --model sift --out places.npy\n\n"
+    "  resight describe tower.jpg --model delg.safetensors --attention attention.jpg\n\n"
+    "Row i of places.npy is the descriptor of the photo in line i of places.names.txt; the inner product "
+    "of two rows is their similarity."
+)
+
+PhotosArgument = Annotated[
+    list[Path], typer.Argument(metavar="PHOTOS...", help="Photos, and folders of photos.")
+]
+ModelOption = Annotated[
+    str, typer.Option(metavar="MODEL", help="A model's name or bundle. See: resight models.")
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.npy", help="Write the descriptors, float32, one row a photo."),
+]
+AttentionOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.jpg", help="Write the model's attention over the photo, or over all of them."),
+]
+
+
+def describe(
+    photos: PhotosArgument,
+    model: ModelOption = DEFAULT_MODEL,
+    out: OutOption = None,
+    attention: AttentionOption = None,
+) -> None:
+    """Describe photos with a model: descriptors to a file, its attention over the photos."""
+    if out is not None and out.suffix != ".npy":
+        raise typer.BadParameter(f"it must end in .npy, not {out.name!r}", param_hint="--out")
+    from resight.models import load_model
+
+    chosen = load_model(model)
+    if attention is not None:
+        _write_attention(chosen, photos, attention)
+    with progress("Describing") as report:
+        described = _described(chosen, photos, report)
+    if out is not None:
+        _write_descriptors(described, out)
+    _print_summary(chosen, described, [path for path in (out, attention) if path is not None])
+    for sentence in described.broken:
+        note(sentence)
+    if described.broken:
+        raise typer.Exit(SOME_UNREADABLE)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Described:
+    """Photos with a descriptor each; their local features counted, and the bytes these are stored in."""
+
+    paths: list[Path]
+    descriptors: Float32[np.ndarray, "n dim"]
+    features: int
+    feature_bytes: int
+    broken: list[str]
+
+
+def _described(model: Model, photos: Sequence[Path], report: Report) -> _Described:
+    """Returns the photos under files and folders, described.
+
+    Raises:
+        InvalidInput: A path does not exist, or no photo could be described.
+    """
+    import numpy as np
+
+    from resight.collection import find_photos
+    from resight.descriptors import extract
+    from resight.errors import InvalidInput
+    from resight.models.model import codec_of
+
+    codec = codec_of(model)
+    paths, rows, broken = [], [], []
+    features = stored = 0
+    found = find_photos(photos)
+    for done, one in enumerate(extract(found, model), 1):
+        report(done, len(found))
+        if one.features is None:
+            broken.append(f"{shown_path(one.path)}: {one.reason}")
+            continue
+        paths.append(one.path)
+        rows.append(one.features.descriptor)
+        local = one.features.local
+        if local is not None:
+            features += len(local)
+            stored += len((local if codec is None else codec.encode(local)).to_bytes())
+    if not rows:
+        why = f": {broken[0]}" if broken else ""
+        raise InvalidInput(f"there is no photo to describe among {', '.join(map(str, photos))}{why}")
+    return _Described(paths, np.stack(rows), features, stored, broken)
+
+
+def _write_descriptors(described: _Described, path: Path) -> None:
+    """Writes the descriptors, and beside them the photos' paths, one a line."""
+    import numpy as np
+
+    stream = io.BytesIO()
+    np.save(stream, described.descriptors, allow_pickle=False)
+    path.write_bytes(stream.getvalue())
+    names = "".join(f"{photo}\n" for photo in described.paths)
+    path.with_suffix(".names.txt").write_text(names, encoding="utf-8")
+
+
+def _write_attention(model: Model, photos: Sequence[Path], path: Path) -> None:
+    """Writes the attention of a model over some photos into one picture.
+
+    Raises:
+        InvalidInput: The model has no attention, the file's name names no kind of picture, or no photo can
+            be read.
+    """
+    from PIL import Image
+
+    from resight import images
+    from resight.collection import find_photos
+    from resight.descriptors.attention import attention_over, contact_sheet
+    from resight.errors import InvalidInput, UnreadableImage
+    from resight.models.model import attending
+
+    looking = attending(model)
+    if looking is None:
+        raise InvalidInput(
+            f"the model {model.name} has no attention to write: take a bundle of a trained DELG network"
+        )
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind not in ("JPEG", "PNG", "WEBP"):
+        raise InvalidInput(f"attention is written as .jpg, .png or .webp, not as {path.name!r}")
+    pictures = []
+    for file in find_photos(photos):
+        try:
+            photo = images.read(file, max_side=model.max_side)
+        except UnreadableImage:
+            # Describing it says so at the end.
+            continue
+        pictures.append(attention_over(photo, looking.attention(photo), looking.local_field))
+    stream = io.BytesIO()
+    Image.fromarray(contact_sheet(pictures)).save(stream, kind, quality=90)
+    path.write_bytes(stream.getvalue())
+
+
+def _print_summary(model: Model, described: _Described, written: Sequence[Path]) -> None:
+    from resight.models.model import codec_of
+
+    photos = len(described.paths)
+    table = plain_table("", "")
+    table.show_header = False
+    table.add_row("photos", f"{photos:,}")
+    table.add_row("model", f"{model.name}, fingerprint {model.fingerprint[:16]}")
+    dim = described.descriptors.shape[1]
+    table.add_row("descriptors", f"{dim} dimensions, {2 * dim:,} bytes a photo in a collection")
+    if described.feature_bytes:
+        codec = codec_of(model)
+        form = "" if codec is None else f", stored as {codec.name}"
+        each = f"{described.features / photos:,.0f} a photo, {described.feature_bytes / photos:,.0f} bytes"
+        table.add_row("local features", f"{each} a photo in a collection{form}")
+    for path in written:
+        table.add_row("written", shown_path(path))
+    out = console()
+    out.print(table)
+    if described.broken:
+        out.print(f"{count(len(described.broken), 'file')} could not be described.")

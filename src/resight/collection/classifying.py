@@ -1,0 +1,259 @@
+"""Which labelled thing of a collection a photo shows, or that it shows none of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import final
+
+import numpy as np
+
+from resight.collection.answer import Answer, Hit
+from resight.collection.collection import LOCK_TIMEOUT, Collection
+from resight.collection.lock import writer_lock
+from resight.collection.metadata import Value, metadata_names
+from resight.collection.scan import canonical
+from resight.collection.store import Store
+from resight.errors import InvalidInput
+from resight.search.recognition import Calibration, Rule, choose_threshold, neighbour_scores, recognise
+
+__all__ = ["LABEL", "Classified", "Classifier", "Vote", "as_label", "kept_calibration"]
+
+LABEL = "label"
+"""The metadata that holds labels when nobody says."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vote:
+    """A neighbour that voted.
+
+    Attributes:
+        hit: The photo of the collection.
+        label: Its label.
+        cosine: Inner product with the query.
+        score: What it counts: ``min(inliers, most) / most + cosine``.
+    """
+
+    hit: Hit
+    label: str
+    cosine: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classified:
+    """What a photo shows.
+
+    Attributes:
+        photo: The file as the caller named it.
+        label: What it shows; None: none of the labelled things.
+        best: The likeliest label, given or not.
+        confidence: Score of the likeliest label.
+        votes: The neighbours that speak for the likeliest label, best first.
+        others: Those that speak for other labels, best first.
+        verified: Whether geometry had its say: not without local features, nor where the rule forgoes it.
+        answer: All that was found.
+    """
+
+    photo: str
+    label: str | None
+    best: str
+    confidence: float
+    votes: tuple[Vote, ...]
+    others: tuple[Vote, ...]
+    verified: bool
+    answer: Answer
+
+
+@final
+class Classifier:
+    """Recognises things by the labels of a collection's photos, by the rule of `resight.search.recognition`.
+
+    Photos without a label do not vote. Nothing is trained: photos that are added or labelled count at once.
+
+    Args:
+        collection: Its photos' labels are in their metadata.
+        label: Name of that metadata; by default that of the kept calibration, else ``label``.
+        rule: How neighbours vote; by default that of the kept calibration, else the paper's.
+        threshold: A label of a smaller score is not given; by default that of the kept calibration, if it is
+            for this label and this rule. Without one every photo gets a label.
+
+    Raises:
+        InvalidInput: The photos have no such metadata, it is empty in all of them, or the threshold is no
+            number.
+    """
+
+    def __init__(
+        self,
+        collection: Collection,
+        *,
+        label: str | None = None,
+        rule: Rule | None = None,
+        threshold: float | None = None,
+    ) -> None:
+        if threshold is not None and not math.isfinite(threshold):
+            raise InvalidInput(f"a threshold is a finite number, not {threshold}")
+        kept = kept_calibration(collection)
+        self.label = label or (kept.label if kept else LABEL)
+        self.rule = rule or (kept.rule if kept and kept.label == self.label else Rule())
+        fitting = kept if kept and (kept.label, kept.rule) == (self.label, self.rule) else None
+        self.threshold = fitting.threshold if threshold is None and fitting else threshold
+        self.labels = _labels(collection, self.label)
+        """How many photos have each label."""
+        self._collection = collection
+        self._verify = self.rule.verify
+
+    def classify(self, photo: str | Path) -> Classified:
+        """Returns what a photo shows.
+
+        Raises:
+            InvalidInput: No photo of the collection has a label any more.
+            UnreadableImage: It cannot be read.
+            ModelError: The model cannot be loaded, or is another.
+            CollectionError: The collection is gone or cannot be read.
+        """
+        answer = self._ask(photo)
+        # Labels may have gone since they were counted.
+        hits = [hit for hit in answer.hits if self.label in hit.metadata]
+        if not hits:
+            raise _unlabelled(self._collection, self.label)
+        labels = [as_label(hit.metadata[self.label]) for hit in hits]
+        # A verified hit's score holds 2 for each inlier beside the cosine.
+        cosines = [hit.score - 2 * (hit.inliers or 0) for hit in hits]
+        scores = neighbour_scores(cosines, [hit.inliers for hit in hits], max_inliers=self.rule.max_inliers)
+        best, *others = recognise(labels, scores, neighbours=self.rule.neighbours)
+
+        def votes(positions: Sequence[int]) -> tuple[Vote, ...]:
+            return tuple(
+                Vote(hits[place], labels[place], cosines[place], float(scores[place]))
+                for place in sorted(positions, key=lambda place: -scores[place])
+            )
+
+        is_known = self.threshold is None or best.score >= self.threshold
+        return Classified(
+            str(photo),
+            best.label if is_known else None,
+            best.label,
+            best.score,
+            votes(best.members),
+            votes([place for other in others for place in other.members]),
+            any(hit.inliers is not None for hit in hits),
+            answer,
+        )
+
+    def calibrate(
+        self,
+        photos: Mapping[str, str],
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Calibration:
+        """Returns the threshold of the largest F1 on validation photos, and keeps it in the collection.
+
+        Args:
+            photos: Label of each photo by its path; the empty one, or one that no photo of the collection
+                has, is an unknown thing. None of them may be in the collection: it would find itself.
+            progress: Called with photos classified and photos in all.
+
+        Raises:
+            InvalidInput: A photo is in the collection, no unknown one is among them, or none is recognised.
+            UnreadableImage: A photo cannot be read.
+            CollectionLocked: Another process is writing.
+            StorageFailed: The disk refuses it.
+        """
+        known = np.array([label in self.labels for label in photos.values()], dtype=np.bool_)
+        if known.all() or not known.any():
+            raise InvalidInput(
+                f"a threshold needs photos of labelled and of unknown things, got {int(known.sum())} of the "
+                f"first and {int((~known).sum())} of the second: an unknown one has an empty label, or one "
+                f"that no photo of the collection has"
+            )
+        found = []
+        for number, photo in enumerate(photos, 1):
+            found.append(self._classify_new(photo))
+            if progress is not None:
+                progress(number, len(photos))
+        calibration = choose_threshold(
+            self.label,
+            self.rule,
+            np.array([one.confidence for one in found], dtype=np.float64),
+            np.array([one.best == label for one, label in zip(found, photos.values(), strict=True)]),
+            known,
+        )
+        with writer_lock(self._collection.path, timeout=LOCK_TIMEOUT):
+            store = Store.open(self._collection.path)
+            store.write_header(replace(store.header, recognition=calibration))
+        self.threshold = calibration.threshold
+        return calibration
+
+    def _classify_new(self, photo: str) -> Classified:
+        found = self.classify(photo)
+        path = canonical(photo)
+        if any(hit.path == path for hit in found.answer.hits):
+            raise InvalidInput(
+                f"the photo {photo} is in the collection itself, where it finds itself: choose the threshold "
+                f"on photos that are not"
+            )
+        return found
+
+    def _ask(self, photo: str | Path) -> Answer:
+        """Returns the labelled neighbours, verified where the model has local features."""
+
+        def ask(verify: int) -> Answer:
+            return self._collection.answer(
+                photo,
+                top=max(self.rule.neighbours, self.rule.verify),
+                verify=verify,
+                where=_labelled(self.label),
+            )
+
+        if self._verify:
+            try:
+                return ask(self._verify)
+            except InvalidInput:
+                # Whatever else is invalid is refused again, in its own words.
+                self._verify = 0
+        return ask(0)
+
+
+def kept_calibration(collection: Collection) -> Calibration | None:
+    """Returns the threshold that was last chosen for a collection, None without one."""
+    return Store.open(collection.path).header.recognition
+
+
+def _labels(collection: Collection, column: str) -> dict[str, int]:
+    store = Store.open(collection.path)
+    names = metadata_names(store.schema)
+    if column not in names:
+        held = f"the metadata of its photos is {', '.join(names)}" if names else "its photos have no metadata"
+        raise InvalidInput(
+            f"the photos of {collection.path} have no {column!r} to be recognised by ({held}): name another, "
+            f"or give them one by `resight index PHOTOS --metadata TABLE.csv`, with the columns path,{column}"
+        )
+    counts: dict[str, int] = {}
+    for value in store.table([column], where=f"{_labelled(column)} AND broken IS NULL")[column].to_pylist():
+        label = as_label(value)
+        counts[label] = counts.get(label, 0) + 1
+    if not counts:
+        raise _unlabelled(collection, column)
+    return counts
+
+
+def _labelled(column: str) -> str:
+    """Returns the SQL condition on photos with a label; in backticks, as the name may be a word of SQL."""
+    return f"CAST(`{column}` AS STRING) <> ''"
+
+
+def _unlabelled(collection: Collection, column: str) -> InvalidInput:
+    return InvalidInput(
+        f"no photo of {collection.path} has a {column!r}: give photos one by "
+        f"`resight index PHOTOS --metadata TABLE.csv`, with the columns path,{column}"
+    )
+
+
+def as_label(value: Value) -> str:
+    """Returns a value of the metadata as a label; nothing and the empty text are no label and give ""."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,364 @@
+"""How local features are stored: as they are, as codes of a product quantiser, or as bits.
+
+What a photo costs besides its descriptors are 14 bytes a feature (position, scale, orientation, score) and
+about 200 bytes of header. Descriptors of 128 dimensions take, for 1000 features a photo:
+
+=================  =================  ==============
+form               bytes a feature    bytes a photo
+=================  =================  ==============
+float16            256                270,000
+product, 32 codes  32                 46,000
+product, 16 codes  16                 30,000
+product, 8 codes   8                  22,000
+binary, 256 bits   32                 46,000
+binary, 128 bits   16                 30,000
+=================  =================  ==============
+
+Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, final
+
+import numpy as np
+from jaxtyping import Float32
+
+from resight.errors import InvalidInput
+from resight.features import LocalFeatures
+from resight.models.iterative_quantisation import quantising_directions, random_rotation
+
+__all__ = [
+    "BinaryCodec",
+    "Float16Codec",
+    "LocalCodec",
+    "ProductCodec",
+    "as_stored",
+    "bytes_a_photo",
+    "unit_descriptors",
+]
+
+_CODES = 256
+_KEYPOINT_BYTES = 14
+
+
+class LocalCodec(Protocol):
+    """Turns local features into what is stored, and that into what is compared."""
+
+    @property
+    def name(self) -> str:
+        """What it is, for people: ``product of 16`` for example."""
+
+    @property
+    def bytes_per_feature(self) -> int:
+        """Bytes of one stored descriptor."""
+
+    def encode(self, features: LocalFeatures) -> LocalFeatures:
+        """Returns the same keypoints with what is stored instead of their descriptors.
+
+        Raises:
+            InvalidInput: The descriptors have another length than the codec was fitted for.
+        """
+
+    def decode(self, features: LocalFeatures) -> LocalFeatures:
+        """Returns the same keypoints with descriptors that can be compared.
+
+        Raises:
+            InvalidInput: The features were stored by another codec.
+        """
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Float16Codec:
+    """Stores float16 descriptors as they are.
+
+    Attributes:
+        dim: Length of a descriptor.
+    """
+
+    dim: int
+
+    @property
+    def name(self) -> str:
+        """``float16``."""
+        return "float16"
+
+    @property
+    def bytes_per_feature(self) -> int:
+        """Two a dimension."""
+        return 2 * self.dim
+
+    def encode(self, features: LocalFeatures) -> LocalFeatures:
+        """Returns the features with float16 descriptors of unit length.
+
+        Raises:
+            InvalidInput: The descriptors have another length.
+        """
+        if not len(features):
+            return _nothing(features, self.dim, np.float16, "cosine")
+        _check_dim(features, self.dim, self.name)
+        if features.descriptors.dtype == np.float16:
+            return features
+        return features.with_descriptors(unit_descriptors(features).astype(np.float16), "cosine")
+
+    def decode(self, features: LocalFeatures) -> LocalFeatures:
+        """Returns the features themselves."""
+        return features
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class ProductCodec:
+    """Stores the number of the nearest of 256 centres for each part of a descriptor.
+
+    H. Jégou, M. Douze and C. Schmid, "Product Quantization for Nearest Neighbor Search", TPAMI 2011. A
+    query's own features are not quantised: their asymmetric comparison. Decoded descriptors are made unit.
+
+    Attributes:
+        codebooks: float32 ``(parts, 256, dim / parts)``.
+
+    Raises:
+        InvalidInput: The codebooks have another shape, or a number that is not finite.
+    """
+
+    codebooks: Float32[np.ndarray, "parts 256 part_dim"]
+
+    def __post_init__(self) -> None:
+        shape = self.codebooks.shape
+        if len(shape) != 3 or shape[1] != _CODES or not np.isfinite(self.codebooks).all():
+            raise InvalidInput(f"codebooks must be finite and (parts, {_CODES}, dim / parts), not {shape}")
+
+    @classmethod
+    def fit(cls, descriptors: Float32[np.ndarray, "n dim"], parts: int, *, seed: int = 0) -> ProductCodec:
+        """Returns the codec whose centres k-means finds in local descriptors of training photos (FAISS).
+
+        Args:
+            descriptors: At least 256, of unit L2 norm; 10,000 and more are better.
+            parts: Bytes of a stored descriptor; divides its length.
+            seed: Of the first centres.
+
+        Raises:
+            InvalidInput: Too few descriptors, or parts that do not divide them.
+        """
+        count, dim = descriptors.shape
+        if parts < 1 or dim % parts:
+            raise InvalidInput(f"descriptors of {dim} numbers cannot be cut into {parts} equal parts")
+        if count < _CODES:
+            raise InvalidInput(f"a product quantiser needs at least {_CODES} descriptors to fit, got {count}")
+        import faiss
+
+        quantiser = faiss.ProductQuantizer(dim, parts, 8)
+        quantiser.cp.seed = seed
+        # Only the number from which FAISS prints no warning.
+        quantiser.cp.min_points_per_centroid = 1
+        quantiser.train(np.ascontiguousarray(descriptors, dtype=np.float32))
+        centres = faiss.vector_to_array(quantiser.centroids).reshape(parts, _CODES, dim // parts)
+        return cls(centres.astype(np.float32))
+
+    @property
+    def dim(self) -> int:
+        """Length of a descriptor."""
+        return int(self.codebooks.shape[0] * self.codebooks.shape[2])
+
+    @property
+    def name(self) -> str:
+        """``product of`` its parts."""
+        return f"product of {len(self.codebooks)}"
+
+    @property
+    def bytes_per_feature(self) -> int:
+        """One a part."""
+        return len(self.codebooks)
+
+    def encode(self, features: LocalFeatures) -> LocalFeatures:
+        """Returns the features with ``(n, parts)`` numbers of centres; the smaller number wins ties.
+
+        Raises:
+            InvalidInput: The descriptors have another length.
+        """
+        if not len(features):
+            return _nothing(features, self.bytes_per_feature, np.uint8, "cosine")
+        _check_dim(features, self.dim, self.name)
+        values = unit_descriptors(features)
+        codes = np.empty((len(values), len(self.codebooks)), dtype=np.uint8)
+        width = self.codebooks.shape[2]
+        for part, centres in enumerate(self.codebooks):
+            mine = values[:, part * width : (part + 1) * width]
+            # ||x - c||^2 less what is the same for all centres.
+            away = np.einsum("cd,cd->c", centres, centres)[None, :] - 2.0 * (mine @ centres.T)
+            codes[:, part] = away.argmin(axis=1)
+        return features.with_descriptors(codes, "cosine")
+
+    def decode(self, features: LocalFeatures) -> LocalFeatures:
+        """Returns the features with the centres' numbers put together, unit, float16.
+
+        Raises:
+            InvalidInput: The features were stored by another codec.
+        """
+        codes = features.descriptors
+        if codes.dtype != np.uint8 or codes.shape[1] != len(self.codebooks) or features.metric != "cosine":
+            raise _foreign(features, self.name)
+        parts = [centres[codes[:, part]] for part, centres in enumerate(self.codebooks)]
+        return features.with_descriptors(_unit(np.concatenate(parts, axis=1)).astype(np.float16), "cosine")
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class BinaryCodec:
+    """Stores on which side of each of some planes a descriptor lies, one bit a plane.
+
+    Attributes:
+        mean: float32 ``(dim,)``, the planes go through it.
+        planes: float32 ``(bits, dim)``, their normals; bits are a multiple of 8.
+
+    Raises:
+        InvalidInput: Shapes do not fit, or a number is not finite.
+    """
+
+    mean: Float32[np.ndarray, " dim"]
+    planes: Float32[np.ndarray, "bits dim"]
+
+    def __post_init__(self) -> None:
+        shapes = self.mean.shape, self.planes.shape
+        if self.planes.ndim != 2 or self.mean.shape != self.planes.shape[1:] or len(self.planes) % 8:
+            raise InvalidInput(
+                f"binary codes need mean (dim,) and planes (bits, dim), bits a multiple of 8, not {shapes}"
+            )
+        if not len(self.planes) or not (np.isfinite(self.mean).all() and np.isfinite(self.planes).all()):
+            raise InvalidInput("binary codes need at least 8 planes of finite numbers")
+
+    @classmethod
+    def fit(
+        cls,
+        descriptors: Float32[np.ndarray, "n dim"],
+        bits: int | None = None,
+        *,
+        rotation: Literal["itq", "random", "none"] = "itq",
+        seed: int = 0,
+    ) -> BinaryCodec:
+        """Returns the codec for local descriptors of training photos.
+
+        Args:
+            descriptors: At least as many as bits, of unit L2 norm.
+            bits: Length of a code; the descriptors' length if ``None``.
+            rotation: ``"none"``: signs of the centred values. ``"itq"``: along their principal directions,
+                turned to lie near corners of the cube; at most as many bits as dimensions (Y. Gong and
+                S. Lazebnik, "Iterative Quantization", CVPR 2011). ``"random"``: along orthogonal directions
+                drawn at random, several sets of them for more bits than dimensions (J. Ji et al., "Super-Bit
+                Locality-Sensitive Hashing", NIPS 2012).
+            seed: Of the random directions.
+
+        Raises:
+            InvalidInput: The bits are no multiple of 8 or too many, or there are too few descriptors.
+        """
+        count, dim = descriptors.shape
+        bits = dim if bits is None else bits
+        if bits < 8 or bits % 8:
+            raise InvalidInput(f"a binary code has a multiple of 8 bits, not {bits}")
+        if count < bits:
+            raise InvalidInput(f"a binary code of {bits} bits needs as many descriptors to fit, got {count}")
+        if (rotation == "none" and bits != dim) or (rotation == "itq" and bits > dim):
+            raise InvalidInput(
+                f"{bits} bits of {dim} dimensions are not possible with the rotation {rotation!r}: "
+                "take 'random', or as many bits as dimensions"
+            )
+        mean = descriptors.mean(axis=0, dtype=np.float64)
+        random = np.random.default_rng(seed)
+        match rotation:
+            case "none":
+                planes = np.eye(dim)
+            case "itq":
+                planes = quantising_directions(descriptors - mean, bits, random)
+            case "random":
+                sets = [random_rotation(dim, random) for _ in range(-(-bits // dim))]
+                planes = np.concatenate(sets)[:bits]
+        return cls(mean.astype(np.float32), planes.astype(np.float32))
+
+    @property
+    def dim(self) -> int:
+        """Length of a descriptor."""
+        return len(self.mean)
+
+    @property
+    def name(self) -> str:
+        """``binary`` and its bits."""
+        return f"binary of {len(self.planes)} bits"
+
+    @property
+    def bytes_per_feature(self) -> int:
+        """An eighth of the bits."""
+        return len(self.planes) // 8
+
+    def encode(self, features: LocalFeatures) -> LocalFeatures:
+        """Returns the features with packed bits, compared by their Hamming distance.
+
+        Raises:
+            InvalidInput: The descriptors have another length.
+        """
+        if not len(features):
+            return _nothing(features, self.bytes_per_feature, np.uint8, "hamming")
+        _check_dim(features, self.dim, self.name)
+        sides = (unit_descriptors(features) - self.mean) @ self.planes.T > 0
+        return features.with_descriptors(np.packbits(sides, axis=1), "hamming")
+
+    def decode(self, features: LocalFeatures) -> LocalFeatures:
+        """Returns the features themselves: bits are compared as they are.
+
+        Raises:
+            InvalidInput: The features were stored by another codec.
+        """
+        if features.metric != "hamming" or features.descriptors.shape[1] != self.bytes_per_feature:
+            raise _foreign(features, self.name)
+        return features
+
+
+def as_stored(codec: LocalCodec, features: LocalFeatures) -> LocalFeatures:
+    """Returns a query's features as they are compared with stored ones.
+
+    Where bits are stored the query becomes bits too; otherwise it keeps its own, finer descriptors.
+    """
+    decoded = codec.decode(codec.encode(features))
+    return decoded if decoded.metric == "hamming" else features
+
+
+def bytes_a_photo(codec: LocalCodec, features: int) -> int:
+    """Returns the bytes that so many stored features of a photo take, without the header."""
+    return features * (codec.bytes_per_feature + _KEYPOINT_BYTES)
+
+
+def unit_descriptors(features: LocalFeatures) -> Float32[np.ndarray, "n dim"]:
+    """Returns the descriptors in float32 with unit L2 norm; zero stays zero."""
+    return _unit(features.descriptors.astype(np.float32))
+
+
+def _unit(values: Float32[np.ndarray, "n dim"]) -> Float32[np.ndarray, "n dim"]:
+    norms = np.linalg.norm(values, axis=1, keepdims=True)
+    return values / np.where(norms > 0, norms, 1.0).astype(np.float32)
+
+
+def _nothing(
+    features: LocalFeatures,
+    width: int,
+    dtype: type[np.uint8] | type[np.float16],
+    metric: Literal["cosine", "hamming"],
+) -> LocalFeatures:
+    return features.with_descriptors(np.empty((0, width), dtype=dtype), metric)
+
+
+def _check_dim(features: LocalFeatures, dim: int, name: str) -> None:
+    got = features.descriptors.shape[1]
+    if got != dim or features.metric != "cosine":
+        raise InvalidInput(
+            f"the codec {name} was made for local descriptors of {dim} numbers, got {got} compared by "
+            f"{features.metric}: fit one for this model"
+        )
+
+
+def _foreign(features: LocalFeatures, name: str) -> InvalidInput:
+    codes = features.descriptors
+    return InvalidInput(
+        f"local features of {codes.shape[1]} {codes.dtype} numbers compared by {features.metric} were not "
+        f"stored by the codec {name}: index the photos again"
+    )

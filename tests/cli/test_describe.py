@@ -1,0 +1,139 @@
+"""``resight describe``: descriptors in a file, attention over the photo, and sentences for what cannot be."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from resight import images
+from resight.cli import main
+from resight.descriptors.attention import attention_over, contact_sheet
+from resight.errors import InvalidInput
+from resight.features import Box
+from resight.images import Photo
+from resight.models import bundle as bundles
+from resight.models.keypoints import ReceptiveField
+
+torch = pytest.importorskip("torch")
+sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
+
+
+@pytest.fixture
+def run(capsys):
+    def run_line(*words):
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run_line
+
+
+@pytest.fixture(scope="module")
+def delg(tmp_path_factory):
+    """A bundle of a small network with random weights, and the model in it."""
+    from resight.models import DELG, Backbone, BinaryCodec, LocalDescriber, LocalSettings
+
+    torch.manual_seed(5)
+    values = np.random.default_rng(0).standard_normal((200, 16)).astype(np.float32)
+    model = LocalDescriber(
+        DELG(Backbone("test_resnet", out_indices=(-2, -1)), 24, local_dim=16, attention_dim=8),
+        name="delg",
+        max_side=96,
+        settings=LocalSettings((1.0,), (1.0,), 20),
+        codec=BinaryCodec.fit(values),
+        device="cpu",
+    )
+    path = tmp_path_factory.mktemp("bundle") / "delg.safetensors"
+    bundles.write(model.to_bundle(), path)
+    return path, model
+
+
+def test_descriptors_go_to_a_file_with_their_names(run, rendered, tmp_path):
+    photos = sorted(rendered.iterdir())[:3]
+    code, out, _ = run("describe", *photos, "--model", "sift", "--out", tmp_path / "some.npy")
+    assert code == 0
+    from resight.models import load_model
+
+    descriptors = np.load(tmp_path / "some.npy")
+    np.testing.assert_array_equal(descriptors, load_model("sift").describe(photos))
+    assert descriptors.dtype == np.float32
+    assert (tmp_path / "some.names.txt").read_text(encoding="utf-8").splitlines() == [str(p) for p in photos]
+    assert f"{descriptors.shape[1]} dimensions" in out
+    assert "bytes a photo in a collection" in out
+
+
+def test_a_broken_photo_is_named_and_the_others_are_described(run, rendered, tmp_path):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no photo")
+    good = sorted(rendered.iterdir())[0]
+    code, out, err = run("describe", good, broken, "--out", tmp_path / "d.npy")
+    assert code == 3
+    assert np.load(tmp_path / "d.npy").shape[0] == 1
+    assert (tmp_path / "d.names.txt").read_text(encoding="utf-8") == f"{good}\n"
+    assert "1 file could not be described" in out
+    assert "broken.jpg" in err
+    code, _, err = run("describe", broken)
+    assert code == 1
+    assert "there is no photo to describe" in err
+
+
+def test_attention_is_written_over_one_photo_or_several(run, rendered, delg, tmp_path):
+    path, _ = delg
+    photos = sorted(rendered.iterdir())[:3]
+    code, out, _ = run("describe", photos[0], "--model", path, "--attention", tmp_path / "one.png")
+    assert code == 0
+    # As the model saw it: a photo of 400 pixels at 96.
+    one = images.read(tmp_path / "one.png").pixels
+    assert max(one.shape[:2]) == 96
+    assert one.std(axis=(0, 1)).min() > 0
+    # 20 features of 2 bytes and 14 for each keypoint, and a header.
+    assert "20 a photo" in out
+    assert "stored as binary of 16 bits" in out
+    assert run("describe", *photos, "--model", path, "--attention", tmp_path / "many.jpg")[0] == 0
+    assert images.read(tmp_path / "many.jpg").height >= 420
+
+
+def test_what_cannot_be_is_said_in_a_sentence(run, rendered, delg, tmp_path):
+    photo = sorted(rendered.iterdir())[0]
+    code, _, err = run("describe", photo, "--model", "sift", "--attention", tmp_path / "a.jpg")
+    assert code == 1
+    assert "the model sift has no attention to write" in err
+    assert not (tmp_path / "a.jpg").exists()
+    code, _, err = run("describe", photo, "--model", delg[0], "--attention", tmp_path / "a.txt")
+    assert code == 1
+    assert "written as .jpg, .png or .webp, not as 'a.txt'" in err
+    code, _, err = run("describe", photo, "--out", tmp_path / "a.csv")
+    assert code == 2
+    assert "must end in .npy, not 'a.csv'" in err
+
+
+def test_colours_lie_over_the_pixels_their_cell_is_centred_on():
+    pixels = np.full((40, 60, 3), 90, dtype=np.uint8)
+    attention = np.zeros((5, 8), dtype=np.float32)
+    attention[2, 5] = 3.0
+    drawn = attention_over(Photo(pixels, 60, 40, Box(0, 0, 60, 40)), attention, ReceptiveField(9, 8, 4))
+    assert drawn.shape == pixels.shape
+    # Blue goes as attention comes: dark red at its highest, dark blue at its lowest.
+    blue = drawn[..., 2].astype(int)
+    assert (blue == blue.min()).nonzero() == (np.array([16]), np.array([40]))
+    # Eight pixels off lies the next cell, which has none.
+    assert blue[16, 48] == blue[8, 40] == blue[0, 0] > blue.min() + 30
+    # Cells of a field without padding are centred half of it further in.
+    moved = attention_over(Photo(pixels, 60, 40, Box(0, 0, 60, 40)), attention, ReceptiveField(9, 8, 0))
+    blue = moved[..., 2].astype(int)
+    assert (blue == blue.min()).nonzero() == (np.array([20]), np.array([44]))
+
+
+def test_several_pictures_stand_side_by_side_in_lines():
+    tall, wide = np.zeros((100, 50, 3), dtype=np.uint8), np.full((50, 150, 3), 9, dtype=np.uint8)
+    assert contact_sheet([tall]) is tall
+    sheet = contact_sheet([tall, wide, wide])
+    assert sheet.shape == (420 + 8 + 420, 210 + 8 + 1260, 3)
+    assert (sheet[:420, :210] == 0).all()
+    assert (sheet[428:, :1260] == 9).all()
+    with pytest.raises(InvalidInput, match="no picture"):
+        contact_sheet([])
