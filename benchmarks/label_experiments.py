@@ -5,8 +5,8 @@
 
 SET is a benchmark of `resight.datasets` (``table`` for grocery or caltech101), ROOT its folder. All runs
 share one small trunk, trained from scratch on small crops of all training classes for the same number of
-epochs (``--trunk``, ``--side`` and ``--epochs``; every line names them); the last weights are measured once on
-the test classes, so nothing is selected on them. FILE gets one JSON line a run; runs that it holds are
+epochs (``--trunk``, ``--side`` and ``--epochs``; every line names them); the last weights are measured once
+on the test classes, so nothing is selected on them. FILE gets one JSON line a run; runs that it holds are
 skipped.
 """
 

@@ -15,6 +15,7 @@ from PIL import Image
 from resight.cli.sheet import write_sheet
 from resight.cli.sheet.figure import MAX_LINES
 from resight.collection import Answer, Hit, QueryPhoto, Seconds
+from resight.collection.answer import Keypoints
 from resight.features import Box
 
 VOID = {"meta", "input", "br", "wbr", "image", "use", "line", "circle", "polygon", "path", "rect"}
@@ -276,3 +277,44 @@ def test_a_sheet_that_cannot_be_written_leaves_nothing_behind(answer, tmp_path):
     with pytest.raises(OSError, match=r"sheet\.html"):
         write_sheet(answer, folder / "sheet.html")
     assert [path.name for path in folder.iterdir()] == ["sheet.html"]
+
+
+class TestKeypoints:
+    @pytest.fixture
+    def shown(self, answer, tmp_path):
+        scores = np.linspace(9, 1, 40, dtype=np.float32)
+        places = np.stack([np.linspace(0, 199, 40), np.linspace(0, 99, 40)], axis=1).astype(np.float32)
+        keypoints = Keypoints(places, scores)
+        changed = replace(
+            answer,
+            queries=[replace(query, keypoints=keypoints) for query in answer.queries],
+            hits=[replace(one, keypoints=keypoints) for one in answer.hits[:3]] + answer.hits[3:],
+        )
+        write_sheet(changed, tmp_path / "keypoints.html")
+        return read_sheet(tmp_path / "keypoints.html")
+
+    def test_are_drawn_in_the_query_and_in_verified_answers(self, shown):
+        drawn = [group for svg in shown.all("svg", kind="photo") for group in svg.all("g", kind="keypoints")]
+        # The query by itself, beside two answers, these two, and one that is drawn alone.
+        assert len(drawn) == 6
+        for group in drawn:
+            paths = group.all("path")
+            assert [path.attributes["class"] for path in paths] == [f"a{number}" for number in range(8)]
+            assert sum(path.attributes["d"].count("h0") for path in paths) == 40
+            # The best stands first in the photo, and is painted last.
+            assert paths[-1].attributes["d"].startswith("M1 1h0")
+
+    def test_can_be_switched_off_where_there_are_any(self, shown, sheet):
+        assert [box.attributes["id"] for box in shown.all("input")].count("show-keypoints") == 1
+        assert "show-keypoints" not in [box.attributes["id"] for box in sheet.all("input")]
+        assert not sheet.all("g", kind="keypoints")
+
+    def test_equal_attention_is_one_colour(self, answer, tmp_path):
+        flat = Keypoints(np.zeros((3, 2), dtype=np.float32), np.ones(3, dtype=np.float32))
+        none = Keypoints(np.zeros((0, 2), dtype=np.float32), np.ones(0, dtype=np.float32))
+        first, second = (
+            replace(one, keypoints=kept) for one, kept in zip(answer.hits[:2], (flat, none), strict=True)
+        )
+        write_sheet(replace(answer, hits=[first, second]), tmp_path / "flat.html")
+        groups = read_sheet(tmp_path / "flat.html").all("g", kind="keypoints")
+        assert [[path.attributes["class"] for path in group.all("path")] for group in groups] == [["a0"], []]

@@ -9,7 +9,22 @@ from typing import Annotated, final
 import typer
 from typer.core import TyperGroup
 
-from resight.cli import collection, demo, doctor, evaluate, index, models, search, train
+from resight.cli import (
+    classify,
+    collection,
+    convert,
+    demo,
+    describe,
+    doctor,
+    evaluate,
+    explain,
+    index,
+    models,
+    rerank,
+    search,
+    train,
+    whiten,
+)
 from resight.cli.failures import exit_code
 
 __all__ = ["build", "main"]
@@ -42,13 +57,19 @@ def build() -> typer.Typer:
     app.callback(invoke_without_command=True)(_resight)
     app.command("index", epilog=index.EXAMPLE)(index.index)
     app.command("search", epilog=search.EXAMPLE)(search.search)
+    app.command("rerank", epilog=rerank.EXAMPLE)(rerank.rerank)
     app.command("remove", epilog=collection.REMOVE_EXAMPLE)(collection.remove)
     app.command("info", epilog=collection.INFO_EXAMPLE)(collection.info)
     app.command("check", epilog=collection.CHECK_EXAMPLE)(collection.check)
     app.command("evaluate", epilog=evaluate.EXAMPLE)(evaluate.evaluate)
+    app.command("classify", epilog=classify.EXAMPLE)(classify.classify)
+    app.command("describe", epilog=describe.EXAMPLE)(describe.describe)
+    app.command("explain", epilog=explain.EXAMPLE)(explain.explain)
     app.command("models", epilog=models.EXAMPLE)(models.models)
+    app.command("convert", epilog=convert.EXAMPLE)(convert.convert)
     app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
     app.command("train", epilog=train.EXAMPLE)(train.train)
+    app.command("whiten", epilog=whiten.EXAMPLE)(whiten.whiten)
     app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
     return app
 

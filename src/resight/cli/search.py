@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -44,6 +44,16 @@ VerifyOption = Annotated[
         help="How many of the best answers geometry checks; 0 for none, else 100 if it can.",
     ),
 ]
+RefineOption = Annotated[
+    Literal["diffusion", "reciprocal", "superglobal"] | None,
+    typer.Option(
+        help="Order answers by their neighbours in the collection. reciprocal: the first 100, by how alike "
+        "their neighbourhoods are; superglobal: the first 400 and the query, averaged with their neighbours; "
+        "both take some milliseconds. diffusion: scores spread over the whole collection; it first builds "
+        "a graph, in about a second for 5,000 photos and a hundred times that for ten times as many, and "
+        "takes no --where or --expand.",
+    ),
+]
 WithoutOption = Annotated[
     list[Path] | None,
     typer.Option(metavar="PHOTO", help="A photo of what answers must not be; repeatable."),
@@ -61,6 +71,7 @@ def search(
     box: BoxOption = None,
     top: TopOption = 10,
     expand: ExpandOption = 0,
+    refine: RefineOption = None,
     verify: VerifyOption = None,
     without: WithoutOption = None,
     where: WhereOption = None,
@@ -75,7 +86,14 @@ def search(
 
     opened = Collection.open(collection)
     ask = partial(
-        opened.answer, query, top=top, box=region, expand=expand, where=where, without=without or ()
+        opened.answer,
+        query,
+        top=top,
+        box=region,
+        expand=expand,
+        where=where,
+        without=without or (),
+        refine=refine,
     )
     answer = _verified_if_possible(ask) if verify is None else ask(verify=verify)
     if html is not None:
@@ -134,15 +152,22 @@ def answer_json(answer: Answer) -> Json:
 
     hits: list[Json] = []
     for hit in answer.hits:
-        fields = as_json(hit)
+        fields = _plain(as_json(hit))
         judged: Json = {"similarity": as_json(similarity(hit)), "verdict": verdict(hit.inliers).kind}
         hits.append({**fields, **judged} if isinstance(fields, dict) and isinstance(judged, dict) else fields)
     return {
-        "queries": as_json(answer.queries),
+        "queries": [_plain(as_json(query)) for query in answer.queries],
         "hits": hits,
         "searched": answer.searched,
         "seconds": as_json(answer.seconds),
     }
+
+
+def _plain(fields: Json) -> Json:
+    """Returns the fields of a photo without its keypoints, which are there to be drawn."""
+    if not isinstance(fields, dict):
+        return fields
+    return {name: value for name, value in fields.items() if name != "keypoints"}
 
 
 def print_answer(answer: Answer) -> None:

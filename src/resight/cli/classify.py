@@ -1,0 +1,275 @@
+"""``resight classify``: which labelled thing a photo shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resight.cli.failures import SOME_UNREADABLE
+from resight.cli.options import CollectionArgument, JsonOption
+from resight.cli.output import command_line, console, count, note, plain_table, shown_path, write_json
+
+if TYPE_CHECKING:
+    from resight.cli.output import Json
+    from resight.collection.classifying import Classified, Classifier, Vote
+    from resight.errors import UnreadableImage
+    from resight.search.recognition import Calibration, Rule
+
+__all__ = ["EXAMPLE", "classify"]
+
+EXAMPLE = (
+    "Example:\n\n  resight index PHOTOS --metadata labels.csv     (columns path,label)\n\n"
+    "  resight classify photos.resight --calibrate validation.csv\n\n"
+    "  resight classify photos.resight new.jpg other.jpg\n\n"
+    "Each of the nearest labelled photos counts its cosine plus its inliers' share of the most that count; "
+    "the label with the largest sum is the answer, or unknown where that sum is below the threshold."
+)
+
+PhotosArgument = Annotated[
+    list[Path] | None, typer.Argument(metavar="PHOTO...", help="What is to be recognised.")
+]
+LabelOption = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Metadata that holds the labels; label if not given.")
+]
+NeighboursOption = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="How many of the nearest photos vote; 3 if not given.")
+]
+VerifyOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0, metavar="N", help="How many of the nearest geometry checks; 0 for none, 10 if not given."
+    ),
+]
+InliersOption = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="More inliers count no more; 70 if not given.")
+]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(metavar="X", help="Unknown below this confidence, whatever --calibrate has found."),
+]
+CalibrateOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="CSV",
+        help="Choose the threshold on labelled photos that the collection does not hold, and keep it there. "
+        "Columns path and the labels'; a photo of an unknown thing has an empty label.",
+    ),
+]
+HtmlOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write a sheet that shows the neighbours of one photo.")
+]
+
+
+def classify(
+    collection: CollectionArgument,
+    photos: PhotosArgument = None,
+    label: LabelOption = None,
+    neighbours: NeighboursOption = None,
+    verify: VerifyOption = None,
+    max_inliers: InliersOption = None,
+    threshold: ThresholdOption = None,
+    calibrate: CalibrateOption = None,
+    html: HtmlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say which labelled thing of a collection a photo shows, or that it shows none of them."""
+    given = photos or []
+    _check(given, threshold, calibrate, html)
+    from resight.collection import Collection
+    from resight.collection.classifying import Classifier, kept_calibration
+
+    opened = Collection.open(collection)
+    kept = kept_calibration(opened)
+    rule = _rule(kept, neighbours, verify, max_inliers)
+    classifier = Classifier(opened, label=label, rule=rule, threshold=threshold)
+    chosen = None if calibrate is None else _calibrate(classifier, calibrate)
+    found, unreadable = _classify_all(classifier, given)
+    if html is not None:
+        _write_sheet(found[0], html)
+    if as_json:
+        write_json(_result_json(classifier, chosen, found, unreadable))
+    else:
+        _print_result(classifier, chosen, found, collection)
+        if html is not None:
+            console().print(f"Sheet: {shown_path(html)}", soft_wrap=True)
+    for error in unreadable:
+        note(f"resight: {error}")
+    if unreadable:
+        raise typer.Exit(SOME_UNREADABLE)
+
+
+def _check(
+    photos: Sequence[Path], threshold: float | None, calibrate: Path | None, html: Path | None
+) -> None:
+    if not photos and calibrate is None:
+        raise typer.BadParameter("give a photo, or --calibrate CSV", param_hint="PHOTO...")
+    if threshold is not None and calibrate is not None:
+        raise typer.BadParameter(
+            "it is what --calibrate finds: give one of the two", param_hint="--threshold"
+        )
+    if html is not None and len(photos) != 1:
+        raise typer.BadParameter(f"a sheet shows one photo, not {len(photos)}", param_hint="--html")
+
+
+def _rule(
+    kept: Calibration | None, neighbours: int | None, verify: int | None, max_inliers: int | None
+) -> Rule | None:
+    """Returns the kept or the usual rule with what was given changed; None if nothing was."""
+    from resight.search.recognition import Rule
+
+    if neighbours is None and verify is None and max_inliers is None:
+        return None
+    usual = Rule() if kept is None else kept.rule
+    return Rule(
+        usual.neighbours if neighbours is None else neighbours,
+        usual.verify if verify is None else verify,
+        usual.max_inliers if max_inliers is None else max_inliers,
+    )
+
+
+def _calibrate(classifier: Classifier, table: Path) -> Calibration:
+    from resight.cli.metadata import read_metadata
+    from resight.cli.progress import progress
+    from resight.collection.classifying import as_label
+    from resight.errors import InvalidInput
+
+    rows = read_metadata(table)
+    if not rows or any(classifier.label not in row for row in rows.values()):
+        raise InvalidInput(
+            f"{table} lists no photos with a column {classifier.label!r}: its first line is "
+            f"path,{classifier.label}, and photos of unknown things have an empty cell"
+        )
+    with progress("Choosing the threshold") as report:
+        return classifier.calibrate(
+            {path: as_label(row[classifier.label]) for path, row in rows.items()}, progress=report
+        )
+
+
+def _classify_all(
+    classifier: Classifier, photos: Sequence[Path]
+) -> tuple[list[Classified], list[UnreadableImage]]:
+    """Returns what the photos show and which cannot be read.
+
+    Raises:
+        UnreadableImage: None of them can.
+    """
+    from resight.cli.progress import progress
+    from resight.errors import UnreadableImage
+
+    found: list[Classified] = []
+    unreadable: list[UnreadableImage] = []
+    with progress("Recognising") as report:
+        for number, photo in enumerate(photos, 1):
+            try:
+                found.append(classifier.classify(photo))
+            except UnreadableImage as error:
+                unreadable.append(error)
+            report(number, len(photos))
+    if unreadable and not found:
+        raise unreadable[0]
+    return found, unreadable
+
+
+def _write_sheet(found: Classified, path: Path) -> None:
+    from resight.cli.sheet import write_sheet
+
+    name = Path(found.photo).name
+    write_sheet(found.answer, path, f"{name} shows {found.label}" if found.label else f"{name}: unknown")
+
+
+def _result_json(
+    classifier: Classifier,
+    chosen: Calibration | None,
+    found: Sequence[Classified],
+    unreadable: Sequence[UnreadableImage],
+) -> Json:
+    from resight.cli.output import as_json
+
+    def votes(given: Sequence[Vote]) -> list[Json]:
+        return [
+            {
+                "path": vote.hit.path,
+                "label": vote.label,
+                "score": vote.score,
+                "cosine": vote.cosine,
+                "inliers": vote.hit.inliers,
+            }
+            for vote in given
+        ]
+
+    return {
+        "label": classifier.label,
+        "rule": as_json(classifier.rule),
+        "threshold": classifier.threshold,
+        "calibration": as_json(chosen),
+        "photos": [
+            {
+                "photo": one.photo,
+                "label": one.label,
+                "best": one.best,
+                "confidence": one.confidence,
+                "verified": one.verified,
+                "votes": votes(one.votes),
+                "others": votes(one.others),
+            }
+            for one in found
+        ],
+        "unreadable": [str(error) for error in unreadable],
+    }
+
+
+def _print_result(
+    classifier: Classifier, chosen: Calibration | None, found: Sequence[Classified], collection: Path
+) -> None:
+    out = console()
+    if chosen is not None:
+        out.print(_chosen(chosen, collection), soft_wrap=True)
+    for one in found:
+        _print_one(one, classifier.threshold)
+    if found and classifier.rule.verify and not found[0].verified:
+        out.print("The model has no local features: cosines alone decide, without geometry.", soft_wrap=True)
+    if classifier.threshold is None:
+        line = command_line("resight", "classify", collection, "--calibrate", "VALIDATION.csv")
+        out.print(
+            f"No threshold is chosen, so that nothing is ever unknown. Choose one:  {line}", soft_wrap=True
+        )
+
+
+def _chosen(chosen: Calibration, collection: Path) -> str:
+    return (
+        f"Threshold {chosen.threshold:.3f}, chosen on {count(chosen.known, 'photo')} of labelled and "
+        f"{count(chosen.unknown, 'photo')} of unknown things, is kept in {shown_path(collection)}. There "
+        f"{chosen.precision:.1%} of the labels given are right, {chosen.recall:.1%} of the labelled things "
+        f"are recognised, and {chosen.rejected:.1%} of the unknown ones said to be unknown.\n"
+    )
+
+
+def _print_one(found: Classified, threshold: float | None) -> None:
+    """Prints what a photo shows and the neighbours that say so."""
+    from rich.text import Text
+
+    from resight.cli.verdict import verdict
+
+    out = console()
+    needed = "" if threshold is None else f", at least {threshold:.3f} needed"
+    sure = f"confidence {found.confidence:.3f}{needed}"
+    said = f"{found.label} ({sure})" if found.label else f"unknown (likeliest is {found.best}: {sure})"
+    out.print(f"{shown_path(found.photo)}: {said}", soft_wrap=True, style="bold")
+    numbers = ("score", "cosine", "inliers")
+    table = plain_table("", *numbers, "label", "verdict", "photo", right=numbers)
+    for word, votes in (("for it", found.votes), ("other", found.others)):
+        for vote in votes:
+            inliers = "" if vote.hit.inliers is None else str(vote.hit.inliers)
+            table.add_row(
+                word,
+                f"{vote.score:.3f}",
+                f"{vote.cosine:.3f}",
+                inliers,
+                Text(vote.label),
+                verdict(vote.hit.inliers).words,
+                Text(shown_path(vote.hit.path)),
+            )
+    out.print(table, "")

@@ -1,0 +1,169 @@
+"""``resight classify`` on rendered places: what it prints, as text and as JSON, and its exit code."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from resight.cli import main
+
+
+@pytest.fixture
+def run(capsys):
+    def run_line(*words):
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run_line
+
+
+@pytest.fixture(scope="session")
+def labelled(rendered, tmp_path_factory) -> Path:
+    """A collection of two labelled views of each of the three places; not to be changed."""
+    folder = tmp_path_factory.mktemp("labelled")
+    photos = sorted(rendered.glob("place_*_view_[01].jpg"))
+    table = folder / "labels.csv"
+    rows = [f"{photo},House {photo.stem[8]},{photo.stem[8]}" for photo in photos]
+    table.write_text("\n".join(["path,label,number", *rows]), encoding="utf-8")
+    path = folder / "houses.resight"
+    hook = sys.excepthook
+    assert main(["index", *map(str, photos), "--collection", str(path), "--metadata", str(table)]) == 0
+    sys.excepthook = hook
+    return path
+
+
+@pytest.fixture
+def own(labelled, tmp_path) -> Path:
+    """A copy of it that a test may change."""
+    return shutil.copytree(labelled, tmp_path / "own.resight")
+
+
+@pytest.fixture
+def validation(rendered, tmp_path) -> Path:
+    """Three photos of the places, and one of a place seen once."""
+    known = [f"{rendered / f'place_00{number}_view_2.jpg'},House {number}" for number in range(3)]
+    table = tmp_path / "validation.csv"
+    unknown = f"{rendered / 'distractor_000.jpg'},"
+    table.write_text("\n".join(["path,label", *known, unknown]), encoding="utf-8")
+    return table
+
+
+def test_it_says_what_a_photo_shows_and_why(run, labelled, rendered):
+    code, out, err = run("classify", labelled, rendered / "place_001_view_2.jpg")
+    assert (code, err) == (0, "")
+    first, header, best, *_ = out.splitlines()
+    assert first.startswith(str(rendered / "place_001_view_2.jpg") + ": House 1 (confidence ")
+    assert header.split() == ["score", "cosine", "inliers", "label", "verdict", "photo"]
+    assert best.startswith("for it")
+    assert "House 1" in best
+    assert "place_001_view_" in best
+    assert (
+        f"No threshold is chosen, so that nothing is ever unknown. Choose one:  resight classify {labelled}"
+        in out
+    )
+
+
+def test_below_the_threshold_it_says_unknown(run, labelled, rendered):
+    code, out, _ = run("classify", labelled, rendered / "place_001_view_2.jpg", "--threshold", "50")
+    assert code == 0
+    assert ": unknown (likeliest is House 1: confidence " in out
+    assert ", at least 50.000 needed)" in out
+    assert "No threshold" not in out
+
+
+def test_the_threshold_is_chosen_once_and_kept(run, own, validation, rendered):
+    code, out, _ = run("classify", own, "--calibrate", validation)
+    assert code == 0
+    assert "chosen on 3 photos of labelled and 1 photo of unknown things, is kept in" in out
+    assert "100.0% of the unknown ones said to be unknown" in out
+    photos = [rendered / "place_002_view_2.jpg", rendered / "distractor_000.jpg"]
+    code, out, _ = run("classify", own, *photos, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert [photo["label"] for photo in found["photos"]] == ["House 2", None]
+    assert found["photos"][0]["confidence"] >= found["threshold"] > found["photos"][1]["confidence"]
+    _, out, _ = run("classify", own, photos[1], "--neighbours", "1")
+    assert "No threshold is chosen" in out
+
+
+def test_json_holds_the_rule_and_every_vote(run, labelled, rendered):
+    line = ["--neighbours", "2", "--verify", "4", "--max-inliers", "35", "--label", "number", "--json"]
+    code, out, _ = run("classify", labelled, rendered / "place_000_view_2.jpg", *line)
+    found = json.loads(out)
+    assert code == 0
+    assert found["label"] == "number"
+    assert found["rule"] == {"neighbours": 2, "verify": 4, "max_inliers": 35}
+    assert (found["threshold"], found["calibration"], found["unreadable"]) == (None, None, [])
+    (photo,) = found["photos"]
+    assert (photo["label"], photo["best"], photo["verified"]) == ("0", "0", True)
+    votes = [*photo["votes"], *photo["others"]]
+    assert len(votes) == 2
+    assert photo["confidence"] == pytest.approx(sum(vote["score"] for vote in photo["votes"]))
+    for vote in votes:
+        assert vote["score"] == pytest.approx(vote["cosine"] + min(vote["inliers"], 35) / 35)
+        assert vote["label"] == Path(vote["path"]).stem[8]
+
+
+def test_without_verification_cosines_vote(run, labelled, rendered):
+    code, out, _ = run("classify", labelled, rendered / "place_000_view_2.jpg", "--verify", "0", "--json")
+    (photo,) = json.loads(out)["photos"]
+    assert code == 0
+    assert photo["verified"] is False
+    assert {vote["inliers"] for vote in (*photo["votes"], *photo["others"])} == {None}
+
+
+def test_the_sheet_shows_the_neighbours_under_the_label(run, labelled, rendered, tmp_path):
+    sheet = tmp_path / "sheet.html"
+    code, out, _ = run("classify", labelled, rendered / "place_001_view_2.jpg", "--html", sheet)
+    assert code == 0
+    assert f"Sheet: {sheet}" in out
+    page = sheet.read_text(encoding="utf-8")
+    assert "<title>place_001_view_2.jpg shows House 1" in page
+    assert "place_001_view_0.jpg" in page
+
+
+def test_an_unreadable_photo_does_not_stop_the_others(run, labelled, rendered, tmp_path):
+    text = tmp_path / "letter.jpg"
+    text.write_text("dear all")
+    code, out, err = run("classify", labelled, text, rendered / "place_001_view_2.jpg")
+    assert code == 3
+    assert "House 1" in out
+    assert err.startswith("resight: ")
+    assert "letter.jpg" in err
+    code, out, err = run("classify", labelled, text)
+    assert (code, out) == (1, "")
+    assert "letter.jpg" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        ([], 2, "give a photo, or --calibrate CSV"),
+        (["a.jpg", "b.jpg", "--html", "x.html"], 2, "a sheet shows one photo, not 2"),
+        (["--calibrate", "t.csv", "--html", "x.html"], 2, "a sheet shows one photo, not 0"),
+        (["--calibrate", "t.csv", "--threshold", "1"], 2, "it is what --calibrate finds"),
+        (["a.jpg", "--label", "year"], 1, "have no 'year' to be recognised by"),
+        (["a.jpg", "--threshold", "nan"], 1, "a threshold is a finite number, not nan"),
+        (["--calibrate", "none.csv"], 1, "none.csv: No such file"),
+    ],
+)
+def test_errors_are_one_sentence(run, labelled, tmp_path, monkeypatch, words, code, sentence):
+    monkeypatch.chdir(tmp_path)
+    found, out, err = run("classify", labelled, *words)
+    assert (found, out) == (code, "")
+    assert sentence in err
+    assert err.count("\n") == 1
+
+
+def test_a_validation_table_needs_the_labels_column(run, labelled, rendered, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text(f"path,name\n{rendered / 'place_000_view_2.jpg'},House 0\n", encoding="utf-8")
+    code, _, err = run("classify", labelled, "--calibrate", table)
+    assert code == 1
+    assert "lists no photos with a column 'label': its first line is path,label" in err
