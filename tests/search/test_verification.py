@@ -2,10 +2,24 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
+from skimage.measure import ransac
+from skimage.transform import AffineTransform
 
 from resight.errors import InvalidInput
 from resight.features import Box, LocalFeatures
-from resight.search import Ranking, Settings, match_many, match_mutual, match_ratio, rerank, verify
+from resight.search import (
+    Ranking,
+    Settings,
+    match_many,
+    match_mutual,
+    match_ratio,
+    rerank,
+    settings_named,
+    verify,
+    without,
+)
+from resight.search.chance import inliers_by_chance
 
 
 def features(rng, n, *, positions=None, scales=None, orientations=None, descriptors=None, side=640):
@@ -249,9 +263,191 @@ def test_what_cannot_be_right_is_refused():
     with pytest.raises(InvalidInput, match="max_scale"):
         Settings(max_scale=0.5)
     with pytest.raises(InvalidInput, match="affine"):
-        Settings(model="similarity")
+        Settings(model="perspective")
     ranking = Ranking(np.array([[1]]), np.array([[1.0]], dtype=np.float32))
     with pytest.raises(InvalidInput, match="needs as many"):
         rerank(ranking, [], lambda ids: [])
     with pytest.raises(InvalidInput, match="2 entries for 1"):
         rerank(ranking, [features(np.random.default_rng(0), 5)], lambda ids: [None, None])
+
+
+def without_orientation(local):
+    """As a network's local features are: no orientation, scales in steps of the square root of 2."""
+    scales = 2.0 ** (np.round(2 * np.log2(local.scales)) / 2)
+    return dataclasses.replace(
+        local, orientations=np.zeros(len(local), np.float32), scales=scales.astype(np.float32)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        (name, model)
+        for name in PLANTED
+        for model in ("similarity", "affine", "homography")
+        if (name, model) != ("affine", "similarity")
+    ],
+)
+def test_features_without_orientation_are_verified_by_pairs(name, model):
+    rng = np.random.default_rng(0)
+    query = features(rng, 40)
+    answer = without_orientation(seen_through(rng, query, PLANTED[name], clutter=400))
+    # The nearest descriptors of most query features are wrong.
+    mixed = np.r_[query.descriptors[:20], rng.integers(0, 256, (20, 32)).astype(np.uint8)]
+    query = without_orientation(dataclasses.replace(query, descriptors=mixed))
+    found = verify(query, answer, settings=Settings(model=model, matching="mutual"))
+    assert 19 <= found.inliers <= 24
+    predicted = np.c_[found.query_points, np.ones(found.inliers)] @ found.transform.T
+    away = np.linalg.norm(predicted[:, :2] / predicted[:, 2:] - found.answer_points, axis=1)
+    assert np.median(away) < 2
+
+
+def test_a_planted_similarity_is_recovered_under_noise_and_outliers():
+    rng = np.random.default_rng(0)
+    query = features(rng, 100)
+    answer = seen_through(rng, query, rotation(40, 1.5, (300, 20)))
+    noisy = dataclasses.replace(
+        answer, positions=(answer.positions + rng.normal(0, 2, answer.positions.shape)).astype(np.float32)
+    )
+    found = verify(query, noisy, settings=Settings(model="similarity"))
+    assert found.inliers >= 90
+    linear = found.transform[:2, :2]
+    np.testing.assert_allclose(linear, rotation(40, 1.5)[:2, :2], atol=0.02)
+    assert linear[0, 0] == linear[1, 1]
+    assert linear[0, 1] == -linear[1, 0]
+
+
+def test_random_features_have_no_more_inliers_than_expected_by_chance():
+    rng = np.random.default_rng(0)
+    for strip in (lambda local: local, without_orientation):
+        beyond = 0
+        for _ in range(30):
+            # Descriptors match, positions mean nothing.
+            query = strip(features(rng, 150))
+            answer = dataclasses.replace(strip(features(rng, 150)), descriptors=query.descriptors)
+            found = verify(query, answer)
+            assert 4 < found.expected < 12
+            beyond += found.inliers > found.expected + 1
+        assert beyond <= 4
+    query = features(rng, 100)
+    found = verify(query, seen_through(rng, query, PLANTED["affine"]))
+    assert found.inliers > 10 * found.expected
+
+
+def official(query, answer, bound, threshold, trials):
+    """The published way, word by word: a k-d tree on the answer, one-way nearest neighbours, RANSAC."""
+    left, right = (
+        local.descriptors / np.linalg.norm(local.descriptors.astype(float), axis=1, keepdims=True)
+        for local in (query, answer)
+    )
+    _, nearest = cKDTree(right).query(left, distance_upper_bound=bound)
+    chosen = np.flatnonzero(nearest < len(right))
+    if len(chosen) <= 3:
+        return len(chosen), 0
+    _, inliers = ransac(
+        (answer.positions[nearest[chosen]], query.positions[chosen]),
+        AffineTransform,
+        min_samples=3,
+        residual_threshold=threshold,
+        max_trials=trials,
+        rng=0,
+    )
+    return len(chosen), 0 if inliers is None else int(inliers.sum())
+
+
+def test_the_delg_protocol_finds_what_the_published_way_finds():
+    rng = np.random.default_rng(0)
+    settings = settings_named("delg")
+    assert (settings.threshold, settings.trials, settings.max_distance) == (20.0, 1000, 1.0)
+    for clutter in (0, 60):
+        query = features(rng, 60)
+        answer = seen_through(rng, query, PLANTED["affine"], clutter=clutter)
+        # The same descriptor again and again: matches of one answer feature all count.
+        query = dataclasses.replace(
+            query, descriptors=np.r_[query.descriptors[:50], np.repeat(query.descriptors[:1], 10, axis=0)]
+        )
+        matches, inliers = official(query, answer, 1.0, 20.0, 1000)
+        found = verify(query, answer, settings=settings)
+        assert matches == 60
+        assert 50 <= inliers <= 52
+        assert abs(found.inliers - inliers) <= 1
+        area = float(np.ptp(query.positions, axis=0).prod())
+        chance = inliers_by_chance(60, np.pi * 20**2 / area, sample=3, tests=1000)
+        assert found.expected == pytest.approx(chance)
+        np.testing.assert_allclose(found.transform[:2], PLANTED["affine"][:2], rtol=0.05, atol=6)
+
+
+def test_the_delg_protocol_needs_four_matches_and_counts_pixels_of_the_query():
+    rng = np.random.default_rng(0)
+    settings = settings_named("delg")
+    for n, least in ((3, 0), (4, 4)):
+        query = features(rng, n)
+        assert verify(query, query, settings=settings).inliers == least
+    query = features(rng, 60)
+    answer = seen_through(rng, query, rotation(0, 1), clutter=0)
+    noise = rng.normal(0, 5, answer.positions.shape)
+    answer = dataclasses.replace(answer, positions=(answer.positions + noise).astype(np.float32))
+    assert verify(query, answer, settings=settings).inliers >= 55
+    # Ten times the query's pixels: the noise is ten times as many of them.
+    large = dataclasses.replace(query, positions=query.positions * 10)
+    assert verify(large, answer, settings=settings).inliers < 30
+    small = dataclasses.replace(answer, positions=answer.positions / 10)
+    assert verify(query, small, settings=settings).inliers >= 55
+
+
+def test_a_mirror_is_refused_but_by_the_delg_protocol():
+    rng = np.random.default_rng(0)
+    query = features(rng, 60)
+    mirror = dataclasses.replace(query, positions=query.positions * np.float32([-1, 1]))
+    assert verify(query, mirror).inliers < 8
+    assert verify(query, mirror, settings=settings_named("delg")).inliers == 60
+
+
+def test_junk_leaves_before_the_first_answers_are_verified():
+    ranking = Ranking(
+        np.array([[4, 1, 2, 3], [3, 2, 1, -1]]),
+        np.array([[0.9, 0.8, 0.7, 0.6], [0.5, 0.4, 0.3, -np.inf]], dtype=np.float32),
+    )
+    left = without(ranking, [{1, 9}, {3, 2, 1}])
+    assert left.ids.tolist() == [[4, 2, 3, -1], [-1, -1, -1, -1]]
+    assert left.scores[0].tolist() == [*ranking.scores[0, [0, 2, 3]].tolist(), -np.inf]
+    assert ranking.ids.tolist() == [[4, 1, 2, 3], [3, 2, 1, -1]]
+    with pytest.raises(InvalidInput, match="2 queries"):
+        without(ranking, [{1}])
+
+
+def test_a_capped_number_of_inliers_and_the_score_make_one_order():
+    rng = np.random.default_rng(0)
+    query = features(rng, 80)
+    local = {
+        0: features(rng, 100),
+        1: seen_through(rng, query.best(12), rotation(20, 1.1)),
+        2: seen_through(rng, query, rotation(0, 1)),
+        3: features(rng, 100),
+    }
+    scores = np.array([[0.9, 0.8, 0.3, 0.2]], dtype=np.float32)
+    ranking = Ranking(np.array([[0, 1, 2, 3]]), scores)
+    reranked, found = rerank(ranking, [query], lambda ids: [local[i] for i in ids.tolist()], top=3, cap=20)
+    inliers = np.array([found[0][i].inliers for i in range(3)])
+    assert inliers[1] >= 11
+    assert inliers[2] >= 70
+    combined = scores[0, :3] + np.minimum(inliers, 20) / 20
+    assert reranked.ids[0].tolist() == [*np.argsort(-combined).tolist(), 3] == [1, 2, 0, 3]
+    np.testing.assert_allclose(reranked.scores[0, :3], np.sort(combined)[::-1], rtol=1e-6)
+    with pytest.raises(InvalidInput, match="capped at 1 or more, not 0"):
+        rerank(ranking, [query], lambda ids: [local[i] for i in ids.tolist()], cap=0)
+
+
+def test_settings_and_protocols_that_do_not_exist_are_refused():
+    with pytest.raises(InvalidInput, match="no verification protocol 'delf'; there are: default, delg"):
+        settings_named("delf")
+    for wrong in (
+        {"matching": "nearest"},
+        {"sampling": "some"},
+        {"sampling": "random", "model": "homography"},
+        {"max_distance": 2.5},
+        {"trials": 0},
+        {"seed": -1},
+    ):
+        with pytest.raises(InvalidInput, match="verification"):
+            Settings(**wrong)

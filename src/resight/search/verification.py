@@ -1,81 +1,47 @@
 """Does one geometric transform carry a query's local features onto those of an answer?
 
-Matches are gathered into the largest group that one match's own position, scale and orientation explains: a
-similarity transform from a single match, tried for every match (J. Philbin et al., Object retrieval with
-large vocabularies and fast spatial matching, CVPR 2007, section 3). An affine transform or a homography is
-fitted to the group with OpenCV's MAGSAC++ (D. Barath et al., CVPR 2020), grown over the other matches, and
-refused if no camera could see it.
+Matches are gathered into the largest group that one similarity transform explains: that of a single match (by
+its positions, scales and orientations), or that of a pair of matches where keypoints have no orientation. The
+transform asked for is fitted to the group, grown over the other matches, and refused if no camera sees it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+import os
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it comes without types
 
 from resight.errors import InvalidInput
 from resight.features import Box, LocalFeatures
+from resight.search import hypotheses
+from resight.search.chance import inliers_by_chance
+from resight.search.fitting import GROUP, apply, grow, is_possible, least_squares
 from resight.search.matching import Matches, match_many
+from resight.search.plain_ransac import random_consensus
 from resight.search.ranking import Ranking
+from resight.search.recognition import neighbour_scores
+from resight.search.verification_settings import SAMPLES, Settings, settings_named
 
-__all__ = ["Settings", "Verification", "rerank", "sort_by_inliers", "verify"]
+__all__ = [
+    "Settings",
+    "Verification",
+    "rerank",
+    "settings_named",
+    "sort_by_inliers",
+    "verify",
+]
+
+DEFAULT = Settings()
+"""What `verify` and `rerank` do unless told otherwise."""
 
 SIDE = 640.0
 """Long side in pixels of the photo in which `Settings.threshold` is counted."""
-ROUNDS = 4
-"""Fits to a growing group at most; they add 3 % of inliers to a single fit, and harder pairs are found."""
-SAMPLES = {"affine": 3, "homography": 4}
-GROUP = 2.0
-"""A match joins a group up to so many thresholds away: one match's scale and orientation are rough."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How matches are found and judged.
-
-    Attributes:
-        model: What is fitted: an affine transform (3 matches) or a homography (4).
-        matching: Mutual nearest neighbours, or the ratio test.
-        ratio: Of the distances to the nearest and the second nearest; only for ``matching="ratio"``.
-        threshold: How far from its place a match may lie, in pixels where an answer's features span 640.
-            Photos of any size are judged alike: the threshold grows with the span of the answer's features.
-        max_scale: Fits that enlarge or shrink beyond it, relative to the spans above 640 pixels, are refused.
-        max_stretch: Fits that stretch one direction this many times more than another are refused.
-        max_matches: Only so many of the most similar matches are used; bounds the time.
-
-    Raises:
-        InvalidInput: A number is out of its range.
-    """
-
-    model: Literal["affine", "homography"] = "affine"
-    matching: Literal["mutual", "ratio"] = "ratio"
-    ratio: float = 0.9
-    threshold: float = 20.0
-    max_scale: float = 8.0
-    max_stretch: float = 4.0
-    max_matches: int = 500
-
-    def __post_init__(self) -> None:
-        if self.model not in SAMPLES or self.matching not in ("mutual", "ratio"):
-            raise InvalidInput(
-                f"verification fits 'affine' or 'homography' to 'mutual' or 'ratio' matches, "
-                f"not {self.model!r} to {self.matching!r}"
-            )
-        if not (0 < self.ratio <= 1 and 0 < self.threshold < np.inf):
-            raise InvalidInput(
-                f"verification needs 0 < ratio <= 1 and a positive threshold, "
-                f"not {self.ratio} and {self.threshold}"
-            )
-        if not (self.max_scale >= 1 and self.max_stretch >= 1 and self.max_matches >= 4):
-            raise InvalidInput(
-                "verification needs max_scale and max_stretch of at least 1 and max_matches of at least 4, "
-                f"not {self.max_scale}, {self.max_stretch} and {self.max_matches}"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +54,8 @@ class Verification:
         answer_points: float32 ``(inliers, 2)``, in the same order.
         transform: float64 ``(3, 3)``, query pixels (x, y, 1) to answer pixels; ``None`` without inliers.
         region: float32 ``(4, 2)``, the query box's corners in the answer, from its upper left clockwise.
+        expected: Inliers that the best of all transforms would have if the matches meant nothing
+            (`resight.search.chance`); an answer deserves trust by what it has beyond.
     """
 
     inliers: int
@@ -95,6 +63,7 @@ class Verification:
     answer_points: Float32[np.ndarray, "inliers 2"]
     transform: Float64[np.ndarray, "3 3"] | None
     region: Float32[np.ndarray, "4 2"] | None
+    expected: float = 0.0
 
 
 def verify(
@@ -102,7 +71,7 @@ def verify(
     answer: LocalFeatures,
     *,
     region: Box | None = None,
-    settings: Settings = Settings(),
+    settings: Settings = DEFAULT,
 ) -> Verification:
     """Returns how many local features of the query one transform carries onto the answer's, and where.
 
@@ -117,7 +86,7 @@ def verify(
     Raises:
         InvalidInput: The features come from different models.
     """
-    return next(_verify_many(query, [answer], region, settings))
+    return _verify_share(query, [answer], region, settings)[0]
 
 
 def rerank(
@@ -127,12 +96,15 @@ def rerank(
     *,
     top: int = 100,
     regions: Sequence[Box | None] | None = None,
-    settings: Settings = Settings(),
+    settings: Settings = DEFAULT,
+    cap: int | None = None,
 ) -> tuple[Ranking, list[dict[int, Verification]]]:
     """Returns the ranking with its first ``top`` ids sorted by (inliers, score), and what was found for each.
 
     A score among the first ``top`` becomes ``score + 2 * inliers``: scores of unit-length descriptors
-    differ by 2 at most, so rows stay sorted. The rest is untouched.
+    differ by 2 at most, so rows stay sorted. With ``cap`` they are sorted by and become
+    ``score + min(inliers, cap) / cap`` (`resight.search.recognition`; the DELG paper caps at 70). The rest is
+    untouched.
 
     Args:
         ranking: Not changed.
@@ -141,9 +113,11 @@ def rerank(
         top: Answers that are verified in each row.
         regions: Box of each query, to be outlined in its answers.
         settings: Matching, model and thresholds.
+        cap: Inliers beyond it count no more; sorts by score and inliers together.
 
     Raises:
-        InvalidInput: Lengths differ, ``top`` is negative, or features come from different models.
+        InvalidInput: Lengths differ, ``top`` is negative, ``cap`` is not positive, or features come from
+            different models.
     """
     boxes = list(regions) if regions is not None else [None] * len(ranking)
     if len(query_features) != len(ranking) or len(boxes) != len(ranking) or top < 0:
@@ -159,18 +133,31 @@ def rerank(
         answers = [features if features is not None else _NOTHING for features in features_of(head)]
         if len(answers) != len(head):
             raise InvalidInput(f"features_of returned {len(answers)} entries for {len(head)} ids")
-        verified = list(_verify_many(query, answers, boxes[row], settings))
+        verified = _verify_many(query, answers, boxes[row], settings)
         inliers = np.array([one.inliers for one in verified], dtype=np.int64)
-        order, scores[row, : len(head)] = sort_by_inliers(head_scores, inliers)
+        order, scores[row, : len(head)] = sort_by_inliers(head_scores, inliers, cap=cap)
         ids[row, : len(head)] = head[order]
         found.append(dict(zip(head.tolist(), verified, strict=True)))
     return Ranking(ids, scores), found
 
 
 def sort_by_inliers(
-    scores: Float32[np.ndarray, " n"], inliers: Int64[np.ndarray, " n"]
+    scores: Float32[np.ndarray, " n"], inliers: Int64[np.ndarray, " n"], *, cap: int | None = None
 ) -> tuple[Int64[np.ndarray, " n"], Float32[np.ndarray, " n"]]:
-    """Returns the order by (inliers, score), ties as they stand, and ``score + 2 * inliers`` in it."""
+    """Returns the order by (inliers, score), ties as they stand, and ``score + 2 * inliers`` in it.
+
+    With ``cap`` the order by ``score + min(inliers, cap) / cap``, up to 1 more than the inner product of the
+    descriptors, and these scores in it.
+
+    Raises:
+        InvalidInput: ``cap`` is not positive.
+    """
+    if cap is not None:
+        if cap < 1:
+            raise InvalidInput(f"inliers must be capped at 1 or more, not {cap}")
+        combined = neighbour_scores(scores.tolist(), inliers.tolist(), max_inliers=cap).astype(np.float32)
+        order = np.argsort(-combined, kind="stable")
+        return order, combined[order]
     order = np.lexsort((np.arange(len(scores)), -scores, -inliers))
     return order, (scores[order] + 2.0 * inliers[order]).astype(np.float32)
 
@@ -181,18 +168,36 @@ _NOTHING = LocalFeatures(_EMPTY.reshape(0, 2), _EMPTY, _EMPTY, _EMPTY, np.empty(
 
 def _verify_many(
     query: LocalFeatures, answers: Sequence[LocalFeatures], region: Box | None, settings: Settings
-) -> Iterator[Verification]:
-    matches = match_many(query, answers, rule=settings.matching, ratio=settings.ratio)
-    if len(answers) == 1:
-        yield _fit(query, answers[0], next(matches), region, settings)
-        return
-    with ThreadPoolExecutor(2) as pool:
-        waiting = [
-            pool.submit(_fit, query, answer, pairs, region, settings)
-            for answer, pairs in zip(answers, matches, strict=True)
-        ]
-        for one in waiting:
-            yield one.result()
+) -> list[Verification]:
+    """Returns one verification an answer; every processor takes a share of the answers."""
+    threads = min(os.cpu_count() or 1, len(answers))
+    if threads < 2:
+        return _verify_share(query, answers, region, settings)
+    found: list[Verification] = [_REFUSED] * len(answers)
+    # Each thread multiplies alone: products here are too small to be worth a second thread inside.
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        shares = pool.map(
+            lambda first: _verify_share(query, answers[first::threads], region, settings), range(threads)
+        )
+        for first, share in enumerate(shares):
+            found[first::threads] = share
+    return found
+
+
+def _verify_share(
+    query: LocalFeatures, answers: Sequence[LocalFeatures], region: Box | None, settings: Settings
+) -> list[Verification]:
+    matches = match_many(
+        query,
+        answers,
+        rule=settings.matching,
+        ratio=settings.ratio,
+        max_distance=settings.max_distance,
+    )
+    fit = _fit_plain if settings.sampling == "random" else _fit
+    return [
+        fit(query, answer, pairs, region, settings) for answer, pairs in zip(answers, matches, strict=True)
+    ]
 
 
 def _fit(
@@ -201,60 +206,96 @@ def _fit(
     pairs = _distinct(query, answer, matches, settings.max_matches)
     sample = SAMPLES[settings.model]
     if len(pairs[0]) < sample:
-        return _refused()
+        return _REFUSED
     # In units of the threshold's pixels, so that photos of any size are judged alike.
     query_span, answer_span = _span(query), _span(answer)
     source = query.positions[pairs[0]] / np.float32(query_span)
     target = answer.positions[pairs[1]] / np.float32(answer_span)
-    size = np.maximum(answer.scales[pairs[1]], 1e-3) / np.maximum(query.scales[pairs[0]], 1e-3)
-    turn = answer.orientations[pairs[1]] - query.orientations[pairs[0]]
-    group = _largest_group(source, target, size * query_span / answer_span, turn, GROUP * settings.threshold)
-    grown = _grow(source, target, group, settings)
+    oriented = bool(query.orientations.any() or answer.orientations.any())
+    # The transforms that could be tried: one of each match, or of each pair.
+    tests = len(source) if oriented else math.comb(len(source), 2)
+    box = np.ptp(answer.positions, axis=0) / np.float32(answer_span)
+    expected = _expected(len(source), sample, tests, box, settings.threshold)
+    if oriented:
+        size = np.maximum(answer.scales[pairs[1]], 1e-3) / np.maximum(query.scales[pairs[0]], 1e-3)
+        turn = answer.orientations[pairs[1]] - query.orientations[pairs[0]]
+        in_units = (size * (query_span / answer_span)).astype(np.float32)
+        guesses = hypotheses.from_features(source, target, in_units, turn)
+    else:
+        tried = hypotheses.pairs_of(len(source))
+        guesses = hypotheses.from_pairs(source, target, tried, settings.max_scale)
+    group = _largest_group(guesses, source, target, GROUP * settings.threshold)
+    grown = None if group is None else grow(source, target, group, settings)
     if grown is None:
-        return _refused()
+        return _refused(expected)
     fitted, close = grown
     to_query, to_answer = np.diag([query_span, query_span, 1.0]), np.diag([answer_span, answer_span, 1.0])
     transform = to_answer @ fitted @ np.linalg.inv(to_query)
     # Photos larger than they are described at are reduced first; that is no scale between the views.
     reduction = max(query_span, 1.0) / max(answer_span, 1.0)
     points = query.positions[pairs[0][close]]
-    if not _is_possible(transform, points, reduction, settings):
-        return _refused()
-    corners = _apply(transform, _corners(query, region)).astype(np.float32)
-    return Verification(len(points), points, answer.positions[pairs[1][close]], transform, corners)
+    if not is_possible(transform, points, reduction, settings):
+        return _refused(expected)
+    corners = apply(transform, _corners(query, region)).astype(np.float32)
+    return Verification(len(points), points, answer.positions[pairs[1][close]], transform, corners, expected)
 
 
-def _grow(
+def _largest_group(
+    guesses: Float32[np.ndarray, "h 2 3"],
     source: Float32[np.ndarray, "m 2"],
     target: Float32[np.ndarray, "m 2"],
-    group: Bool[np.ndarray, " m"],
-    settings: Settings,
-) -> tuple[Float64[np.ndarray, "3 3"], Bool[np.ndarray, " m"]] | None:
-    """Returns the transform fitted to a group and what joins it, and which matches it explains.
+    threshold: float,
+) -> Bool[np.ndarray, " m"] | None:
+    """Returns the matches that one transform explains, for the one with most; the first at ties."""
+    if len(guesses) == 0:
+        return None
+    best = hypotheses.support(guesses, source, target, threshold).argmax()
+    return hypotheses.near(guesses[best], source, target, threshold)
 
-    The group of a similarity transform is only a part of what an affine one explains.
-    """
-    best: tuple[Float64[np.ndarray, "3 3"], Bool[np.ndarray, " m"]] | None = None
+
+def _fit_plain(
+    query: LocalFeatures, answer: LocalFeatures, matches: Matches, region: Box | None, settings: Settings
+) -> Verification:
+    """Returns what plain RANSAC from the answer to the query finds; nothing is refused, no match left out."""
+    here, there = query.positions[matches.query], answer.positions[matches.answer]
+    close = random_consensus(
+        there, here, threshold=settings.threshold, trials=settings.trials, seed=settings.seed
+    )
+    if close is None:
+        return _REFUSED
     sample = SAMPLES[settings.model]
-    for _ in range(ROUNDS):
-        if np.count_nonzero(group) < sample:
-            break
-        transform = _estimate(source[group], target[group], settings.model, settings.threshold)
-        if transform is None:
-            break
-        away = np.linalg.norm(_apply(transform, source) - target, axis=1)
-        close = away <= settings.threshold
-        if np.count_nonzero(close) < sample or (
-            best and np.count_nonzero(close) <= np.count_nonzero(best[1])
-        ):
-            break
-        best, group = (transform, close), away <= GROUP * settings.threshold
-    return best
+    tests = min(math.comb(len(here), sample), settings.trials)
+    transform = least_squares(here[close], there[close])
+    return Verification(
+        int(np.count_nonzero(close)),
+        here[close],
+        there[close],
+        transform,
+        apply(transform, _corners(query, region)).astype(np.float32),
+        _expected(len(here), sample, tests, np.ptp(query.positions, axis=0), settings.threshold),
+    )
 
 
-def _refused() -> Verification:
-    nothing = np.empty((0, 2), dtype=np.float32)
-    return Verification(0, nothing, nothing, None, None)
+def _expected(
+    matches: int, sample: int, tests: int, box: Float32[np.ndarray, " 2"], threshold: float
+) -> float:
+    """Returns `inliers_by_chance` for matches that fall anywhere in a box of that width and height.
+
+    About the 95 % quantile with shuffled features: rendered places, 120 pairs a setting, give 6 inliers or
+    fewer in 95 % where this is 5.8, and 8 where it is 7.6 (mutual matches).
+    """
+    share = min(1.0, math.pi * threshold**2 / max(float(box.prod()), 1.0))
+    return inliers_by_chance(matches, share, sample=sample, tests=tests)
+
+
+_NO_POINTS = np.empty((0, 2), dtype=np.float32)
+
+
+def _refused(expected: float) -> Verification:
+    return Verification(0, _NO_POINTS, _NO_POINTS, None, None, expected)
+
+
+_REFUSED = _refused(0.0)
 
 
 def _distinct(
@@ -264,7 +305,7 @@ def _distinct(
 
     A keypoint with two orientations is two features at one point; counted twice it supports any transform.
     """
-    order = np.lexsort((matches.query, -matches.similarities))
+    order = np.argsort(-matches.similarities, kind="stable")
     left, right = matches.query[order], matches.answer[order]
     first = _first_at_each_point(query.positions[left])
     left, right = left[first], right[first]
@@ -273,87 +314,14 @@ def _distinct(
 
 
 def _first_at_each_point(points: Float32[np.ndarray, "m 2"]) -> Int64[np.ndarray, " n"]:
-    _, first = np.unique(points, axis=0, return_index=True)
+    # Two float32 as one complex number: unique sorts numbers much faster than rows.
+    _, first = np.unique(points[:, 0] + 1j * points[:, 1], return_index=True)
     return np.sort(first)
 
 
 def _span(features: LocalFeatures) -> float:
     """Returns the long side of the features' bounding box, in units of 640 pixels."""
-    low, high = features.positions.min(axis=0), features.positions.max(axis=0)
-    return max(float((high - low).max()), 1.0) / SIDE
-
-
-def _largest_group(
-    source: Float32[np.ndarray, "m 2"],
-    target: Float32[np.ndarray, "m 2"],
-    size: Float32[np.ndarray, " m"],
-    turn: Float32[np.ndarray, " m"],
-    threshold: float,
-) -> Bool[np.ndarray, " m"]:
-    """Returns the matches that the similarity transform of one match explains, for the one with most."""
-    # Complex numbers: a similarity transform is x -> factor * x + shift.
-    start, end = source[:, 0] + 1j * source[:, 1], target[:, 0] + 1j * target[:, 1]
-    factor = (size * np.exp(1j * turn)).astype(np.complex64)
-    away = factor[:, None] * (start[None, :] - start[:, None]) - (end[None, :] - end[:, None])
-    near = (away.real**2 + away.imag**2) <= threshold**2
-    return near[near.sum(axis=1).argmax()]
-
-
-def _estimate(
-    source: Float32[np.ndarray, "m 2"],
-    target: Float32[np.ndarray, "m 2"],
-    model: Literal["affine", "homography"],
-    threshold: float,
-) -> Float64[np.ndarray, "3 3"] | None:
-    if model == "homography":
-        fitted, _ = cv2.findHomography(
-            source, target, cv2.USAC_MAGSAC, threshold, maxIters=1000, confidence=0.999
-        )
-        return None if fitted is None else np.asarray(fitted, dtype=np.float64)
-    affine, _ = cv2.estimateAffine2D(
-        source,
-        target,
-        method=cv2.USAC_MAGSAC,
-        ransacReprojThreshold=threshold,
-        maxIters=1000,
-        confidence=0.999,
-    )
-    return None if affine is None else np.vstack([np.asarray(affine, dtype=np.float64), [0.0, 0.0, 1.0]])
-
-
-def _apply(
-    transform: Float64[np.ndarray, "3 3"], points: Float32[np.ndarray, "m 2"]
-) -> Float64[np.ndarray, "m 2"]:
-    moved = points @ transform[:, :2].T + transform[:, 2]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return moved[:, :2] / moved[:, 2:]
-
-
-def _is_possible(
-    transform: Float64[np.ndarray, "3 3"],
-    points: Float32[np.ndarray, "m 2"],
-    reduction: float,
-    settings: Settings,
-) -> bool:
-    """Returns whether a camera could see it: no mirror, no horizon, bounded scale and stretch."""
-    if not np.isfinite(transform).all():
-        return False
-    depth = points @ transform[2, :2] + transform[2, 2]
-    if (depth.min() <= 0) != (depth.max() <= 0) or depth.min() == 0:
-        return False
-    for point in (points.mean(axis=0), points.min(axis=0), points.max(axis=0)):
-        scale = transform[2, :2] @ point + transform[2, 2]
-        moved = (transform[:2, :2] @ point + transform[:2, 2]) / scale
-        # Derivative of the transform at the point.
-        jacobian = (transform[:2, :2] - np.outer(moved, transform[2, :2])) / scale
-        large, small = np.linalg.svd(jacobian * reduction, compute_uv=False)
-        if np.linalg.det(jacobian) <= 0 or small <= 0:
-            return False
-        if large > settings.max_scale or small < 1 / settings.max_scale:
-            return False
-        if large > settings.max_stretch * small:
-            return False
-    return True
+    return max(float(np.ptp(features.positions, axis=0).max()), 1.0) / SIDE
 
 
 def _corners(query: LocalFeatures, region: Box | None) -> Float32[np.ndarray, "4 2"]:
