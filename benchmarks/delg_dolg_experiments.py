@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-BATCH, PER_CLASS = 64, 4
+BATCH, PER_CLASS = 32, 2
 DIM = 256
 # Cells apart: the shallow map of a small photo is not as wide as the paper's dilations of 6, 12 and 18.
 DILATIONS = [1, 2, 3]
@@ -122,7 +122,7 @@ def recipe(experiment: Experiment, arguments: argparse.Namespace, seed: int) -> 
             "root": str(arguments.root),
             "packed": {"file": str(arguments.runs / f"{tag(arguments)}-packed{packed}"), "side": packed},
             "train_transform": {"kind": "resize_random_crop", "size": arguments.side, "resize": packed},
-            "test_transform": {"kind": "stretch", "size": arguments.side},
+            "test_transform": {"kind": "stretch", "size": packed},
         },
         "sampler": {"kind": "m_per_class", "batch": BATCH, "per_class": PER_CLASS},
         "model": experiment.model | {"trunk": {"name": arguments.trunk, "pretrained": False}},
