@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -153,8 +152,12 @@ def account(rows: int, seconds: float, before: float, means: list[float]) -> dic
 
 
 def megabytes() -> float:
-    """Returns the highest resident set of this process so far (Linux counts kilobytes)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Returns the highest resident set of this program so far.
+
+    Not getrusage's: that counts what the parent held when it started this process.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 if __name__ == "__main__":

@@ -24,9 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from resight.collection import Collection
-from resight.collection.answer import Hit
-from resight.collection.classifying import Classifier
+from resight.collection import Classifier, Collection
 from resight.evaluation.landmarks import micro_average_precision, micro_average_precision_interval
 from resight.images.scenes import write_collection
 from resight.search.recognition import Rule, choose_threshold, neighbour_scores, recognise
@@ -93,20 +91,18 @@ def ask(collection: Collection, questions: Sequence[Question]) -> list[Found]:
     classifier = Classifier(collection, rule=Rule(verify=VERIFIED))
     found = []
     for question in questions:
-        hits = sorted(classifier.classify(question.path).answer.hits, key=cosine, reverse=True)
+        hits = sorted(
+            classifier.classify(question.path).answer.hits, key=lambda hit: hit.similarity, reverse=True
+        )
         found.append(
             Found(
                 question,
                 tuple(str(hit.metadata["label"]) for hit in hits),
-                tuple(cosine(hit) for hit in hits),
+                tuple(hit.similarity for hit in hits),
                 tuple(hit.inliers or 0 for hit in hits),
             )
         )
     return found
-
-
-def cosine(hit: Hit) -> float:
-    return hit.score - 2 * (hit.inliers or 0)
 
 
 def predict(found: Sequence[Found], rule: Rule) -> Predictions:

@@ -12,6 +12,8 @@ from jaxtyping import install_import_hook
 install_import_hook(
     [
         "resight.evaluation.average_precision",
+        "resight.evaluation.landmark_measures",
+        "resight.evaluation.landmarks",
         "resight.evaluation.recall",
         "resight.evaluation.revisited",
         "resight.images.photo",
@@ -21,9 +23,13 @@ install_import_hook(
         "resight.losses.margins",
         "resight.losses.softplus",
         "resight.models.pooling",
+        "resight.search.fitting",
+        "resight.search.hypotheses",
         "resight.search.matching",
         "resight.search.ranking",
+        "resight.search.reciprocal",
         "resight.search.rows",
+        "resight.search.super_global",
     ],
     "beartype.beartype",
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from resight._lazy import face
 from resight._version import __version__
 
 if TYPE_CHECKING:
@@ -19,17 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Box", "Collection", "__version__", "load_model"]
 
-_HOMES = {"Box": "resight.features", "Collection": "resight.collection", "load_model": "resight.models"}
+_HOMES = {"Box": "features", "Collection": "collection", "load_model": "models"}
 
-
-def __getattr__(name: str) -> object:
-    """Imports a public name when it is first asked for, so that ``import resight`` costs nothing."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'resight' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+# So that ``import resight`` costs nothing.
+__getattr__, __dir__ = face(__name__, __all__, _HOMES)

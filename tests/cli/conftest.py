@@ -18,6 +18,19 @@ def same_hook_afterwards(monkeypatch):
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
 
 
+@pytest.fixture
+def run(capsys):
+    """Runs a command line; returns its exit code, stdout and stderr."""
+
+    def run_line(*words):
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run_line
+
+
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory) -> Path:
     """A folder of three places in three views and two distractors; not to be changed."""

@@ -12,17 +12,6 @@ import pytest
 from resight.cli import main
 
 
-@pytest.fixture
-def run(capsys):
-    def run_line(*words):
-        capsys.readouterr()
-        code = main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run_line
-
-
 @pytest.fixture(scope="session")
 def labelled(rendered, tmp_path_factory) -> Path:
     """A collection of two labelled views of each of the three places; not to be changed."""
@@ -82,6 +71,8 @@ def test_the_threshold_is_chosen_once_and_kept(run, own, validation, rendered):
     assert code == 0
     assert "chosen on 3 photos of labelled and 1 photo of unknown things, is kept in" in out
     assert "100.0% of the unknown ones said to be unknown" in out
+    _, out, _ = run("info", own)
+    assert "by 'label', threshold " in out
     photos = [rendered / "place_002_view_2.jpg", rendered / "distractor_000.jpg"]
     code, out, _ = run("classify", own, *photos, "--json")
     found = json.loads(out)

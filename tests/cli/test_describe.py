@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from resight import images
-from resight.cli import main
 from resight.descriptors.attention import attention_over, contact_sheet
 from resight.errors import InvalidInput
 from resight.features import Box
@@ -19,17 +18,6 @@ from resight.models.keypoints import ReceptiveField
 
 torch = pytest.importorskip("torch")
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
-
-
-@pytest.fixture
-def run(capsys):
-    def run_line(*words):
-        capsys.readouterr()
-        code = main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run_line
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +94,12 @@ def test_what_cannot_be_is_said_in_a_sentence(run, rendered, delg, tmp_path):
     code, _, err = run("describe", photo, "--model", delg[0], "--attention", tmp_path / "a.txt")
     assert code == 1
     assert "written as .jpg, .png or .webp, not as 'a.txt'" in err
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no photo")
+    code, _, err = run("describe", broken, "--model", delg[0], "--attention", tmp_path / "a.jpg")
+    assert code == 1
+    assert "broken.jpg: it is a text" in err
+    assert not (tmp_path / "a.jpg").exists()
     code, _, err = run("describe", photo, "--out", tmp_path / "a.csv")
     assert code == 2
     assert "must end in .npy, not 'a.csv'" in err

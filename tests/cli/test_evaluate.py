@@ -40,17 +40,6 @@ def written(classes):
     return first, second
 
 
-@pytest.fixture
-def run(capsys):
-    def run_line(*words):
-        capsys.readouterr()
-        code = main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run_line
-
-
 def test_measures_are_printed_with_intervals(run, classes):
     code, out, _ = run("evaluate", "sift", "folder", "--root", classes, "--no-clusters")
     assert code == 0

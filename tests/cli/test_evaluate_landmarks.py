@@ -14,17 +14,6 @@ from resight.cli import main
 from resight.datasets import BENCHMARKS, LANDMARK_BENCHMARKS
 
 
-@pytest.fixture
-def run(capsys):
-    def run_line(*words):
-        capsys.readouterr()
-        code = main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run_line
-
-
 @pytest.fixture(scope="module")
 def places(rendered, tmp_path_factory):
     """The rendered places in the revisited format: the first view of each is its query."""
@@ -52,12 +41,15 @@ def places(rendered, tmp_path_factory):
     return root
 
 
+VERIFIED = ("--verify", "5", "--protocol", "delg")
+
+
 @pytest.fixture(scope="module")
 def written(places):
     hook = sys.excepthook
     first, second = places / "first.json", places / "second.json"
     line = ["evaluate", "sift", "revisited", "--root", str(places)]
-    assert main([*line, "--out", str(first), "--html", str(places / "report.html"), "--verify", "5"]) == 0
+    assert main([*line, "--out", str(first), "--html", str(places / "report.html"), *VERIFIED]) == 0
     assert main([*line, "--out", str(second), "--whole-queries"]) == 0
     sys.excepthook = hook
     return first, second
@@ -200,6 +192,7 @@ def test_the_waterfall_goes_step_by_step(run, places):
         (["--similarities", "a", "--ground-truth", "b", "--names", "c"], "names belong to --descriptors"),
         (["--descriptors", "a", "--ground-truth", "b", "--verify", "3"], "without photos nothing can be"),
         (["sift", "folder", "--root", ".", "--verify", "3"], "are for landmarks"),
+        (["sift", "revisited", "--root", ".", "--protocol", "delg"], "give --verify N with it"),
         (["sift", "roxford5k", "--root", ".", "--boxes"], "cropped by themselves"),
         (["sift", "roxford5k", "--root", ".", "--waterfall", "--out", "a"], "takes no --distractors"),
         (["sift", "roxford5k", "--root", ".", "--whitening", "a"], "it is a step of --waterfall"),
@@ -225,6 +218,19 @@ def test_what_cannot_be_measured_is_one_sentence_and_code_one(run, files):
     code, _, err = run("evaluate", "sift", "revisited", "--root", files)
     assert code == 1
     assert "4 of 4 photos are missing" in err
+
+
+def test_a_wrong_name_of_a_benchmark_is_told_the_nearest(run, files):
+    code, _, err = run("evaluate", "sift", "roxford", "--root", files)
+    assert code == 1
+    assert "there is no benchmark 'roxford', did you mean roxford5k; there are folder, table" in err
+
+
+@pytest.mark.parametrize("option", ["--out", "--html"])
+def test_where_nothing_can_be_written_nothing_is_measured(run, files, option):
+    code, out, err = run("evaluate", *given(files), option, files / "none" / "x")
+    assert (code, out) == (2, "")
+    assert f"there is no folder {files / 'none'}" in err
 
 
 @pytest.mark.data

@@ -54,6 +54,12 @@ def test_a_wrong_box_and_a_missing_photo(pair, tmp_path, capsys):
     assert "cannot read" in capsys.readouterr().err
 
 
+def test_a_page_that_cannot_be_written_is_named_as_it_was_given(pair, tmp_path, capsys):
+    page = tmp_path / "none" / "why.html"
+    assert main(["explain", *map(str, pair), "--html", str(page)]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == f"resight: {page}: No such file or directory"
+
+
 def test_heat_is_where_the_shares_are():
     pixels = np.full((60, 80, 3), 100, np.uint8)
     shares = np.zeros((6, 8), np.float32)

@@ -9,18 +9,6 @@ import numpy as np
 import pytest
 
 from resight import search
-from resight.cli import main
-
-
-@pytest.fixture
-def run(capsys):
-    def run_line(*words):
-        capsys.readouterr()
-        code = main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run_line
 
 
 @pytest.fixture(scope="module")

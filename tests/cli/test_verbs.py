@@ -16,17 +16,6 @@ import pytest
 from resight.cli import main
 
 
-@pytest.fixture
-def run(capsys):
-    def run_line(*words):
-        capsys.readouterr()
-        code = main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run_line
-
-
 def flat(text):
     return " ".join(text.split())
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
 
-from resight.cli import main
 from resight.cli.whiten_photos import hold_out
 from resight.descriptors import fit_pca
 from resight.images.scenes import write_collection
@@ -27,16 +27,9 @@ def places(tmp_path_factory):
 
 
 @pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
+def run(run, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-
-    def run_line(*words):
-        capsys.readouterr()
-        code = main(["whiten", *(str(word) for word in words)])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run_line
+    return partial(run, "whiten")
 
 
 def test_pca_is_fitted_written_and_its_effect_shown(run, places):
@@ -180,6 +173,16 @@ def test_a_model_without_a_bundle_is_refused(run, places, monkeypatch):
     code, _, err = run("unwritten", places, "--out", "none.safetensors")
     assert code == 1
     assert "the model unwritten cannot be written to a bundle" in err
+
+
+def test_what_cannot_be_is_said_before_photos_are_described(run, places):
+    code, _, err = run("sift", places, "--dim", "513", "--out", "none.safetensors")
+    assert code == 1
+    assert "sift has 512 dimensions, of which 513 cannot be kept" in err
+    assert "Describing" not in err
+    code, _, err = run("sift", places, "--out", "no/such/folder/none.safetensors")
+    assert code == 2
+    assert "there is no folder no/such/folder" in err
 
 
 def test_whole_groups_are_held_out_or_none():

@@ -10,15 +10,15 @@ import cv2
 import numpy as np
 
 from resight import images
-from resight.features import Box, ImageFeatures, LocalFeatures
-from resight.models.model import describe_paths
+from resight.features import ImageFeatures, LocalFeatures
+from resight.models.model import Model
 
 SIDE = 64
 STEP = 8
 
 
 @dataclass(frozen=True)
-class GridModel:
+class GridModel(Model):
     """Colours on an 8 x 8 grid as descriptor; patches on a grid as local features."""
 
     name: str = "grid"
@@ -31,9 +31,6 @@ class GridModel:
 
     def extract(self, photos: Sequence[images.Photo]) -> list[ImageFeatures]:
         return [self._extract(photo) for photo in photos]
-
-    def describe(self, paths, *, boxes: Sequence[Box | None] | None = None):
-        return describe_paths(self, paths, boxes)
 
     def _extract(self, photo: images.Photo) -> ImageFeatures:
         if self.delay:

@@ -10,8 +10,8 @@ import pytest
 from grid_model import GridModel
 from made_photos import picture, stored, write_photo
 
-from resight.collection import Collection
-from resight.collection.classifying import Classifier, kept_calibration
+from resight.collection import Classifier, Collection
+from resight.collection.classifying import kept_calibration
 from resight.errors import CollectionDamaged, InvalidInput, UnreadableImage
 from resight.search.recognition import Rule
 
@@ -105,6 +105,21 @@ def test_without_local_features_cosines_decide(tmp_path):
     assert found.votes[0].hit.inliers is None
 
 
+def test_a_refused_photo_does_not_end_verification(labelled, tmp_path, monkeypatch):
+    """Only a model without local features does; what is refused for another reason says nothing of it."""
+    classifier = Classifier(labelled)
+    answer = Collection.answer
+
+    def refuse(*arguments, **options):
+        raise InvalidInput("the photo cannot be taken")
+
+    monkeypatch.setattr(Collection, "answer", refuse)
+    with pytest.raises(InvalidInput, match="cannot be taken"):
+        classifier.classify(tmp_path / "new.png")
+    monkeypatch.setattr(Collection, "answer", answer)
+    assert classifier.classify(noisy(tmp_path / "new.png", 2, 9)).verified
+
+
 def test_the_chosen_threshold_is_kept_and_rejects_unknown_things(labelled, tmp_path):
     assert kept_calibration(labelled) is None
     steps = []
@@ -115,7 +130,7 @@ def test_the_chosen_threshold_is_kept_and_rejects_unknown_things(labelled, tmp_p
     assert (chosen.known, chosen.unknown) == (6, 4)
     assert chosen.recall == 1.0
     reopened = Collection.open(labelled.path, model=GridModel())
-    assert kept_calibration(reopened) == chosen
+    assert kept_calibration(reopened) == reopened.info().recognition == chosen
     classifier = Classifier(reopened)
     assert classifier.threshold == chosen.threshold
     assert classifier.classify(noisy(tmp_path / "new.png", 3, 77)).label == "dome"

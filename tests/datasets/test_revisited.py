@@ -39,6 +39,8 @@ def test_reads_names_boxes_and_answers(written):
         ({"gnd": []}, "lists 1 queries, but answers for 0"),
         ({"gnd": [{"bbx": [1, 2, 3], "easy": [], "hard": [], "junk": []}]}, "no ground truth"),
         ({"gnd": [7]}, "a dict, not a int"),
+        ({"gnd": [{"bbx": [1, 2, 3, 4], "easy": [], "hard": []}]}, "benchmarks: no 'junk'"),
+        ({"gnd": [], "qimlist": []}, "it lists no query"),
     ],
 )
 def test_refuses_other_content_in_a_sentence(written, change, reason):
@@ -68,7 +70,7 @@ def test_refuses_foreign_and_truncated_files(tmp_path, data):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InvalidInput, match=r"gnd\.pkl: No such file"):
+    with pytest.raises(InvalidInput, match=r"^cannot read the ground truth .*gnd\.pkl: No such file"):
         read_ground_truth(tmp_path / "gnd.pkl")
 
 

@@ -11,10 +11,10 @@ from PIL import Image
 from resight import images
 from resight.datasets import Benchmark, labelled
 from resight.features import ImageFeatures
-from resight.models.model import describe_paths
+from resight.models.model import Model
 
 
-class GridModel:
+class GridModel(Model):
     """Describes a photo by the mean colours of a grid of its parts: a real model, small and exact."""
 
     name, fingerprint, max_side, batch_size = "grid", "9" * 16, 64, 1
@@ -33,9 +33,6 @@ class GridModel:
         small = Image.fromarray(photo.pixels).resize((self.side, self.side), Image.Resampling.BOX)
         values = np.asarray(small, dtype=np.float32).ravel() - 127.3
         return ImageFeatures(values / np.linalg.norm(values))
-
-    def describe(self, paths, *, boxes=None):
-        return describe_paths(self, paths, boxes)
 
 
 def write_photos(root: Path, *, classes: int = 4, each: int = 5) -> list[tuple[str, int]]:

@@ -140,6 +140,22 @@ def test_a_result_survives_its_file(result, tmp_path):
     assert [path.name for path in tmp_path.glob("*partial*")] == []
 
 
+def test_a_file_of_the_first_version_is_still_read(result, tmp_path):
+    path = tmp_path / "result.json"
+    write_result(result, path)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    # Version 1 had none of these: it knew labelled sets alone.
+    content["version"] = 1
+    del content["main"], content["card"]["facts"]
+    for row in content["rows"]:
+        del row["measure"], row["missed"]
+        for answer in row["answers"]:
+            del answer["rank"], answer["ignored"]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert read_result(path) == result
+    assert not any(measure.test.better for measure in compare(read_result(path), result).measures)
+
+
 def test_a_set_without_positives_has_a_result_and_a_file(tmp_path):
     queries = [number < 5 for number in range(20)]
     benchmark = made_benchmark(tmp_path, queries=queries, gallery=[number >= 5 for number in range(20)])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from resight.errors import InvalidInput
-from resight.evaluation.descriptor_files import read_descriptors
+from resight.evaluation.descriptor_files import open_matrix, read_descriptors
 
 DATABASE, QUERIES = ("a", "b.c", "d"), ("q", "b.c")
 ROWS = np.arange(20, dtype=np.float32).reshape(5, 4)
@@ -105,3 +105,32 @@ def test_files_of_something_else_are_refused(tmp_path):
     np.savez(tmp_path / "d.npz", a=np.ones(2), b=np.ones(3))
     with pytest.raises(InvalidInput, match="all of one length"):
         read_descriptors(tmp_path / "d.npz", DATABASE, QUERIES)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[: len(data) // 2],
+        lambda data: data.replace(ROWS.tobytes(), ROWS.tobytes()[::-1]),
+        lambda data: b"no archive" * 9,
+    ],
+)
+def test_a_damaged_archive_is_one_sentence(tmp_path, damage):
+    path = npz(tmp_path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InvalidInput, match=r"is no \.npz file") as refused:
+        read_descriptors(path, DATABASE, QUERIES)
+    assert "allow_pickle" not in str(refused.value)
+
+
+def test_a_matrix_without_numbers_is_refused(tmp_path):
+    np.save(tmp_path / "d.npy", np.zeros((5, 0), dtype=np.float32))
+    with pytest.raises(InvalidInput, match=r"not float32 \(5, 0\)"):
+        open_matrix(tmp_path / "d.npy")
+
+
+def test_a_query_in_the_database_is_missing_once(tmp_path):
+    npy(tmp_path)
+    (tmp_path / "names.txt").write_text("v w x y z".replace(" ", "\n"))
+    with pytest.raises(InvalidInput, match=r"no descriptor of a \(4 of 4 are missing\)"):
+        read_descriptors(tmp_path / "d.npy", DATABASE, QUERIES, names=tmp_path / "names.txt")

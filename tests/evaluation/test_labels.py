@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 
 import numpy as np
 import pytest
@@ -183,16 +182,6 @@ def test_equal_to_pytorch_metric_learning(split):
     # Theirs leaves out queries without a positive.
     hits = result.per_query.recall[counted, 0]
     assert hits.mean() == pytest.approx(expected["precision_at_1"], abs=1e-9)
-
-
-def test_without_threadpoolctl_the_result_is_the_same(monkeypatch):
-    descriptors, labels = drawn(6, "ties")
-    monkeypatch.setattr(positives, "_BLOCK", 16)
-    expected = evaluate_labels(descriptors, labels)
-    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
-    alone = evaluate_labels(descriptors, labels)
-    assert alone.recall == expected.recall
-    assert alone.map_at_r == expected.map_at_r
 
 
 def test_progress_reaches_its_end():

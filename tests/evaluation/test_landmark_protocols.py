@@ -27,7 +27,9 @@ from resight.evaluation.landmark_protocols import (
 from resight.evaluation.landmark_refinement import Refinement, expanded_queries
 from resight.evaluation.submissions import measure_predictions
 from resight.features import ImageFeatures, LocalFeatures
+from resight.models.local_codec import BinaryCodec
 from resight.search import Ranking
+from resight.search.verification import rerank, settings_named
 
 SOURCE = Source("theirs.npy", "f" * 64, 2, 0, (), "not known", "not known", "gnd.pkl")
 
@@ -160,6 +162,31 @@ def test_verification_orders_each_tasks_own_head(folder):
         assert not any(answer.ignored for answer in row.answers)
     with pytest.raises(InvalidInput, match="has no local features"):
         evaluate_landmarks(GridModel(), folder, refinement=Refinement(verify=5))
+
+
+def test_verification_sees_what_a_collection_would_store(folder):
+    class Compact(Local):
+        local_codec = BinaryCodec(np.zeros(32, np.float32), np.eye(32, dtype=np.float32)[:8])
+
+    described = describe_landmarks(Compact(), folder, keep_local=True)
+    for local in (*described.database_local, *described.query_local):
+        assert local.metric == "hamming"
+        assert local.descriptors.shape == (40, 1)
+
+
+def test_a_protocol_by_name_decides_how_it_is_verified(folder, monkeypatch):
+    used = []
+
+    def watched(*arguments, settings, **options):
+        used.append(settings)
+        return rerank(*arguments, settings=settings, **options)
+
+    monkeypatch.setattr("resight.search.verification.rerank", watched)
+    found = evaluate_landmarks(Local(), folder, refinement=Refinement(verify=5, protocol="delg"))
+    assert set(used) == {settings_named("delg")}
+    assert facts(found)["re-ranking"].endswith("protocol delg")
+    with pytest.raises(InvalidInput, match="no verification protocol 'ours'"):
+        Refinement(verify=5, protocol="ours")
 
 
 def test_junk_leaves_before_the_first_are_verified():

@@ -71,3 +71,11 @@ def test_a_whitening_of_another_model_is_refused(folder):
         whitening_of(other, whitened)
     with pytest.raises(InvalidInput, match="the whitening takes 12 dimensions and grid gives 27"):
         evaluate_waterfall(model, folder, whitening=halving(12))
+
+
+def test_the_card_says_how_far_each_step_goes(folder):
+    found = evaluate_waterfall(GridModel(), folder, steps=Steps(expand=3, augment=2))
+    assert next(fact.text for fact in found.card.facts if fact.name == "re-ranking") == (
+        "step by step: alpha query expansion by 3 neighbours, alpha 3; database augmentation by 2, alpha 3; "
+        "diffusion over 5 mutual neighbours from 5 of the query, gamma 3, alpha 0.99"
+    )

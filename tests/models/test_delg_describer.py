@@ -10,6 +10,7 @@ from PIL import Image
 
 from resight import images
 from resight.errors import InvalidBundle, InvalidInput
+from resight.evaluation.card import scales_of
 from resight.features import Box
 from resight.images import Photo
 from resight.models import (
@@ -27,6 +28,8 @@ from resight.models import (
 )
 from resight.models import bundle as bundles
 from resight.models.model import attending, codec_of
+from resight.models.whitened import WhitenedModel
+from resight.models.whitening import Whitening
 
 SCALES = LocalSettings().scales
 
@@ -193,6 +196,12 @@ class TestBundle:
         coded = with_codec(plain.to_bundle(), BinaryCodec.fit(values))
         assert coded.fingerprint == others[1]
         assert LocalDescriber.from_bundle(coded, name="made").local_codec.name == "binary of 16 bits"
+
+    def test_a_protocol_card_names_the_global_scales(self):
+        model = self.model(settings=LocalSettings(global_scales=(0.7, 1.0)))
+        assert scales_of(model) == (0.7, 1.0)
+        whitening = Whitening(np.zeros(24), np.eye(24)[:8], "pca", 30, "made")
+        assert scales_of(WhitenedModel(model, whitening)) == (0.7, 1.0)
 
     def test_one_written_for_the_global_descriptor_alone_gets_the_papers_settings(self):
         describer = GlobalDescriber(self.model().net, name="made", scales=(1.0, 0.5), device="cpu")

@@ -170,6 +170,10 @@ def test_what_does_not_fit_is_refused_in_words():
         BinaryCodec.fit(train, 64)
     with pytest.raises(InvalidInput, match="needs as many descriptors"):
         BinaryCodec.fit(train[:16])
+    with pytest.raises(InvalidInput, match="finite and float32, not int8"):
+        ProductCodec(np.ones((4, 256, 8), dtype=np.int8))
+    with pytest.raises(InvalidInput, match="must be float32, not float32 and int8"):
+        BinaryCodec(np.zeros(32, dtype=np.float32), np.ones((8, 32), dtype=np.int8))
     for codec in CODECS:
         with pytest.raises(InvalidInput, match="local descriptors of 32 numbers, got 16"):
             codec.encode(features(directions(3, dim=16)))

@@ -8,6 +8,7 @@ from made_descriptors import clusters, unit
 
 from resight.errors import InvalidInput
 from resight.search import Diffusion, ExactIndex, OfflineDiffusion
+from resight.search.diffusion import default_neighbours, default_query_neighbours
 from resight.search.neighbour_graph import SparseMatrix, mutual_neighbours
 
 DIM = 16
@@ -80,7 +81,7 @@ def test_diffuse_solves_the_equation(database, queries, neighbours):
 
 def test_rank_orders_by_the_solution(database, queries):
     n = len(database)
-    found = Diffusion.build(database, neighbours=7).rank(queries, n, **EXACT)
+    found = Diffusion.build(database, neighbours=7).rank(queries, n, query_neighbours=10, **EXACT)
     for row, query in enumerate(queries):
         expected, seeds = dense_scores(database, query, k=7)
         reached = expected > 1e-9
@@ -258,3 +259,13 @@ def test_what_cannot_be_right_is_refused(database, queries):
         OfflineDiffusion.build(database, truncation=0)
     with pytest.raises(InvalidInput, match="gamma"):
         mutual_neighbours(diffusion.index, neighbours=1, gamma=0)
+
+
+def test_a_small_database_takes_fewer_neighbours_when_nobody_says():
+    assert [default_neighbours(size) for size in (1, 90, 200, 995, 4993)] == [5, 5, 10, 49, 50]
+    assert [default_query_neighbours(size) for size in (1, 90, 200, 4993)] == [5, 5, 10, 10]
+    points = unit(np.random.default_rng(4).normal(size=(90, 8)))
+    asked, said = Diffusion.build(points), Diffusion.build(points, neighbours=5)
+    np.testing.assert_array_equal(asked.graph.columns, said.graph.columns)
+    found = asked.rank(points[:3] + 0.1, 90)
+    np.testing.assert_array_equal(found.ids, said.rank(points[:3] + 0.1, 90, query_neighbours=5).ids)

@@ -119,6 +119,8 @@ def test_frozen_statistics_are_the_trunks_alone(recipe_file):
         (["objective.reconstruction.output=descriptor"], "the loss mean takes the output reconstruction"),
         (["objective.ranking.output=reconstruction"], "the loss mean takes the output reconstruction"),
         (["objective.ranking.output=branches"], "the model delg has no output branches"),
+        (["use.scales=[1.0, 1.0]"], "two scales are the same"),
+        (["use.scales=[]"], "use.scales: "),
         (["model.attention_pooling=max"], "model.attention_pooling: input should be 'sum' or 'mean'"),
     ],
 )

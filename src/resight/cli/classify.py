@@ -14,7 +14,8 @@ from resight.cli.output import command_line, console, count, note, plain_table, 
 
 if TYPE_CHECKING:
     from resight.cli.output import Json
-    from resight.collection.classifying import Classified, Classifier, Vote
+    from resight.collection import Classified, Classifier
+    from resight.collection.classifying import Vote
     from resight.errors import UnreadableImage
     from resight.search.recognition import Calibration, Rule
 
@@ -78,8 +79,8 @@ def classify(
     """Say which labelled thing of a collection a photo shows, or that it shows none of them."""
     given = photos or []
     _check(given, threshold, calibrate, html)
-    from resight.collection import Collection
-    from resight.collection.classifying import Classifier, kept_calibration
+    from resight.collection import Classifier, Collection
+    from resight.collection.classifying import kept_calibration
 
     opened = Collection.open(collection)
     kept = kept_calibration(opened)

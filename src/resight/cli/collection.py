@@ -14,6 +14,7 @@ from resight.cli.progress import progress
 
 if TYPE_CHECKING:
     from resight.collection import CollectionInfo
+    from resight.search.recognition import Calibration
 
 __all__ = ["CHECK_EXAMPLE", "INFO_EXAMPLE", "REMOVE_EXAMPLE", "check", "info", "remove"]
 
@@ -78,6 +79,8 @@ def _print_info(held: CollectionInfo) -> None:
         "size": size,
         "format": f"{held.format}, version {held.version} of the table",
     }
+    if held.recognition is not None:
+        rows["recognition"] = _recognition(held.recognition)
     for name, value in rows.items():
         table.add_row(name, value)
     for root in held.roots:
@@ -89,6 +92,12 @@ def _print_info(held: CollectionInfo) -> None:
         for photo in held.broken[:_MOST_LISTED]:
             listed.add_row(shown_path(photo.path), photo.reason)
         out.print("", listed)
+
+
+def _recognition(kept: Calibration) -> str:
+    known, unknown = count(kept.known, "photo"), count(kept.unknown, "photo")
+    chosen_on = f"chosen on {known} of labelled and {unknown} of unknown things"
+    return f"by {kept.label!r}, threshold {kept.threshold:.3f}, {chosen_on}"
 
 
 def check(

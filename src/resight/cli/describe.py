@@ -159,6 +159,8 @@ def _write_attention(model: Model, photos: Sequence[Path], path: Path) -> None:
             # Describing it says so at the end.
             continue
         pictures.append(attention_over(photo, looking.attention(photo), looking.local_field))
+    if not pictures:
+        return
     stream = io.BytesIO()
     Image.fromarray(contact_sheet(pictures)).save(stream, kind, quality=90)
     path.write_bytes(stream.getvalue())

@@ -9,7 +9,7 @@ __all__ = ["EXAMPLE", "evaluate"]
 
 EXAMPLE = (
     "Example:\n\n  resight evaluate sift cub200 --root ~/CUB_200_2011 --out sift.json --html sift.html\n\n"
-    "  resight evaluate sift roxford5k --root ~/roxford5k --verify 100\n\n"
+    "  resight evaluate sift roxford5k --root ~/roxford5k --verify 100 --protocol delg\n\n"
     "  resight evaluate --descriptors theirs.npy --names names.txt --ground-truth gnd_roxford5k.pkl\n\n"
     "  resight evaluate --compare sift.json trained.json\n\n"
     "Only test images are used. Labelled sets: folder, table, cub200, cars196, sop, inshop. Landmarks: "
@@ -33,6 +33,7 @@ def evaluate(
     distractors: given.DistractorsOption = None,
     expand: given.ExpandOption = 0,
     verify: given.VerifyOption = 0,
+    protocol: given.ProtocolOption = "default",
     waterfall: given.WaterfallOption = False,
     whitening: given.WhiteningOption = None,
     descriptors: given.DescriptorsOption = None,
@@ -46,12 +47,16 @@ def evaluate(
     from resight.cli.evaluate_compare import compare_results
     from resight.cli.evaluate_given import evaluate_given
     from resight.cli.evaluate_labels import evaluate_labelled
-    from resight.cli.evaluate_landmarks import evaluate_landmark, is_landmark
+    from resight.cli.evaluate_landmarks import evaluate_landmark, is_landmark, require_benchmark
 
     output = given.Output(root, html, out, selection, seed, as_json)
     files = given.Files(descriptors, names, similarities, predictions, ground_truth)
-    options = given.LandmarkOptions(not whole_queries, distractors, expand, verify, waterfall, whitening)
+    options = given.LandmarkOptions(
+        not whole_queries, distractors, expand, verify, waterfall, whitening, protocol
+    )
     given.check(model, benchmark, output, files, options, compare, boxes=boxes)
+    if benchmark is not None:
+        require_benchmark(benchmark)
     if compare is not None:
         compare_results(compare, seed=seed, as_json=as_json)
     elif files.any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from resight.evaluation.result import Measure
     from resight.evaluation.waterfall import Waterfall
 
-__all__ = ["evaluate_landmark", "is_landmark", "landmark_json", "report_landmarks"]
+__all__ = ["evaluate_landmark", "is_landmark", "landmark_json", "report_landmarks", "require_benchmark"]
 
 RECOGNITION = "gldv2-recognition"
 _NAMES = frozenset(
@@ -28,6 +29,21 @@ _NAMES = frozenset(
 def is_landmark(benchmark: str | None) -> bool:
     """Returns whether that is the name of a landmark benchmark."""
     return benchmark in _NAMES
+
+
+def require_benchmark(name: str) -> None:
+    """Passes the name of a benchmark, of landmarks or labelled.
+
+    Raises:
+        InvalidInput: There is none; the nearest is named.
+    """
+    from resight.datasets import BENCHMARKS
+
+    names = [*(entry.name for entry in BENCHMARKS), *sorted(_NAMES)]
+    if name not in names:
+        near = difflib.get_close_matches(name.lower(), names, n=1)
+        hint = f", did you mean {near[0]}" if near else ""
+        raise InvalidInput(f"there is no benchmark {name!r}{hint}; there are {', '.join(names)}")
 
 
 def evaluate_landmark(model: str, benchmark: str, options: LandmarkOptions, output: Output) -> None:
@@ -51,7 +67,7 @@ def evaluate_landmark(model: str, benchmark: str, options: LandmarkOptions, outp
             folder,
             crop=options.crop,
             distractors=options.distractors,
-            refinement=Refinement(options.expand, verify=options.verify),
+            refinement=Refinement(options.expand, verify=options.verify, protocol=options.protocol),
             selection=output.selection,
             seed=output.seed,
             progress=report,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -25,6 +25,7 @@ __all__ = [
     "OutOption",
     "Output",
     "PredictionsOption",
+    "ProtocolOption",
     "RootOption",
     "SeedOption",
     "SelectionOption",
@@ -87,6 +88,10 @@ VerifyOption = Annotated[
         min=0, metavar="N", help="Verify the first N answers by geometry.", rich_help_panel=_LANDMARKS
     ),
 ]
+ProtocolOption = Annotated[
+    Literal["default", "delg"],
+    typer.Option(help="How --verify does it; delg: as the DELG paper.", rich_help_panel=_LANDMARKS),
+]
 WaterfallOption = Annotated[
     bool,
     typer.Option(
@@ -135,6 +140,7 @@ class LandmarkOptions:
     verify: int
     waterfall: bool
     whitening: Path | None
+    protocol: str = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +210,9 @@ def check(
     """
     from resight.cli.evaluate_landmarks import is_landmark
 
+    for file in (output.html, output.out):
+        if file is not None and not file.parent.is_dir():
+            raise typer.BadParameter(f"there is no folder {file.parent}", param_hint="--html, --out")
     landmark = options != LandmarkOptions(True, None, 0, 0, False, None)
     if compare is not None:
         if files.any or landmark or any((model, output.root, output.html, output.out)):
@@ -226,6 +235,8 @@ def check(
         )
     elif options.waterfall and (options.distractors or output.html or output.out):
         raise typer.BadParameter("it takes no --distractors, --html or --out", param_hint="--waterfall")
+    elif options.protocol != "default" and (options.waterfall or not options.verify):
+        raise typer.BadParameter("give --verify N with it, and no --waterfall", param_hint="--protocol")
     elif options.whitening and not options.waterfall:
         raise typer.BadParameter(
             "it is a step of --waterfall; give the bundle as MODEL", param_hint="--whitening"

@@ -148,12 +148,12 @@ def write_and_open(answer: Answer, path: Path, *, show: bool) -> None:
 def answer_json(answer: Answer) -> Json:
     """Returns everything an answer holds, and for each hit its similarity and verdict."""
     from resight.cli.output import as_json
-    from resight.cli.verdict import similarity, verdict
+    from resight.cli.verdict import verdict
 
     hits: list[Json] = []
     for hit in answer.hits:
         fields = _plain(as_json(hit))
-        judged: Json = {"similarity": as_json(similarity(hit)), "verdict": verdict(hit.inliers).kind}
+        judged: Json = {"similarity": as_json(hit.similarity), "verdict": verdict(hit.inliers).kind}
         hits.append({**fields, **judged} if isinstance(fields, dict) and isinstance(judged, dict) else fields)
     return {
         "queries": [_plain(as_json(query)) for query in answer.queries],
@@ -174,7 +174,7 @@ def print_answer(answer: Answer) -> None:
     """Prints the hits as a table, and how long the search took."""
     from rich.text import Text
 
-    from resight.cli.verdict import similarity, verdict
+    from resight.cli.verdict import verdict
 
     out = console()
     styles = {"confirmed": "bold green", "likely": "yellow", "similar": "", "unlikely": "dim"}
@@ -191,7 +191,7 @@ def print_answer(answer: Answer) -> None:
         judged = verdict(hit.inliers)
         inliers = "" if hit.inliers is None else str(hit.inliers)
         words = Text(judged.words, style=styles[judged.kind])
-        values = str(hit.rank), f"{hit.score:.3f}", f"{similarity(hit):.3f}", inliers
+        values = str(hit.rank), f"{hit.score:.3f}", f"{hit.similarity:.3f}", inliers
         table.add_row(*values, words, Text(shown_path(hit.path)))
     if answer.hits:
         out.print(table, "")

@@ -1,14 +1,11 @@
-"""What a score and a number of inliers mean, in words."""
+"""What a number of inliers means, in words."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from resight.collection import Hit
-
-__all__ = ["CONFIRMED_INLIERS", "LIKELY_INLIERS", "Verdict", "similarity", "verdict"]
+__all__ = ["CONFIRMED_INLIERS", "LIKELY_INLIERS", "Verdict", "verdict"]
 
 CONFIRMED_INLIERS = 20
 """From here on an answer counts as confirmed. Measured with `sift` and the default settings of verification:
@@ -52,8 +49,3 @@ def verdict(inliers: int | None) -> Verdict:
     return Verdict(
         "unlikely", "unlikely", f"Looks similar, but only {points} in arrangement, as many as chance gives."
     )
-
-
-def similarity(hit: Hit) -> float:
-    """Returns the inner product of the descriptors: a hit's score without the 2 that each inlier adds."""
-    return hit.score - 2 * (hit.inliers or 0)

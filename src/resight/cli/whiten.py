@@ -135,7 +135,7 @@ def whiten(
 
     settings = _Settings(kind, dim, shrinkage, power, rotation, seed)
     _refuse_unfit(settings, model, out)
-    loaded = _load(model)
+    loaded = _load(model, dim)
     with progress("Describing") as report:
         described = whiten_photos.describe(loaded, photos, report=report)
     matches = whiten_photos.find_matches(described, pairs, seed=seed)
@@ -156,12 +156,14 @@ def _refuse_unfit(settings: _Settings, model: str, out: Path) -> None:
         raise typer.BadParameter("it is for --kind pca", param_hint="--power")
     if settings.rotation is not None and settings.kind is not Kind.LEARNED:
         raise typer.BadParameter("it is for --kind learned", param_hint="--rotation")
+    if not out.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {out.parent}", param_hint="--out")
     if out.exists() and Path(model).exists() and out.samefile(model):
         raise typer.BadParameter("it would replace the model that is whitened", param_hint="--out")
 
 
-def _load(name: str) -> Model:
-    """Returns the model, one that can be written to a bundle."""
+def _load(name: str, dim: int | None) -> Model:
+    """Returns the model, one that can be written to a bundle and has the dimensions that are to be kept."""
     from resight.errors import InvalidInput
     from resight.models import load_model
     from resight.models.whitened import Bundled
@@ -171,6 +173,8 @@ def _load(name: str) -> Model:
         raise InvalidInput(
             f"the model {name} cannot be written to a bundle, so that none can carry a whitening"
         )
+    if dim is not None and dim > model.dim:
+        raise InvalidInput(f"{name} has {model.dim} dimensions, of which {dim} cannot be kept")
     return model
 
 

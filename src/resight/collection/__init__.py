@@ -1,6 +1,7 @@
 """A directory of described photos that can be searched, changed and trusted."""
 
 from resight.collection.answer import Answer, Hit, QueryPhoto, Seconds
+from resight.collection.classifying import Classified, Classifier
 from resight.collection.collection import Collection
 from resight.collection.refining import Refinement
 from resight.collection.reports import (
@@ -18,6 +19,8 @@ __all__ = [
     "Answer",
     "BrokenPhoto",
     "CheckReport",
+    "Classified",
+    "Classifier",
     "Collection",
     "CollectionInfo",
     "CpuSeconds",

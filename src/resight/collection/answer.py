@@ -95,6 +95,11 @@ class Hit:
     metadata: Mapping[str, Value]
     keypoints: Keypoints | None = None
 
+    @property
+    def similarity(self) -> float:
+        """The score without the 2 that each inlier adds."""
+        return self.score - 2 * (self.inliers or 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Seconds:

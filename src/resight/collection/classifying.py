@@ -120,8 +120,7 @@ class Classifier:
         if not hits:
             raise _unlabelled(self._collection, self.label)
         labels = [as_label(hit.metadata[self.label]) for hit in hits]
-        # A verified hit's score holds 2 for each inlier beside the cosine.
-        cosines = [hit.score - 2 * (hit.inliers or 0) for hit in hits]
+        cosines = [hit.similarity for hit in hits]
         scores = neighbour_scores(cosines, [hit.inliers for hit in hits], max_inliers=self.rule.max_inliers)
         best, *others = recognise(labels, scores, neighbours=self.rule.neighbours)
 
@@ -213,7 +212,9 @@ class Classifier:
                 return ask(self._verify)
             except InvalidInput:
                 # Whatever else is invalid is refused again, in its own words.
+                answer = ask(0)
                 self._verify = 0
+                return answer
         return ask(0)
 
 

@@ -262,6 +262,7 @@ class Collection:
             bytes_per_photo=size / photos if photos else 0.0,
             format=FORMAT,
             version=store.version,
+            recognition=store.header.recognition,
         )
 
     def check(self, *, sample: int = 20, progress: Callable[[Progress], None] | None = None) -> CheckReport:

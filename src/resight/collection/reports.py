@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from resight.search.recognition import Calibration
+
 __all__ = [
     "BrokenPhoto",
     "CheckReport",
@@ -118,6 +120,7 @@ class CollectionInfo:
         bytes_per_photo: ``bytes_on_disk`` a photo that can be searched; 0 without photos.
         format: Version of the collection's format.
         version: Version of the table, larger after each commit.
+        recognition: How its labels recognise things, and when not; None if nobody has measured that.
     """
 
     path: str
@@ -132,6 +135,7 @@ class CollectionInfo:
     bytes_per_photo: float
     format: int
     version: int
+    recognition: Calibration | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from resight._lazy import face
+
 if TYPE_CHECKING:
     from resight.datasets.cars196 import read_cars196
     from resight.datasets.catalogue import BENCHMARKS, Counts, Entry, load
@@ -61,47 +63,36 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BENCHMARKS": "resight.datasets.catalogue",
-    "LANDMARK_BENCHMARKS": "resight.datasets.landmark_folder",
-    "Benchmark": "resight.datasets.dataset",
-    "Counts": "resight.datasets.catalogue",
-    "Entry": "resight.datasets.catalogue",
-    "Finding": "resight.datasets.findings",
-    "GroundTruth": "resight.datasets.revisited",
-    "LabelledImages": "resight.datasets.dataset",
-    "LandmarkFolder": "resight.datasets.landmark_folder",
-    "LandmarkTruth": "resight.datasets.landmark_truth",
-    "Solution": "resight.datasets.landmarks",
-    "Task": "resight.datasets.landmark_truth",
-    "examine": "resight.datasets.doctor",
-    "holidays_truth": "resight.datasets.holidays",
-    "labelled": "resight.datasets.dataset",
-    "load": "resight.datasets.catalogue",
-    "open_landmarks": "resight.datasets.landmark_folder",
-    "read_cars196": "resight.datasets.cars196",
-    "read_cub200": "resight.datasets.cub200",
-    "read_folder": "resight.datasets.folder",
-    "read_ground_truth": "resight.datasets.revisited",
-    "read_holidays": "resight.datasets.holidays",
-    "read_in_shop": "resight.datasets.in_shop",
-    "read_landmark_truth": "resight.datasets.landmark_folder",
-    "read_online_products": "resight.datasets.online_products",
-    "read_oxford_paris": "resight.datasets.oxford_paris",
-    "read_solution": "resight.datasets.landmarks",
-    "read_table": "resight.datasets.table",
-    "retrieval_truth": "resight.datasets.landmarks",
-    "validation_split": "resight.datasets.dataset",
+    "BENCHMARKS": "catalogue",
+    "LANDMARK_BENCHMARKS": "landmark_folder",
+    "Benchmark": "dataset",
+    "Counts": "catalogue",
+    "Entry": "catalogue",
+    "Finding": "findings",
+    "GroundTruth": "revisited",
+    "LabelledImages": "dataset",
+    "LandmarkFolder": "landmark_folder",
+    "LandmarkTruth": "landmark_truth",
+    "Solution": "landmarks",
+    "Task": "landmark_truth",
+    "examine": "doctor",
+    "holidays_truth": "holidays",
+    "labelled": "dataset",
+    "load": "catalogue",
+    "open_landmarks": "landmark_folder",
+    "read_cars196": "cars196",
+    "read_cub200": "cub200",
+    "read_folder": "folder",
+    "read_ground_truth": "revisited",
+    "read_holidays": "holidays",
+    "read_in_shop": "in_shop",
+    "read_landmark_truth": "landmark_folder",
+    "read_online_products": "online_products",
+    "read_oxford_paris": "oxford_paris",
+    "read_solution": "landmarks",
+    "read_table": "table",
+    "retrieval_truth": "landmarks",
+    "validation_split": "dataset",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Imports a public name when it is first asked for, so that ``import resight.datasets`` costs nothing."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'resight.datasets' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = face(__name__, __all__, _HOMES)

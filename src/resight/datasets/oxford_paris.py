@@ -51,7 +51,9 @@ def read_oxford_paris(path: str | Path, *, benchmark: str = "oxford5k") -> Landm
             "trapezoidal",
             QUERY_RULE,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except KeyError as error:
+        raise InvalidInput(f"{path} is no ground truth of Oxford5k or Paris6k: no {error}") from None
+    except (TypeError, ValueError) as error:
         raise InvalidInput(f"{path} is no ground truth of Oxford5k or Paris6k: {error}") from None
 
 

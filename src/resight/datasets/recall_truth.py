@@ -25,6 +25,8 @@ def read_recall_truth(path: str | Path) -> LandmarkTruth:
         listed, count = content["positives"], content["queries"]
         if not isinstance(listed, dict) or not isinstance(count, int) or isinstance(count, bool):
             raise InvalidInput("positives is no dict, or queries no number")
+        if count < 1:
+            raise InvalidInput("it lists no query")
         strangers = sorted(listed.keys() - {str(query) for query in range(count)})
         if strangers:
             raise InvalidInput(f"query {strangers[0]} is none of 0 to {count - 1}")

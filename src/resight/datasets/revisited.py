@@ -102,7 +102,11 @@ def read_ground_truth(path: str | Path) -> GroundTruth:
         truths = tuple(_query_truth(entry, len(database), first) for entry in entries)
         if len(truths) != len(queries):
             raise InvalidInput(f"it lists {len(queries)} queries, but answers for {len(truths)}")
-    except (KeyError, TypeError, ValueError) as error:
+        if not truths:
+            raise InvalidInput("it lists no query")
+    except KeyError as error:
+        raise InvalidInput(f"{path} is no ground truth of the revisited benchmarks: no {error}") from None
+    except (TypeError, ValueError) as error:
         raise InvalidInput(f"{path} is no ground truth of the revisited benchmarks: {error}") from None
     return GroundTruth(database, queries, truths)
 
@@ -116,12 +120,14 @@ def read_annotations(path: Path) -> Mapping[str, Plain]:
     """
     if path.suffix == ".mat":
         return read_matlab(path)
+    if not path.exists():
+        raise InvalidInput(f"cannot read the ground truth {path}: No such file or directory")
     try:
         content = json.loads(path.read_bytes()) if path.suffix == ".json" else read_plain_pickle(path)
     except OSError as error:
         raise InvalidInput(f"cannot read the ground truth {path}: {error.strerror}") from None
     except ValueError as error:
-        reason = str(error).removeprefix(f"{path} ")
+        reason = str(error).removeprefix(f"{path} ").removeprefix("is ")
         raise InvalidInput(f"{path} is no ground truth: {reason}") from None
     if not isinstance(content, dict):
         raise InvalidInput(f"{path} is no ground truth: it holds a {type(content).__name__}, not a dict")

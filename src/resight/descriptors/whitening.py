@@ -251,7 +251,7 @@ def _require_span(values: Float64[np.ndarray, " inputs"], wanted: int, source: s
         )
     raise InvalidInput(
         f"{source} span {rank} of {len(values)} dimensions and {wanted} are to be whitened: give more "
-        f"photos, a shrinkage above 0, or for PCA at most {rank} dimensions"
+        f"photos, a shrinkage above 0, or for PCA fewer dimensions"
     )
 
 

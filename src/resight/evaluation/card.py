@@ -11,7 +11,7 @@ import numpy as np
 
 from resight._version import __version__
 from resight.datasets.dataset import LabelledImages
-from resight.models.model import Model
+from resight.models.model import Model, Wrapping
 
 __all__ = ["CONVENTIONS", "Fact", "ProtocolCard", "Version", "make_card", "scales_of", "versions"]
 
@@ -144,6 +144,8 @@ def make_card(
 
 def scales_of(model: Model) -> tuple[float, ...]:
     """Returns at which multiples of its size a model describes each photo."""
+    while isinstance(model, Wrapping):
+        model = model.model
     return tuple(model.scales) if isinstance(model, _MultiScale) else (1.0,)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -96,7 +98,7 @@ def open_matrix(path: str | Path) -> Float[np.ndarray, "n dim"]:
         raise InvalidInput(f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, EOFError) as error:
         raise InvalidInput(f"{path} is no .npy file, or a truncated one: {error}") from None
-    if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind != "f":
+    if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind != "f" or not matrix.size:
         found = f"{matrix.dtype} {matrix.shape}" if isinstance(matrix, np.ndarray) else "several arrays"
         raise InvalidInput(f"{path} must hold a matrix of floating-point numbers, not {found}")
     return matrix
@@ -117,7 +119,7 @@ def _ordered(
             f"{path} has {doubled[0]} twice ({len(doubled):,} such names); each must be unique"
         )
     places = {name: row for row, name in enumerate(stems)}
-    missing = [name for name in (*database, *queries) if name not in places]
+    missing = [name for name in dict.fromkeys((*database, *queries)) if name not in places]
     if missing:
         raise InvalidInput(
             f"{path} has no descriptor of {missing[0]} ({len(missing):,} of {len(wanted):,} are missing)"
@@ -151,6 +153,8 @@ def _columns(path: Path, database: int, queries: int) -> GivenDescriptors:
 
 def _npz(path: Path) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
     try:
+        if path.is_file() and not zipfile.is_zipfile(path):
+            raise InvalidInput(f"{path} is no .npz file, or a truncated one")
         with np.load(path, allow_pickle=False) as file:
             if "names" not in file.files:
                 return _stacked(path, {name: file[name] for name in file.files})
@@ -158,7 +162,9 @@ def _npz(path: Path) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
             listed = [str(name) for name in file["names"].ravel().tolist()]
     except OSError as error:
         raise InvalidInput(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, EOFError, KeyError) as error:
+    except InvalidInput:
+        raise
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise InvalidInput(
             f"{path} is no .npz file of numbers and texts, or a damaged one: {error}"
         ) from None

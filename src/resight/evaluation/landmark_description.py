@@ -13,7 +13,8 @@ from resight.datasets.landmark_folder import LandmarkFolder
 from resight.descriptors import extract
 from resight.errors import InvalidInput, UnreadableImage
 from resight.features import ImageFeatures, LocalFeatures
-from resight.models.model import Model
+from resight.models.local_codec import as_stored
+from resight.models.model import Model, codec_of
 
 __all__ = ["LandmarkDescriptors", "describe_landmarks"]
 
@@ -28,8 +29,9 @@ class LandmarkDescriptors:
     Attributes:
         database: float32 ``(n, dim)``; zeros where the model finds nothing to describe.
         queries: float32 ``(q, dim)``.
-        database_local: Local features of each database image; empty where they were not kept.
-        query_local: Of each query, inside its box.
+        database_local: Local features of each database image, as a collection would store them; empty where
+            they were not kept.
+        query_local: Of each query, inside its box, as they are compared with stored ones.
         nothing_in: Database images in which the model finds nothing; they score 0.
     """
 
@@ -76,6 +78,7 @@ def describe_landmarks(
     if keep_local and none:
         raise InvalidInput(f"{model.name} has no local features: evaluate it without --verify")
     keep_local = not none if keep_local is None else keep_local
+    codec = codec_of(model)
     database = np.zeros((len(folder.database), model.dim), dtype=np.float32)
     local: list[LocalFeatures | None] = []
     nothing: list[str] = []
@@ -88,14 +91,19 @@ def describe_landmarks(
         else:
             nothing.append(folder.database[row])
         if keep_local:
-            local.append(done.features.local if done.features is not None else None)
+            found = done.features.local if done.features is not None else None
+            local.append(found if codec is None or found is None else codec.decode(codec.encode(found)))
         if progress is not None:
             progress(len(queries) + row + 1, total)
     return LandmarkDescriptors(
         database,
         np.stack([one.descriptor for one in queries]).astype(np.float32),
         tuple(local),
-        tuple(one.local for one in queries) if keep_local else (),
+        tuple(
+            one.local if codec is None or one.local is None else as_stored(codec, one.local)
+            for one in queries
+            if keep_local
+        ),
         tuple(nothing),
     )
 

@@ -133,7 +133,9 @@ def measure_descriptors(
         first = scan(queries, parts, marked, first=refinement.expand, progress=progress)
         queries = expanded_queries(queries, parts, first.first, alpha=refinement.alpha)
     ranks = scan(queries, parts, marked, first=depth, progress=progress)
-    heads = verified_heads(truth, ranks, described, refinement.verify) if refinement.verify else None
+    heads = None
+    if refinement.verify:
+        heads = verified_heads(truth, ranks, described, refinement.verify, protocol=refinement.protocol)
     card = landmark_card(
         truth,
         source,

@@ -15,6 +15,7 @@ from resight.evaluation.ranks import Ranks
 from resight.features import LocalFeatures
 from resight.search.expansion import expand
 from resight.search.ranking import Ranking
+from resight.search.verification_settings import settings_named
 
 __all__ = ["UNREFINED", "Heads", "Refinement", "expanded_queries", "verified_heads"]
 
@@ -30,16 +31,19 @@ class Refinement:
         expand: Neighbours that enter alpha query expansion; 0: none.
         alpha: Its exponent.
         verify: Answers of each query that are verified by geometry; 0: none.
+        protocol: How, by the name that `resight.search.settings_named` takes: ``delg`` as the DELG paper.
 
     Raises:
-        InvalidInput: A number is negative.
+        InvalidInput: A number is negative, or there is no such protocol.
     """
 
     expand: int = 0
     alpha: float = 3.0
     verify: int = 0
+    protocol: str = "default"
 
     def __post_init__(self) -> None:
+        settings_named(self.protocol)
         if self.expand < 0 or self.verify < 0:
             raise InvalidInput(
                 f"expansion and verification take 0 or more answers, not {self.expand} and {self.verify}"
@@ -54,7 +58,7 @@ class Refinement:
         if self.verify:
             parts.append(
                 f"geometric verification of the first {self.verify}, by (inliers, score), after what the "
-                "task ignores has left"
+                f"task ignores has left; protocol {self.protocol}"
             )
         return "; ".join(parts) or "none"
 
@@ -87,7 +91,14 @@ def expanded_queries(
     return expand(_unit(queries), neighbours, ranking.scores, alpha=alpha)
 
 
-def verified_heads(truth: LandmarkTruth, ranks: Ranks, described: LandmarkDescriptors, top: int) -> Heads:
+def verified_heads(
+    truth: LandmarkTruth,
+    ranks: Ranks,
+    described: LandmarkDescriptors,
+    top: int,
+    *,
+    protocol: str = "default",
+) -> Heads:
     """Returns the first answers of every task and query, sorted by (inliers, score).
 
     What a task ignores leaves its ranking before the first ``top`` are taken; an image that several tasks
@@ -98,10 +109,11 @@ def verified_heads(truth: LandmarkTruth, ranks: Ranks, described: LandmarkDescri
         ranks: With enough first answers for every task.
         described: With local features.
         top: Answers that are verified.
+        protocol: How.
     """
     from resight.search.verification import rerank, sort_by_inliers
 
-    local = described.database_local
+    local, settings = described.database_local, settings_named(protocol)
 
     def features_of(ids: Int64[np.ndarray, " n"]) -> list[LocalFeatures | None]:
         return [local[row] if row < len(local) else None for row in ids.tolist()]
@@ -112,7 +124,10 @@ def verified_heads(truth: LandmarkTruth, ranks: Ranks, described: LandmarkDescri
         kept = {task.name: _kept(ids, task, query, top) for task in truth.tasks}
         places = np.unique(np.concatenate(list(kept.values())))
         one = Ranking(ids[places][None], scores[places][None])
-        verified = rerank(one, [features], features_of, top=len(places))[1][0] if features is not None else {}
+        verified = {}
+        if features is not None:
+            _, found = rerank(one, [features], features_of, top=len(places), settings=settings)
+            verified = found[0]
         for name, head in kept.items():
             inliers = [verified[row].inliers if row in verified else 0 for row in ids[head].tolist()]
             order, _ = sort_by_inliers(scores[head], np.array(inliers, dtype=np.int64))

@@ -22,7 +22,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from resight.evaluation.threads import in_threads
+from resight.search.threads import in_threads
 
 __all__ = ["PositiveRanks", "Progress", "rank_positives"]
 

@@ -29,11 +29,14 @@ from resight.evaluation.statistics import PairedTest, paired
 from resight.models.model import Model
 from resight.models.whitened import WhitenedModel
 from resight.models.whitening import Whitening
+from resight.search.ranking import Ranking
 
 __all__ = ["Stage", "Steps", "Waterfall", "evaluate_waterfall", "whitening_of"]
 
 _ANSWERS = 100
 """Answers a query is timed with."""
+_GAMMA, _WALK = 3.0, 0.99
+"""Of diffusion: exponent of affinities, and share of a score that is handed on (Iscen 2017)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,20 @@ class Steps:
     augment: int = 10
     alpha: float = 3.0
     verify: int = 100
+
+    def words(self, size: int, *, verified: bool) -> str:
+        """Returns all of it for the protocol card, of a database of so many images."""
+        from resight.search.diffusion import default_neighbours, default_query_neighbours
+
+        parts = [
+            f"alpha query expansion by {min(self.expand, size)} neighbours, alpha {self.alpha:g}",
+            f"database augmentation by {min(self.augment, size - 1)}, alpha {self.alpha:g}",
+            f"diffusion over {default_neighbours(size)} mutual neighbours from "
+            f"{default_query_neighbours(size)} of the query, gamma {_GAMMA:g}, alpha {_WALK:g}",
+        ]
+        if verified:
+            parts.append(f"geometric verification of the first {self.verify}, by (inliers, score)")
+        return "step by step: " + "; ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +173,7 @@ def evaluate_waterfall(
     card = landmark_card(
         truth,
         source,
-        reranking="step by step",
+        reranking=steps.words(len(described.database), verified=bool(described.query_local and steps.verify)),
         distractors="none",
         selection=selection,
         seed=seed,
@@ -233,14 +250,17 @@ def _stages(
     offline = time.perf_counter() - started
     found.append(expanded("+ database augmentation", index, offline))
     started = time.perf_counter()
-    diffusion = Diffusion.of_index(index)
+    diffusion = Diffusion.of_index(index, gamma=_GAMMA, alpha=_WALK)
     offline += time.perf_counter() - started
 
     def asked(some: Float32[np.ndarray, "q dim"]) -> Float32[np.ndarray, "q dim"]:
         return expanded_queries(some, [database], index.search(some, n), alpha=steps.alpha)
 
-    ranks = ranks_of(diffusion.rank(asked(queries), size), marked)
-    taken = _milliseconds(queries, lambda query: diffusion.rank(asked(query), _ANSWERS))
+    def diffused(some: Float32[np.ndarray, "q dim"], k: int) -> Ranking:
+        return diffusion.rank(asked(some), k)
+
+    ranks = ranks_of(diffused(queries, size), marked)
+    taken = _milliseconds(queries, lambda query: diffused(query, _ANSWERS))
     found.append(_Ranked("+ diffusion", ranks, None, taken, offline))
     if described.query_local and steps.verify:
         started = time.perf_counter()

@@ -44,18 +44,20 @@ _TRIES = 10
 class Transform(Protocol):
     """From a photo to what a network is shown."""
 
+    __slots__ = ()
+
     @property
     def draws(self) -> int:
         """How many random numbers one photo needs; 0 where nothing is random."""
-        ...
+        return 0
 
     def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
         """Returns the photo transformed by the next ``draws`` numbers of the generator."""
-        ...
+        return self.apply(pixels, rng.random(self.draws))
 
     def apply(self, pixels: Pixels, numbers: Float64[np.ndarray, " draws"]) -> Pixels:
         """Returns the photo transformed by given numbers in [0, 1)."""
-        ...
+        return self.apply_batch(pixels[None], numbers[None])[0]
 
     def apply_batch(self, pixels: Batch, numbers: Float64[np.ndarray, "batch draws"]) -> Batch:
         """Returns photos of one size transformed, each by its row of numbers."""
@@ -63,7 +65,7 @@ class Transform(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(Transform):
     """The whole photo at ``size`` by ``size``, its proportions lost: CGD's test transform.
 
     Raises:
@@ -75,21 +77,6 @@ class Stretch:
     def __post_init__(self) -> None:
         _check_sizes(self.size, self.size)
 
-    @property
-    def draws(self) -> int:
-        """0: nothing is random."""
-        return 0
-
-    def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
-        """Returns the photo at that size; the generator is left alone."""
-        del rng
-        return _resized(pixels, self.size, self.size)
-
-    def apply(self, pixels: Pixels, numbers: Float64[np.ndarray, " draws"]) -> Pixels:
-        """Returns the photo at that size."""
-        del numbers
-        return _resized(pixels, self.size, self.size)
-
     def apply_batch(self, pixels: Batch, numbers: Float64[np.ndarray, "batch draws"]) -> Batch:
         """Returns the photos at that size; themselves where they have it."""
         del numbers
@@ -99,7 +86,7 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
-class ResizeRandomCrop:
+class ResizeRandomCrop(Transform):
     """The whole photo at ``resize`` by ``resize``, a random part of ``size``, mirrored half of the time.
 
     CGD's training transform: 252, 224. Photos that were packed at ``resize`` are only copied from.
@@ -126,14 +113,6 @@ class ResizeRandomCrop:
         """Row, column, mirror."""
         return 3
 
-    def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
-        """Returns a random crop of the photo."""
-        return self.apply(pixels, rng.random(self.draws))
-
-    def apply(self, pixels: Pixels, numbers: Float64[np.ndarray, " draws"]) -> Pixels:
-        """Returns the crop that the numbers say."""
-        return self.apply_batch(pixels[None], numbers[None])[0]
-
     def apply_batch(self, pixels: Batch, numbers: Float64[np.ndarray, "batch draws"]) -> Batch:
         """Returns the crops that the numbers say."""
         corners = (numbers[:, :2] * (self.resize - self.size + 1)).astype(np.int64)
@@ -146,7 +125,7 @@ class ResizeRandomCrop:
 
 
 @dataclass(frozen=True, slots=True)
-class RandomResizedCrop:
+class RandomResizedCrop(Transform):
     """A part of random area and proportions, brought to ``size`` by ``size``, mirrored half of the time.
 
     SoftTriple's training transform, by torchvision's rule: up to ten times an area (a uniform share of the
@@ -182,14 +161,6 @@ class RandomResizedCrop:
         """Ten areas, ten proportions, row, column, mirror."""
         return 2 * _TRIES + 3
 
-    def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
-        """Returns a random part of the photo."""
-        return self.apply(pixels, rng.random(self.draws))
-
-    def apply(self, pixels: Pixels, numbers: Float64[np.ndarray, " draws"]) -> Pixels:
-        """Returns the part that the numbers say."""
-        return self.apply_batch(pixels[None], numbers[None])[0]
-
     def apply_batch(self, pixels: Batch, numbers: Float64[np.ndarray, "batch draws"]) -> Batch:
         """Returns the parts that the numbers say."""
         out = _empty(len(pixels), self.size)
@@ -221,7 +192,7 @@ class RandomResizedCrop:
 
 
 @dataclass(frozen=True, slots=True)
-class CentreCrop:
+class CentreCrop(Transform):
     """The photo with its short side at ``resize``, of which the middle ``size`` by ``size``.
 
     The test transform of SoftTriple and most of metric learning: 256, 224.
@@ -240,21 +211,6 @@ class CentreCrop:
     def __post_init__(self) -> None:
         _check_sizes(self.size, self.resize)
 
-    @property
-    def draws(self) -> int:
-        """0: nothing is random."""
-        return 0
-
-    def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
-        """Returns the middle of the photo; the generator is left alone."""
-        del rng
-        return self._middle(pixels)
-
-    def apply(self, pixels: Pixels, numbers: Float64[np.ndarray, " draws"]) -> Pixels:
-        """Returns the middle of the photo."""
-        del numbers
-        return self._middle(pixels)
-
     def apply_batch(self, pixels: Batch, numbers: Float64[np.ndarray, "batch draws"]) -> Batch:
         """Returns the middle of each photo."""
         del numbers
@@ -272,7 +228,7 @@ class CentreCrop:
 
 
 @dataclass(frozen=True, slots=True)
-class LongSide:
+class LongSide(Transform):
     """The whole photo in its proportions, the long side at most ``size``, never enlarged: GeM's transform.
 
     What comes back differs in size from photo to photo, unless all have one size. The filter is Lanczos, as
@@ -286,21 +242,6 @@ class LongSide:
 
     def __post_init__(self) -> None:
         _check_sizes(self.size, self.size)
-
-    @property
-    def draws(self) -> int:
-        """0: nothing is random."""
-        return 0
-
-    def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
-        """Returns the photo at that size; the generator is left alone."""
-        del rng
-        return fit(pixels, self.size)
-
-    def apply(self, pixels: Pixels, numbers: Float64[np.ndarray, " draws"]) -> Pixels:
-        """Returns the photo at that size."""
-        del numbers
-        return fit(pixels, self.size)
 
     def apply_batch(self, pixels: Batch, numbers: Float64[np.ndarray, "batch draws"]) -> Batch:
         """Returns the photos at that size; themselves where they fit."""

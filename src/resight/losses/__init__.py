@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from resight._lazy import face
+
 if TYPE_CHECKING:
     from resight.losses.arcface import ArcFace, SubCentreArcFace
     from resight.losses.batch_hard import BatchHardTriplet
@@ -76,20 +78,5 @@ _HOMES = {
     "TupleTriplet": "triplet",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Imports a public name when it is first asked for, so that torch is loaded only with what needs it."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'resight.losses' has no attribute {name!r}")
-    from importlib import import_module
-    from importlib.util import find_spec
-
-    if find_spec("torch") is None:
-        from resight.errors import MissingExtra
-
-        raise MissingExtra("train", f"resight.losses.{name}")
-    return getattr(import_module(f"resight.losses.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+# So that torch is imported only with what needs it.
+__getattr__, __dir__ = face(__name__, __all__, _HOMES, extra="train", modules=["torch"])

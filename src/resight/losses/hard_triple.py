@@ -9,7 +9,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from resight.losses.associations import NearestCentre
-from resight.losses.centre_spread import distinct_centres
 from resight.losses.inputs import check_sizes
 from resight.losses.settings import positive
 from resight.losses.soft_triple import initial_centres, triple_loss
@@ -69,7 +68,3 @@ class HardTriple(nn.Module):
         return hard_triple(
             descriptors, labels, self.centres, scale=self.scale, margin=self.margin, tau=self.tau
         )
-
-    def distinct_centres(self, *, distance: float = 0.1) -> Int[Tensor, " classes"]:
-        """Returns how many centres of each class are left, those closer than the distance counted as one."""
-        return distinct_centres(self.centres, distance=distance)

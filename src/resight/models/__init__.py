@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from resight._lazy import face
+from resight.models._timm import TORCH
+
 if TYPE_CHECKING:
     from resight.models.backbone import Backbone
     from resight.models.bundle import Bundle, Preprocessing
@@ -64,40 +67,40 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AverageMax": "resight.models.pooling",
-    "Backbone": "resight.models.backbone",
-    "BinaryCodec": "resight.models.local_codec",
-    "Bundle": "resight.models.bundle",
-    "CGD": "resight.models.cgd",
-    "CGDOutput": "resight.models.cgd",
-    "DELG": "resight.models.delg",
-    "DELGOutput": "resight.models.delg",
-    "DOLG": "resight.models.dolg",
-    "Embedding": "resight.models.embedding",
-    "Float16Codec": "resight.models.local_codec",
-    "GeM": "resight.models.pooling",
-    "GeMNet": "resight.models.gem",
-    "GlobalDescriber": "resight.models.describer",
-    "GlobalOutput": "resight.models.global_net",
-    "LocalCodec": "resight.models.local_codec",
-    "LocalDescriber": "resight.models.delg_describer",
-    "LocalSettings": "resight.models.keypoints",
-    "MAC": "resight.models.pooling",
-    "Model": "resight.models.model",
-    "Preprocessing": "resight.models.bundle",
-    "ProductCodec": "resight.models.local_codec",
-    "RMAC": "resight.models.pooling",
-    "ReceptiveField": "resight.models.keypoints",
-    "SPoC": "resight.models.pooling",
-    "WhitenedModel": "resight.models.whitened",
-    "Whitening": "resight.models.whitening",
-    "ZooEntry": "resight.models.zoo",
-    "available": "resight.models.zoo",
-    "initialise_whitening": "resight.models.whitening_layer",
-    "load_model": "resight.models.zoo",
-    "to_input": "resight.models.preprocess",
-    "whiten_bundle": "resight.models.whitened",
-    "with_codec": "resight.models.codec_bundle",
+    "AverageMax": "pooling",
+    "Backbone": "backbone",
+    "BinaryCodec": "local_codec",
+    "Bundle": "bundle",
+    "CGD": "cgd",
+    "CGDOutput": "cgd",
+    "DELG": "delg",
+    "DELGOutput": "delg",
+    "DOLG": "dolg",
+    "Embedding": "embedding",
+    "Float16Codec": "local_codec",
+    "GeM": "pooling",
+    "GeMNet": "gem",
+    "GlobalDescriber": "describer",
+    "GlobalOutput": "global_net",
+    "LocalCodec": "local_codec",
+    "LocalDescriber": "delg_describer",
+    "LocalSettings": "keypoints",
+    "MAC": "pooling",
+    "Model": "model",
+    "Preprocessing": "bundle",
+    "ProductCodec": "local_codec",
+    "RMAC": "pooling",
+    "ReceptiveField": "keypoints",
+    "SPoC": "pooling",
+    "WhitenedModel": "whitened",
+    "Whitening": "whitening",
+    "ZooEntry": "zoo",
+    "available": "zoo",
+    "initialise_whitening": "whitening_layer",
+    "load_model": "zoo",
+    "to_input": "preprocess",
+    "whiten_bundle": "whitened",
+    "with_codec": "codec_bundle",
 }
 _NO_TORCH = frozenset(
     {
@@ -120,19 +123,5 @@ _NO_TORCH = frozenset(
     }
 )
 
-
-def __getattr__(name: str) -> object:
-    """Imports a public name when it is first asked for, so that torch is loaded only with what needs it."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'resight.models' has no attribute {name!r}")
-    from importlib import import_module
-
-    if name not in _NO_TORCH:
-        from resight.models._timm import require_torch
-
-        require_torch(f"resight.models.{name}")
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+# So that torch is imported only with what needs it.
+__getattr__, __dir__ = face(__name__, __all__, _HOMES, extra="torch", modules=TORCH, free=_NO_TORCH)

@@ -14,12 +14,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from resight.errors import MissingExtra
+from resight._lazy import require
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["import_timm", "require_torch"]
+__all__ = ["TORCH", "import_timm", "require_torch"]
+
+TORCH = ("torch", "torchvision", "timm")
+"""What the extra of that name brings."""
 
 _SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -33,8 +36,7 @@ def require_torch(needed_for: str) -> None:
     Raises:
         MissingExtra: One of them is not installed.
     """
-    if any(importlib.util.find_spec(module) is None for module in ("torch", "torchvision", "timm")):
-        raise MissingExtra("torch", needed_for)
+    require("torch", TORCH, needed_for)
 
 
 def import_timm(needed_for: str) -> ModuleType:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import final
 
 import numpy as np
@@ -14,7 +13,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from resight.errors import InvalidInput
-from resight.features import Box, ImageFeatures
+from resight.features import ImageFeatures
 from resight.images import Photo
 from resight.models.architectures import architecture_of, numbers, settings_of, tensors_of
 from resight.models.bundle import JSON, Bundle, Preprocessing
@@ -22,7 +21,7 @@ from resight.models.codec_bundle import CODEC_TENSORS, AnyCodec, codec_settings,
 from resight.models.delg import DELG, DELGOutput
 from resight.models.describer import exact_arithmetic, read_net, whole_bundle
 from resight.models.keypoints import LEAST_SIDE, LocalMaps, LocalSettings, keypoints_of
-from resight.models.model import describe_paths
+from resight.models.model import Model
 from resight.models.preprocess import to_input
 from resight.models.receptive_field import receptive_field
 
@@ -30,7 +29,7 @@ __all__ = ["LocalDescriber", "LocalSettings"]
 
 
 @final
-class LocalDescriber:
+class LocalDescriber(Model):
     """A `DELG` in eval mode with its preprocessing, sizes and codec: a `Model` with attended local features.
 
     One pass over the sizes of a photo serves both: the global descriptor is the unit sum of those of some of
@@ -113,6 +112,11 @@ class LocalDescriber:
         return self.preprocessing.max_side
 
     @property
+    def scales(self) -> tuple[float, ...]:
+        """At which scales the global descriptor describes a photo, as the other models call it."""
+        return self.settings.global_scales
+
+    @property
     def batch_size(self) -> int:
         """One: the sizes of one photo are work enough for a GPU, and memory enough for a CPU."""
         return 1
@@ -123,16 +127,6 @@ class LocalDescriber:
         A photo with less than 10 pixels on a side at every size has no keypoints.
         """
         return [self._features(photo) for photo in photos]
-
-    def describe(
-        self, paths: Sequence[str | Path], *, boxes: Sequence[Box | None] | None = None
-    ) -> Float32[np.ndarray, "n dim"]:
-        """Returns one descriptor a file, of unit L2 norm; a box restricts a photo to a part of it.
-
-        Raises:
-            UnreadableImage: A file is no image.
-        """
-        return describe_paths(self, paths, boxes)
 
     def attention(self, photo: Photo) -> Float32[np.ndarray, "rows columns"]:
         """Returns the attention at scale 1; `local_field` says where its cells lie in the photo."""

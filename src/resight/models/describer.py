@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import final
 
 import numpy as np
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from resight import images
 from resight.errors import InvalidBundle, InvalidInput, UnknownModel
-from resight.features import Box, ImageFeatures
+from resight.features import ImageFeatures
 from resight.models.architectures import (
     GlobalNet,
     architecture_of,
@@ -26,7 +25,7 @@ from resight.models.architectures import (
 )
 from resight.models.bundle import Bundle, Preprocessing
 from resight.models.gem import GeMNet
-from resight.models.model import describe_paths
+from resight.models.model import Model
 from resight.models.preprocess import to_input
 
 __all__ = ["SCALES", "GlobalDescriber", "exact_arithmetic", "read_net", "whole_bundle"]
@@ -38,7 +37,7 @@ _GPU_BATCH = 8
 
 
 @final
-class GlobalDescriber:
+class GlobalDescriber(Model):
     """A `GeMNet`, `CGD`, `Embedding` or `DOLG` in eval mode with its preprocessing and scales: a `Model`.
 
     Uses a GPU where there is one. A photo's descriptor does not depend on what else is in its batch.
@@ -125,16 +124,6 @@ class GlobalDescriber:
                 pixels = np.stack([photos[number].pixels for number in chosen])
                 descriptors[chosen] = self._describe_pixels(torch.from_numpy(pixels))
         return [ImageFeatures(descriptor) for descriptor in descriptors]
-
-    def describe(
-        self, paths: Sequence[str | Path], *, boxes: Sequence[Box | None] | None = None
-    ) -> Float32[np.ndarray, "n dim"]:
-        """Returns one descriptor a file, of unit L2 norm; a box restricts a photo to a part of it.
-
-        Raises:
-            UnreadableImage: A file is no image.
-        """
-        return describe_paths(self, paths, boxes)
 
     def to_bundle(self) -> Bundle:
         """Returns everything that decides this model's descriptors, bit by bit.

@@ -127,8 +127,10 @@ class ProductCodec:
 
     def __post_init__(self) -> None:
         shape = self.codebooks.shape
-        if len(shape) != 3 or shape[1] != _CODES or not np.isfinite(self.codebooks).all():
-            raise InvalidInput(f"codebooks must be finite and (parts, {_CODES}, dim / parts), not {shape}")
+        if self.codebooks.dtype != np.float32 or not np.isfinite(self.codebooks).all():
+            raise InvalidInput(f"codebooks must be finite and float32, not {self.codebooks.dtype}")
+        if len(shape) != 3 or shape[1] != _CODES:
+            raise InvalidInput(f"codebooks must be (parts, {_CODES}, dim / parts), not {shape}")
 
     @classmethod
     def fit(cls, descriptors: Float32[np.ndarray, "n dim"], parts: int, *, seed: int = 0) -> ProductCodec:
@@ -222,6 +224,10 @@ class BinaryCodec:
 
     def __post_init__(self) -> None:
         shapes = self.mean.shape, self.planes.shape
+        if {self.mean.dtype, self.planes.dtype} != {np.dtype(np.float32)}:
+            raise InvalidInput(
+                f"mean and planes must be float32, not {self.mean.dtype} and {self.planes.dtype}"
+            )
         if self.planes.ndim != 2 or self.mean.shape != self.planes.shape[1:] or len(self.planes) % 8:
             raise InvalidInput(
                 f"binary codes need mean (dim,) and planes (bits, dim), bits a multiple of 8, not {shapes}"

@@ -21,7 +21,6 @@ __all__ = [
     "Wrapping",
     "attending",
     "codec_of",
-    "describe_paths",
 ]
 
 
@@ -62,6 +61,15 @@ class Model(Protocol):
         Raises:
             UnreadableImage: A file is no image.
         """
+        regions = list(boxes) if boxes is not None else [None] * len(paths)
+        descriptors = np.zeros((len(paths), self.dim), dtype=np.float32)
+        step = self.batch_size
+        for start in range(0, len(paths), step):
+            batch = zip(paths[start : start + step], regions[start : start + step], strict=True)
+            photos = [images.read(path, max_side=self.max_side, box=box) for path, box in batch]
+            for row, features in enumerate(self.extract(photos), start):
+                descriptors[row] = features.descriptor
+        return descriptors
 
 
 @runtime_checkable
@@ -110,23 +118,3 @@ def _source(model: Model) -> Model:
     while isinstance(model, Wrapping):
         model = model.model
     return model
-
-
-def describe_paths(
-    model: Model, paths: Sequence[str | Path], boxes: Sequence[Box | None] | None = None
-) -> Float32[np.ndarray, "n dim"]:
-    """Returns ``model.describe(paths, boxes=boxes)`` by reading and extracting batch by batch.
-
-    Raises:
-        UnreadableImage: A file is no image.
-    """
-    regions = list(boxes) if boxes is not None else [None] * len(paths)
-    descriptors = np.zeros((len(paths), model.dim), dtype=np.float32)
-    for start in range(0, len(paths), model.batch_size):
-        batch = zip(
-            paths[start : start + model.batch_size], regions[start : start + model.batch_size], strict=True
-        )
-        photos = [images.read(path, max_side=model.max_side, box=box) for path, box in batch]
-        for row, features in enumerate(model.extract(photos), start):
-            descriptors[row] = features.descriptor
-    return descriptors

@@ -10,7 +10,7 @@ from jaxtyping import Float32, UInt8
 
 from resight.errors import InvalidInput
 
-__all__ = ["DIM", "Keypoints", "from_codes", "keypoints", "root_sift", "to_codes"]
+__all__ = ["DIM", "Keypoints", "keypoints", "root_sift", "to_codes"]
 
 DIM = 128
 """Length of a SIFT descriptor."""
@@ -107,10 +107,3 @@ def root_sift(sift: Float32[np.ndarray, "n 128"]) -> Float32[np.ndarray, "n 128"
 def to_codes(root: Float32[np.ndarray, "n 128"]) -> UInt8[np.ndarray, "n 128"]:
     """Returns RootSIFT descriptors as bytes, 512 codes per unit, values above 255/512 cut off."""
     return np.clip(np.rint(root * np.float32(_CODES_PER_UNIT)), 0, 255).astype(np.uint8)
-
-
-def from_codes(codes: UInt8[np.ndarray, "n 128"]) -> Float32[np.ndarray, "n 128"]:
-    """Returns descriptors of unit L2 norm from their codes; a zero descriptor stays zero."""
-    values = codes.astype(np.float32)
-    norm = np.linalg.norm(values, axis=1, keepdims=True)
-    return values / np.where(norm > 0, norm, np.float32(1.0))

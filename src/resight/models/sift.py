@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import final
 
 import numpy as np
 from jaxtyping import Float32
 
 from resight.errors import InvalidBundle
-from resight.features import Box, ImageFeatures, LocalFeatures
+from resight.features import ImageFeatures, LocalFeatures
 from resight.images import Photo
 from resight.models import rootsift
 from resight.models.aggregation import Codebook, size_weights, vlad
 from resight.models.bundle import Bundle
-from resight.models.model import describe_paths
+from resight.models.model import Model
 
 __all__ = ["ARCHITECTURE", "Sift"]
 
@@ -24,7 +23,7 @@ ARCHITECTURE = "sift"
 
 
 @final
-class Sift:
+class Sift(Model):
     """RootSIFT keypoints and their orientation-covariant VLAD, projected to a short descriptor of unit norm.
 
     A photo without a single keypoint has an aggregate of zero, which is centred and projected like any
@@ -109,16 +108,6 @@ class Sift:
         Safe to call from several threads at once; the same photo gives the same bits in each.
         """
         return [self._features(photo) for photo in photos]
-
-    def describe(
-        self, paths: Sequence[str | Path], *, boxes: Sequence[Box | None] | None = None
-    ) -> Float32[np.ndarray, "n dim"]:
-        """Returns one descriptor a file, of unit L2 norm; a box restricts a photo to a part of it.
-
-        Raises:
-            UnreadableImage: A file is no image.
-        """
-        return describe_paths(self, paths, boxes)
 
     def to_bundle(self) -> Bundle:
         """Returns the bundle this model was made from."""

@@ -5,17 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Protocol, final, runtime_checkable
 
-import numpy as np
-from jaxtyping import Float32
-
 from resight.errors import InvalidBundle, InvalidInput
-from resight.features import Box, ImageFeatures
+from resight.features import ImageFeatures
 from resight.images import Photo
 from resight.models.bundle import JSON, Bundle
-from resight.models.model import Model, describe_paths
+from resight.models.model import Model
 from resight.models.whitening import Whitening
 
 __all__ = ["ARCHITECTURE", "Bundled", "WhitenedModel", "split_bundle", "whiten_bundle"]
@@ -38,7 +34,7 @@ class Bundled(Protocol):
 
 
 @final
-class WhitenedModel:
+class WhitenedModel(Model):
     """A `Model` whose descriptors are whitened; local features stay as they are.
 
     Attributes:
@@ -101,16 +97,6 @@ class WhitenedModel:
             replace(features, descriptor=self.whitening.apply(features.descriptor[None])[0])
             for features in self.model.extract(photos)
         ]
-
-    def describe(
-        self, paths: Sequence[str | Path], *, boxes: Sequence[Box | None] | None = None
-    ) -> Float32[np.ndarray, "n dim"]:
-        """Returns one whitened descriptor a file, of unit L2 norm; a box restricts a photo to a part of it.
-
-        Raises:
-            UnreadableImage: A file is no image.
-        """
-        return describe_paths(self, paths, boxes)
 
     def to_bundle(self) -> Bundle:
         """Returns everything that decides this model's descriptors, bit by bit.

@@ -19,5 +19,8 @@ def write_whole(path: str | Path, text: str) -> None:
     try:
         partial.write_text(text, encoding="utf-8")
         partial.replace(target)
+    except OSError as error:
+        # The user named the target, not the file beside it.
+        raise OSError(error.errno, error.strerror, str(target)) from None
     finally:
         partial.unlink(missing_ok=True)

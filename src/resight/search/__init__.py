@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from resight._lazy import face
 from resight.search.combination import combine
 from resight.search.expansion import augment_database, expand, rerank_expanded, search_expanded
 from resight.search.matching import Matches, match_distance, match_many, match_mutual, match_ratio
@@ -51,26 +52,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Diffusion": "resight.search.diffusion",
-    "ExactIndex": "resight.search.exact",
-    "OfflineDiffusion": "resight.search.diffusion",
-    "Settings": "resight.search.verification",
-    "Verification": "resight.search.verification",
-    "rerank": "resight.search.verification",
-    "rerank_diffusion": "resight.search.diffusion",
-    "settings_named": "resight.search.verification",
-    "verify": "resight.search.verification",
+    "Diffusion": "diffusion",
+    "ExactIndex": "exact",
+    "OfflineDiffusion": "diffusion",
+    "Settings": "verification",
+    "Verification": "verification",
+    "rerank": "verification",
+    "rerank_diffusion": "diffusion",
+    "settings_named": "verification",
+    "verify": "verification",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Imports what needs FAISS or OpenCV when it is first asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'resight.search' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+# FAISS and OpenCV are imported only with what needs them.
+__getattr__, __dir__ = face(__name__, __all__, _HOMES)

@@ -10,12 +10,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it comes without types
 
 from resight.errors import InvalidInput
 from resight.features import Box, LocalFeatures
@@ -26,6 +24,7 @@ from resight.search.matching import Matches, match_many
 from resight.search.plain_ransac import random_consensus
 from resight.search.ranking import Ranking
 from resight.search.recognition import neighbour_scores
+from resight.search.threads import in_threads
 from resight.search.verification_settings import SAMPLES, Settings, settings_named
 
 __all__ = [
@@ -174,13 +173,11 @@ def _verify_many(
     if threads < 2:
         return _verify_share(query, answers, region, settings)
     found: list[Verification] = [_REFUSED] * len(answers)
-    # Each thread multiplies alone: products here are too small to be worth a second thread inside.
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
-        shares = pool.map(
-            lambda first: _verify_share(query, answers[first::threads], region, settings), range(threads)
-        )
-        for first, share in enumerate(shares):
-            found[first::threads] = share
+    shares = in_threads(
+        lambda first: _verify_share(query, answers[first::threads], region, settings), range(threads)
+    )
+    for first, share in enumerate(shares):
+        found[first::threads] = share
     return found
 
 

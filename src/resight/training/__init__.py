@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from resight._lazy import face
+
 if TYPE_CHECKING:
     from resight.training.checkpoint import Best
     from resight.training.log import Progress
@@ -14,28 +16,19 @@ if TYPE_CHECKING:
 __all__ = ["Best", "Processes", "Progress", "Recipe", "TrainResult", "train"]
 
 _HOMES = {
-    "Best": "resight.training.checkpoint",
-    "Processes": "resight.training.parallel",
-    "Progress": "resight.training.log",
-    "Recipe": "resight.training.recipe",
-    "TrainResult": "resight.training.trainer",
-    "train": "resight.training.trainer",
+    "Best": "checkpoint",
+    "Processes": "parallel",
+    "Progress": "log",
+    "Recipe": "recipe",
+    "TrainResult": "trainer",
+    "train": "trainer",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Imports a public name when it is first asked for, so that torch is loaded only with what needs it."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'resight.training' has no attribute {name!r}")
-    from importlib import import_module
-    from importlib.util import find_spec
-
-    from resight.errors import MissingExtra
-
-    if any(find_spec(module) is None for module in ("torch", "timm", "lightning_fabric", "pydantic", "yaml")):
-        raise MissingExtra("train", f"resight.training.{name}")
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+# So that torch is imported only with what needs it.
+__getattr__, __dir__ = face(
+    __name__,
+    __all__,
+    _HOMES,
+    extra="train",
+    modules=["torch", "timm", "lightning_fabric", "pydantic", "yaml"],
+)

@@ -93,8 +93,14 @@ class UseSettings(Settings):
     """
 
     max_side: PositiveInt | None = None
-    scales: tuple[PositiveFloat, ...] = (1.0,)
+    scales: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (1.0,)
     licence: str = "unknown"
+
+    @model_validator(mode="after")
+    def _differ(self) -> UseSettings:
+        if len(set(self.scales)) < len(self.scales):
+            raise PydanticCustomError("unfit", "two scales are the same")
+        return self
 
 
 class Recipe(Settings):

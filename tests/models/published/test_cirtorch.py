@@ -180,3 +180,15 @@ def test_an_unknown_whitening_is_refused(whitened, saved):
         InvalidInput, match="carries no whitening 'paris' for several scales: it carries retr"
     ):
         convert(saved(whitened), Wanted(whitening="paris"))
+
+
+def test_a_whitening_layer_that_is_no_matrix_is_named(saved):
+    meta = {
+        "architecture": "alexnet",
+        "pooling": "gem",
+        "whitening": True,
+        "mean": [0.4] * 3,
+        "std": [0.2] * 3,
+    }
+    with pytest.raises(InvalidInput, match=r"whiten\.weight has the shape \(\) instead of"):
+        convert(saved({"state_dict": {"whiten.weight": torch.zeros(())}, "meta": meta}))

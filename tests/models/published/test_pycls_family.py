@@ -232,3 +232,14 @@ def test_nothing_in_a_file_runs(saved, tmp_path: Path):
     (tmp_path / "short.pth").write_bytes(b"PK\x03\x04 no more")
     with pytest.raises(InvalidInput, match="cannot be read"):
         convert(tmp_path / "short.pth")
+
+
+def test_a_refusal_names_what_would_run_and_not_how_to_let_it(saved, tmp_path: Path):
+    class Runs:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "it ran",))
+
+    with pytest.raises(InvalidInput, match=r"\(it names [\w.]+\)") as refused:
+        convert(saved({"state_dict": {"a": Runs()}}))
+    assert "weights_only" not in str(refused.value)
+    assert not (tmp_path / "it ran").exists()

@@ -11,7 +11,7 @@ import numpy as np
 
 from resight.cli.sheet.figure import MAX_LINES, pair_figure, photo_figure
 from resight.cli.sheet.question import ShownQuery
-from resight.cli.verdict import similarity, verdict
+from resight.cli.verdict import verdict
 from resight.pages import EmbeddedPhoto, embed
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _facts(hit: Hit, photo: EmbeddedPhoto) -> str:
     judged = verdict(hit.inliers)
     path = PurePath(hit.path)
     folder = escape(str(path.parent)).replace("/", "/<wbr>") if path.parent != PurePath() else ""
-    numbers = {"similarity": f"{similarity(hit):.3f}"}
+    numbers = {"similarity": f"{hit.similarity:.3f}"}
     if hit.inliers is not None:
         numbers |= {"inliers": str(hit.inliers), "score": f"{hit.score:.3f}"}
     entries = "".join(f"<div><dt>{name}</dt><dd>{number}</dd></div>" for name, number in numbers.items())

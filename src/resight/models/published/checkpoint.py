@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,7 @@ _STATES = ("state_dict", "model_state")
 # run no code of the file's own; the whitenings of cnnimageretrieval-pytorch are such arrays.
 _ARRAYS = ("_reconstruct", "scalar")
 _NUMBERS = ("float64", "float32", "float16", "int64", "int32")
+_REFUSED = re.compile(r"GLOBAL ([\w.]+)")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,15 +61,16 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if not path.is_file():
         raise InvalidInput(f"there is no checkpoint at {path}")
     try:
-        with torch.serialization.safe_globals(_plain_arrays()):
+        with torch.serialization.safe_globals(_plain_arrays()), warnings.catch_warnings():
+            # Of the pickle's protocol: what cannot be read is refused all the same.
+            warnings.simplefilter("ignore", UserWarning)
             content = torch.load(path, map_location="cpu", weights_only=True)
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise InvalidInput(
-            f"the checkpoint {path} cannot be read ({lines[0][:200]}): it must be a file of torch.save with "
-            "nothing but tensors and plain values"
+            f"the checkpoint {path} cannot be read{_named_in(error)}: it must be a whole file of torch.save "
+            "with nothing but tensors and plain values"
         ) from None
     if not isinstance(content, Mapping):
         raise InvalidInput(f"the checkpoint {path} holds no tensors by name, but a {type(content).__name__}")
@@ -77,6 +81,17 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         what = f"{foreign[0]} is no tensor" if foreign else "it is empty"
         raise InvalidInput(f"the checkpoint {path} holds no tensors by name: {what}")
     return Checkpoint(str(path), _named(state), meta if isinstance(meta, Mapping) else None, digest)
+
+
+def _named_in(error: Exception) -> str:
+    """Returns what the file wants to run or what the system says, where that is why it was refused.
+
+    The rest of torch's words is left out: they tell how to have it run.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return f" ({error.strerror})"
+    found = _REFUSED.search(str(error))
+    return f" (it names {found[1]})" if found else ""
 
 
 def _named(state: Mapping[object, Tensor]) -> dict[str, Tensor]:

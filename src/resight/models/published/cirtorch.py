@@ -147,7 +147,7 @@ def _build_pooling(name: str, channels: int) -> Pooling:
 
 def _outputs(checkpoint: Checkpoint, channels: int) -> int:
     weight = checkpoint.tensors.get("whiten.weight")
-    return channels if weight is None else weight.shape[0]
+    return channels if weight is None or weight.ndim == 0 else weight.shape[0]
 
 
 def _naming(architecture: str) -> Callable[[str], str]:

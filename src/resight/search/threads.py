@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it comes without types
+
 __all__ = ["in_threads"]
 
 Block = TypeVar("Block")
@@ -17,15 +19,9 @@ Answer = TypeVar("Answer")
 def in_threads(work: Callable[[Block], Answer], blocks: Iterable[Block]) -> Iterator[Answer]:
     """Yields what became of each block, in order.
 
-    Where threadpoolctl is installed each thread multiplies alone, so that one counts while the other
-    multiplies, and no thread waits for another inside a product. Without it the matrix library keeps its own
-    threads and blocks come one after the other.
+    Each thread multiplies alone, so that one counts while the other multiplies, and no thread waits for
+    another inside a product.
     """
-    try:
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it comes without types
-    except ImportError:
-        yield from map(work, blocks)
-        return
     threads = os.cpu_count() or 1
     waiting: deque[Future[Answer]] = deque()
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
