@@ -9,7 +9,19 @@ import pytest
 
 from resight.cli import main
 
-VERBS = ("index", "search", "remove", "info", "check", "models", "demo", "doctor", "train", "evaluate")
+VERBS = (
+    "index",
+    "search",
+    "remove",
+    "info",
+    "check",
+    "models",
+    "demo",
+    "doctor",
+    "train",
+    "evaluate",
+    "compact",
+)
 HEAVY = ("numpy", "cv2", "faiss", "lance", "pyarrow", "torch", "timm", "PIL", "jaxtyping")
 
 

@@ -105,6 +105,15 @@ def test_what_cannot_be_is_said_in_a_sentence(run, rendered, delg, tmp_path):
     assert "must end in .npy, not 'a.csv'" in err
 
 
+@pytest.mark.parametrize(("option", "name"), [("--out", "x.npy"), ("--attention", "x.jpg")])
+def test_a_folder_that_is_missing_is_said_before_any_work(run, rendered, tmp_path, option, name, monkeypatch):
+    monkeypatch.setattr("resight.models.zoo.load_model", lambda _: pytest.fail("the model was loaded"))
+    code, out, err = run("describe", rendered, option, tmp_path / "nodir" / name)
+    assert (code, out) == (2, "")
+    assert f"there is no folder {tmp_path / 'nodir'}" in err
+    assert err.count("\n") == 1
+
+
 def test_colours_lie_over_the_pixels_their_cell_is_centred_on():
     pixels = np.full((40, 60, 3), 90, dtype=np.uint8)
     attention = np.zeros((5, 8), dtype=np.float32)

@@ -84,6 +84,7 @@ def hit(path: str, rank: int, inliers: int | None, score: float = 0.5) -> Hit:
         width=200,
         height=100,
         inliers=inliers,
+        expected=4.4 if verified else None,
         query=0 if verified else None,
         query_points=points if verified else None,
         answer_points=points + 1 if verified else None,
@@ -117,8 +118,14 @@ def test_answers_stand_in_order_with_their_numbers(sheet, answer):
     for card, found in zip(cards, answer.hits, strict=True):
         assert Path(found.path).name in card.words()
         assert "0.500" in card.words()
-        if found.inliers is not None:
+        numbers = [entry.words() for entry in card.all("dl", kind="numbers")[0].all("dt")]
+        if found.inliers is None:
+            assert numbers == ["similarity"]
+            assert "chance" not in card.words()
+        else:
+            assert numbers == ["similarity", "inliers", "by chance", "score"]
             assert f"{found.score:.3f}" in card.words()
+            assert "chance would give 4" in card.words()
 
 
 def test_verdicts_are_words_and_classes(sheet):
@@ -129,6 +136,17 @@ def test_verdicts_are_words_and_classes(sheet):
     assert pills == ["confirmed by geometry", "possibly the same", "unlikely", "looks similar"]
     assert "1 confirmed by geometry" in sheet.words()
     assert "1,234 searched photos" in sheet.words()
+
+
+def test_no_more_inliers_than_chance_gives_are_drawn_and_said_as_nothing(answer, tmp_path):
+    many = replace(hit(answer.hits[0].path, 1, 25), expected=25.2)
+    write_sheet(replace(answer, hits=[many]), tmp_path / "sheet.html")
+    root = read_sheet(tmp_path / "sheet.html")
+    card = root.all("li", kind="answer")[0]
+    assert "unlikely" in card.attributes["class"]
+    assert "25 points agree in arrangement; chance would give 25." in card.words()
+    assert not card.all("line")
+    assert "0 confirmed by geometry" in root.words()
 
 
 def test_a_line_joins_each_match_of_verified_answers_only(sheet):

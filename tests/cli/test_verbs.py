@@ -98,7 +98,7 @@ def test_search_prints_the_answers_best_first(run, made, rendered):
     code, out, err = run("search", made, query, "--top", "4")
     assert (code, err) == (0, "")
     header, first, *_ = out.splitlines()
-    assert header.split() == ["rank", "score", "similarity", "inliers", "verdict", "photo"]
+    assert header.split() == ["rank", "score", "similarity", "inliers", "chance", "verdict", "photo"]
     assert first.split()[0] == "1"
     assert "confirmed by geometry" in first
     assert "place_001_view_0.jpg" in first
@@ -122,6 +122,7 @@ def test_search_as_json_holds_everything(run, made, rendered):
     assert first["similarity"] == pytest.approx(1.0, abs=0.01)
     assert first["score"] == pytest.approx(first["similarity"] + 2 * first["inliers"], abs=1e-3)
     assert len(first["query_points"]) == len(first["answer_points"]) == first["inliers"]
+    assert 3 < first["expected"] < 12 < first["inliers"]
     assert len(first["region"]) == 4
     assert len(first["box"]) == 4
     assert len(first["transform"]) == 3
@@ -131,7 +132,7 @@ def test_search_as_json_holds_everything(run, made, rendered):
 def test_search_without_verification(run, made, rendered):
     _, out, _ = run("search", made, rendered / "place_001_view_0.jpg", "--verify", "0", "--json")
     hits = json.loads(out)["hits"]
-    assert {hit["inliers"] for hit in hits} == {None}
+    assert {hit["inliers"] for hit in hits} == {hit["expected"] for hit in hits} == {None}
     assert {hit["verdict"] for hit in hits} == {"similar"}
 
 
@@ -201,6 +202,13 @@ def test_info_says_what_is_held(run, made, rendered):
     assert "year" in out
     _, out, _ = run("info", made, "--json")
     held = json.loads(out)
+    local = held["local"]
+    assert local["form"] == "128 codes of a byte"
+    # 128 bytes and 14 for its place, and the header of each photo.
+    each = local["bytes_per_photo"] - 142 * local["features_per_photo"]
+    assert 0 < local["features_per_photo"] <= 1000
+    assert 100 < each < 400
+    assert f"{local['features_per_photo']:,.0f} a photo, 128 codes of a byte each" in run("info", made)[1]
     assert held["photos"] == 11
     assert held["metadata"] == ["kind", "year"]
     assert [root["exists"] for root in held["roots"]] == [True]

@@ -351,6 +351,7 @@ def test_check_finds_what_is_wrong(collection, photos):
     damage(collection, change)
     (photos / "a" / "p05.png").unlink()
     write_photo(photos / "a" / "p06.png", 99)
+    assert collection.info().local.features_per_photo == 64
     report = collection.check(sample=100)
     problems = "\n".join(report.problems)
     assert (report.rows, report.sampled) == (12, 10)

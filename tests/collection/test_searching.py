@@ -58,6 +58,8 @@ def test_verification_says_where_the_thing_is(collection, photos):
     np.testing.assert_allclose(first.transform, np.eye(3), atol=1e-3)
     np.testing.assert_allclose(first.box.corners, (0, 0, 96, 64), atol=0.1)
     assert sum(hit.inliers is not None for hit in others) == 4
+    assert 3 <= first.expected < first.inliers
+    assert [hit.expected is None for hit in others] == [hit.inliers is None for hit in others]
     scores = [hit.score for hit in [first, *others]]
     assert scores == sorted(scores, reverse=True)
 

@@ -52,6 +52,9 @@ CODECS = {
 }
 
 
+FORMS = {"float16": "float16 of 64", "product": "16 codes of a byte", "binary": "64 bits"}
+
+
 @pytest.mark.parametrize("kind", CODECS)
 def test_rows_hold_what_the_codec_stores_and_verification_finds_the_photo(kind, tmp_path, photos):
     codec = CODECS[kind]()
@@ -61,6 +64,9 @@ def test_rows_hold_what_the_codec_stores_and_verification_finds_the_photo(kind, 
         held = LocalFeatures.from_bytes(data.as_py())
         assert held.descriptors.nbytes == len(held) * codec.bytes_per_feature
         assert held.metric == ("hamming" if kind == "binary" else "cosine")
+    info = collection.info().local
+    assert (info.form, info.features_per_photo) == (FORMS[kind], 64)
+    assert info.bytes_per_photo == len(held.to_bytes())
     query = photos / "a" / "p02.png"
     first, *others = collection.search(query, top=12, verify=12)
     assert first.path == str(query)
@@ -88,6 +94,11 @@ def test_features_of_another_codec_are_refused(tmp_path, photos):
         InvalidInput, match="were not stored by the codec binary of 64 bits: index the photos"
     ):
         other.search(photos / "a" / "p02.png", verify=3)
+
+
+def test_a_collection_without_photos_stores_no_local_features(tmp_path):
+    collection = Collection.create(tmp_path / "empty.resight", model=GridModel())
+    assert collection.info().local is None
 
 
 def test_a_whitening_over_the_model_keeps_its_codec(tmp_path, photos):

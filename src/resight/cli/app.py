@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from resight.cli import (
     classify,
     collection,
+    compact,
     convert,
     demo,
     describe,
@@ -70,6 +71,7 @@ def build() -> typer.Typer:
     app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
     app.command("train", epilog=train.EXAMPLE)(train.train)
     app.command("whiten", epilog=whiten.EXAMPLE)(whiten.whiten)
+    app.command("compact", epilog=compact.EXAMPLE)(compact.compact)
     app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
     return app
 

@@ -197,6 +197,7 @@ def _result_json(
                 "score": vote.score,
                 "cosine": vote.cosine,
                 "inliers": vote.hit.inliers,
+                "expected": vote.hit.expected,
             }
             for vote in given
         ]
@@ -270,7 +271,7 @@ def _print_one(found: Classified, threshold: float | None) -> None:
                 f"{vote.cosine:.3f}",
                 inliers,
                 Text(vote.label),
-                verdict(vote.hit.inliers).words,
+                verdict(vote.hit.inliers, vote.hit.expected).words,
                 Text(shown_path(vote.hit.path)),
             )
     out.print(table, "")

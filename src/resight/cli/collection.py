@@ -13,7 +13,7 @@ from resight.cli.output import console, count, plain_table, shown_path, write_js
 from resight.cli.progress import progress
 
 if TYPE_CHECKING:
-    from resight.collection import CollectionInfo
+    from resight.collection import CollectionInfo, LocalInfo
     from resight.search.recognition import Calibration
 
 __all__ = ["CHECK_EXAMPLE", "INFO_EXAMPLE", "REMOVE_EXAMPLE", "check", "info", "remove"]
@@ -77,6 +77,7 @@ def _print_info(held: CollectionInfo) -> None:
         "model": f"{held.model}, {held.dim} dimensions, fingerprint {held.fingerprint[:16]}",
         "metadata": ", ".join(held.metadata) or "none",
         "size": size,
+        "local features": _local(held.local),
         "format": f"{held.format}, version {held.version} of the table",
     }
     if held.recognition is not None:
@@ -92,6 +93,13 @@ def _print_info(held: CollectionInfo) -> None:
         for photo in held.broken[:_MOST_LISTED]:
             listed.add_row(shown_path(photo.path), photo.reason)
         out.print("", listed)
+
+
+def _local(held: LocalInfo | None) -> str:
+    if held is None:
+        return "none"
+    each = f"{held.features_per_photo:,.0f} a photo, {held.form} each"
+    return f"{each}, {held.bytes_per_photo / 1000:.1f} kB a photo"
 
 
 def _recognition(kept: Calibration) -> str:

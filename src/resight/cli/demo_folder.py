@@ -102,7 +102,7 @@ def _most_confirmed(collection: Collection, tried: Sequence[Path]) -> Path:
 
 
 def _confirmed(answer: Answer) -> int:
-    return sum(verdict(hit.inliers).kind == "confirmed" for hit in answer.hits)
+    return sum(verdict(hit.inliers, hit.expected).kind == "confirmed" for hit in answer.hits)
 
 
 def _finding(query: Path, tried: int, confirmed: int) -> str:

@@ -11,6 +11,7 @@ import typer
 
 from resight.cli.failures import SOME_UNREADABLE
 from resight.cli.index import DEFAULT_MODEL
+from resight.cli.options import refuse_missing_folder
 from resight.cli.output import console, count, note, plain_table, shown_path
 from resight.cli.progress import Report, progress
 
@@ -56,6 +57,9 @@ def describe(
     """Describe photos with a model: descriptors to a file, its attention over the photos."""
     if out is not None and out.suffix != ".npy":
         raise typer.BadParameter(f"it must end in .npy, not {out.name!r}", param_hint="--out")
+    for path, option in ((out, "--out"), (attention, "--attention")):
+        if path is not None:
+            refuse_missing_folder(path, option=option)
     from resight.models import load_model
 
     chosen = load_model(model)

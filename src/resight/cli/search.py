@@ -153,7 +153,8 @@ def answer_json(answer: Answer) -> Json:
     hits: list[Json] = []
     for hit in answer.hits:
         fields = _plain(as_json(hit))
-        judged: Json = {"similarity": as_json(hit.similarity), "verdict": verdict(hit.inliers).kind}
+        kind = verdict(hit.inliers, hit.expected).kind
+        judged: Json = {"similarity": as_json(hit.similarity), "verdict": kind}
         hits.append({**fields, **judged} if isinstance(fields, dict) and isinstance(judged, dict) else fields)
     return {
         "queries": [_plain(as_json(query)) for query in answer.queries],
@@ -183,15 +184,17 @@ def print_answer(answer: Answer) -> None:
         "score",
         "similarity",
         "inliers",
+        "chance",
         "verdict",
         "photo",
-        right=("rank", "score", "similarity", "inliers"),
+        right=("rank", "score", "similarity", "inliers", "chance"),
     )
     for hit in answer.hits:
-        judged = verdict(hit.inliers)
+        judged = verdict(hit.inliers, hit.expected)
         inliers = "" if hit.inliers is None else str(hit.inliers)
         words = Text(judged.words, style=styles[judged.kind])
-        values = str(hit.rank), f"{hit.score:.3f}", f"{hit.similarity:.3f}", inliers
+        chance = "" if hit.expected is None else f"{hit.expected:.0f}"
+        values = str(hit.rank), f"{hit.score:.3f}", f"{hit.similarity:.3f}", inliers, chance
         table.add_row(*values, words, Text(shown_path(hit.path)))
     if answer.hits:
         out.print(table, "")

@@ -31,21 +31,25 @@ class Verdict:
     reason: str
 
 
-def verdict(inliers: int | None) -> Verdict:
-    """Returns what the number of inliers says of an answer; ``None`` is an answer that was not verified."""
+def verdict(inliers: int | None, expected: float | None) -> Verdict:
+    """Returns what the number of inliers says of an answer.
+
+    Args:
+        inliers: ``None`` for an answer that was not verified.
+        expected: Inliers that chance would reach; no more than these prove nothing, however many. ``None``
+            where nobody knows.
+    """
     if inliers is None:
         return Verdict("similar", "looks similar", "The descriptors are alike; the geometry was not checked.")
-    if inliers >= CONFIRMED_INLIERS:
-        return Verdict(
-            "confirmed",
-            "confirmed by geometry",
-            f"{inliers} points of the query lie in the same arrangement in this photo.",
-        )
     points = "1 point agrees" if inliers == 1 else f"{inliers} points agree"
-    if inliers >= LIKELY_INLIERS:
-        return Verdict(
-            "likely", "possibly the same", f"{points}: more than chance gives, too few to be certain."
-        )
-    return Verdict(
-        "unlikely", "unlikely", f"Looks similar, but only {points} in arrangement, as many as chance gives."
-    )
+    chance = "" if expected is None else f"chance would give {expected:.0f}"
+    beyond = expected is None or inliers > expected
+    if inliers >= CONFIRMED_INLIERS and beyond:
+        lie = f"{inliers} points of the query lie in the same arrangement in this photo"
+        return Verdict("confirmed", "confirmed by geometry", f"{lie}; {chance}." if chance else f"{lie}.")
+    if inliers >= LIKELY_INLIERS and beyond:
+        where = f" where {chance}: " if chance else ": more than chance gives, "
+        return Verdict("likely", "possibly the same", f"{points}{where}too few to be certain.")
+    few = "only " if inliers < LIKELY_INLIERS else ""
+    end = f"; {chance}." if chance else ", as many as chance gives."
+    return Verdict("unlikely", "unlikely", f"Looks similar, but {few}{points} in arrangement{end}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resight.cli.failures import SOME_UNREADABLE
-from resight.cli.options import JsonOption
+from resight.cli.options import JsonOption, refuse_missing_folder
 from resight.cli.output import command_line, console, count, plain_table, shown_path, write_json
 from resight.cli.progress import progress
 
@@ -156,8 +156,7 @@ def _refuse_unfit(settings: _Settings, model: str, out: Path) -> None:
         raise typer.BadParameter("it is for --kind pca", param_hint="--power")
     if settings.rotation is not None and settings.kind is not Kind.LEARNED:
         raise typer.BadParameter("it is for --kind learned", param_hint="--rotation")
-    if not out.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {out.parent}", param_hint="--out")
+    refuse_missing_folder(out, option="--out")
     if out.exists() and Path(model).exists() and out.samefile(model):
         raise typer.BadParameter("it would replace the model that is whitened", param_hint="--out")
 

@@ -10,6 +10,7 @@ from resight.collection.reports import (
     CollectionInfo,
     CpuSeconds,
     IndexReport,
+    LocalInfo,
     Progress,
     RootInfo,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "CpuSeconds",
     "Hit",
     "IndexReport",
+    "LocalInfo",
     "Progress",
     "QueryPhoto",
     "Refinement",

@@ -16,6 +16,7 @@ from resight.collection.check import check_collection
 from resight.collection.header import FORMAT, Header
 from resight.collection.indexing import update
 from resight.collection.known import keys_under, known_photos
+from resight.collection.local_sample import local_info
 from resight.collection.lock import writer_lock
 from resight.collection.metadata import Value, metadata_names
 from resight.collection.refining import Refinement
@@ -241,6 +242,7 @@ class Collection:
             if reason is not None
         ]
         photos, size = table.num_rows - len(broken), store.bytes_on_disk()
+        searchable = table.filter(table["broken"].is_null())["_rowid"].to_numpy()
         return CollectionInfo(
             path=str(self.path),
             photos=photos,
@@ -260,6 +262,7 @@ class Collection:
             metadata=metadata_names(store.schema),
             bytes_on_disk=size,
             bytes_per_photo=size / photos if photos else 0.0,
+            local=local_info(store, searchable),
             format=FORMAT,
             version=store.version,
             recognition=store.header.recognition,
@@ -328,7 +331,8 @@ class Collection:
             query: A photo of the thing, or several, which are combined to one query.
             top: How many photos to return at most.
             box: Where the thing is in the query photo; only for a single one.
-            verify: How many of the best to verify by geometry and order by inliers; 0: none.
+            verify: How many of the best to verify by geometry and order by inliers; 0: none. Their
+                `Hit.inliers` mean something beyond `Hit.expected`, which chance would reach.
             expand: How many of the best to enrich the query with before searching again; 0: none.
             where: SQL condition on the user's metadata (and on path, width, height, file_size, modified_ns);
                 only photos that fulfil it are searched.

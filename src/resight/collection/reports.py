@@ -13,6 +13,7 @@ __all__ = [
     "CollectionInfo",
     "CpuSeconds",
     "IndexReport",
+    "LocalInfo",
     "Progress",
     "RootInfo",
 ]
@@ -104,6 +105,21 @@ class RootInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalInfo:
+    """How local features are stored, found from some photos that are evenly spread.
+
+    Attributes:
+        form: ``float16 of 128``, ``16 codes of a byte`` or ``128 bits`` a descriptor.
+        features_per_photo: Mean over these photos.
+        bytes_per_photo: Of their stored form, mean over these photos.
+    """
+
+    form: str
+    features_per_photo: float
+    bytes_per_photo: float
+
+
+@dataclass(frozen=True, slots=True)
 class CollectionInfo:
     """A collection in numbers.
 
@@ -118,6 +134,7 @@ class CollectionInfo:
         metadata: Names of the user's metadata columns.
         bytes_on_disk: Size of the collection's directory.
         bytes_per_photo: ``bytes_on_disk`` a photo that can be searched; 0 without photos.
+        local: How local features are stored; None without photos, or where the model has none.
         format: Version of the collection's format.
         version: Version of the table, larger after each commit.
         recognition: How its labels recognise things, and when not; None if nobody has measured that.
@@ -133,6 +150,7 @@ class CollectionInfo:
     metadata: list[str]
     bytes_on_disk: int
     bytes_per_photo: float
+    local: LocalInfo | None
     format: int
     version: int
     recognition: Calibration | None

@@ -172,6 +172,7 @@ def _hits(
                 width=row["width"],
                 height=row["height"],
                 inliers=None if fit is None else fit.inliers,
+                expected=None if fit is None else fit.expected,
                 query=query,
                 query_points=None if fit is None else fit.query_points,
                 answer_points=None if fit is None else fit.answer_points,

@@ -12,11 +12,15 @@ from jaxtyping import Shaped
 from resight.errors import InvalidInput
 from resight.models.bundle import JSON, Bundle
 from resight.models.local_codec import BinaryCodec, Float16Codec, ProductCodec
+from resight.models.whitened import ARCHITECTURE, split_bundle, whiten_bundle
 
 __all__ = ["CODEC_TENSORS", "AnyCodec", "codec_settings", "codec_tensors", "read_codec", "with_codec"]
 
 CODEC_TENSORS = "local_codec."
 """What the names of a codec's tensors begin with in a bundle."""
+
+_FITTED = "local features as "
+"""What the codec's line of a provenance begins with."""
 
 AnyCodec: TypeAlias = Float16Codec | ProductCodec | BinaryCodec
 """The codecs that a bundle can hold."""
@@ -70,14 +74,23 @@ def read_codec(bundle: Bundle) -> AnyCodec | None:
             raise InvalidInput(f"local features are stored as float16, product or binary, not {kind!r}")
 
 
-def with_codec(bundle: Bundle, codec: AnyCodec | None) -> Bundle:
+def with_codec(bundle: Bundle, codec: AnyCodec | None, *, fitted_to: str = "") -> Bundle:
     """Returns the bundle of a model that stores its local features by that codec; ``None`` for as they are.
 
-    Its fingerprint is another: a collection is made with one codec.
+    Its fingerprint is another: a collection is made with one codec. A whitening behind the model stays.
+
+    Args:
+        bundle: Of a model with attended local features.
+        codec: Fitted to local features of that model.
+        fitted_to: What it was fitted to, for the bundle's provenance.
 
     Raises:
         InvalidInput: The bundle's architecture has no codec of its own.
+        InvalidBundle: It is no whole bundle of a whitened model.
     """
+    if bundle.architecture == ARCHITECTURE:
+        described, whitening = split_bundle(bundle)
+        return whiten_bundle(with_codec(described, codec, fitted_to=fitted_to), whitening)
     if bundle.architecture != "delg":
         raise InvalidInput(
             f"models of kind {bundle.architecture!r} store their local features as they are: only those of "
@@ -88,4 +101,7 @@ def with_codec(bundle: Bundle, codec: AnyCodec | None) -> Bundle:
     if codec is not None:
         settings["local_codec"] = codec_settings(codec)
         tensors |= codec_tensors(codec)
-    return replace(bundle, settings=settings, tensors=tensors)
+    lines = [line for line in bundle.provenance.splitlines() if not line.startswith(_FITTED)]
+    if codec is not None and fitted_to:
+        lines.append(f"{_FITTED}{codec.name}, fitted to {' '.join(fitted_to.split())}")
+    return replace(bundle, settings=settings, tensors=tensors, provenance="\n".join(lines))

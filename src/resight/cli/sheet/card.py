@@ -24,7 +24,7 @@ _MATCHED_SIDE, _PLAIN_SIDE = 800, 420
 
 def answer_card(hit: Hit, queries: Sequence[ShownQuery]) -> str:
     """Returns a list item for one answer; a verified one is drawn beside its query, the matches joined."""
-    judged = verdict(hit.inliers)
+    judged = verdict(hit.inliers, hit.expected)
     found = judged.kind in ("confirmed", "likely")
     photo = embed(hit.path, _MATCHED_SIDE if found else _PLAIN_SIDE, width=hit.width, height=hit.height)
     matched = found and photo.uri is not None
@@ -61,12 +61,15 @@ def _pair(hit: Hit, query: ShownQuery, photo: EmbeddedPhoto, alt: str) -> str:
 
 
 def _facts(hit: Hit, photo: EmbeddedPhoto) -> str:
-    judged = verdict(hit.inliers)
+    judged = verdict(hit.inliers, hit.expected)
     path = PurePath(hit.path)
     folder = escape(str(path.parent)).replace("/", "/<wbr>") if path.parent != PurePath() else ""
     numbers = {"similarity": f"{hit.similarity:.3f}"}
     if hit.inliers is not None:
-        numbers |= {"inliers": str(hit.inliers), "score": f"{hit.score:.3f}"}
+        numbers["inliers"] = str(hit.inliers)
+        if hit.expected is not None:
+            numbers["by chance"] = f"{hit.expected:.0f}"
+        numbers["score"] = f"{hit.score:.3f}"
     entries = "".join(f"<div><dt>{name}</dt><dd>{number}</dd></div>" for name, number in numbers.items())
     reason = judged.reason if photo.uri is not None else f"The photo cannot be shown: {photo.reason}."
     if hit.inliers is not None and hit.inliers > MAX_LINES:

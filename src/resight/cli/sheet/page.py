@@ -34,13 +34,18 @@ _LEGEND = (
         "looks similar",
         "High similarity alone: alike as a whole, the geometry was not checked.",
     ),
-    ("unlikely", "unlikely", f"Fewer than {LIKELY_INLIERS} inliers: checked, and nothing but chance agrees."),
+    (
+        "unlikely",
+        "unlikely",
+        f"Fewer than {LIKELY_INLIERS} inliers, or no more than chance gives: checked, nothing speaks for it.",
+    ),
 )
 
 _NUMBERS = (
     "Similarity is the inner product of the two photos’ descriptors: 1 for the same photo, "
     "larger is more alike. "
-    "Inliers are matched points that agree on one geometric transform. "
+    "Inliers are matched points that agree on one geometric transform; "
+    "by chance so many would agree if no match meant anything. "
     "The answers are in order of their score: the similarity, plus 2 for every inlier."
 )
 _KEYPOINTS = "keypoints, from low to high attention" + "".join(
@@ -103,7 +108,7 @@ def _headline(answer: Answer) -> str:
 
 
 def _summary(answer: Answer) -> str:
-    confirmed = sum(verdict(hit.inliers).kind == "confirmed" for hit in answer.hits)
+    confirmed = sum(verdict(hit.inliers, hit.expected).kind == "confirmed" for hit in answer.hits)
     count = len(answer.hits)
     words = f"{count} answer{'' if count == 1 else 's'} from {answer.searched:,} searched photos"
     if any(hit.inliers is not None for hit in answer.hits):

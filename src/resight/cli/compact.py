@@ -1,0 +1,174 @@
+"""``resight compact``: a model that stores its local features in fewer bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resight.cli.failures import SOME_UNREADABLE
+from resight.cli.options import JsonOption, refuse_missing_folder
+from resight.cli.output import command_line, console, count, plain_table, shown_path, write_json
+from resight.cli.progress import progress
+
+if TYPE_CHECKING:
+    from resight.cli.compact_features import LocalDescriptors, StoredForm
+    from resight.collection.reports import BrokenPhoto
+    from resight.models import Bundle, Model
+    from resight.models.codec_bundle import AnyCodec
+
+__all__ = ["EXAMPLE", "compact"]
+
+EXAMPLE = (
+    "Example:\n\n  resight compact delg.safetensors ~/places --form product-16 --out compact.safetensors\n\n"
+    "  resight index ~/Pictures --model compact.safetensors\n\n"
+    "Of 128 dimensions a feature takes 256 bytes as float16, N as product-N, N / 8 as bits-N, and 14 more "
+    "for its place. Give some hundred photos like those to be searched, never those a benchmark measures."
+)
+_ENOUGH = 10_000
+"""Features from which fitting gains little by more."""
+
+BundleArgument = Annotated[
+    str, typer.Argument(metavar="BUNDLE", help="The bundle of a DELG model, whitened or not.")
+]
+PhotosArgument = Annotated[
+    list[Path], typer.Argument(metavar="PHOTOS...", help="Photos to learn from, and folders of photos.")
+]
+FormOption = Annotated[
+    str,
+    typer.Option(
+        metavar="FORM",
+        help="float16: as it is; product-32, product-16, product-8: so many codes of a byte; bits-256, "
+        "bits-128: so many bits. Fewer bytes tell features apart less well.",
+    ),
+]
+OutOption = Annotated[Path, typer.Option(metavar="BUNDLE", help="Where the model is written.")]
+SeedOption = Annotated[int, typer.Option(min=0, metavar="N", help="Of the first centres or directions.")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """How local features are stored, and the mean bytes they take in a collection a photo."""
+
+    form: str
+    bytes_a_photo: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What a form was fitted to, and what it saves."""
+
+    model: str
+    bundle: Path
+    fingerprint: str
+    photos: int
+    features_a_photo: float
+    fitted_to: int
+    before: _Stored
+    after: _Stored
+    broken: list[BrokenPhoto]
+
+
+def compact(
+    bundle: BundleArgument,
+    photos: PhotosArgument,
+    form: FormOption,
+    out: OutOption,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Choose how a model stores its local features, fitted to photos, and write the model."""
+    refuse_missing_folder(out, option="--out")
+    if out.exists() and Path(bundle).exists() and out.samefile(bundle):
+        raise typer.BadParameter("it would replace the model that is made compact", param_hint="--out")
+    from resight.cli import compact_features as features
+    from resight.cli.whiten_photos import folders
+    from resight.models import with_codec
+
+    wanted = _parse_form(form)
+    model, given = _load(bundle)
+    with progress("Describing") as report:
+        described = features.describe(model, photos, wanted, seed=seed, report=report)
+    codec = features.fit(wanted, described, seed=seed)
+    fitted_to = f"{count(len(described.counts), 'photo')} of {folders(photos)}"
+    outcome = _write(model, with_codec(given, codec, fitted_to=fitted_to), codec, described, out)
+    if as_json:
+        write_json(outcome)
+    else:
+        _print_outcome(outcome)
+    if outcome.broken:
+        raise typer.Exit(SOME_UNREADABLE)
+
+
+def _parse_form(text: str) -> StoredForm:
+    from resight.cli.compact_features import StoredForm
+    from resight.errors import InvalidInput
+
+    try:
+        return StoredForm.parse(text)
+    except InvalidInput as error:
+        raise typer.BadParameter(str(error), param_hint="--form") from None
+
+
+def _load(name: str) -> tuple[Model, Bundle]:
+    """Returns the model and its bundle, one that takes a codec."""
+    from resight.errors import InvalidInput
+    from resight.models import load_model, with_codec
+    from resight.models.whitened import Bundled
+
+    model = load_model(name)
+    if not isinstance(model, Bundled):
+        raise InvalidInput(f"the model {name} cannot be written to a bundle, so that none can say its form")
+    given = model.to_bundle()
+    # Whether it takes one at all is asked before any photo is described.
+    with_codec(given, None)
+    return model, given
+
+
+def _write(model: Model, made: Bundle, codec: AnyCodec, described: LocalDescriptors, out: Path) -> _Outcome:
+    from resight.cli.compact_features import stored_bytes
+    from resight.models import bundle
+    from resight.models.model import codec_of
+
+    bundle.write(made, out)
+    before, photos = codec_of(model), len(described.counts)
+    return _Outcome(
+        model.name,
+        out,
+        made.fingerprint,
+        photos,
+        float(described.counts.mean()),
+        len(described.values),
+        _Stored("float16" if before is None else before.name, described.bytes_before / photos),
+        _Stored(codec.name, stored_bytes(codec, described) / photos),
+        described.broken,
+    )
+
+
+def _print_outcome(outcome: _Outcome) -> None:
+    """Prints what a photo costs before and after, and the next command to try."""
+    printed, written = console(), shown_path(outcome.bundle)
+    printed.print(
+        f"{outcome.features_a_photo:,.0f} local features a photo in {count(outcome.photos, 'photo')}, "
+        f"{outcome.fitted_to:,} of them fitted.\n",
+        soft_wrap=True,
+    )
+    table = plain_table("local features", "before", "after", right=("before", "after"))
+    before, after = outcome.before, outcome.after
+    table.add_row("form", before.form, after.form)
+    table.add_row("bytes a photo", f"{before.bytes_a_photo:,.0f}", f"{after.bytes_a_photo:,.0f}")
+    printed.print(table)
+    if outcome.fitted_to < _ENOUGH and after.form != "float16":
+        printed.print(f"\nMore photos would help: {_ENOUGH:,} features and more are better.", soft_wrap=True)
+    if outcome.broken:
+        broken = plain_table("broken file", "reason")
+        for photo in outcome.broken:
+            broken.add_row(shown_path(photo.path), photo.reason)
+        printed.print("", broken)
+    line = command_line("resight", "index", "PHOTOS", "--model", written)
+    printed.print(
+        f"\nThe model is in {written}; a collection of its own is made with it.\nNow use it:  {line}",
+        soft_wrap=True,
+    )
