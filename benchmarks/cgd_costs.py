@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-STEPS, PHOTOS, BATCH, SIDE, CLASSES = 5, 15, 112, 80, 41
+STEPS, PHOTOS, BATCH, SIDE, CLASSES = 3, 15, 112, 80, 41
 CONFIGURATIONS = [
     *((order, 384, "concatenate") for order in ("S", "M", "G", "SM", "MS", "SG", "GS", "MG", "GM")),
     *((order, 384, "concatenate") for order in ("SMG", "MSG", "GSM")),

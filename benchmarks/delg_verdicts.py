@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("places", type=Path)
     parser.add_argument("--group", action="append", nargs="+", required=True, metavar=("NAME", "BUNDLE"))
     parser.add_argument("--pca", type=Path, metavar="TRAIN")
+    parser.add_argument("--settings", action="append", choices=WAYS[1:], help="ways of re-ranking; default")
     parser.add_argument("--top", type=int, default=100)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -73,7 +74,12 @@ def main() -> None:
                 for number, path in enumerate(groups[first])
             ]
         found = {
-            name: {way: np.mean(each, axis=0) for way, each in measured(paths, test, arguments.top).items()}
+            name: {
+                way: np.mean(each, axis=0)
+                for way, each in measured(
+                    paths, test, arguments.top, arguments.settings or ["default"]
+                ).items()
+            }
             for name, paths in groups.items()
         }
     rows = list(compared(found, {name: len(paths) for name, paths in groups.items()}))
@@ -93,9 +99,9 @@ def main() -> None:
         arguments.json.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
 
 
-def measured(paths: list[Path], test: Places, top: int) -> dict[str, list[np.ndarray]]:
+def measured(paths: list[Path], test: Places, top: int, settings: list[str]) -> dict[str, list[np.ndarray]]:
     """Returns the average precision of each query, one array a bundle, for every way of ranking."""
-    every: dict[str, list[np.ndarray]] = {way: [] for way in WAYS}
+    every: dict[str, list[np.ndarray]] = {way: [] for way in (WAYS[0], *settings)}
     for path in paths:
         model = resight.load_model(path)
         features = describe(model, test.paths)
@@ -105,8 +111,8 @@ def measured(paths: list[Path], test: Places, top: int) -> dict[str, list[np.nda
         ids = np.arange(test.queries, len(test.paths), dtype=np.int64)
         index.add(ids, descriptors[test.queries :])
         ranking = index.search(descriptors[: test.queries], len(ids))
-        every["descriptor alone"].append(precisions(ranking, test))
-        for name in WAYS[1:]:
+        every[WAYS[0]].append(precisions(ranking, test))
+        for name in settings:
             better, _ = verification.rerank(
                 ranking,
                 local[: test.queries],
