@@ -18,6 +18,8 @@ import sys
 import time
 from pathlib import Path
 
+from memory import resident_bytes
+
 STEPS, PHOTOS, BATCH, SIDE, CLASSES = 3, 15, 112, 80, 41
 CONFIGURATIONS = [
     *((order, 384, "concatenate") for order in ("S", "M", "G", "SM", "MS", "SG", "GS", "MG", "GM")),
@@ -68,7 +70,7 @@ def measured(order: str, dim: int, combine: str) -> dict[str, object]:
         loss.backward()
         optimiser.step()
         seconds.append(time.perf_counter() - started)
-    peak = int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
+    peak = resident_bytes("VmHWM") / 1024**2
     net.eval()
     latencies = []
     with torch.inference_mode():

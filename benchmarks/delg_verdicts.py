@@ -68,7 +68,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         if arguments.pca:
             first = next(iter(groups))
-            train = find(arguments.pca).paths[:: max(1, len(find(arguments.pca).paths) // PHOTOS_FOR_PCA)]
+            train = find(arguments.pca).paths
+            train = train[:: max(1, len(train) // PHOTOS_FOR_PCA)]
             groups[f"{first}, PCA"] = [
                 with_pca(path, train, Path(made) / f"{number}.safetensors")
                 for number, path in enumerate(groups[first])

@@ -27,6 +27,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from memory import resident_bytes
 from torch import Tensor, nn
 
 LANDMARKS, PRODUCTS = 81_313, 11_318
@@ -140,14 +141,6 @@ def step(loss: nn.Module, descriptors: Tensor, labels: Tensor) -> Tensor:
     return value.detach()
 
 
-def resident_mb(field: str) -> float:
-    """VmRSS (now) or VmHWM (the peak) of this process, in MB."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field):
-            return int(line.split()[1]) * 1024 / 1e6
-    raise RuntimeError(f"/proc/self/status has no {field}")
-
-
 def measure(case: Case, side: str, batch: int) -> Measured:
     generator = torch.Generator().manual_seed(1)
     descriptors = torch.nn.functional.normalize(torch.randn(batch, case.dim, generator=generator), dim=1)
@@ -157,7 +150,7 @@ def measure(case: Case, side: str, batch: int) -> Measured:
     tiny = Case(case.loss, 64, case.dim, case.centres)
     step(SIDES[side](tiny), descriptors, labels % 64)
 
-    before = resident_mb("VmRSS")
+    before = resident_bytes("VmRSS") / 1e6
     loss = SIDES[side](case)
     weights = weights_of(loss)
     fill(weights, case)
@@ -170,7 +163,7 @@ def measure(case: Case, side: str, batch: int) -> Measured:
         step(loss, descriptors, labels)
         taken.append(time.perf_counter() - start)
         busy.append(time.process_time() - start_busy)
-    beyond = resident_mb("VmHWM") - before - 2 * weights.numel() * weights.element_size() / 1e6
+    beyond = resident_bytes("VmHWM") / 1e6 - before - 2 * weights.numel() * weights.element_size() / 1e6
     gradient = weights.grad
     if gradient is None:
         raise RuntimeError(f"{side}: {case.loss} gave its weights no gradient")

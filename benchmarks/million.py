@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from memory import resident_bytes
 
 from resight.datasets.landmark_truth import LandmarkTruth
 from resight.datasets.revisited import GroundTruth, QueryTruth
@@ -115,7 +116,7 @@ def made() -> tuple[LandmarkTruth, LandmarkDescriptors]:
 def ours(file: Path, rows: int) -> dict[str, object]:
     truth, described = made()
     source = Source("made", "0" * 64, DIM, 0, (), "made", "none", "made")
-    before = megabytes()
+    before = resident_bytes("VmHWM") / 1024**2
     started = time.perf_counter()
     result = measure_descriptors(truth, described, source, distractors=file)
     seconds = time.perf_counter() - started
@@ -125,7 +126,7 @@ def ours(file: Path, rows: int) -> dict[str, object]:
 
 def plain(file: Path, rows: int) -> dict[str, object]:
     truth, described = made()
-    before = megabytes()
+    before = resident_bytes("VmHWM") / 1024**2
     started = time.perf_counter()
     whole = np.concatenate([described.database, np.load(file, mmap_mode="r").astype(np.float32)])
     whole /= np.linalg.norm(whole, axis=1, keepdims=True)
@@ -145,19 +146,10 @@ def account(rows: int, seconds: float, before: float, means: list[float]) -> dic
     return {
         "descriptors": DATABASE + rows,
         "seconds": round(seconds, 1),
-        "peak_megabytes": round(megabytes()),
+        "peak_megabytes": round(resident_bytes("VmHWM") / 1024**2),
         "megabytes_before": round(before),
         "mAP": means,
     }
-
-
-def megabytes() -> float:
-    """Returns the highest resident set of this program so far.
-
-    Not getrusage's: that counts what the parent held when it started this process.
-    """
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 if __name__ == "__main__":

@@ -62,33 +62,17 @@ class Row:
 
 def write_places(out: Path, plan: Plan, *, workers: int) -> None:
     started = time.perf_counter()
-    train = labelled(
-        out,
-        "train",
-        plan.train_seed,
-        write_collection(
-            out / "train",
-            places=plan.train_places,
-            views=plan.train_views,
-            distractors=0,
-            seed=plan.train_seed,
-            side=plan.train_side,
-            workers=workers,
-        ),
+    train = places(
+        out, "train", plan.train_seed, plan.train_places, plan.train_views, plan.train_side, workers=workers
     )
-    validation = labelled(
+    validation = places(
         out,
         "validation",
         plan.validation_seed,
-        write_collection(
-            out / "validation",
-            places=plan.validation_places,
-            views=plan.validation_views,
-            distractors=0,
-            seed=plan.validation_seed,
-            side=plan.test_side,
-            workers=workers,
-        ),
+        plan.validation_places,
+        plan.validation_views,
+        plan.test_side,
+        workers=workers,
     )
     write_table(out / "labels.csv", [*train, *validation])
     print(f"labels.csv after {time.perf_counter() - started:.0f} s", flush=True)
@@ -96,6 +80,14 @@ def write_places(out: Path, plan: Plan, *, workers: int) -> None:
         write_table(out / f"test-{seed}.csv", [*train, *write_test(out, plan, seed, workers=workers)])
         print(f"test-{seed} after {time.perf_counter() - started:.0f} s", flush=True)
     (out / "places.json").write_text(json.dumps(asdict(plan), indent=2) + "\n")
+
+
+def places(out: Path, split: str, seed: int, count: int, views: int, side: int, *, workers: int) -> list[Row]:
+    """Returns the table's rows of a split without distractors, whose photos are then in its folder."""
+    photos = write_collection(
+        out / split, places=count, views=views, distractors=0, seed=seed, side=side, workers=workers
+    )
+    return labelled(out, split, seed, photos)
 
 
 def labelled(out: Path, split: str, seed: int, photos: Sequence[RenderedPhoto]) -> list[Row]:

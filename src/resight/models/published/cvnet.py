@@ -11,7 +11,7 @@ from resight.models.pooling import GeM
 from resight.models.published import pycls
 from resight.models.published.bundling import Wanted, make_bundle
 from resight.models.published.checkpoint import Checkpoint
-from resight.models.published.matching import COUNTERS_MISSING, TRUNK, fill, sizes_of, turn_to_rgb_
+from resight.models.published.matching import COUNTERS_MISSING, fill, sizes_of, turn_to_rgb_
 from resight.models.published.report import Conversion
 
 __all__ = ["FAMILY", "SCALES", "SIGNATURE", "convert"]
@@ -45,7 +45,7 @@ def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
     dim, _ = sizes_of(checkpoint, SIGNATURE, family=FAMILY)
     trunk = pycls.build_trunk(checkpoint.tensors, path=checkpoint.path, prefix=_PREFIX, maps=1)
     net = Embedding(trunk, GeM(), dim)
-    filled = fill(net, checkpoint, _source_of, family=FAMILY, left_out=_LEFT_OUT)
+    filled = fill(net, checkpoint, pycls.source_names(_PREFIX, _HEAD), family=FAMILY, left_out=_LEFT_OUT)
     remarks = [turn_to_rgb_(net.trunk)]
     if filled.left_out:
         remarks.append("Only the global network is converted; its re-ranking network is left out.")
@@ -53,10 +53,3 @@ def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
         remarks.append(COUNTERS_MISSING)
     bundle = make_bundle(net, checkpoint, wanted, family=FAMILY, scales=SCALES)
     return Conversion(FAMILY, bundle, filled.matches, filled.left_out, tuple(remarks))
-
-
-def _source_of(name: str) -> str:
-    if name.startswith(TRUNK):
-        return _PREFIX + pycls.source_of(name.removeprefix(TRUNK))
-    layer, _, tensor = name.rpartition(".")
-    return f"{_HEAD[layer]}.{tensor}"

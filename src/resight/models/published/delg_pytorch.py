@@ -15,7 +15,7 @@ from resight.models.pooling import GeM
 from resight.models.published import pycls
 from resight.models.published.bundling import Wanted, provenance_of
 from resight.models.published.checkpoint import Checkpoint
-from resight.models.published.matching import COUNTERS_MISSING, TRUNK, fill, sizes_of, turn_to_rgb_
+from resight.models.published.matching import COUNTERS_MISSING, fill, sizes_of, turn_to_rgb_
 from resight.models.published.report import Conversion
 
 __all__ = ["FAMILY", "SIGNATURE", "convert"]
@@ -64,7 +64,14 @@ def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
         attention_input="input",
         attention_target="input",
     )
-    filled = fill(net, checkpoint, _source_of, family=FAMILY, left_out=_LEFT_OUT, fixed=_FOLDED)
+    filled = fill(
+        net,
+        checkpoint,
+        pycls.source_names(_PREFIX, _LAYERS),
+        family=FAMILY,
+        left_out=_LEFT_OUT,
+        fixed=_FOLDED,
+    )
     _fold_into_encoder_(net)
     remarks = [
         turn_to_rgb_(net.trunk),
@@ -84,13 +91,6 @@ def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
     )
     bundle = described.to_bundle()
     return Conversion(FAMILY, bundle, filled.matches, filled.left_out, tuple(remarks))
-
-
-def _source_of(name: str) -> str:
-    if name.startswith(TRUNK):
-        return _PREFIX + pycls.source_of(name.removeprefix(TRUNK))
-    layer, _, tensor = name.rpartition(".")
-    return f"{_LAYERS[layer]}.{tensor}"
 
 
 def _fold_into_encoder_(net: DELG) -> None:

@@ -7,7 +7,7 @@ from resight.models.pooling import GeM
 from resight.models.published import pycls
 from resight.models.published.bundling import Wanted, make_bundle
 from resight.models.published.checkpoint import Checkpoint
-from resight.models.published.matching import COUNTERS_MISSING, TRUNK, fill, sizes_of, turn_to_rgb_
+from resight.models.published.matching import COUNTERS_MISSING, fill, sizes_of, turn_to_rgb_
 from resight.models.published.report import Conversion
 
 __all__ = ["FAMILY", "SCALES", "SIGNATURE", "convert"]
@@ -59,7 +59,9 @@ def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
         trunk, dim, global_dim=global_dim, pooling=GeM(3.0, learnable=learned), multi_atrous=multi_atrous
     )
     fixed = frozenset() if learned else frozenset({"pooling.p"})
-    filled = fill(net, checkpoint, _source_of, family=FAMILY, left_out=_LEFT_OUT, fixed=fixed)
+    filled = fill(
+        net, checkpoint, pycls.source_names(_PREFIX, _LAYERS), family=FAMILY, left_out=_LEFT_OUT, fixed=fixed
+    )
     remarks = [turn_to_rgb_(net.trunk)]
     if not multi_atrous:
         remarks.append("The file has no multi-atrous convolutions, as the released configuration has none.")
@@ -69,10 +71,3 @@ def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
         remarks.append(COUNTERS_MISSING)
     bundle = make_bundle(net, checkpoint, wanted, family=FAMILY, scales=SCALES)
     return Conversion(FAMILY, bundle, filled.matches, filled.left_out, tuple(remarks))
-
-
-def _source_of(name: str) -> str:
-    if name.startswith(TRUNK):
-        return _PREFIX + pycls.source_of(name.removeprefix(TRUNK))
-    layer, _, tensor = name.rpartition(".")
-    return f"{_LAYERS[layer]}.{tensor}"

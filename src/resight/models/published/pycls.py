@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 
 from resight.errors import InvalidInput
 from resight.models.backbone import Backbone
+from resight.models.published.matching import TRUNK
 from resight.models.trunks import named
 
-__all__ = ["build_trunk", "source_of"]
+__all__ = ["build_trunk", "source_names"]
 
 _DEPTHS = {6: 50, 23: 101, 36: 152}
 """Layers of the network by the blocks of its third stage (He et al. 2016, table 1)."""
@@ -28,7 +29,24 @@ _BLOCK = {
 _IN_A_BLOCK = re.compile(r"layer(\d)\.(\d+)\.(.+)\.(\w+)")
 
 
-def source_of(name: str) -> str:
+def source_names(prefix: str, layers: Mapping[str, str]) -> Callable[[str], str]:
+    """Returns the function from one of our names to the authors'.
+
+    Args:
+        prefix: What stands before pycls' own names of the trunk's tensors.
+        layers: Their name of every layer outside the trunk, by ours.
+    """
+
+    def source_of(name: str) -> str:
+        if name.startswith(TRUNK):
+            return prefix + _in_the_trunk(name.removeprefix(TRUNK))
+        layer, _, tensor = name.rpartition(".")
+        return f"{layers[layer]}.{tensor}"
+
+    return source_of
+
+
+def _in_the_trunk(name: str) -> str:
     """Returns what pycls calls a tensor of timm's bottleneck ResNet."""
     found = _IN_A_BLOCK.fullmatch(name)
     if found is None:
