@@ -153,7 +153,7 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
             name = f"{row.seed} place {row.place}" if row.place is not None else f"once {row.path}"
             label = numbers.setdefault(name, len(numbers))
             place = "" if row.place is None else row.place
-            roles = (int(row.query), int(row.gallery)) if row.split == "test" else ("", "")
+            roles = ("", "") if row.split == "train" else (int(row.query), int(row.gallery))
             writer.writerow((row.path, label, name, row.split, *roles, row.seed, place, row.view))
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from resight.cli import main
 from resight.cli.train import processes_of
+from resight.cli.train_progress import speed
 from resight.errors import InvalidInput
 from resight.training import Processes
 
@@ -57,3 +58,7 @@ def test_torchrun_says_how_many_processes_there_are():
         processes_of({"WORLD_SIZE": "many"})
     with pytest.raises(InvalidInput, match="every machine must run as many"):
         processes_of({"WORLD_SIZE": "5", "LOCAL_WORLD_SIZE": "4"})
+
+
+def test_a_slow_rate_is_not_told_as_none():
+    assert [speed(value) for value in (1234.4, 10.2, 0.3912)] == ["1,234", "10", "0.39"]

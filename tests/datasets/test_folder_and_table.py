@@ -121,6 +121,11 @@ def test_without_splits_labels_are_halved_in_their_order(tmp_path, write_text):
         (["path,label,split", "a,x,train", "b,y,val", "c,z,test"], "1 validation and 1 test photos"),
         (["path,label", "a,x", "b,x"], "one label alone, so that nothing can be tested"),
         (["path,label", "a,"], "line 2 of .* needs a path and a label"),
+        (
+            ["path,label,split,query", "a,x,train,", "b,y,val,"],
+            "not one of 1 test photos of .* is a query photo, .* write 1 in the column query",
+        ),
+        (["path,label,split", "a,x,train", "b,y,query"], "is a gallery photo"),
         (["path,label,query", "a,x,maybe"], "query is true, false, 1, 0 or empty, not 'maybe'"),
     ],
 )

@@ -11,7 +11,7 @@ import typer
 
 from resight.cli.options import JsonOption
 from resight.cli.output import command_line, console, shown_path, write_json
-from resight.cli.train_progress import train_progress
+from resight.cli.train_progress import speed, train_progress
 from resight.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -90,9 +90,9 @@ def _print_outcome(outcome: TrainResult) -> None:
             f"Best {best.metric} {best.value:.4f} on {best.on}, after {best.epoch} epochs{warning}.",
             soft_wrap=True,
         )
-    speed = f", {outcome.images_per_second:,.0f} images a second" if outcome.images_per_second else ""
+    rate = f", {speed(outcome.images_per_second)} images a second" if outcome.images_per_second else ""
     size, memory = outcome.parameters / 1e6, outcome.peak_memory / 1e6
-    out.print(f"{size:.1f} million parameters{speed}, {memory:,.0f} MB at most.", soft_wrap=True)
+    out.print(f"{size:.1f} million parameters{rate}, {memory:,.0f} MB at most.", soft_wrap=True)
     bundle = shown_path(outcome.bundle)
     out.print(f"The model is in {bundle}", soft_wrap=True)
     out.print(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from resight.training import Progress
 
-__all__ = ["describe_progress", "train_progress"]
+__all__ = ["describe_progress", "speed", "train_progress"]
 
 _LINE_SECONDS = 10.0
 
@@ -34,8 +34,13 @@ def describe_progress(progress: Progress) -> str:
     validation = "" if progress.validation is None else f", validation {progress.validation:.4f}"
     return (
         f"epoch {progress.epoch} of {progress.epochs}, {parts}, rate {progress.learning_rate:.3g}, "
-        f"{progress.images_per_second:,.0f} images/s{validation}"
+        f"{speed(progress.images_per_second)} images/s{validation}"
     )
+
+
+def speed(images_per_second: float) -> str:
+    """Returns a rate in figures that a large network on a processor does not make 0."""
+    return f"{images_per_second:,.0f}" if images_per_second >= 10 else f"{images_per_second:.2g}"
 
 
 @contextmanager

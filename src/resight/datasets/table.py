@@ -77,6 +77,9 @@ def read_table(root: Path, *, boxes: bool = False) -> Benchmark:
             raise InvalidInput(f"line {number} of {path}: {error}") from None
     train, test = _splits(path, rows, given="split" in columns)
     has_roles = any(roles.values()) or any(row.split in _ROLES for row in rows)
+    if has_roles:
+        _refuse_none(path, "query", roles["query"], [row.query for row in test])
+        _refuse_none(path, "gallery", roles["gallery"], [row.gallery for row in test])
     return Benchmark(
         "table",
         _labelled("table train", path.parent, train, boxed=corners is not None, has_roles=False),
@@ -172,6 +175,14 @@ def _splits(path: Path, rows: list[_Row], *, given: bool) -> tuple[list[_Row], l
     if not train or not test:
         raise InvalidInput(f"{path} has {len(train)} training and {len(test)} test photos; it needs both")
     return train, test
+
+
+def _refuse_none(path: Path, role: str, columns: list[str], flags: list[bool]) -> None:
+    if not any(flags):
+        raise InvalidInput(
+            f"not one of {len(flags)} test photos of {path} is a {role} photo, so that nothing can be "
+            f"measured: write 1 in the column {columns[0] if columns else role} of those that are"
+        )
 
 
 def _sorted_labels(rows: list[_Row]) -> list[str]:
