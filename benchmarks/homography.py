@@ -77,7 +77,7 @@ def judge(
         match_many(
             first,
             [second],
-            rule=settings.matching,
+            rule=settings.rule_for(first),
             ratio=settings.ratio,
             max_distance=settings.max_distance,
         )

@@ -53,6 +53,30 @@ def test_binary_codes_are_compared_by_their_differing_bits(bits):
     assert found.similarities[5] == pytest.approx(1 - 4 / bits)
 
 
+def test_codes_match_within_the_angle_of_the_vectors_they_stand_for():
+    rng = np.random.default_rng(0)
+    query = rng.normal(size=64)
+    angles = np.radians(np.arange(10, 180, 10))
+    across = rng.normal(size=(len(angles), 64))
+    across -= np.outer(across @ query, query) / (query @ query)
+    across *= np.linalg.norm(query) / np.linalg.norm(across, axis=1, keepdims=True)
+    turned = np.cos(angles)[:, None] * query + np.sin(angles)[:, None] * across
+    projections = rng.normal(size=(64, 80_000))
+    codes = [np.packbits(rows @ projections > 0, axis=1) for rows in (query[None], turned)]
+    for answer, angle in zip(codes[1], np.degrees(angles), strict=True):
+        found = next(
+            match_many(
+                features(codes[0], "hamming"),
+                [features(answer[None], "hamming")],
+                rule="distance",
+                ratio=1.0,
+                # A chord of the unit circle: 65 degrees.
+                max_distance=2 * np.sin(np.radians(65) / 2),
+            )
+        )
+        assert len(found) == (angle < 65)
+
+
 @pytest.mark.parametrize("rule", ["mutual", "ratio", "distance"])
 @pytest.mark.parametrize("kind", ["codes", "halves", "bits"])
 def test_matching_many_equals_matching_each(rule, kind, monkeypatch):

@@ -302,6 +302,23 @@ def test_features_without_orientation_are_verified_by_pairs(name, model):
     assert np.median(away) < 2
 
 
+def test_keypoints_without_orientation_are_matched_within_a_distance():
+    rng = np.random.default_rng(0)
+    query = features(rng, 30)
+    twice = LocalFeatures(
+        *(np.concatenate([values, values + 1]) for values in (query.positions, query.scales)),
+        *(np.concatenate([values, values]) for values in (query.orientations, query.scores)),
+        np.concatenate([query.descriptors, query.descriptors]),
+    )
+    # Each feature of the answer has a neighbour that looks the same: the ratio test refuses all of them.
+    assert verify(query, twice).inliers == 0
+    bare, bare_twice = without_orientation(query), without_orientation(twice)
+    assert verify(bare, bare_twice).inliers == 30
+    assert verify(bare, bare_twice, settings=Settings(matching="ratio")).inliers == 0
+    assert Settings().rule_for(query) == "ratio"
+    assert Settings(matching="mutual").rule_for(bare) == "mutual"
+
+
 def test_a_planted_similarity_is_recovered_under_noise_and_outliers():
     rng = np.random.default_rng(0)
     query = features(rng, 100)

@@ -7,6 +7,7 @@ same similarities, alone and among many.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -95,7 +96,9 @@ def match_many(
         answers: Features of the others.
         rule: `match_mutual`, `match_ratio` or `match_distance`.
         ratio: Of `match_ratio`.
-        max_distance: Of `match_distance`.
+        max_distance: Of `match_distance`. Binary codes are the signs of vectors: of two at an angle the share
+            angle / pi of the bits differs (M. Charikar, Similarity estimation techniques from rounding
+            algorithms, STOC 2002, section 3), so that the distance is turned into such a share.
 
     Raises:
         InvalidInput: The descriptors of two photos have different lengths, types or metrics.
@@ -103,6 +106,9 @@ def match_many(
     for answer in answers:
         if len(answer) and len(query):
             _check_comparable(query, answer)
+    if query.metric == "hamming":
+        # The similarity of codes is 1 - 2 * share, and 2 - 2 * similarity the squared distance.
+        max_distance = math.sqrt(8 / math.pi * math.asin(max_distance / 2))
     rules: dict[Rule, Callable[[Float32[np.ndarray, "q a"]], Matches]] = {
         "mutual": match_mutual,
         "ratio": lambda similarities: _match_ratio(similarities, ratio),

@@ -187,7 +187,7 @@ def _verify_share(
     matches = match_many(
         query,
         answers,
-        rule=settings.matching,
+        rule=settings.rule_for(query),
         ratio=settings.ratio,
         max_distance=settings.max_distance,
     )

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from resight.errors import InvalidInput
+from resight.features import LocalFeatures
 from resight.search.matching import Rule
 
 __all__ = ["PROTOCOLS", "SAMPLES", "FitModel", "Settings", "settings_named"]
@@ -24,9 +25,11 @@ class Settings:
 
     Attributes:
         model: What is fitted: a similarity (2 matches), an affine transform (3) or a homography (4).
-        matching: Mutual nearest neighbours, the ratio test, or nearest neighbours within a distance.
-        ratio: Of the distances to the nearest and the second nearest; only for ``matching="ratio"``.
-        max_distance: Of unit-length descriptors, 0 to 2; only for ``matching="distance"``.
+        matching: Mutual nearest neighbours, the ratio test, or nearest neighbours within a distance; ``None``
+            for what suits the keypoints (`rule_for`).
+        ratio: Of the distances to the nearest and the second nearest; only for the ratio test.
+        max_distance: Of unit-length descriptors, 0 to 2; only for neighbours within a distance. Of binary
+            codes, the share of differing bits that this angle of the vectors stands for.
         threshold: How far from its place a match may lie, in pixels where an answer's features span 640.
             Photos of any size are judged alike: the threshold grows with the span of the answer's features.
             Under ``sampling="random"`` it is in pixels of the query's photo.
@@ -45,7 +48,7 @@ class Settings:
     """
 
     model: FitModel = "affine"
-    matching: Rule = "ratio"
+    matching: Rule | None = None
     ratio: float = 0.9
     threshold: float = 20.0
     max_scale: float = 8.0
@@ -57,7 +60,7 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.model not in SAMPLES or self.matching not in ("mutual", "ratio", "distance"):
+        if self.model not in SAMPLES or self.matching not in (None, "mutual", "ratio", "distance"):
             raise InvalidInput(
                 "verification fits 'similarity', 'affine' or 'homography' to 'mutual', 'ratio' or 'distance' "
                 f"matches, not {self.model!r} to {self.matching!r}"
@@ -83,6 +86,17 @@ class Settings:
             raise InvalidInput(
                 f"verification needs trials >= 1 and seed >= 0, not {self.trials} and {self.seed}"
             )
+
+    def rule_for(self, features: LocalFeatures) -> Rule:
+        """Returns how these features of a query are matched.
+
+        If nothing is said: by the ratio test where keypoints have orientations. Those without are cells of
+        a network's maps, whose neighbours, in place and in size, look alike: the test would refuse the right
+        matches. They are matched within a distance.
+        """
+        if self.matching is not None:
+            return self.matching
+        return "ratio" if features.orientations.any() else "distance"
 
 
 PROTOCOLS: dict[str, Settings] = {
