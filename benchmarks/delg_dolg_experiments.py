@@ -24,7 +24,7 @@ from experiment_runs import Experiment, Values, main, options, tag
 if TYPE_CHECKING:
     from resight.training import TrainResult
 
-BATCH, PER_CLASS = 32, 2
+BATCH = 32
 DIM = 256
 # Cells apart: the shallow map of a small photo is not as wide as the paper's dilations of 6, 12 and 18.
 DILATIONS = [1, 2, 3]
@@ -110,7 +110,7 @@ def recipe(arguments: argparse.Namespace) -> Values:
             "train_transform": {"kind": "resize_random_crop", "size": arguments.side, "resize": packed},
             "test_transform": {"kind": "stretch", "size": packed},
         },
-        "sampler": {"kind": "m_per_class", "batch": BATCH, "per_class": PER_CLASS},
+        "sampler": {"kind": "plain", "batch": BATCH},
         "optimiser": {"kind": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-2},
         "schedule": {"kind": "linear", "warm_up": 1.0},
         "training": {
@@ -139,8 +139,8 @@ def losses_and_bundle(experiment: Experiment, result: TrainResult) -> Values:
 
 if __name__ == "__main__":
     parser = options(__doc__)
-    parser.add_argument("--use-side", type=int, default=224, help="of photos the finished models describe")
+    parser.add_argument("--use-side", type=int, default=192, help="of photos the finished models describe")
     parser.set_defaults(
-        runs=Path("build/delg-dolg-experiments"), trunk="resnet10t", side=112, epochs=30, precision="bf16"
+        runs=Path("build/delg-dolg-experiments"), trunk="resnet10t", side=80, epochs=10, precision="bf16"
     )
     main(parser, list(experiments()), recipe, losses_and_bundle)

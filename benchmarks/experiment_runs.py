@@ -92,9 +92,10 @@ def main(
         and (tag(arguments), scale(arguments), experiment.table, experiment.name, seed) not in done
     ]
     running: list[subprocess.Popen[bytes]] = []
-    for place, (number, seed) in enumerate(waiting):
+    packed = Path(recipe(arguments)["data"]["packed"]["file"])  # type: ignore[index]
+    for number, seed in waiting:
         # The first run packs the photos; the others must find them.
-        while len(running) >= (1 if place == 1 else arguments.jobs):
+        while len(running) >= arguments.jobs or (running and not packed.exists()):
             running = [process for process in running if process.poll() is None]
             time.sleep(0.1)
         running.append(
