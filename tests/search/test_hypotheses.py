@@ -35,9 +35,9 @@ def test_each_kind_of_sample_gives_back_the_transform():
     pairs = pairs_of(12)
     assert len(pairs) == 66
     np.testing.assert_allclose(
-        from_pairs(source, target, pairs, 8.0), np.repeat(similarity[None], 66, 0), atol=0.05
+        from_pairs(source, target, pairs, 1 / 8, 8.0), np.repeat(similarity[None], 66, 0), atol=0.05
     )
-    assert len(from_pairs(source, target, pairs, 1.5)) == 0
+    assert len(from_pairs(source, target, pairs, 2 / 3, 1.5)) == 0
     affine = np.array([[1.2, 0.3, 20], [-0.2, 0.8, 90]])
     target = moved(affine, source).astype(np.float32)
     triples = draw_distinct(np.random.default_rng(0), 50, 3, 12)
@@ -50,7 +50,7 @@ def test_support_equals_a_literal_count():
     source, target = points(1, 40), points(2, 40)
     target[:15] = source[:15] + 5
     pairs = np.array(list(itertools.combinations(range(20), 2)))
-    transforms = from_pairs(source, target, pairs, 8.0)
+    transforms = from_pairs(source, target, pairs, 1 / 8, 8.0)
     counts = support(transforms, source, target, 20.0)
     for transform, count in zip(transforms[::7], counts[::7], strict=True):
         away = np.linalg.norm(moved(transform.astype(np.float64), source) - target, axis=1)
@@ -63,7 +63,7 @@ def test_points_on_a_line_and_equal_points_suggest_nothing():
     line = np.array([[0, 0], [1, 1], [2, 2], [3, 3]], np.float32)
     assert len(from_triples(line, line, np.array([[0, 1, 2], [1, 2, 3]]))) == 0
     same = np.zeros((4, 2), np.float32)
-    assert len(from_pairs(same, line, pairs_of(4), 8.0)) == 0
+    assert len(from_pairs(same, line, pairs_of(4), 1 / 8, 8.0)) == 0
 
 
 def test_drawn_numbers_are_distinct_and_every_row_is_equally_likely():

@@ -302,6 +302,24 @@ def test_features_without_orientation_are_verified_by_pairs(name, model):
     assert np.median(away) < 2
 
 
+@pytest.mark.parametrize(("box", "side"), [(60, 1000), (110, 1600)])
+def test_a_small_part_of_a_photo_is_found_in_a_whole_one(box, side):
+    rng = np.random.default_rng(0)
+    query = without_orientation(features(rng, 15, positions=rng.random((15, 2)) * box + 300))
+    clutter = features(rng, 300, side=side)
+    values = {
+        name: np.concatenate([getattr(query, name), getattr(clutter, name)])
+        for name in ("positions", "scales", "scores", "descriptors")
+    }
+    answer = LocalFeatures(orientations=np.zeros(315, np.float32), **values)
+    assert verify(query, answer).inliers == 15
+    # Four times as far away, in a photo of one and a half times as many pixels and more.
+    shrunk = dataclasses.replace(query, positions=query.positions * np.float32(3))
+    assert verify(shrunk, answer).inliers >= 12
+    far = dataclasses.replace(query, positions=query.positions * np.float32(20))
+    assert verify(far, answer).inliers < 8
+
+
 def test_keypoints_without_orientation_are_matched_within_a_distance():
     rng = np.random.default_rng(0)
     query = features(rng, 30)

@@ -51,9 +51,10 @@ def from_pairs(
     source: Float32[np.ndarray, "m 2"],
     target: Float32[np.ndarray, "m 2"],
     pairs: Int64[np.ndarray, "pairs 2"],
-    max_scale: float,
+    least: float,
+    most: float,
 ) -> Float32[np.ndarray, "h 2 3"]:
-    """Returns the similarity transforms of pairs of matches of at most that scale, or its inverse.
+    """Returns the similarity transforms of pairs of matches that scale by ``least`` to ``most``.
 
     For keypoints without an orientation of their own. Of two points p, q that go to p', q', as complex
     numbers, the factor is ``(q' - p') / (q - p)``.
@@ -61,7 +62,7 @@ def from_pairs(
     before = source[pairs[:, 1]] - source[pairs[:, 0]]
     after = target[pairs[:, 1]] - target[pairs[:, 0]]
     length, new_length = (before**2).sum(axis=1), (after**2).sum(axis=1)
-    useful = (length > 0) & (new_length <= max_scale**2 * length) & (length <= max_scale**2 * new_length)
+    useful = (length > 0) & (new_length <= most**2 * length) & (new_length >= least**2 * length)
     before, after, length, first = before[useful], after[useful], length[useful], pairs[useful, 0]
     real = (after * before).sum(axis=1) / length
     imaginary = (after[:, 1] * before[:, 0] - after[:, 0] * before[:, 1]) / length

@@ -208,6 +208,8 @@ def _fit(
     query_span, answer_span = _span(query), _span(answer)
     source = query.positions[pairs[0]] / np.float32(query_span)
     target = answer.positions[pairs[1]] / np.float32(answer_span)
+    # Photos larger than they are described at are reduced first; that is no scale between the views.
+    reduction = max(query_span, 1.0) / max(answer_span, 1.0)
     oriented = bool(query.orientations.any() or answer.orientations.any())
     # The transforms that could be tried: one of each match, or of each pair.
     tests = len(source) if oriented else math.comb(len(source), 2)
@@ -216,11 +218,14 @@ def _fit(
     if oriented:
         size = np.maximum(answer.scales[pairs[1]], 1e-3) / np.maximum(query.scales[pairs[0]], 1e-3)
         turn = answer.orientations[pairs[1]] - query.orientations[pairs[0]]
-        in_units = (size * (query_span / answer_span)).astype(np.float32)
-        guesses = hypotheses.from_features(source, target, in_units, turn)
+        size = (size * (query_span / answer_span)).astype(np.float32)
+        guesses = hypotheses.from_features(source, target, size, turn)
     else:
         tried = hypotheses.pairs_of(len(source))
-        guesses = hypotheses.from_pairs(source, target, tried, settings.max_scale)
+        in_units = query_span / answer_span / reduction
+        guesses = hypotheses.from_pairs(
+            source, target, tried, in_units / settings.max_scale, in_units * settings.max_scale
+        )
     group = _largest_group(guesses, source, target, GROUP * settings.threshold)
     grown = None if group is None else grow(source, target, group, settings)
     if grown is None:
@@ -228,8 +233,6 @@ def _fit(
     fitted, close = grown
     to_query, to_answer = np.diag([query_span, query_span, 1.0]), np.diag([answer_span, answer_span, 1.0])
     transform = to_answer @ fitted @ np.linalg.inv(to_query)
-    # Photos larger than they are described at are reduced first; that is no scale between the views.
-    reduction = max(query_span, 1.0) / max(answer_span, 1.0)
     points = query.positions[pairs[0][close]]
     if not is_possible(transform, points, reduction, settings):
         return _refused(expected)
