@@ -24,7 +24,10 @@ OBJECTIVES = {
         {"name": "ranking", "output": "branches", "loss": {"kind": "batch_hard_triplet"}},
         {"name": "auxiliary", "output": "logits", "loss": {"kind": "classification"}},
     ],
+    # Without the losses of its attention and its autoencoder.
+    "delg": [{"name": "ranking", "loss": {"kind": "contrastive"}}],
 }
+MODELS = {"cgd": ["model.configuration=SG"], "delg": ["model.local_dim=8"]}
 
 
 def main(recipe: Path, out: Path) -> None:
@@ -34,7 +37,7 @@ def main(recipe: Path, out: Path) -> None:
     found = {}
     for name, parts in OBJECTIVES.items():
         for precision in ("fp32", "fp64"):
-            kind = ["model.kind=cgd", "model.configuration=SG"] if name == "cgd" else []
+            kind = [f"model.kind={name}", *MODELS[name]] if name in MODELS else []
             settings = Recipe.from_yaml(
                 recipe, [f"objective={parts}", f"training.precision={precision}", *kind]
             )

@@ -67,6 +67,9 @@ def test_one_two_and_three_processes_give_the_same_losses_and_weights(recipe_fil
                     json.loads(line)["objective"], rel=limit, abs=limit
                 )
             for key, tensor in weights.items():
+                if key.startswith("model.attention.norm."):
+                    # Each process takes the statistics of its own images there; no wanted output has them.
+                    continue
                 torch.testing.assert_close(
                     other_weights[key], tensor, rtol=limit, atol=limit, msg=f"{name} {key}"
                 )

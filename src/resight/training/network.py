@@ -17,7 +17,6 @@ from resight.models.delg import DELG, DELGOutput
 from resight.models.delg_describer import LocalDescriber
 from resight.models.describer import GlobalDescriber
 from resight.models.global_net import GlobalOutput
-from resight.models.keypoints import LocalSettings
 from resight.models.preprocess import normalised
 from resight.training.checkpoint import Best
 from resight.training.objective import Objective, OutputName, Part
@@ -73,6 +72,23 @@ class Network(nn.Module):
             return joined
         return {name: tuple(tensor[order] for tensor in tensors) for name, tensors in joined.items()}
 
+    def freeze_unreached(self) -> None:
+        """Stops learning of the parameters on which no wanted output depends.
+
+        Such as the attention of a DELG without its loss. Processes that train together would wait for their
+        gradients for ever.
+        """
+        training = self.training
+        self.eval()
+        outputs = self([torch.zeros(1, 64, 64, 3, dtype=torch.uint8)], None)
+        self.train(training)
+        learned = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        total = torch.stack([tensor.sum() for tensors in outputs.values() for tensor in tensors]).sum()
+        for parameter, gradient in zip(
+            learned, torch.autograd.grad(total, learned, allow_unused=True), strict=True
+        ):
+            parameter.requires_grad_(gradient is not None)
+
     def describe(self, groups: Sequence[Tensor], order: Tensor | None) -> Tensor:
         """Returns the descriptors alone, float32 ``(batch, dim)`` of unit norm, without gradient.
 
@@ -98,7 +114,7 @@ class Network(nn.Module):
                 model,
                 name=recipe.name,
                 max_side=max_side,
-                settings=LocalSettings(global_scales=recipe.use.scales),
+                settings=recipe.use.local_settings(),
                 licence=recipe.use.licence,
                 provenance=said,
                 device=str(self.mean.device),

@@ -122,7 +122,9 @@ class _Run:
         )
         model = recipe.model.build(train.classes if recipe.needs_classifier else None)
         self.objective = build_objective(recipe, model, classes=train.classes).to(fabric.device)
-        self.network = Network(model, self.objective.outputs).to(fabric.device)
+        self.network = Network(model, self.objective.outputs)
+        self.network.freeze_unreached()
+        self.network.to(fabric.device)
         if fabric.device.type == "cuda" or settings.precision == "bf16":
             # Pixels come with their channels last, which is how cuDNN and a processor's bfloat16 are fastest.
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
