@@ -1,5 +1,7 @@
 """Recipes: what a file says is what runs, and what it cannot mean is answered with what was meant."""
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,8 @@ import yaml
 from resight.errors import InvalidInput
 from resight.models.cgd import CONFIGURATIONS
 from resight.training import Recipe
+from resight.training.groups import group_parameters
+from resight.training.network import build_objective
 from resight.training.recipe_file import read_values
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -126,6 +130,69 @@ def test_every_recipe_of_the_repository_can_be_read_for_each_of_its_benchmarks(f
         recipe = Recipe.from_yaml(file, [f"benchmark={name}"])
         assert recipe.data.benchmark == name
     assert file.read_text().startswith("# ")
+
+
+def overrides_of_head(file):
+    """The overrides that the indented lines of a recipe's first comment name."""
+    head = file.read_text().split("\nname:")[0].splitlines()
+    words = [word for line in head if line.startswith("#   ") for word in shlex.split(line[1:])]
+    return [word for word in words if re.match(r"[a-z_]+(\.\w+)*=", word)]
+
+
+@pytest.mark.parametrize("file", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_what_the_head_of_a_recipe_offers_is_accepted(file):
+    for override in overrides_of_head(file):
+        assert Recipe.from_yaml(file, [override]) is not None, override
+
+
+def test_delg_and_dolg_are_trained_as_their_papers_say():
+    delg, dolg = (Recipe.from_yaml(RECIPES / f"{name}-gldv2.yaml") for name in ("delg", "dolg"))
+    ranking, attention, reconstruction = delg.objective
+    assert ranking.loss.margin == 0.1
+    assert ranking.loss.rule == "delg"
+    assert ranking.loss.scale == pytest.approx(2048**0.5, abs=0.01)
+    assert ranking.loss.learn_scale
+    assert (ranking.weight, attention.weight, reconstruction.weight) == (1, 1, 10)
+    assert (delg.model.dim, delg.model.local_dim, delg.model.attention_dim) == (2048, 128, 512)
+    assert delg.model.stop_gradient
+    assert (delg.optimiser.kind, delg.optimiser.momentum, delg.optimiser.learning_rate) == ("sgd", 0.9, 0.01)
+    assert (delg.schedule.kind, delg.training.clip, delg.training.epochs) == ("linear", 10, 25)
+    assert (delg.data.train_transform.size, delg.data.train_transform.mirror) == (512, 0)
+    assert (dolg.objective[0].loss.scale, dolg.objective[0].loss.margin) == (30, 0.15)
+    assert (dolg.model.dim, dolg.model.dilations) == (512, (6, 12, 18))
+    assert dolg.model.multi_atrous
+    assert (dolg.optimiser.learning_rate, dolg.optimiser.weight_decay) == (0.05, 1e-4)
+    assert (dolg.schedule.kind, dolg.schedule.warm_up, dolg.training.epochs) == ("cosine", 5, 100)
+    assert (dolg.sampler.batch, dolg.data.train_transform.size) == (128, 512)
+    assert dolg.use.scales == pytest.approx((2**-1.5, 0.5, 2**-0.5, 1, 2**0.5), abs=1e-4)
+
+
+@pytest.mark.parametrize(("name", "rate"), [("delg", None), ("dolg", 1.0)])
+def test_the_released_configurations_make_a_network_and_its_groups(name, rate):
+    file = RECIPES / f"{name}-gldv2.yaml"
+    small = "model.trunk={name: test_resnet, pretrained: false}"
+    recipe = Recipe.from_yaml(file, [*overrides_of_head(file), small])
+    model = recipe.model.build(3)
+    objective = build_objective(recipe, model, classes=3)
+    groups = group_parameters(model, objective, recipe.optimiser, recipe.groups)
+    exponents = {group.rate for group in groups for key, _ in group.parameters if key == "model.pooling.p"}
+    assert exponents == ({rate} if rate else set())
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        (["use.local.quantile=2.0"], "local: quantile must lie in 0 .. 1"),
+        (["use.local.scales=[]"], "local: scales must be positive numbers, at least one"),
+        (["model.kind=gem"], "the model gem has no keypoints: leave out use.local"),
+    ],
+)
+def test_keypoints_that_cannot_be_are_refused(recipe_file, override, said):
+    of_delg = ["model={kind: delg, trunk: {name: test_resnet}}", "use.local={max_features: 20}"]
+    assert Recipe.from_yaml(recipe_file, of_delg).use.local_settings().max_features == 20
+    with pytest.raises(InvalidInput) as error:
+        Recipe.from_yaml(recipe_file, [*of_delg, *override])
+    assert said in str(error.value)
 
 
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)

@@ -78,7 +78,7 @@ class ArcFace(nn.Module):
         check_sizes(classes, dim)
         check_margin(margin, rule)
         positive(scale, "scale")
-        self.scale: float | Tensor = nn.Parameter(torch.tensor(scale)) if learn_scale else scale
+        self.scale: float | Tensor = nn.Parameter(torch.tensor(float(scale))) if learn_scale else scale
         self.margin = margin
         self.rule: MarginRule = rule
         self.weights = nn.Parameter(torch.empty(classes, dim))

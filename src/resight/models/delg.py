@@ -174,7 +174,7 @@ class DELG(nn.Module):
         def described(shown: Tensor) -> Tensor:
             return self._describe(self.trunk(at_least_a_cell(self.trunk, shown))[-1])
 
-        return GlobalOutput(join_scales(described, images, scales, power=1.0))
+        return GlobalOutput(join_scales(described, images, scales, power=1.0, rounded=True))
 
     def _describe(self, deep: Tensor) -> Tensor:
         return unit(project(self.whitening, self.pooling(deep)))

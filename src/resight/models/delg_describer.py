@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import final
@@ -182,15 +183,15 @@ class LocalDescriber(Model):
         total = np.zeros(self.dim, dtype=np.float32)
         with torch.inference_mode(), exact_arithmetic(self._device, self._lock):
             image = self._input(photo)
-            for scale in sorted({*self.settings.scales, *self.settings.global_scales}):
-                height, width = _size(image, scale)
-                wanted = scale in self.settings.scales and min(height, width) >= LEAST_SIDE
-                if not wanted and scale not in self.settings.global_scales:
-                    continue
+            # By size, not by scale: two scales that a bundle rounded differently are one pass.
+            summed = Counter(_size(image, scale) for scale in self.settings.global_scales)
+            wanted = {_size(image, scale) for scale in self.settings.scales}
+            wanted = {size for size in wanted if min(size) >= LEAST_SIDE}
+            for height, width in sorted({*summed, *wanted}):
                 said = self.net.maps_at(_resized(image, height, width))
-                if scale in self.settings.global_scales:
-                    total += _values(said.descriptor[0])
-                if wanted:
+                if times := summed[height, width]:
+                    total += times * _values(said.descriptor[0])
+                if (height, width) in wanted:
                     maps.append(_local_maps(said, height, width))
         norm = float(np.linalg.norm(total))
         # A photo without any response has no direction: it gets the one without a preference.

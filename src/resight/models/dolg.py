@@ -145,4 +145,8 @@ class DOLG(nn.Module):
         Raises:
             InvalidInput: No scale, or one that is not positive.
         """
-        return GlobalOutput(join_scales(lambda shown: self(shown).descriptor, images, scales, power=1.0))
+
+        def described(shown: Tensor) -> Tensor:
+            return self(shown).descriptor
+
+        return GlobalOutput(join_scales(described, images, scales, power=1.0, rounded=True))

@@ -69,11 +69,13 @@ def join_scales(
     scales: Sequence[float],
     *,
     power: float,
+    rounded: bool = False,
 ) -> Float[Tensor, "batch dim"]:
     """Returns one unit descriptor an image, joined over several scales of the input.
 
-    The input is resized bilinearly. Descriptors v_s of S scales are joined as ``((1/S) Σ v_s^m)^(1/m)`` with
-    ``power`` for m, and made unit (the authors' code of GeM).
+    The input is resized bilinearly, its sides rounded down (the authors' code of GeM) or to the nearest pixel
+    if ``rounded`` (those of DELG and DOLG). Descriptors v_s of S scales are joined as
+    ``((1/S) Σ v_s^m)^(1/m)`` with ``power`` for m, and made unit (the authors' code of GeM).
 
     Raises:
         InvalidInput: No scale, or one that is not positive.
@@ -82,16 +84,16 @@ def join_scales(
         raise InvalidInput(f"scales must be positive numbers, at least one, not {tuple(scales)}")
     total = torch.zeros((), device=images.device)
     for scale in scales:
-        total = total + describe(_resized(images, scale)).float().pow(power)
+        total = total + describe(_resized(images, scale, rounded=rounded)).float().pow(power)
     joined = (total / len(scales)).pow(1 / power)
     # Without an addend: what leaves here is compared with descriptors of norm 1 exactly.
     return nn.functional.normalize(joined, dim=1, eps=torch.finfo(torch.float32).tiny)
 
 
-def _resized(images: Tensor, scale: float) -> Tensor:
+def _resized(images: Tensor, scale: float, *, rounded: bool) -> Tensor:
     if scale == 1:
         return images
-    if min(images.shape[2:]) * scale < 1:
-        size = [max(1, int(side * scale)) for side in images.shape[2:]]
+    if rounded or min(images.shape[2:]) * scale < 1:
+        size = [max(1, (round if rounded else int)(side * scale)) for side in images.shape[2:]]
         return nn.functional.interpolate(images, size=size, mode="bilinear", align_corners=False)
     return nn.functional.interpolate(images, scale_factor=scale, mode="bilinear", align_corners=False)

@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, Validati
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from resight.errors import InvalidInput
+from resight.models.keypoints import LocalSettings
 from resight.training.data_settings import DataSettings, SamplerSettings, SelectionSettings
 from resight.training.engine import TrainingSettings
 from resight.training.groups import GroupRule, OptimiserSettings
@@ -25,6 +26,7 @@ from resight.training.settings import Settings, nearest
 __all__ = ["LogSettings", "PartSettings", "Recipe", "UseSettings"]
 
 _MOST_SHOWN = 3
+_LOCAL = LocalSettings()
 _OUTPUTS: Mapping[str, tuple[OutputName, ...]] = {
     "cgd": ("descriptor", "branches", "logits"),
     "delg": ("descriptor", "logits", "reconstruction"),
@@ -83,24 +85,44 @@ class LogSettings(Settings):
     checkpoint_steps: NonNegativeInt = 0
 
 
+class LocalUseSettings(Settings):
+    """Which keypoints a finished DELG finds, as `LocalSettings` says it."""
+
+    scales: tuple[PositiveFloat, ...] = _LOCAL.scales
+    max_features: PositiveInt = _LOCAL.max_features
+    threshold: float | None = None
+    quantile: float | None = None
+
+
 class UseSettings(Settings):
     """How the finished model sees photos.
 
     Attributes:
         max_side: Long side in pixels; ``null`` for the size of the test transform.
-        scales: Scales at which a photo is described.
+        scales: Scales whose descriptors are joined into the one of a photo.
+        local: Keypoints; of DELG alone. ``null`` for the authors' settings.
         licence: Of the finished weights.
     """
 
     max_side: PositiveInt | None = None
     scales: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (1.0,)
+    local: LocalUseSettings | None = None
     licence: str = "unknown"
 
     @model_validator(mode="after")
     def _differ(self) -> UseSettings:
         if len(set(self.scales)) < len(self.scales):
             raise PydanticCustomError("unfit", "two scales are the same")
+        try:
+            self.local_settings()
+        except InvalidInput as error:
+            raise PydanticCustomError("unfit", "{said}", {"said": f"local: {error}"}) from None
         return self
+
+    def local_settings(self) -> LocalSettings:
+        """Returns sizes and keypoints of a finished DELG."""
+        own = {} if self.local is None else self.local.model_dump()
+        return LocalSettings(global_scales=self.scales, **own)
 
 
 class Recipe(Settings):
@@ -149,6 +171,10 @@ class Recipe(Settings):
                     "the model {kind} has no output {output}: it has {given}",
                     {"kind": self.model.kind, "output": part.output, "given": ", ".join(given)},
                 )
+        if self.use.local is not None and self.model.kind != "delg":
+            raise PydanticCustomError(
+                "unfit", "the model {kind} has no keypoints: leave out use.local", {"kind": self.model.kind}
+            )
         return self
 
     @classmethod
