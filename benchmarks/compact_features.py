@@ -124,9 +124,25 @@ def find(folder: Path) -> Places:
 
 def describe(model: Model, paths: Sequence[Path]) -> list[ImageFeatures]:
     found = [one.features for one in extract(paths, model)]
-    if any(features is None or features.local is None for features in found):
-        raise SystemExit("a photo could not be read, or the model has no local features")
+    if None in found:
+        raise SystemExit(f"{paths[found.index(None)]} could not be read")
     return found
+
+
+def local_of(features: Sequence[ImageFeatures]) -> list[LocalFeatures]:
+    found = [one.local for one in features]
+    if None in found:
+        raise SystemExit("the model has no local features")
+    return found
+
+
+def rank(features: Sequence[ImageFeatures], test: Places) -> Ranking:
+    """Returns the whole database for each query by descriptors, stored as a collection stores them."""
+    descriptors = np.stack([one.descriptor for one in features]).astype(np.float16).astype(np.float32)
+    index = ExactIndex(descriptors.shape[1], fingerprint="of one model")
+    ids = np.arange(test.queries, len(test.paths), dtype=np.int64)
+    index.add(ids, descriptors[test.queries :])
+    return index.search(descriptors[: test.queries], len(ids))
 
 
 def codecs(train: np.ndarray) -> Iterator[tuple[str, LocalCodec]]:
@@ -145,15 +161,11 @@ def compare(name: str, test: Places, train: Places, *, settings: str, top: int) 
     """Yields the lines of one model."""
     model = resight.load_model(name)
     features = describe(model, test.paths)
-    local = [one.local for one in features]
-    descriptors = np.stack([one.descriptor for one in features]).astype(np.float16).astype(np.float32)
-    index = ExactIndex(descriptors.shape[1], fingerprint=model.fingerprint)
-    ids = np.arange(test.queries, len(test.paths), dtype=np.int64)
-    index.add(ids, descriptors[test.queries :])
-    ranking = index.search(descriptors[: test.queries], len(ids))
+    local = local_of(features)
+    ranking = rank(features, test)
     shown = Path(name).name
     alone = precisions(ranking, test)
-    training = np.concatenate([unit_descriptors(one.local) for one in describe(model, train.paths)])
+    training = np.concatenate([unit_descriptors(one) for one in local_of(describe(model, train.paths))])
     if len(training) > FITTED_ON:
         training = training[np.random.default_rng(0).choice(len(training), FITTED_ON, replace=False)]
 

@@ -30,7 +30,7 @@ from typing import cast, get_args
 
 import numpy as np
 import torch
-from compact_features import describe, find, precisions
+from compact_features import describe, find, local_of, precisions, rank
 
 import resight
 from resight import images
@@ -40,7 +40,6 @@ from resight.models import bundle as bundles
 from resight.models.delg_describer import LocalDescriber
 from resight.models.preprocess import to_input
 from resight.search import verification
-from resight.search.exact import ExactIndex
 from resight.search.matching import Rule
 from resight.search.verification_settings import PROTOCOLS, Settings, settings_named
 
@@ -153,13 +152,9 @@ def measured(job: Job) -> Found:
     test = find(job.town)
     model = at_side(resight.load_model(job.bundle), job.max_side)
     features = describe(model, test.paths)
-    descriptors = np.stack([one.descriptor for one in features])
-    index = ExactIndex(model.dim, fingerprint=model.fingerprint)
-    ids = np.arange(test.queries, len(test.paths), dtype=np.int64)
-    index.add(ids, descriptors[test.queries :])
-    ranking = index.search(descriptors[: test.queries], len(ids))
+    ranking = rank(features, test)
     found = {ALONE: precisions(ranking, test)}
-    local = [one.local for one in features]
+    local = local_of(features) if job.settings else []
     for name in job.settings:
         better, _ = verification.rerank(
             ranking,

@@ -1,6 +1,6 @@
 """Share of the inliers of geometric verification that agree with the true homography, per pair of photos.
 
-    python benchmarks/homography.py FOLDER [--model sift] [--settings default] [--json FILE]
+    python benchmarks/homography.py FOLDER [--model sift] [--max-side 640] [--settings default] [--json FILE]
 
 FOLDER holds ``SEQUENCE/`` with ``img1.jpg`` to ``img6.jpg`` and ``H.json``, whose ``1_2`` to ``1_6`` are the
 homographies from the first photo. An inlier agrees where the homography carries its point in the first photo
@@ -16,6 +16,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from delg_dolg_verdicts import at_side
 
 import resight
 from resight import images
@@ -32,6 +33,7 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", default="sift")
+    parser.add_argument("--max-side", type=int, help="of photos, pixels; what the model says if not given")
     parser.add_argument("--settings", default="default", help="a protocol: default or delg")
     parser.add_argument("--fit", choices=["similarity", "affine", "homography"])
     parser.add_argument("--json", type=Path)
@@ -39,7 +41,7 @@ def main() -> None:
     settings = settings_named(options.settings)
     if options.fit:
         settings = dataclasses.replace(settings, model=options.fit)
-    model = resight.load_model(options.model)
+    model = at_side(resight.load_model(options.model), options.max_side)
     pairs = [
         row
         for sequence in sorted(path for path in options.folder.iterdir() if path.is_dir())
@@ -48,6 +50,7 @@ def main() -> None:
     result = {
         "model": model.name,
         "fingerprint": model.fingerprint,
+        "max_side": model.max_side,
         "settings": dataclasses.asdict(settings),
         "mean": mean(pairs),
         "pairs": pairs,
