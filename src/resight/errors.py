@@ -4,6 +4,7 @@
 
     ResightError
     ├── InvalidInput            an argument that cannot be right (also a ValueError)
+    │   └── NoLocalFeatures     verification is asked of a model without local features
     ├── MissingExtra            an optional part is not installed
     ├── UnreadableImage         a file that is no image, or a broken one
     ├── ModelError
@@ -35,6 +36,7 @@ __all__ = [
     "MissingExtra",
     "ModelError",
     "ModelMismatch",
+    "NoLocalFeatures",
     "ResightError",
     "StorageFailed",
     "UnknownModel",
@@ -49,6 +51,10 @@ class ResightError(Exception):
 
 class InvalidInput(ResightError, ValueError):
     """An argument that cannot be right."""
+
+
+class NoLocalFeatures(InvalidInput):
+    """Geometry is asked for and the model has no local features."""
 
 
 class MissingExtra(ResightError, ImportError):

@@ -7,9 +7,12 @@ import shutil
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from resight.cli import main
+from resight.collection.schema import KEY_COLUMNS
+from resight.collection.store import Store
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +83,68 @@ def test_the_threshold_is_chosen_once_and_kept(run, own, validation, rendered):
     assert [photo["label"] for photo in found["photos"]] == ["House 2", None]
     assert found["photos"][0]["confidence"] >= found["threshold"] > found["photos"][1]["confidence"]
     _, out, _ = run("classify", own, photos[1], "--neighbours", "1")
-    assert "No threshold is chosen" in out
+    assert "The kept threshold is for another label or rule" in out
+    assert f"Choose one:  resight classify {own} --calibrate VALIDATION.csv --neighbours 1" in out
+    _, out, _ = run("classify", own, photos[1], "--label", "number")
+    assert f"Choose one:  resight classify {own} --calibrate VALIDATION.csv --label number" in out
+
+
+def test_the_rule_of_a_kept_threshold_is_for_its_label_alone(run, own, validation, rendered):
+    photo = rendered / "place_002_view_2.jpg"
+    assert run("classify", own, "--calibrate", validation, "--neighbours", "1", "--max-inliers", "35")[0] == 0
+
+    def rule(*words):
+        return json.loads(run("classify", own, photo, "--json", *words)[1])["rule"]
+
+    assert rule() == {"neighbours": 1, "verify": 10, "max_inliers": 35}
+    assert rule("--verify", "3") == {"neighbours": 1, "verify": 3, "max_inliers": 35}
+    assert rule("--label", "number", "--verify", "3") == {"neighbours": 3, "verify": 3, "max_inliers": 70}
+
+
+def test_labels_of_the_table_are_read_as_those_of_the_collection(run, own, rendered, tmp_path):
+    """The collection's numbers are floating here; alone, the cells of this table would be whole ones."""
+    photos = sorted(rendered.glob("place_*_view_[01].jpg"))
+    table = tmp_path / "sizes.csv"
+    table.write_text("\n".join(["path,size", *(f"{photo},{photo.stem[8]}.0" for photo in photos)]))
+    assert run("index", *photos, "--collection", own, "--metadata", table)[0] == 0
+    known = [f"{rendered / f'place_00{number}_view_2.jpg'},{number}" for number in range(3)]
+    table.write_text("\n".join(["path,size", *known, f"{rendered / 'distractor_000.jpg'},9"]))
+    code, out, err = run("classify", own, "--calibrate", table, "--label", "size")
+    assert code == 0, err
+    assert "chosen on 3 photos of labelled and 1 photo of unknown things" in out
+    assert "No photo of the collection has these labels, so they count as unknown: 9.0" in err
+
+
+def test_photos_of_the_collection_are_refused_wherever_they_lie(run, labelled, rendered, tmp_path):
+    copy = shutil.copy(rendered / "place_000_view_0.jpg", tmp_path / "copy.jpg")
+    table = tmp_path / "table.csv"
+    table.write_text(f"path,label\n{copy},House 0\n{rendered / 'distractor_000.jpg'},\n", encoding="utf-8")
+    code, _, err = run("classify", labelled, "--calibrate", table)
+    assert code == 1
+    assert "copy.jpg is in the collection itself, where it finds itself" in err
+
+
+def test_a_threshold_is_told_though_no_photo_can_be_read(run, own, validation, tmp_path):
+    broken = [tmp_path / "a.jpg", tmp_path / "b.jpg"]
+    for path in broken:
+        path.write_text("dear all")
+    code, out, err = run("classify", own, "--calibrate", validation, *broken)
+    assert code == 1
+    assert "Threshold " in out
+    assert all(path.name in err for path in broken)
+
+
+def test_damaged_features_are_no_reason_to_go_without_geometry(run, own, rendered):
+    store = Store.open(own)
+    row = store.table([*KEY_COLUMNS, "local"]).slice(0, 1).drop_columns("_rowid")
+    cut = pa.array([row["local"][0].as_py()[:-100]], row["local"].type)
+    store.upsert(row.set_column(row.column_names.index("local"), "local", cut))
+    photo = rendered / "place_000_view_2.jpg"
+    for words in (("classify", own, photo), ("search", own, photo)):
+        code, _, err = run(*words)
+        assert code == 1
+        assert "is damaged: " in err
+        assert Path(str(row["path"][0])).name in err
 
 
 def test_json_holds_the_rule_and_every_vote(run, labelled, rendered):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -85,7 +87,24 @@ def test_attention_is_written_over_one_photo_or_several(run, rendered, delg, tmp
     assert images.read(tmp_path / "many.jpg").height >= 420
 
 
-def test_what_cannot_be_is_said_in_a_sentence(run, rendered, delg, tmp_path):
+def test_names_that_no_list_can_hold_are_told(run, rendered, tmp_path):
+    photo = sorted(rendered.iterdir())[0]
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    shutil.copy(photo, folder)
+    shutil.copy(photo, os.fsencode(folder) + b"/\xff.jpg")
+    code, out, err = run("describe", folder, "--out", tmp_path / "d.npy")
+    assert code == 3
+    assert "1 file could not be described" in out
+    assert "its name holds bytes that are no text" in err
+    shutil.copy(photo, folder / "line\nbreak.jpg")
+    code, _, err = run("describe", folder, "--out", tmp_path / "e.npy")
+    assert code == 1
+    assert "cannot hold the line break in" in err
+    assert not (tmp_path / "e.npy").exists()
+
+
+def test_what_cannot_be_is_said_in_a_sentence(run, rendered, delg, tmp_path, monkeypatch):
     photo = sorted(rendered.iterdir())[0]
     code, _, err = run("describe", photo, "--model", "sift", "--attention", tmp_path / "a.jpg")
     assert code == 1
@@ -100,6 +119,10 @@ def test_what_cannot_be_is_said_in_a_sentence(run, rendered, delg, tmp_path):
     assert code == 1
     assert "broken.jpg: it is a text" in err
     assert not (tmp_path / "a.jpg").exists()
+    monkeypatch.setattr("resight.cli.describe._MOST_SHOWN", 2)
+    code, _, err = run("describe", rendered, "--model", delg[0], "--attention", tmp_path / "a.jpg")
+    assert code == 1
+    assert "one picture shows the attention over 2 photos at most, not over " in err
     code, _, err = run("describe", photo, "--out", tmp_path / "a.csv")
     assert code == 2
     assert "must end in .npy, not 'a.csv'" in err

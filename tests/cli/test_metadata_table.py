@@ -48,6 +48,9 @@ def test_a_table_of_nothing_is_nothing(tmp_path):
         ("file,year\na.jpg,1\n", "has no column named path in its first line, but file, year"),
         ("path,year\na.jpg,1\nb.jpg\n", "line 3 of .* has more or fewer cells"),
         ("path,year\na.jpg,1,2\n", "line 2 of .* has more or fewer cells"),
+        ("path,year\na.jpg,1\n,2\n", "line 3 of .* names no photo: its cell for path is empty"),
+        ("path,year\na.jpg,1\na.jpg,2\n", "line 3 of .* names a photo again: .*a.jpg"),
+        ("path,year,year\na.jpg,1,2\n", "the first line of .* names a column twice: path, year, year"),
     ],
 )
 def test_a_wrong_table_is_refused_in_words(tmp_path, text, words):

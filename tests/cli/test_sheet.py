@@ -241,6 +241,17 @@ def test_a_photo_that_is_gone_is_shown_as_gone(answer, tmp_path):
     assert not cards[1].all("g", kind="missing")
 
 
+def test_nothing_is_drawn_over_a_photo_of_another_size_than_was_indexed(answer, tmp_path):
+    photo(Path(answer.hits[0].path), 100, 50)
+    write_sheet(answer, tmp_path / "sheet.html")
+    first, second, *_ = read_sheet(tmp_path / "sheet.html").all("li", kind="answer")
+    assert "the file now has 100 × 50 pixels and had 200 × 100 when it was indexed" in first.words()
+    assert not first.all("line")
+    assert not first.all("polygon")
+    assert "the file now" not in second.words()
+    assert second.all("line")
+
+
 def test_a_query_that_is_gone_still_gives_a_sheet(answer, tmp_path):
     Path(answer.queries[0].path).unlink()
     write_sheet(answer, tmp_path / "sheet.html")

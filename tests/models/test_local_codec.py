@@ -57,10 +57,11 @@ def test_stored_features_have_the_bytes_it_says_and_keep_their_keypoints(codec):
     assert len(stored.to_bytes()) - overhead == pytest.approx(bytes_a_photo(codec, 300), abs=64)
 
 
+@pytest.mark.parametrize("length", [0, DIM])
 @pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name)
-def test_a_photo_without_keypoints_is_stored_too(codec):
+def test_a_photo_without_keypoints_is_stored_too(codec, length):
     # A model may give no descriptors at all for it, of whatever length.
-    nothing = features(np.empty((0, DIM)))
+    nothing = features(np.empty((0, length)))
     stored = LocalFeatures.from_bytes(codec.encode(nothing).to_bytes())
     back = codec.decode(stored)
     assert len(back) == 0

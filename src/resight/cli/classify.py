@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resight.cli.failures import SOME_UNREADABLE
+from resight.cli.failures import FAILED, SOME_UNREADABLE
 from resight.cli.options import CollectionArgument, JsonOption
 from resight.cli.output import command_line, console, count, note, plain_table, shown_path, write_json
 
@@ -29,23 +29,26 @@ EXAMPLE = (
     "the label with the largest sum is the answer, or unknown where that sum is below the threshold."
 )
 
+_ELSE = "If not given: that of the kept threshold, else"
+
 PhotosArgument = Annotated[
     list[Path] | None, typer.Argument(metavar="PHOTO...", help="What is to be recognised.")
 ]
 LabelOption = Annotated[
-    str | None, typer.Option(metavar="COLUMN", help="Metadata that holds the labels; label if not given.")
+    str | None,
+    typer.Option(metavar="COLUMN", help=f"Metadata that holds the labels. {_ELSE} label."),
 ]
 NeighboursOption = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="How many of the nearest photos vote; 3 if not given.")
+    int | None, typer.Option(min=1, metavar="N", help=f"How many of the nearest photos vote. {_ELSE} 3.")
 ]
 VerifyOption = Annotated[
     int | None,
     typer.Option(
-        min=0, metavar="N", help="How many of the nearest geometry checks; 0 for none, 10 if not given."
+        min=0, metavar="N", help=f"How many of the nearest geometry checks; 0 for none. {_ELSE} 10."
     ),
 ]
 InliersOption = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="More inliers count no more; 70 if not given.")
+    int | None, typer.Option(min=1, metavar="N", help=f"More inliers count no more. {_ELSE} 70.")
 ]
 ThresholdOption = Annotated[
     float | None,
@@ -84,22 +87,23 @@ def classify(
 
     opened = Collection.open(collection)
     kept = kept_calibration(opened)
-    rule = _rule(kept, neighbours, verify, max_inliers)
+    rule = _rule(kept if kept and label in (None, kept.label) else None, neighbours, verify, max_inliers)
     classifier = Classifier(opened, label=label, rule=rule, threshold=threshold)
     chosen = None if calibrate is None else _calibrate(classifier, calibrate)
     found, unreadable = _classify_all(classifier, given)
-    if html is not None:
-        _write_sheet(found[0], html)
+    sheet = html if found else None
+    if sheet is not None:
+        _write_sheet(found[0], sheet)
     if as_json:
         write_json(_result_json(classifier, chosen, found, unreadable))
-    else:
-        _print_result(classifier, chosen, found, collection)
-        if html is not None:
-            console().print(f"Sheet: {shown_path(html)}", soft_wrap=True)
+    elif found or chosen is not None:
+        _print_result(classifier, kept, chosen, found, collection)
+        if sheet is not None:
+            console().print(f"Sheet: {shown_path(sheet)}", soft_wrap=True)
     for error in unreadable:
         note(f"resight: {error}")
     if unreadable:
-        raise typer.Exit(SOME_UNREADABLE)
+        raise typer.Exit(SOME_UNREADABLE if found else FAILED)
 
 
 def _check(
@@ -132,31 +136,28 @@ def _rule(
 
 
 def _calibrate(classifier: Classifier, table: Path) -> Calibration:
-    from resight.cli.metadata import read_metadata
+    from resight.cli.metadata import read_cells
     from resight.cli.progress import progress
-    from resight.collection.classifying import as_label
     from resight.errors import InvalidInput
 
-    rows = read_metadata(table)
+    rows = read_cells(table)
     if not rows or any(classifier.label not in row for row in rows.values()):
         raise InvalidInput(
             f"{table} lists no photos with a column {classifier.label!r}: its first line is "
             f"path,{classifier.label}, and photos of unknown things have an empty cell"
         )
+    labels = {path: classifier.label_of(row[classifier.label]) for path, row in rows.items()}
+    if strange := sorted({label for label in labels.values() if label} - set(classifier.labels)):
+        shown = [*strange[:3], *([f"{len(strange) - 3:,} more"] if len(strange) > 3 else [])]
+        note(f"No photo of the collection has these labels, so they count as unknown: {', '.join(shown)}")
     with progress("Choosing the threshold") as report:
-        return classifier.calibrate(
-            {path: as_label(row[classifier.label]) for path, row in rows.items()}, progress=report
-        )
+        return classifier.calibrate(labels, progress=report)
 
 
 def _classify_all(
     classifier: Classifier, photos: Sequence[Path]
 ) -> tuple[list[Classified], list[UnreadableImage]]:
-    """Returns what the photos show and which cannot be read.
-
-    Raises:
-        UnreadableImage: None of them can.
-    """
+    """Returns what the photos show and which cannot be read."""
     from resight.cli.progress import progress
     from resight.errors import UnreadableImage
 
@@ -169,8 +170,6 @@ def _classify_all(
             except UnreadableImage as error:
                 unreadable.append(error)
             report(number, len(photos))
-    if unreadable and not found:
-        raise unreadable[0]
     return found, unreadable
 
 
@@ -224,8 +223,15 @@ def _result_json(
 
 
 def _print_result(
-    classifier: Classifier, chosen: Calibration | None, found: Sequence[Classified], collection: Path
+    classifier: Classifier,
+    kept: Calibration | None,
+    chosen: Calibration | None,
+    found: Sequence[Classified],
+    collection: Path,
 ) -> None:
+    from resight.collection.classifying import LABEL
+    from resight.search.recognition import Rule
+
     out = console()
     if chosen is not None:
         out.print(_chosen(chosen, collection), soft_wrap=True)
@@ -234,10 +240,20 @@ def _print_result(
     if found and classifier.rule.verify and not found[0].verified:
         out.print("The model has no local features: cosines alone decide, without geometry.", soft_wrap=True)
     if classifier.threshold is None:
-        line = command_line("resight", "classify", collection, "--calibrate", "VALIDATION.csv")
-        out.print(
-            f"No threshold is chosen, so that nothing is ever unknown. Choose one:  {line}", soft_wrap=True
-        )
+        label = kept.label if kept else LABEL
+        own, usual = classifier.rule, kept.rule if kept and label == classifier.label else Rule()
+        options = {
+            "--label": (classifier.label, label),
+            "--neighbours": (own.neighbours, usual.neighbours),
+            "--verify": (own.verify, usual.verify),
+            "--max-inliers": (own.max_inliers, usual.max_inliers),
+        }
+        given = [
+            word for name, (value, other) in options.items() if value != other for word in (name, str(value))
+        ]
+        line = command_line("resight", "classify", collection, "--calibrate", "VALIDATION.csv", *given)
+        why = "The kept threshold is for another label or rule" if kept else "No threshold is chosen"
+        out.print(f"{why}, so that nothing is ever unknown. Choose one:  {line}", soft_wrap=True)
 
 
 def _chosen(chosen: Calibration, collection: Path) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float32
 
+    from resight.collection.scan import Scan
     from resight.models.model import Model
 
 __all__ = ["EXAMPLE", "describe"]
@@ -31,6 +32,10 @@ EXAMPLE = (
     "Row i of places.npy is the descriptor of the photo in line i of places.names.txt; the inner product "
     "of two rows is their similarity."
 )
+
+_PICTURES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
+_MOST_SHOWN = 100
+"""Photos whose attention one picture shows: every kind of picture has a limit of its height."""
 
 PhotosArgument = Annotated[
     list[Path], typer.Argument(metavar="PHOTOS...", help="Photos, and folders of photos.")
@@ -60,15 +65,21 @@ def describe(
     for path, option in ((out, "--out"), (attention, "--attention")):
         if path is not None:
             refuse_missing_folder(path, option=option)
+    from resight.collection.scan import scan
     from resight.models import load_model
 
     chosen = load_model(model)
+    found = scan(photos)
     if attention is not None:
-        _write_attention(chosen, photos, attention)
+        _check_attention(chosen, found, attention)
+    if out is not None:
+        _check_names(found)
     with progress("Describing") as report:
-        described = _described(chosen, photos, report)
+        described = _described(chosen, found, photos, report)
     if out is not None:
         _write_descriptors(described, out)
+    if attention is not None:
+        _write_attention(chosen, described.paths, attention)
     _print_summary(chosen, described, [path for path in (out, attention) if path is not None])
     for sentence in described.broken:
         note(sentence)
@@ -87,25 +98,24 @@ class _Described:
     broken: list[str]
 
 
-def _described(model: Model, photos: Sequence[Path], report: Report) -> _Described:
-    """Returns the photos under files and folders, described.
+def _described(model: Model, found: Scan, photos: Sequence[Path], report: Report) -> _Described:
+    """Returns the photos found under files and folders, described.
 
     Raises:
-        InvalidInput: A path does not exist, or no photo could be described.
+        InvalidInput: No photo could be described.
     """
     import numpy as np
 
-    from resight.collection import find_photos
     from resight.descriptors import extract
     from resight.errors import InvalidInput
     from resight.models.model import codec_of
 
     codec = codec_of(model)
-    paths, rows, broken = [], [], []
+    paths, rows = [], []
+    broken = [f"{shown_path(one.path)}: {one.reason}" for one in found.broken]
     features = stored = 0
-    found = find_photos(photos)
-    for done, one in enumerate(extract(found, model), 1):
-        report(done, len(found))
+    for done, one in enumerate(extract([photo.path for photo in found.photos], model), 1):
+        report(done, len(found.photos))
         if one.features is None:
             broken.append(f"{shown_path(one.path)}: {one.reason}")
             continue
@@ -132,41 +142,50 @@ def _write_descriptors(described: _Described, path: Path) -> None:
     path.with_suffix(".names.txt").write_text(names, encoding="utf-8")
 
 
-def _write_attention(model: Model, photos: Sequence[Path], path: Path) -> None:
-    """Writes the attention of a model over some photos into one picture.
+def _check_names(found: Scan) -> None:
+    """Raises an error if a photo's path would be two lines of the list of names."""
+    from resight.errors import InvalidInput
 
-    Raises:
-        InvalidInput: The model has no attention, the file's name names no kind of picture, or no photo can
-            be read.
-    """
+    for photo in found.photos:
+        if len(photo.path.splitlines()) > 1:
+            raise InvalidInput(f"a line of the list of names cannot hold the line break in {photo.path!r}")
+
+
+def _check_attention(model: Model, found: Scan, path: Path) -> None:
+    """Raises an error if the model has no attention, or the file cannot show that of so many photos."""
+    from resight.errors import InvalidInput
+    from resight.models.model import attending
+
+    if attending(model) is None:
+        raise InvalidInput(
+            f"the model {model.name} has no attention to write: take a bundle of a trained DELG network"
+        )
+    if path.suffix.lower() not in _PICTURES:
+        raise InvalidInput(f"attention is written as .jpg, .png or .webp, not as {path.name!r}")
+    if len(found.photos) > _MOST_SHOWN:
+        raise InvalidInput(
+            f"one picture shows the attention over {_MOST_SHOWN} photos at most, not over "
+            f"{len(found.photos):,}: name fewer"
+        )
+
+
+def _write_attention(model: Model, photos: Sequence[Path], path: Path) -> None:
+    """Writes the attention of a model over some photos into one picture."""
     from PIL import Image
 
     from resight import images
-    from resight.collection import find_photos
     from resight.descriptors.attention import attention_over, contact_sheet
-    from resight.errors import InvalidInput, UnreadableImage
     from resight.models.model import attending
 
     looking = attending(model)
     if looking is None:
-        raise InvalidInput(
-            f"the model {model.name} has no attention to write: take a bundle of a trained DELG network"
-        )
-    kind = Image.registered_extensions().get(path.suffix.lower())
-    if kind not in ("JPEG", "PNG", "WEBP"):
-        raise InvalidInput(f"attention is written as .jpg, .png or .webp, not as {path.name!r}")
-    pictures = []
-    for file in find_photos(photos):
-        try:
-            photo = images.read(file, max_side=model.max_side)
-        except UnreadableImage:
-            # Describing it says so at the end.
-            continue
-        pictures.append(attention_over(photo, looking.attention(photo), looking.local_field))
-    if not pictures:
         return
+    pictures = []
+    for file in photos:
+        photo = images.read(file, max_side=model.max_side)
+        pictures.append(attention_over(photo, looking.attention(photo), looking.local_field))
     stream = io.BytesIO()
-    Image.fromarray(contact_sheet(pictures)).save(stream, kind, quality=90)
+    Image.fromarray(contact_sheet(pictures)).save(stream, _PICTURES[path.suffix.lower()], quality=90)
     path.write_bytes(stream.getvalue())
 
 

@@ -12,7 +12,7 @@ from resight.errors import InvalidInput
 if TYPE_CHECKING:
     from resight.collection.metadata import Value
 
-__all__ = ["read_metadata"]
+__all__ = ["read_cells", "read_metadata"]
 
 _TRUTH = {"true": True, "false": False}
 # Numbers as people write them: 007 is a name, and so are nan, inf and 1_000, which Python would take.
@@ -23,32 +23,55 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 def read_metadata(path: Path) -> dict[str, dict[str, Value]]:
     """Returns the values of each photo by its absolute path.
 
-    The CSV file's first line names the columns, one of them ``path``; paths are absolute or relative to the
-    CSV file's folder. A column whose cells are all whole numbers holds whole numbers, one of numbers holds
-    numbers, one of ``true`` and ``false`` truth values, any other one text. Empty cells hold nothing.
+    The table is one of `read_cells`. A column whose cells are all whole numbers holds whole numbers, one of
+    numbers holds numbers, one of ``true`` and ``false`` truth values, any other one text. Empty cells hold
+    nothing.
 
     Raises:
         InvalidInput: The file is no such table.
         OSError: It cannot be read.
     """
+    cells = read_cells(path)
+    rows = list(cells.values())
+    columns = {name: _typed([row[name] for row in rows]) for name in (rows[0] if rows else ())}
+    return {
+        photo: {name: values[number] for name, values in columns.items()}
+        for number, photo in enumerate(cells)
+    }
+
+
+def read_cells(path: Path) -> dict[str, dict[str, str]]:
+    """Returns the cells of each photo by its absolute path, without the path's own.
+
+    The CSV file's first line names the columns, one of them ``path``; paths are absolute or relative to the
+    CSV file's folder.
+
+    Raises:
+        InvalidInput: The file is no such table, or two of its lines or columns have one name.
+        OSError: It cannot be read.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream, strict=True))
+            reader = csv.DictReader(stream, strict=True)
+            rows = list(reader)
     except (csv.Error, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path} is no CSV file in UTF-8 ({error})") from None
+    names = reader.fieldnames or []
+    if rows and "path" not in names:
+        raise InvalidInput(f"{path} has no column named path in its first line, but {', '.join(names)}")
+    if len(set(names)) < len(names):
+        raise InvalidInput(f"the first line of {path} names a column twice: {', '.join(names)}")
+    folder = path.absolute().parent
+    found: dict[str, dict[str, str]] = {}
     for number, row in enumerate(rows, 2):
         if None in row or None in row.values():
             raise InvalidInput(f"line {number} of {path} has more or fewer cells than its first line names")
-    if rows and "path" not in rows[0]:
-        raise InvalidInput(f"{path} has no column named path in its first line, but {', '.join(rows[0])}")
-    columns = {
-        name: _typed([row[name] for row in rows]) for name in (rows[0] if rows else ()) if name != "path"
-    }
-    folder = path.absolute().parent
-    return {
-        str(folder / row["path"]): {name: values[number] for name, values in columns.items()}
-        for number, row in enumerate(rows)
-    }
+        if not row["path"]:
+            raise InvalidInput(f"line {number} of {path} names no photo: its cell for path is empty")
+        photo = str(folder / row.pop("path"))
+        if found.setdefault(photo, row) is not row:
+            raise InvalidInput(f"line {number} of {path} names a photo again: {photo}")
+    return found
 
 
 def _typed(cells: list[str]) -> list[Value]:

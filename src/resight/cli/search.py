@@ -123,12 +123,11 @@ def _parse_box(text: str | None) -> Box | None:
 
 def _verified_if_possible(ask: Callable[..., Answer]) -> Answer:
     """Returns the answer verified by geometry, unverified where the model has no local features."""
-    from resight.errors import InvalidInput
+    from resight.errors import NoLocalFeatures
 
     try:
         return ask(verify=VERIFIED)
-    except InvalidInput:
-        # Whatever else is invalid is refused again, in its own words.
+    except NoLocalFeatures:
         return ask(verify=0)
 
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
 import numpy as np
+import pyarrow as pa
 
 from resight.collection.answer import Answer, Hit
 from resight.collection.collection import LOCK_TIMEOUT, Collection
 from resight.collection.lock import writer_lock
 from resight.collection.metadata import Value, metadata_names
-from resight.collection.scan import canonical
 from resight.collection.store import Store
-from resight.errors import InvalidInput
+from resight.descriptors import content_of
+from resight.errors import InvalidInput, NoLocalFeatures
 from resight.search.recognition import Calibration, Rule, choose_threshold, neighbour_scores, recognise
 
 __all__ = ["LABEL", "Classified", "Classifier", "Vote", "as_label", "kept_calibration"]
@@ -168,9 +169,10 @@ class Classifier:
                 f"first and {int((~known).sum())} of the second: an unknown one has an empty label, or one "
                 f"that no photo of the collection has"
             )
+        self._refuse_indexed(photos)
         found = []
         for number, photo in enumerate(photos, 1):
-            found.append(self._classify_new(photo))
+            found.append(self.classify(photo))
             if progress is not None:
                 progress(number, len(photos))
         calibration = choose_threshold(
@@ -186,15 +188,36 @@ class Classifier:
         self.threshold = calibration.threshold
         return calibration
 
-    def _classify_new(self, photo: str) -> Classified:
-        found = self.classify(photo)
-        path = canonical(photo)
-        if any(hit.path == path for hit in found.answer.hits):
-            raise InvalidInput(
-                f"the photo {photo} is in the collection itself, where it finds itself: choose the threshold "
-                f"on photos that are not"
-            )
-        return found
+    def label_of(self, cell: str) -> str:
+        """Returns the label that a cell of a table means, written as those of the collection are.
+
+        The column's type decides: where it holds numbers, "11" is its 11.0; where it holds text, it is not.
+        """
+        kind = Store.open(self._collection.path).schema.field(self.label).type
+        try:
+            if pa.types.is_floating(kind):
+                return str(float(cell))
+            if pa.types.is_integer(kind):
+                return str(int(cell))
+        except ValueError:
+            return cell
+        return cell.lower() if pa.types.is_boolean(kind) else cell
+
+    def _refuse_indexed(self, photos: Iterable[str]) -> None:
+        """Raises an error if the collection holds one of the photos: the same bytes, wherever they lie."""
+        stored = Store.open(self._collection.path).table(["hash"])["hash"]
+        hashes = set(stored.to_pylist())
+        for photo in photos:
+            try:
+                held = content_of(photo).hash in hashes
+            except OSError:
+                # Reading it says what is wrong with it.
+                continue
+            if held:
+                raise InvalidInput(
+                    f"the photo {photo} is in the collection itself, where it finds itself: choose the "
+                    f"threshold on photos that are not"
+                )
 
     def _ask(self, photo: str | Path) -> Answer:
         """Returns the labelled neighbours, verified where the model has local features."""
@@ -210,11 +233,8 @@ class Classifier:
         if self._verify:
             try:
                 return ask(self._verify)
-            except InvalidInput:
-                # Whatever else is invalid is refused again, in its own words.
-                answer = ask(0)
+            except NoLocalFeatures:
                 self._verify = 0
-                return answer
         return ask(0)
 
 

@@ -17,7 +17,7 @@ from resight.collection.refining import check_refinement, refined_ranking
 from resight.collection.resident import ResidentIndex
 from resight.collection.roots import Key
 from resight.collection.store import Store
-from resight.errors import InvalidInput
+from resight.errors import CollectionDamaged, InvalidInput, NoLocalFeatures
 from resight.features import Box, LocalFeatures
 from resight.models.local_codec import LocalCodec, as_stored
 from resight.models.model import Model, attending, codec_of
@@ -47,7 +47,8 @@ def answer_query(
     """Returns the answer to a query; `Collection.answer` says what the arguments mean.
 
     Raises:
-        InvalidInput: A number, the box or the filter cannot be right, or the model has no local features.
+        InvalidInput: A number, the box or the filter cannot be right.
+        NoLocalFeatures: Verification is wanted and the model has none.
         UnreadableImage: A query photo cannot be read.
         CollectionDamaged: The collection cannot be read.
     """
@@ -106,7 +107,7 @@ def _verified(
     """
     local = [features for features in query.local if features is not None]
     if len(local) < len(query.local):
-        raise InvalidInput("this model has no local features to verify with: search without verify")
+        raise NoLocalFeatures("this model has no local features to verify with: search without verify")
     if codec is not None:
         local = [as_stored(codec, features) for features in local]
     top = len(answers)
@@ -134,14 +135,24 @@ def _local_features(
     """Returns local features by row id as they are compared, None where a row is gone or has none.
 
     Reads these rows alone, and once: every query photo is compared with the same answers.
+
+    Raises:
+        CollectionDamaged: Those of a photo cannot be understood.
     """
     found: dict[int, LocalFeatures] = {}
     for start in range(0, len(ids), LOCAL_ROWS):
-        table = store.rows(ids[start : start + LOCAL_ROWS], ["local"])
-        for row_id, data in zip(table["_rowid"].to_pylist(), table["local"], strict=True):
+        table = store.rows(ids[start : start + LOCAL_ROWS], ["path", "local"])
+        columns = (table[name] for name in ("_rowid", "path", "local"))
+        for row_id, path, data in zip(*columns, strict=True):
             if data.is_valid:
-                stored = LocalFeatures.from_bytes(data.as_buffer().to_pybytes())
-                found[row_id] = stored if codec is None else codec.decode(stored)
+                try:
+                    stored = LocalFeatures.from_bytes(data.as_buffer().to_pybytes())
+                    found[row_id.as_py()] = stored if codec is None else codec.decode(stored)
+                except InvalidInput as error:
+                    raise CollectionDamaged(
+                        f"what {store.path} holds of {path} is damaged: {error}; remove that photo and index "
+                        "it again"
+                    ) from None
     return [found.get(row_id) for row_id in ids.tolist()]
 
 

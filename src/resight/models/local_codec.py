@@ -91,7 +91,7 @@ class Float16Codec:
         return 2 * self.dim
 
     def encode(self, features: LocalFeatures) -> LocalFeatures:
-        """Returns the features with float16 descriptors of unit length.
+        """Returns the features with float16 descriptors of unit length; those in float16 stay as they are.
 
         Raises:
             InvalidInput: The descriptors have another length.

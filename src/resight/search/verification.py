@@ -48,7 +48,8 @@ class Verification:
     """What geometry says of one answer. Positions are in pixels of the whole photos.
 
     Attributes:
-        inliers: Matches that one transform explains, each between two points that occur once; 0 without one.
+        inliers: Matches that one transform explains; 0 without one. Each is between two points that occur
+            once, but for ``sampling="random"``, where several features may match one.
         query_points: float32 ``(inliers, 2)``.
         answer_points: float32 ``(inliers, 2)``, in the same order.
         transform: float64 ``(3, 3)``, query pixels (x, y, 1) to answer pixels; ``None`` without inliers.

@@ -27,14 +27,15 @@ def answer_card(hit: Hit, queries: Sequence[ShownQuery]) -> str:
     judged = verdict(hit.inliers, hit.expected)
     found = judged.kind in ("confirmed", "likely")
     photo = embed(hit.path, _MATCHED_SIDE if found else _PLAIN_SIDE, width=hit.width, height=hit.height)
-    matched = found and photo.uri is not None
+    changed = _has_changed(hit, photo)
+    matched = found and photo.uri is not None and not changed
     name = PurePath(hit.path).name
     alt = f"Answer {hit.rank}: {name}, {judged.words}."
     if matched:
         alt = f"{alt} Query on the left, answer on the right, matched points joined by lines."
         drawing = _pair(hit, queries[hit.query or 0], photo, alt)
     else:
-        drawing = photo_figure(photo, alt, keypoints=hit.keypoints)
+        drawing = photo_figure(photo, alt, keypoints=None if changed else hit.keypoints)
     kind = f"{judged.kind} matched" if matched else judged.kind
     caption = f"{hit.rank}. {name} – {judged.words}"
     return (
@@ -42,6 +43,11 @@ def answer_card(hit: Hit, queries: Sequence[ShownQuery]) -> str:
         f'<div class="stage"><button type="button" data-caption="{escape(caption)}"'
         f' aria-label="Enlarge answer {hit.rank}">{drawing}</button></div></li>'
     )
+
+
+def _has_changed(hit: Hit, photo: EmbeddedPhoto) -> bool:
+    """Returns whether the file now has another size than what was indexed: its points lie elsewhere."""
+    return photo.uri is not None and (photo.width, photo.height) != (hit.width, hit.height)
 
 
 def _pair(hit: Hit, query: ShownQuery, photo: EmbeddedPhoto, alt: str) -> str:
@@ -72,7 +78,12 @@ def _facts(hit: Hit, photo: EmbeddedPhoto) -> str:
         numbers["score"] = f"{hit.score:.3f}"
     entries = "".join(f"<div><dt>{name}</dt><dd>{number}</dd></div>" for name, number in numbers.items())
     reason = judged.reason if photo.uri is not None else f"The photo cannot be shown: {photo.reason}."
-    if hit.inliers is not None and hit.inliers > MAX_LINES:
+    if _has_changed(hit, photo):
+        reason = (
+            f"{reason} Nothing is drawn: the file now has {photo.width} × {photo.height} pixels and had "
+            f"{hit.width} × {hit.height} when it was indexed."
+        )
+    elif hit.inliers is not None and hit.inliers > MAX_LINES:
         reason = f"{reason} {MAX_LINES} of them are drawn."
     return (
         f'<div class="facts"><p class="first"><span class="rank">{hit.rank}</span>'
