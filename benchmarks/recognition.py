@@ -214,7 +214,7 @@ def main() -> None:
     same = [one.best == label for one, label in zip(said, predictions.labels, strict=True)]
     without = replace(usual, verify=0)
     result = {
-        "model": options.model,
+        "model": Path(options.model).name,
         "places": options.places,
         "seed": options.seed,
         "side": options.side,
