@@ -48,7 +48,7 @@ def main() -> None:
         for row in judge_sequence(model, sequence, settings)
     ]
     result = {
-        "model": model.name,
+        "model": Path(model.name).name,
         "fingerprint": model.fingerprint,
         "max_side": model.max_side,
         "settings": dataclasses.asdict(settings),
