@@ -147,12 +147,12 @@ def _local_features(
             if data.is_valid:
                 try:
                     stored = LocalFeatures.from_bytes(data.as_buffer().to_pybytes())
-                    found[row_id.as_py()] = stored if codec is None else codec.decode(stored)
                 except InvalidInput as error:
                     raise CollectionDamaged(
                         f"what {store.path} holds of {path} is damaged: {error}; remove that photo and index "
                         "it again"
                     ) from None
+                found[row_id.as_py()] = stored if codec is None else codec.decode(stored)
     return [found.get(row_id) for row_id in ids.tolist()]
 
 
