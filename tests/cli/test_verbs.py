@@ -304,7 +304,14 @@ def test_ctrl_c_is_a_sentence_and_what_was_committed_stays(rendered, tmp_path):
             (folder / f"{copy}_{path.name}").write_bytes(path.read_bytes() + bytes([copy]))
     collection = tmp_path / "c.resight"
     command = [sys.executable, "-m", "resight", "index", str(folder), "--collection", str(collection)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that runs the tests in the background has its jobs ignore Ctrl-C, and theirs would too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         while not collection.exists():
             time.sleep(0.05)
         time.sleep(1.0)
