@@ -304,14 +304,13 @@ def test_ctrl_c_is_a_sentence_and_what_was_committed_stays(rendered, tmp_path):
             (folder / f"{copy}_{path.name}").write_bytes(path.read_bytes() + bytes([copy]))
     collection = tmp_path / "c.resight"
     command = [sys.executable, "-m", "resight", "index", str(folder), "--collection", str(collection)]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell that runs the tests in the background has its jobs ignore Ctrl-C, and theirs would too.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
+    # A shell that runs the tests in the background has its jobs ignore Ctrl-C, and theirs would too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
         while not collection.exists():
             time.sleep(0.05)
         time.sleep(1.0)
