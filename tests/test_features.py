@@ -2,7 +2,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from resight.errors import InvalidInput
@@ -68,6 +68,7 @@ class TestLocalFeatures:
                 LocalFeatures.from_bytes(whole[:length])
 
     @given(st.binary(max_size=300))
+    @example(b"PK\x03\x04")
     def test_foreign_bytes_are_refused(self, data):
         with pytest.raises(InvalidInput, match="are no local features"):
             LocalFeatures.from_bytes(data)

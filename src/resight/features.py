@@ -188,7 +188,8 @@ class LocalFeatures:
             InvalidInput: The bytes are truncated or something else.
         """
         try:
-            rows = np.load(io.BytesIO(data), allow_pickle=False)
+            # np.load would take zip archives and pickles as well.
+            rows = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
             metric: Literal["cosine", "hamming"] = "hamming" if "bits" in rows.dtype.names else "cosine"
             return cls(
                 np.ascontiguousarray(rows["position"], dtype=np.float32),
