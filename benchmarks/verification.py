@@ -157,7 +157,7 @@ def judge(
         agreeing, found = agreeing + int((away < 5).sum()), found + verified.inliers
     return {
         "model": settings.model,
-        "matching": settings.matching,
+        "matching": settings.rule_for(positives[0][0]),
         "ratio": settings.ratio,
         "threshold": settings.threshold,
         "sampling": settings.sampling,

@@ -124,6 +124,28 @@ def test_photos_of_the_collection_are_refused_wherever_they_lie(run, labelled, r
     assert "copy.jpg is in the collection itself, where it finds itself" in err
 
 
+def test_a_photo_that_was_changed_since_it_was_indexed_is_refused_too(run, rendered, tmp_path):
+    photos = [Path(shutil.copy(path, tmp_path)) for path in sorted(rendered.glob("place_*_view_[01].jpg"))]
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join(["path,label", *(f"{photo},House {photo.stem[8]}" for photo in photos)]))
+    path = tmp_path / "c.resight"
+    assert run("index", *photos, "--collection", path, "--metadata", table)[0] == 0
+    photos[0].write_bytes(photos[0].read_bytes() + b"\0")
+    table.write_text(f"path,label\n{photos[0]},House 0\n{rendered / 'distractor_000.jpg'},\n")
+    code, _, err = run("classify", path, "--calibrate", table)
+    assert code == 1
+    assert "is in the collection itself, where it finds itself" in err
+
+
+def test_a_number_that_is_a_name_is_no_label_of_numbers(run, labelled, rendered, tmp_path):
+    table = tmp_path / "table.csv"
+    photos = [rendered / name for name in ("place_000_view_2.jpg", "distractor_000.jpg")]
+    table.write_text(f"path,number\n{photos[0]},00\n{photos[1]},7\n", encoding="utf-8")
+    code, _, err = run("classify", labelled, "--calibrate", table, "--label", "number")
+    assert code == 1
+    assert "got 0 of the first and 2 of the second" in err
+
+
 def test_a_threshold_is_told_though_no_photo_can_be_read(run, own, validation, tmp_path):
     broken = [tmp_path / "a.jpg", tmp_path / "b.jpg"]
     for path in broken:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -83,11 +84,12 @@ def classify(
     given = photos or []
     _check(given, threshold, calibrate, html)
     from resight.collection import Classifier, Collection
-    from resight.collection.classifying import kept_calibration
+    from resight.collection.classifying import kept_calibration, usual_label, usual_rule
 
     opened = Collection.open(collection)
     kept = kept_calibration(opened)
-    rule = _rule(kept if kept and label in (None, kept.label) else None, neighbours, verify, max_inliers)
+    usual = usual_rule(kept, label or usual_label(kept))
+    rule = _changed(usual, neighbours, verify, max_inliers)
     classifier = Classifier(opened, label=label, rule=rule, threshold=threshold)
     chosen = None if calibrate is None else _calibrate(classifier, calibrate)
     found, unreadable = _classify_all(classifier, given)
@@ -119,20 +121,10 @@ def _check(
         raise typer.BadParameter(f"a sheet shows one photo, not {len(photos)}", param_hint="--html")
 
 
-def _rule(
-    kept: Calibration | None, neighbours: int | None, verify: int | None, max_inliers: int | None
-) -> Rule | None:
-    """Returns the kept or the usual rule with what was given changed; None if nothing was."""
-    from resight.search.recognition import Rule
-
-    if neighbours is None and verify is None and max_inliers is None:
-        return None
-    usual = Rule() if kept is None else kept.rule
-    return Rule(
-        usual.neighbours if neighbours is None else neighbours,
-        usual.verify if verify is None else verify,
-        usual.max_inliers if max_inliers is None else max_inliers,
-    )
+def _changed(usual: Rule, neighbours: int | None, verify: int | None, max_inliers: int | None) -> Rule:
+    """Returns the usual rule with what was given changed."""
+    given = {"neighbours": neighbours, "verify": verify, "max_inliers": max_inliers}
+    return replace(usual, **{name: value for name, value in given.items() if value is not None})
 
 
 def _calibrate(classifier: Classifier, table: Path) -> Calibration:
@@ -229,8 +221,7 @@ def _print_result(
     found: Sequence[Classified],
     collection: Path,
 ) -> None:
-    from resight.collection.classifying import LABEL
-    from resight.search.recognition import Rule
+    from resight.collection.classifying import usual_label, usual_rule
 
     out = console()
     if chosen is not None:
@@ -240,10 +231,9 @@ def _print_result(
     if found and classifier.rule.verify and not found[0].verified:
         out.print("The model has no local features: cosines alone decide, without geometry.", soft_wrap=True)
     if classifier.threshold is None:
-        label = kept.label if kept else LABEL
-        own, usual = classifier.rule, kept.rule if kept and label == classifier.label else Rule()
+        own, usual = classifier.rule, usual_rule(kept, classifier.label)
         options = {
-            "--label": (classifier.label, label),
+            "--label": (classifier.label, usual_label(kept)),
             "--neighbours": (own.neighbours, usual.neighbours),
             "--verify": (own.verify, usual.verify),
             "--max-inliers": (own.max_inliers, usual.max_inliers),

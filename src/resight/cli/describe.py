@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float32
 
     from resight.collection.scan import Scan
-    from resight.models.model import Model
+    from resight.models.model import Model, WithAttention
 
 __all__ = ["EXAMPLE", "describe"]
 
@@ -70,16 +70,15 @@ def describe(
 
     chosen = load_model(model)
     found = scan(photos)
-    if attention is not None:
-        _check_attention(chosen, found, attention)
+    looking = None if attention is None else _attending(chosen, found, attention)
     if out is not None:
         _check_names(found)
     with progress("Describing") as report:
         described = _described(chosen, found, photos, report)
     if out is not None:
         _write_descriptors(described, out)
-    if attention is not None:
-        _write_attention(chosen, described.paths, attention)
+    if attention is not None and looking is not None:
+        _write_attention(looking, described.paths, chosen.max_side, attention)
     _print_summary(chosen, described, [path for path in (out, attention) if path is not None])
     for sentence in described.broken:
         note(sentence)
@@ -151,12 +150,17 @@ def _check_names(found: Scan) -> None:
             raise InvalidInput(f"a line of the list of names cannot hold the line break in {photo.path!r}")
 
 
-def _check_attention(model: Model, found: Scan, path: Path) -> None:
-    """Raises an error if the model has no attention, or the file cannot show that of so many photos."""
+def _attending(model: Model, found: Scan, path: Path) -> WithAttention:
+    """Returns the model whose attention is shown.
+
+    Raises:
+        InvalidInput: It has none, or the file cannot show that of so many photos.
+    """
     from resight.errors import InvalidInput
     from resight.models.model import attending
 
-    if attending(model) is None:
+    looking = attending(model)
+    if looking is None:
         raise InvalidInput(
             f"the model {model.name} has no attention to write: take a bundle of a trained DELG network"
         )
@@ -167,22 +171,19 @@ def _check_attention(model: Model, found: Scan, path: Path) -> None:
             f"one picture shows the attention over {_MOST_SHOWN} photos at most, not over "
             f"{len(found.photos):,}: name fewer"
         )
+    return looking
 
 
-def _write_attention(model: Model, photos: Sequence[Path], path: Path) -> None:
+def _write_attention(looking: WithAttention, photos: Sequence[Path], max_side: int, path: Path) -> None:
     """Writes the attention of a model over some photos into one picture."""
     from PIL import Image
 
     from resight import images
     from resight.descriptors.attention import attention_over, contact_sheet
-    from resight.models.model import attending
 
-    looking = attending(model)
-    if looking is None:
-        return
     pictures = []
     for file in photos:
-        photo = images.read(file, max_side=model.max_side)
+        photo = images.read(file, max_side=max_side)
         pictures.append(attention_over(photo, looking.attention(photo), looking.local_field))
     stream = io.BytesIO()
     Image.fromarray(contact_sheet(pictures)).save(stream, _PICTURES[path.suffix.lower()], quality=90)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,6 @@ if TYPE_CHECKING:
     from resight.collection.metadata import Value
 
 __all__ = ["read_cells", "read_metadata"]
-
-_TRUTH = {"true": True, "false": False}
-# Numbers as people write them: 007 is a name, and so are nan, inf and 1_000, which Python would take.
-_WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def read_metadata(path: Path) -> dict[str, dict[str, Value]]:
@@ -76,11 +71,11 @@ def read_cells(path: Path) -> dict[str, dict[str, str]]:
 
 def _typed(cells: list[str]) -> list[Value]:
     """Returns a column's cells in the narrowest type that holds them all."""
-    filled = [cell for cell in cells if cell]
-    if all(cell.lower() in _TRUTH for cell in filled):
-        return [_TRUTH[cell.lower()] if cell else None for cell in cells]
-    if all(_WHOLE.fullmatch(cell) for cell in filled):
-        return [int(cell) if cell else None for cell in cells]
-    if all(_NUMBER.fullmatch(cell) for cell in filled):
-        return [float(cell) if cell else None for cell in cells]
+    import pyarrow as pa
+
+    from resight.collection.metadata import read_cell
+
+    for kind in (pa.bool_(), pa.int64(), pa.float64()):
+        with suppress(ValueError):
+            return [read_cell(cell, kind) for cell in cells]
     return [cell or None for cell in cells]

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
 import numpy as np
-import pyarrow as pa
 
 from resight.collection.answer import Answer, Hit
 from resight.collection.collection import LOCK_TIMEOUT, Collection
 from resight.collection.lock import writer_lock
-from resight.collection.metadata import Value, metadata_names
+from resight.collection.metadata import Value, metadata_names, read_cell
+from resight.collection.roots import Key
+from resight.collection.scan import canonical
 from resight.collection.store import Store
 from resight.descriptors import content_of
 from resight.errors import InvalidInput, NoLocalFeatures
 from resight.search.recognition import Calibration, Rule, choose_threshold, neighbour_scores, recognise
 
-__all__ = ["LABEL", "Classified", "Classifier", "Vote", "as_label", "kept_calibration"]
+__all__ = [
+    "LABEL",
+    "Classified",
+    "Classifier",
+    "Vote",
+    "as_label",
+    "kept_calibration",
+    "usual_label",
+    "usual_rule",
+]
 
 LABEL = "label"
 """The metadata that holds labels when nobody says."""
@@ -97,8 +108,8 @@ class Classifier:
         if threshold is not None and not math.isfinite(threshold):
             raise InvalidInput(f"a threshold is a finite number, not {threshold}")
         kept = kept_calibration(collection)
-        self.label = label or (kept.label if kept else LABEL)
-        self.rule = rule or (kept.rule if kept and kept.label == self.label else Rule())
+        self.label = label or usual_label(kept)
+        self.rule = rule or usual_rule(kept, self.label)
         fitting = kept if kept and (kept.label, kept.rule) == (self.label, self.rule) else None
         self.threshold = fitting.threshold if threshold is None and fitting else threshold
         self.labels = _labels(collection, self.label)
@@ -195,24 +206,22 @@ class Classifier:
         """
         kind = Store.open(self._collection.path).schema.field(self.label).type
         try:
-            if pa.types.is_floating(kind):
-                return str(float(cell))
-            if pa.types.is_integer(kind):
-                return str(int(cell))
+            return as_label(read_cell(cell, kind))
         except ValueError:
             return cell
-        return cell.lower() if pa.types.is_boolean(kind) else cell
 
     def _refuse_indexed(self, photos: Iterable[str]) -> None:
-        """Raises an error if the collection holds one of the photos: the same bytes, wherever they lie."""
-        stored = Store.open(self._collection.path).table(["hash"])["hash"]
-        hashes = set(stored.to_pylist())
+        """Raises an error if the collection holds one of the photos: that file, or its bytes anywhere."""
+        store = Store.open(self._collection.path)
+        rows, roots = store.table(["root", "path", "hash"]), store.roots
+        hashes = set(rows["hash"].to_pylist())
+        keys = zip(rows["root"].to_pylist(), rows["path"].to_pylist(), strict=True)
+        paths = {roots.path_of(Key(root, path)) for root, path in keys}
         for photo in photos:
-            try:
-                held = content_of(photo).hash in hashes
-            except OSError:
-                # Reading it says what is wrong with it.
-                continue
+            held = canonical(photo) in paths
+            # Reading it says what is wrong with it.
+            with suppress(OSError):
+                held = held or content_of(photo).hash in hashes
             if held:
                 raise InvalidInput(
                     f"the photo {photo} is in the collection itself, where it finds itself: choose the "
@@ -241,6 +250,16 @@ class Classifier:
 def kept_calibration(collection: Collection) -> Calibration | None:
     """Returns the threshold that was last chosen for a collection, None without one."""
     return Store.open(collection.path).header.recognition
+
+
+def usual_label(kept: Calibration | None) -> str:
+    """Returns the metadata that holds labels unless somebody says otherwise."""
+    return kept.label if kept else LABEL
+
+
+def usual_rule(kept: Calibration | None, label: str) -> Rule:
+    """Returns how neighbours vote for a label unless somebody says otherwise."""
+    return kept.rule if kept and kept.label == label else Rule()
 
 
 def _labels(collection: Collection, column: str) -> dict[str, int]:

@@ -11,11 +11,15 @@ import pyarrow as pa
 from resight.collection.schema import OWN_COLUMNS
 from resight.errors import InvalidInput
 
-__all__ = ["Value", "metadata_names", "new_columns"]
+__all__ = ["Value", "metadata_names", "new_columns", "read_cell"]
 
 Value = str | int | float | bool | None
 """What the user may keep with a photo."""
 
+_TRUTH = {"true": True, "false": False}
+# Numbers as people write them: 007 is a name, and so are nan, inf and 1_000, which Python would take.
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _INT64 = range(-(2**63), 2**63)
 
@@ -49,6 +53,25 @@ def new_columns(rows: Iterable[Mapping[str, Value]], schema: pa.Schema) -> list[
                     f"the metadata value {name}={value!r} does not fit: {name} holds {held} here"
                 )
     return [pa.field(name, wanted[name]) for name in sorted(wanted)]
+
+
+def read_cell(cell: str, kind: pa.DataType) -> Value:
+    """Returns the value that the text of a table's cell is in a column of that type; an empty one is nothing.
+
+    Raises:
+        ValueError: It is not written as such a value.
+    """
+    if not cell:
+        return None
+    if kind == pa.bool_() and cell.lower() in _TRUTH:
+        return _TRUTH[cell.lower()]
+    if kind == pa.int64() and _WHOLE.fullmatch(cell):
+        return int(cell)
+    if kind == pa.float64() and _NUMBER.fullmatch(cell):
+        return float(cell)
+    if kind == pa.string():
+        return cell
+    raise ValueError(f"{cell!r} is no {kind}")
 
 
 def _check_name(name: str, taken: Iterable[str]) -> None:
