@@ -190,7 +190,8 @@ class LocalFeatures:
         try:
             # np.load would take zip archives and pickles as well.
             rows = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-            metric: Literal["cosine", "hamming"] = "hamming" if "bits" in rows.dtype.names else "cosine"
+            fields = rows.dtype.names or ()
+            metric: Literal["cosine", "hamming"] = "hamming" if "bits" in fields else "cosine"
             return cls(
                 np.ascontiguousarray(rows["position"], dtype=np.float32),
                 rows["scale"].astype(np.float32),
