@@ -1,6 +1,6 @@
 """Makes the bundle of the model ``sift``: codebook and projection from rendered places and a shop's products.
 
-Nothing else is looked at: rendered places (`resight.images.scenes`, 640 pixels) and the train split of the
+Nothing else is looked at: rendered places (`resight.scenes.render`, 640 pixels) and the train split of the
 Grocery Store dataset (Klasson et al., WACV 2019; MIT licence), of which only sums over photos go into the
 bundle.
 
@@ -29,11 +29,11 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
-from resight import images
-from resight.images import scenes
-from resight.models import bundle, rootsift
-from resight.models.aggregation import Codebook, size_weights, vlad
-from resight.models.sift import ARCHITECTURE
+from resight import images, scenes
+from resight.models import bundle
+from resight.models.sift import rootsift
+from resight.models.sift.aggregation import Codebook, size_weights, vlad
+from resight.models.sift.sift import ARCHITECTURE
 
 MAX_SIDE = 640
 KEYPOINTS, STORED_KEYPOINTS, CONTRAST_THRESHOLD = 2000, 1000, 0.04
@@ -48,7 +48,7 @@ WINDOWS, FEWEST = (2, 1), 30
 
 PROVENANCE = (
     "Codebook and projection computed by benchmarks/build_sift.py from {rendered} photos of rendered places "
-    "(resight.images.scenes, our own) and the {grocery} photos of the train split of the Grocery Store "
+    "(resight.scenes.render, our own) and the {grocery} photos of the train split of the Grocery Store "
     "dataset (Marcus Klasson, Cheng Zhang, Hedvig Kjellström: A Hierarchical Grocery Store Image Dataset "
     "with Visual and Semantic Labels, WACV 2019; https://github.com/marcusklasson/GroceryStoreDataset; "
     "MIT licence, Copyright (c) 2019 Marcus Klasson). No photo and no part of one is in this file."

@@ -53,7 +53,7 @@ def measured(order: str, dim: int, combine: str) -> dict[str, object]:
     import torch
 
     from resight.losses import BatchHardTriplet, Classification
-    from resight.models import CGD, Backbone
+    from resight.networks import CGD, Backbone
 
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -3,7 +3,7 @@
     python benchmarks/compact_features.py PLACES --train TRAINING [--model sift] [--model delg.safetensors]
         [--settings default] [--top 100] [--json FILE]
 
-PLACES and TRAINING are folders of rendered places (``resight.images.scenes.write_collection``, or those of
+PLACES and TRAINING are folders of rendered places (``resight.scenes.render.write_collection``, or those of
 ``benchmarks/rendered_places.py``), files named ``place_003_view_2.jpg`` and ``distractor_011.jpg``; they must
 be of different seeds: the codecs are fitted on TRAINING. Queries are the photos under ``queries/``, or the
 first view of each place; everything else is the database. Without folders small ones are rendered.
@@ -28,17 +28,17 @@ from pathlib import Path
 import numpy as np
 
 import resight
-from resight.descriptors import extract
 from resight.evaluation import average_precision
 from resight.evaluation.statistics import bootstrap, paired
 from resight.features import ImageFeatures, LocalFeatures
-from resight.images.scenes import write_collection
 from resight.models import BinaryCodec, Float16Codec, LocalCodec, Model, ProductCodec
-from resight.models.local_codec import as_stored, unit_descriptors
-from resight.search import verification
+from resight.models.codec import as_stored, unit_descriptors
+from resight.models.extract import extract
+from resight.scenes.render import write_collection
 from resight.search.exact import ExactIndex
+from resight.search.geometry import verification
+from resight.search.geometry.settings import settings_named
 from resight.search.ranking import Ranking
-from resight.search.verification_settings import settings_named
 
 FITTED_ON = 200_000
 """Local descriptors that codecs are fitted on at most."""

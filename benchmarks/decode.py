@@ -23,7 +23,7 @@ from PIL import Image
 
 from resight.images import read
 from resight.images.resize import fit
-from resight.images.scenes import render_view
+from resight.scenes.render import render_view
 
 ROUNDS = 9
 

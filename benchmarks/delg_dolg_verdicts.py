@@ -39,9 +39,9 @@ from resight.models import GlobalDescriber
 from resight.models import bundle as bundles
 from resight.models.delg_describer import LocalDescriber
 from resight.models.preprocess import to_input
-from resight.search import verification
-from resight.search.matching import Rule
-from resight.search.verification_settings import PROTOCOLS, Settings, settings_named
+from resight.search.geometry import verification
+from resight.search.geometry.matching import Rule
+from resight.search.geometry.settings import PROTOCOLS, Settings, settings_named
 
 ALONE = "descriptor alone"
 PHOTOS_FOR_PCA = 600

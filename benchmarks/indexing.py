@@ -15,8 +15,8 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from resight import scenes
 from resight.collection import Collection
-from resight.images import scenes
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from torch import nn
 
 from resight.datasets import load
 from resight.evaluation import evaluate_labels
-from resight.models._timm import import_timm
+from resight.networks.trunks._timm import import_timm
 from resight.training import Recipe, train
 from resight.training.packed import PackedImages
 from resight.training.samplers import MPerClassSampler

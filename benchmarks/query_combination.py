@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 import resight
-from resight.descriptors import extract
-from resight.images.scenes import write_collection
+from resight.models.extract import extract
+from resight.scenes.render import write_collection
 from resight.search import combine
 
 UNWANTED = 2

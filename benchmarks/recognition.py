@@ -25,8 +25,8 @@ import cv2
 import numpy as np
 
 from resight.collection import Classifier, Collection
-from resight.evaluation.landmarks import micro_average_precision, micro_average_precision_interval
-from resight.images.scenes import write_collection
+from resight.evaluation.measures.recognition import micro_average_precision, micro_average_precision_interval
+from resight.scenes.render import write_collection
 from resight.search.recognition import Rule, choose_threshold, neighbour_scores, recognise
 
 INDEXED, ASKED = 3, 2

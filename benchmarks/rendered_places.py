@@ -24,7 +24,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from resight.images.scenes import RenderedPhoto, write_collection
+from resight.scenes.render import RenderedPhoto, write_collection
 
 COLUMNS = ("path", "label", "label_name", "split", "query", "gallery", "seed", "place", "view")
 

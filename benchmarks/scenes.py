@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from resight.images import scenes
+from resight import scenes
 
 WORDS = 64
 KEYPOINTS = 1000

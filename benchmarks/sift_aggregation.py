@@ -29,8 +29,8 @@ import numpy as np
 from build_sift import Described, described
 from jaxtyping import Float32, Int64
 
-from resight.images import scenes
-from resight.models.aggregation import Codebook, vlad
+from resight import scenes
+from resight.models.sift.aggregation import Codebook, vlad
 
 FITTED = range(2001, 2061)
 HELD_OUT = (5001, 5002)

@@ -26,9 +26,8 @@ from pathlib import Path
 import numpy as np
 
 import resight
-from resight import images
+from resight import images, scenes
 from resight.features import LocalFeatures
-from resight.images import scenes
 from resight.models.model import Model
 from resight.search import Settings, settings_named, verify
 

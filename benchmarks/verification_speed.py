@@ -36,7 +36,7 @@ from resight.evaluation import evaluate_revisited
 from resight.features import ImageFeatures, LocalFeatures
 from resight.models.model import Model
 from resight.search import ExactIndex, Ranking, Settings, rerank, settings_named, without
-from resight.search.verification import sort_by_inliers
+from resight.search.geometry.verification import sort_by_inliers
 
 TOP = 100
 DIFFICULTIES = ("medium", "hard")

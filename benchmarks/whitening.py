@@ -27,12 +27,14 @@ import numpy as np
 
 import resight
 from resight.datasets.landmark_folder import LandmarkFolder, open_landmarks
-from resight.descriptors import extract, fit_learned, fit_pca, non_matching_pairs
 from resight.evaluation import average_precision, bootstrap, paired
 from resight.evaluation.landmark_description import describe_landmarks
 from resight.evaluation.landmark_protocols import marked_images, task_columns
-from resight.evaluation.ranks import scan
+from resight.evaluation.measures.ranks import scan
 from resight.models import Model, Whitening
+from resight.models.extract import extract
+from resight.models.whitening_fit import fit_learned, fit_pca
+from resight.models.whitening_pairs import non_matching_pairs
 from resight.search import verify
 
 SHARED = {"fountain-P11", "entry-P10", "castle-P30"}

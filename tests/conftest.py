@@ -11,10 +11,10 @@ from jaxtyping import install_import_hook
 # The outermost public functions stay out of the hook, or it raises before our own errors do.
 install_import_hook(
     [
-        "resight.evaluation.average_precision",
-        "resight.evaluation.landmark_measures",
-        "resight.evaluation.landmarks",
-        "resight.evaluation.recall",
+        "resight.evaluation.measures.average_precision",
+        "resight.evaluation.measures.landmarks",
+        "resight.evaluation.measures.recognition",
+        "resight.evaluation.measures.recall",
         "resight.evaluation.revisited",
         "resight.images.photo",
         "resight.losses.associations",
@@ -22,10 +22,10 @@ install_import_hook(
         "resight.losses.chunked",
         "resight.losses.margins",
         "resight.losses.softplus",
-        "resight.models.pooling",
-        "resight.search.fitting",
-        "resight.search.hypotheses",
-        "resight.search.matching",
+        "resight.networks.pooling",
+        "resight.search.geometry.fitting",
+        "resight.search.geometry.hypotheses",
+        "resight.search.geometry.matching",
         "resight.search.ranking",
         "resight.search.reciprocal",
         "resight.search.rows",
@@ -42,3 +42,13 @@ def data() -> Path:
     if not folder or not Path(folder, "README.md").is_file():
         pytest.skip(f"no real photos at {folder!r}: run make test DATA=DIR")
     return Path(folder)
+
+
+@pytest.fixture(scope="package")
+def one_thread():
+    """Keeps torch to one thread, and the other rooms' tests of the same process as they were."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -12,7 +12,7 @@ from jaxtyping import Float32, Shaped
 
 from resight.errors import InvalidInput
 
-__all__ = ["Box", "ImageFeatures", "LocalFeatures"]
+__all__ = ["Box", "ImageFeatures", "LocalFeatures", "ReceptiveField"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,3 +220,26 @@ class ImageFeatures:
 
     descriptor: Float32[np.ndarray, " dim"]
     local: LocalFeatures | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceptiveField:
+    """The pixels that one cell of a feature map sees, in the manner of the authors of DELG.
+
+    Cell ``i``, counted from 0, sees the pixels from ``stride * i - padding`` to
+    ``stride * i - padding + size - 1``, both included, along rows as along columns.
+
+    Attributes:
+        size: Side of what a cell sees, pixels.
+        stride: Pixels between neighbouring cells.
+        padding: How many pixels of what the first cell sees lie before the image's first one.
+    """
+
+    size: int
+    stride: int
+    padding: int
+
+    @property
+    def first_centre(self) -> float:
+        """Where the centre of what the first cell sees lies; integer positions are pixel centres."""
+        return (self.size - 1) / 2 - self.padding

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from resight.cli import main
-from resight.images.scenes import write_collection
+from resight.scenes.render import write_collection
 
 
 @pytest.fixture(autouse=True)

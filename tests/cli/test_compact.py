@@ -13,12 +13,12 @@ import pytest
 
 from resight import images
 from resight.features import LocalFeatures
-from resight.images.scenes import write_collection
 from resight.models import BinaryCodec, Float16Codec, ProductCodec, load_model
 from resight.models import bundle as bundles
 from resight.models.model import codec_of
 from resight.models.whitened import WhitenedModel
 from resight.models.whitening import Whitening
+from resight.scenes.render import write_collection
 
 torch = pytest.importorskip("torch")
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
@@ -35,7 +35,8 @@ def places(tmp_path_factory):
 @pytest.fixture(scope="module")
 def delg(tmp_path_factory):
     """A bundle of a small network with random weights, 16 numbers a local descriptor, 40 features a photo."""
-    from resight.models import DELG, Backbone, LocalDescriber, LocalSettings
+    from resight.models import LocalDescriber, LocalSettings
+    from resight.networks import DELG, Backbone
 
     torch.manual_seed(5)
     model = LocalDescriber(

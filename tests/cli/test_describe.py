@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 from resight import images
-from resight.descriptors.attention import attention_over, contact_sheet
 from resight.errors import InvalidInput
-from resight.features import Box
+from resight.features import Box, ReceptiveField
 from resight.images import Photo
 from resight.models import bundle as bundles
-from resight.models.keypoints import ReceptiveField
+from resight.models.attention_map import attention_over, contact_sheet
 
 torch = pytest.importorskip("torch")
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
@@ -25,7 +24,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 @pytest.fixture(scope="module")
 def delg(tmp_path_factory):
     """A bundle of a small network with random weights, and the model in it."""
-    from resight.models import DELG, Backbone, BinaryCodec, LocalDescriber, LocalSettings
+    from resight.models import BinaryCodec, LocalDescriber, LocalSettings
+    from resight.networks import DELG, Backbone
 
     torch.manual_seed(5)
     values = np.random.default_rng(0).standard_normal((200, 16)).astype(np.float32)

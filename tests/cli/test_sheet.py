@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resight.cli.sheet import write_sheet
-from resight.cli.sheet.figure import MAX_LINES
 from resight.collection import Answer, Hit, QueryPhoto, Seconds
 from resight.collection.answer import Keypoints
 from resight.features import Box
+from resight.reports.sheet import write_sheet
+from resight.reports.sheet.figure import MAX_LINES
 
 VOID = {"meta", "input", "br", "wbr", "image", "use", "line", "circle", "polygon", "path", "rect"}
 

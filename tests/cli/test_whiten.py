@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from resight.cli.whiten_photos import hold_out
-from resight.descriptors import fit_pca
-from resight.images.scenes import write_collection
 from resight.models import load_model
+from resight.models.whitening_fit import fit_pca
+from resight.scenes.render import write_collection
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ from made_photos import picture, stored
 
 from resight.collection import Collection
 from resight.errors import InvalidInput, ModelMismatch
-from resight.features import Box, LocalFeatures
+from resight.features import Box, LocalFeatures, ReceptiveField
 from resight.images import Photo
-from resight.models import BinaryCodec, Float16Codec, ProductCodec, ReceptiveField
-from resight.models.local_codec import unit_descriptors
+from resight.models import BinaryCodec, Float16Codec, ProductCodec
+from resight.models.codec import unit_descriptors
 from resight.models.whitened import WhitenedModel
 from resight.models.whitening import Whitening
 

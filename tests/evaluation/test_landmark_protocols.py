@@ -15,7 +15,7 @@ from resight.datasets.landmark_folder import open_landmarks, read_landmark_truth
 from resight.datasets.landmark_truth import LandmarkTruth, Task
 from resight.datasets.landmarks import read_solution
 from resight.errors import InvalidInput, UnreadableImage
-from resight.evaluation import compare, read_result, write_report, write_result
+from resight.evaluation import compare, read_result, write_result
 from resight.evaluation.descriptor_files import open_matrix, read_descriptors
 from resight.evaluation.landmark_card import Source
 from resight.evaluation.landmark_description import LandmarkDescriptors, describe_landmarks
@@ -27,9 +27,10 @@ from resight.evaluation.landmark_protocols import (
 from resight.evaluation.landmark_refinement import Refinement, expanded_queries
 from resight.evaluation.submissions import measure_predictions
 from resight.features import ImageFeatures, LocalFeatures
-from resight.models.local_codec import BinaryCodec
+from resight.models.codec import BinaryCodec
+from resight.reports import write_report
 from resight.search import Ranking
-from resight.search.verification import rerank, settings_named
+from resight.search.geometry.verification import rerank, settings_named
 
 SOURCE = Source("theirs.npy", "f" * 64, 2, 0, (), "not known", "not known", "gnd.pkl")
 
@@ -181,7 +182,7 @@ def test_a_protocol_by_name_decides_how_it_is_verified(folder, monkeypatch):
         used.append(settings)
         return rerank(*arguments, settings=settings, **options)
 
-    monkeypatch.setattr("resight.search.verification.rerank", watched)
+    monkeypatch.setattr("resight.search.geometry.verification.rerank", watched)
     found = evaluate_landmarks(Local(), folder, refinement=Refinement(verify=5, protocol="delg"))
     assert set(used) == {settings_named("delg")}
     assert facts(found)["re-ranking"].endswith("protocol delg")

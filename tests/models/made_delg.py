@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from resight.models import DELG, LocalDescriber, LocalSettings
+from resight.models import LocalDescriber, LocalSettings
+from resight.networks import DELG
 
 
 class BrightTrunk(nn.Module):

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from resight.models.aggregation import Codebook, assign, size_weights, vlad
+from resight.models.sift.aggregation import Codebook, assign, size_weights, vlad
 
 
 def made_codebook(*, neighbours: int = 2, angular: float = 0.7, softness: float = 20.0) -> Codebook:

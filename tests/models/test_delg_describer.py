@@ -14,8 +14,6 @@ from resight.evaluation.card import scales_of
 from resight.features import Box
 from resight.images import Photo
 from resight.models import (
-    DELG,
-    Backbone,
     BinaryCodec,
     Bundle,
     GlobalDescriber,
@@ -30,6 +28,7 @@ from resight.models import bundle as bundles
 from resight.models.model import attending, codec_of
 from resight.models.whitened import WhitenedModel
 from resight.models.whitening import Whitening
+from resight.networks import DELG, Backbone
 
 SCALES = LocalSettings().scales
 

@@ -10,17 +10,18 @@ from torch import nn
 from resight.errors import InvalidInput
 from resight.features import Box
 from resight.images import Photo
-from resight.images.scenes import render_distractor, render_view
-from resight.models import CGD, MAC, RMAC, Backbone, Embedding, GeM, GeMNet, GlobalDescriber, SPoC, load_model
-from resight.models.delg import DELG
+from resight.models import GlobalDescriber, load_model
 from resight.models.delg_describer import LocalDescriber
-from resight.models.dolg import DOLG
-from resight.models.explanation import LINKS, explain
-from resight.models.keypoint_parts import parts_of_keypoints
-from resight.models.location_parts import parts_of_network
-from resight.models.parts import resample
+from resight.models.explain.explanation import LINKS, explain
+from resight.models.explain.keypoint_parts import parts_of_keypoints
+from resight.models.explain.location_parts import parts_of_network
+from resight.models.explain.parts import resample
 from resight.models.whitened import WhitenedModel
 from resight.models.whitening import Whitening
+from resight.networks import CGD, MAC, RMAC, Backbone, Embedding, GeM, GeMNet, SPoC
+from resight.networks.delg import DELG
+from resight.networks.dolg import DOLG
+from resight.scenes.render import render_distractor, render_view
 
 
 def whole(pixels):
@@ -107,7 +108,7 @@ def test_average_pooling_against_a_literal_loop(views):
 
 def test_gem_against_activation_times_numerical_gradient():
     """Of the pooled value in float64: x dg/dx, by central differences."""
-    from resight.models.location_parts import _pool
+    from resight.models.explain.location_parts import _pool
 
     generator = torch.Generator().manual_seed(5)
     maps = torch.rand(1, 2, 2, 3, generator=generator, dtype=torch.float64) + 0.1

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from resight.errors import InvalidInput
-from resight.features import Box
+from resight.features import Box, ReceptiveField
 from resight.images import Photo
-from resight.models.keypoints import LocalMaps, LocalSettings, ReceptiveField, keypoints_of
+from resight.models.keypoints import LocalMaps, LocalSettings, keypoints_of
 
 FIELD = ReceptiveField(size=9, stride=4, padding=4)
 

@@ -9,9 +9,9 @@ from resight.errors import InvalidInput
 from resight.features import LocalFeatures
 from resight.models import BinaryCodec, Float16Codec, ProductCodec, with_codec
 from resight.models.bundle import Bundle, Preprocessing, read, write
+from resight.models.codec import as_stored, bytes_a_photo
 from resight.models.codec_bundle import read_codec
 from resight.models.iterative_quantisation import quantising_directions, random_rotation
-from resight.models.local_codec import as_stored, bytes_a_photo
 
 DIM = 32
 

@@ -15,9 +15,10 @@ import resight
 from resight.errors import InvalidBundle, InvalidInput
 from resight.features import Box
 from resight.images import Photo, read
-from resight.images.scenes import render_view
-from resight.models import bundle, rootsift
-from resight.models.sift import Sift
+from resight.models import bundle
+from resight.models.sift import rootsift
+from resight.models.sift.sift import Sift
+from resight.scenes.render import render_view
 
 WEIGHTS = Path(resight.__file__).parent / "models" / "weights" / "sift.safetensors"
 
@@ -238,9 +239,9 @@ def test_same_bits_in_another_process_with_one_blas_thread(model):
         "import sys\n"
         "from resight.features import Box\n"
         "from resight.images import Photo\n"
-        "from resight.images.scenes import render_view\n"
+        "from resight.scenes.render import render_view\n"
         "from resight.models import bundle\n"
-        "from resight.models.sift import Sift\n"
+        "from resight.models.sift.sift import Sift\n"
         f"model = Sift(bundle.read({str(WEIGHTS)!r}), name='sift')\n"
         "pixels = render_view(0, 1, seed=4)\n"
         "rows, columns = pixels.shape[:2]\n"

@@ -12,11 +12,7 @@ import torch
 from resight import images
 from resight.collection import Collection
 from resight.errors import InvalidBundle, InvalidInput, ModelMismatch
-from resight.images.scenes import write_collection
 from resight.models import (
-    Backbone,
-    GeM,
-    GeMNet,
     GlobalDescriber,
     WhitenedModel,
     Whitening,
@@ -26,6 +22,8 @@ from resight.models import (
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle
 from resight.models.whitened import split_bundle
+from resight.networks import Backbone, GeM, GeMNet
+from resight.scenes.render import write_collection
 
 
 def _whitening(inputs, dim, seed=0):

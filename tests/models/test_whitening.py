@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from resight.errors import InvalidInput
-from resight.models import Backbone, GeM, GeMNet, Whitening, initialise_whitening
+from resight.models import Whitening, initialise_whitening
+from resight.networks import Backbone, GeM, GeMNet
 
 
 @pytest.fixture

@@ -12,10 +12,12 @@ import torch
 from safetensors.torch import save_file
 
 from resight.errors import InvalidBundle, MissingExtra, UnknownModel, WeightsUnavailable
-from resight.models import Backbone, GeM, GeMNet, GlobalDescriber, _timm, available, load_model
+from resight.models import GlobalDescriber, available, load_model
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle, Preprocessing
 from resight.models.zoo import _TRUNKS
+from resight.networks import Backbone, GeM, GeMNet
+from resight.networks.trunks import _timm
 
 
 @pytest.fixture
@@ -150,12 +152,12 @@ def test_missing_torch_is_a_sentence(monkeypatch, bundle_path):
 
 
 def test_face_without_torch(monkeypatch):
-    import resight.models as face
+    import resight.networks as face
 
     assert face.__all__ == sorted(face.__all__, key=lambda name: (not name.isupper(), name))
     assert set(face.__all__) == set(face._HOMES)
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingExtra, match=r"resight\.models\.GeMNet needs"):
+    with pytest.raises(MissingExtra, match=r"resight\.networks\.GeMNet needs"):
         face.__getattr__("GeMNet")
     with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
         face.__getattr__("Nothing")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from resight.errors import InvalidInput
-from resight.evaluation.landmarks import micro_average_precision
+from resight.evaluation.measures.recognition import micro_average_precision
 from resight.search.recognition import Rule, choose_threshold, neighbour_scores, recognise
 
 

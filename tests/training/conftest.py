@@ -6,7 +6,6 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-import torch
 
 _SPEC = importlib.util.spec_from_file_location("made_recipes", Path(__file__).with_name("made_recipes.py"))
 made_recipes = importlib.util.module_from_spec(_SPEC)
@@ -25,12 +24,3 @@ def made_photos(tmp_path_factory) -> Path:
 def recipe_file(made_photos, tmp_path) -> Path:
     """A recipe for them."""
     return made_recipes.write_recipe(tmp_path, made_photos)
-
-
-@pytest.fixture
-def one_thread():
-    """Keeps torch from using more than one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)

@@ -11,9 +11,10 @@ import torch
 from resight import images
 from resight.errors import InvalidInput
 from resight.losses import Mean
-from resight.models import DELG, DOLG, GlobalDescriber, load_model
+from resight.models import GlobalDescriber, load_model
 from resight.models import bundle as bundles
 from resight.models.delg_describer import LocalDescriber
+from resight.networks import DELG, DOLG
 from resight.training import Recipe, train
 from resight.training import checkpoint as checkpoints
 from resight.training.engine import set_training_mode

@@ -6,7 +6,7 @@ from torch import nn
 
 from resight.errors import InvalidInput
 from resight.losses import SoftTriple
-from resight.models.pooling import GeM
+from resight.networks.pooling import GeM
 from resight.training.groups import SGD, Adam, AdamW, GroupRule, build_optimiser, group_parameters
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from resight.errors import InvalidInput
-from resight.models.cgd import CONFIGURATIONS
+from resight.networks.cgd import CONFIGURATIONS
 from resight.training import Recipe
 from resight.training.groups import group_parameters
 from resight.training.network import build_objective

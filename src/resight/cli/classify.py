@@ -166,7 +166,7 @@ def _classify_all(
 
 
 def _write_sheet(found: Classified, path: Path) -> None:
-    from resight.cli.sheet import write_sheet
+    from resight.reports.sheet import write_sheet
 
     name = Path(found.photo).name
     write_sheet(found.answer, path, f"{name} shows {found.label}" if found.label else f"{name}: unknown")
@@ -259,7 +259,7 @@ def _print_one(found: Classified, threshold: float | None) -> None:
     """Prints what a photo shows and the neighbours that say so."""
     from rich.text import Text
 
-    from resight.cli.verdict import verdict
+    from resight.reports.verdict import verdict
 
     out = console()
     needed = "" if threshold is None else f", at least {threshold:.3f} needed"

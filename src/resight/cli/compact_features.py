@@ -14,17 +14,17 @@ from jaxtyping import Float32, Int64
 from resight.cli.whiten_photos import folders
 from resight.collection.reports import BrokenPhoto
 from resight.collection.scan import scan
-from resight.descriptors import extract
 from resight.errors import InvalidInput
 from resight.features import LocalFeatures
-from resight.models.codec_bundle import AnyCodec
-from resight.models.local_codec import (
+from resight.models.codec import (
     BinaryCodec,
     Float16Codec,
     ProductCodec,
     bytes_a_photo,
     unit_descriptors,
 )
+from resight.models.codec_bundle import AnyCodec
+from resight.models.extract import extract
 from resight.models.model import Model, codec_of
 
 __all__ = ["LocalDescriptors", "StoredForm", "describe", "fit", "stored_bytes"]

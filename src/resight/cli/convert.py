@@ -51,7 +51,7 @@ def convert(
 ) -> None:
     """Turn the authors' own checkpoint into a bundle, tensor by tensor."""
     shown = _parse_scales(scales)
-    from resight.models._timm import require_torch
+    from resight.networks.trunks._timm import require_torch
 
     require_torch("reading a checkpoint")
     from resight.models import bundle as bundles

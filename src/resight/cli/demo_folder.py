@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from resight.cli.demo_answer import SHOWN, VERIFIED, index_folder, without_query
 from resight.cli.output import count, shown_path
 from resight.cli.progress import progress
-from resight.cli.verdict import verdict
+from resight.reports.verdict import verdict
 
 if TYPE_CHECKING:
     from resight.collection import Answer, Collection
@@ -50,8 +50,8 @@ def folder_demo(photos: Path, out: Path) -> FolderDemo:
     Raises:
         InvalidInput: The folder is not there, or holds no photo that can be read.
     """
-    from resight.cli.sheet import write_sheet
     from resight.errors import InvalidInput
+    from resight.reports.sheet import write_sheet
 
     path = out / f"{photos.resolve().name or 'photos'}.resight"
     collection = index_folder(photos, path)

@@ -81,7 +81,7 @@ class _Searched:
 
 def places_demo(out: Path) -> PlacesDemo:
     """Returns what the demo measured on rendered places; what an earlier run made is used again."""
-    from resight.cli.sheet import write_sheet
+    from resight.reports.sheet import write_sheet
 
     place_of = _render(out / "photos")
     collection = index_folder(out / "photos", out / "demo.resight")
@@ -101,7 +101,7 @@ def places_demo(out: Path) -> PlacesDemo:
 
 def _render(folder: Path) -> dict[Path, tuple[int, int]]:
     """Returns place and view of each photo of a place, rendered where they are not there yet."""
-    from resight.images.scenes import write_collection
+    from resight.scenes.render import write_collection
 
     if len(list(folder.glob("*.jpg"))) != _PLACES * _VIEWS + _DISTRACTORS:
         # Renamed when complete, so that an interrupted run leaves nothing that looks like a finished one.

@@ -105,8 +105,8 @@ def _described(model: Model, found: Scan, photos: Sequence[Path], report: Report
     """
     import numpy as np
 
-    from resight.descriptors import extract
     from resight.errors import InvalidInput
+    from resight.models.extract import extract
     from resight.models.model import codec_of
 
     codec = codec_of(model)
@@ -179,7 +179,7 @@ def _write_attention(looking: WithAttention, photos: Sequence[Path], max_side: i
     from PIL import Image
 
     from resight import images
-    from resight.descriptors.attention import attention_over, contact_sheet
+    from resight.models.attention_map import attention_over, contact_sheet
 
     pictures = []
     for file in photos:

@@ -49,7 +49,8 @@ def _measure(model: str, benchmark: Benchmark, *, clusters: bool, selection: str
 
 def write_files(result: Result, root: Path, *, html: Path | None, out: Path | None) -> None:
     """Writes the result and its report where they are asked for."""
-    from resight.evaluation import write_report, write_result
+    from resight.evaluation import write_result
+    from resight.reports import write_report
 
     if out is not None:
         write_result(result, out)

@@ -13,7 +13,7 @@ from resight.cli.output import console, count, plain_table, shown_path, write_js
 if TYPE_CHECKING:
     from resight.features import Box
     from resight.images import Photo
-    from resight.models.explanation import Explanation
+    from resight.models.explain.explanation import Explanation
 
 __all__ = ["EXAMPLE", "explain"]
 
@@ -47,14 +47,14 @@ def explain(
     region = _parse_box(box)
     from resight import images
     from resight.models import load_model
-    from resight.models.explanation import explain as explain_photos
+    from resight.models.explain.explanation import explain as explain_photos
 
     loaded = load_model(model)
     first = images.read(query, max_side=loaded.max_side, box=region)
     second = images.read(answer, max_side=loaded.max_side)
     explanation = explain_photos(loaded, first, second)
     if html is not None:
-        from resight.cli.explain_page import write_explanation
+        from resight.reports.explain_page import write_explanation
 
         names = shown_path(query), shown_path(answer)
         write_explanation(explanation, first, second, html, names=names, model=model)
@@ -77,7 +77,7 @@ def _parse_box(text: str | None) -> Box | None:
 
 
 def _write_picture(explanation: Explanation, query: Photo, answer: Photo, path: Path) -> None:
-    from resight.cli.explain_drawing import draw
+    from resight.reports.explain_drawing import draw
 
     with path.open("wb") as stream:
         draw(explanation, query, answer).save(stream, "PNG", optimize=True)
@@ -85,7 +85,7 @@ def _write_picture(explanation: Explanation, query: Photo, answer: Photo, path: 
 
 def _print(explanation: Explanation, *, html: Path | None, out: Path | None) -> None:
     """Prints the score, how much of it lies in places of either photo, and where the drawings are."""
-    from resight.cli.explain_page import METHODS
+    from resight.reports.explain_page import METHODS
 
     printed = console()
     printed.print(

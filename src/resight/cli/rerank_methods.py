@@ -138,9 +138,9 @@ def _described(
     """Returns the descriptors that a model gives the photos of all queries and answers."""
     import numpy as np
 
-    from resight.descriptors import extract
     from resight.errors import UnreadableImage
     from resight.models import load_model
+    from resight.models.extract import extract
 
     photos = _photos(given)
     model = load_model(name)
@@ -190,7 +190,7 @@ def by_geometry(given: GivenRankings, name: str, *, top: int) -> Reranked:
 
     from resight.models import load_model
     from resight.search import Ranking
-    from resight.search.verification import rerank
+    from resight.search.geometry.verification import rerank
 
     photos = _photos(given)
     asked, answers = photos[: len(given.queries)], photos[len(given.queries) :]

@@ -137,7 +137,7 @@ def write_and_open(answer: Answer, path: Path, *, show: bool) -> None:
     Raises:
         OSError: The sheet cannot be written.
     """
-    from resight.cli.sheet import write_sheet
+    from resight.reports.sheet import write_sheet
 
     write_sheet(answer, path)
     if show:
@@ -147,7 +147,7 @@ def write_and_open(answer: Answer, path: Path, *, show: bool) -> None:
 def answer_json(answer: Answer) -> Json:
     """Returns everything an answer holds, and for each hit its similarity and verdict."""
     from resight.cli.output import as_json
-    from resight.cli.verdict import verdict
+    from resight.reports.verdict import verdict
 
     hits: list[Json] = []
     for hit in answer.hits:
@@ -174,7 +174,7 @@ def print_answer(answer: Answer) -> None:
     """Prints the hits as a table, and how long the search took."""
     from rich.text import Text
 
-    from resight.cli.verdict import verdict
+    from resight.reports.verdict import verdict
 
     out = console()
     styles = {"confirmed": "bold green", "likely": "yellow", "similar": "", "unlikely": "dim"}

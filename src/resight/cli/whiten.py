@@ -186,8 +186,9 @@ def _fit(
 ) -> Whitening:
     import numpy as np
 
-    from resight.descriptors import fit_learned, fit_pca, non_matching_pairs
     from resight.errors import InvalidInput
+    from resight.models.whitening_fit import fit_learned, fit_pca
+    from resight.models.whitening_pairs import non_matching_pairs
 
     rows = np.flatnonzero(~held)
     descriptors, groups = described.descriptors[rows], matches.groups[rows]
@@ -224,9 +225,9 @@ def _write(
     held: Bool[np.ndarray, " n"],
     out: Path,
 ) -> _Outcome:
-    from resight.descriptors import variance_kept
     from resight.evaluation.whitening import separation
     from resight.models import WhitenedModel, bundle
+    from resight.models.whitening_fit import variance_kept
 
     whitened = WhitenedModel(model, whitening)
     bundle.write(whitened.to_bundle(), out)

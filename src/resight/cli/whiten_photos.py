@@ -12,10 +12,10 @@ from jaxtyping import Bool, Float32, Int64
 
 from resight.collection.reports import BrokenPhoto
 from resight.collection.scan import absolute, scan
-from resight.descriptors import extract, groups_of_pairs, matching_pairs
-from resight.descriptors.whitening_pairs import numbered
 from resight.errors import InvalidInput
+from resight.models.extract import extract
 from resight.models.model import Model
+from resight.models.whitening_pairs import groups_of_pairs, matching_pairs, numbered
 
 __all__ = ["Described", "Matches", "describe", "find_matches", "folders", "hold_out"]
 

@@ -69,8 +69,9 @@ class Hit:
         width: Width of the whole upright photo, pixels.
         height: Height of the whole upright photo, pixels.
         inliers: Matches that agree with one transform; None where not verified.
-        expected: Inliers that chance would reach, had the matches meant nothing (`resight.search.chance`);
-            those beyond are what speaks for an answer. None where not verified.
+        expected: Inliers that chance would reach, had the matches meant nothing
+            (`resight.search.geometry.chance`); those beyond are what speaks for an answer. None where not
+            verified.
         query: Which of the answer's queries the matches are with; None where not verified.
         query_points: float32 ``(inliers, 2)``, pixels of the query photo; integer coordinates are centres.
         answer_points: float32 ``(inliers, 2)``, pixels of this photo.

@@ -14,8 +14,8 @@ from resight.collection.metadata import Value
 from resight.collection.roots import Key
 from resight.collection.schema import KEY_COLUMNS, Row, rows_table
 from resight.collection.store import Store
-from resight.descriptors import Content
 from resight.features import LocalFeatures
+from resight.models.extract import Content
 
 __all__ = ["Batching"]
 

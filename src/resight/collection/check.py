@@ -15,9 +15,9 @@ from resight.collection.reports import CheckReport, Progress
 from resight.collection.resident import ResidentIndex
 from resight.collection.roots import Key
 from resight.collection.store import Store
-from resight.descriptors import extract
 from resight.errors import CollectionDamaged, InvalidInput, ModelError
 from resight.features import LocalFeatures
+from resight.models.extract import extract
 from resight.models.model import Model
 
 __all__ = ["check_collection"]

@@ -18,8 +18,8 @@ from resight.collection.metadata import Value, metadata_names, read_cell
 from resight.collection.roots import Key
 from resight.collection.scan import canonical
 from resight.collection.store import Store
-from resight.descriptors import content_of
 from resight.errors import InvalidInput, NoLocalFeatures
+from resight.models.extract import content_of
 from resight.search.recognition import Calibration, Rule, choose_threshold, neighbour_scores, recognise
 
 __all__ = [

@@ -19,9 +19,9 @@ from resight.collection.roots import Key
 from resight.collection.scan import FoundPhoto, Scan, canonical, printable, scan
 from resight.collection.schema import Row
 from resight.collection.store import Store
-from resight.descriptors import Extraction, extract
 from resight.errors import InvalidInput
 from resight.features import ImageFeatures, LocalFeatures
+from resight.models.extract import Extraction, extract
 from resight.models.model import Model, codec_of
 
 __all__ = ["update"]

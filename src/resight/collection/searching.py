@@ -19,9 +19,9 @@ from resight.collection.roots import Key
 from resight.collection.store import Store
 from resight.errors import CollectionDamaged, InvalidInput, NoLocalFeatures
 from resight.features import Box, LocalFeatures
-from resight.models.local_codec import LocalCodec, as_stored
+from resight.models.codec import LocalCodec, as_stored
 from resight.models.model import Model, attending, codec_of
-from resight.search import verification
+from resight.search.geometry import verification
 from resight.search.ranking import Ranking
 
 __all__ = ["answer_query"]

@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-from resight.descriptors.extract import available_cpus
 from resight.errors import InvalidInput
+from resight.models.extract import available_cpus
 
 __all__ = ["ahead"]
 

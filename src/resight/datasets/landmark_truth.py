@@ -16,7 +16,7 @@ from resight.features import Box
 __all__ = ["Formula", "LandmarkTruth", "Task", "indices", "ordered_indices"]
 
 Formula = Literal["trapezoidal", "rectangular at 100", "recall"]
-"""How a query's ranking becomes a number; ``resight.evaluation.landmarks`` defines each."""
+"""How a query's ranking becomes a number; ``resight.evaluation.measures.recognition`` defines each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,9 @@
 """The field's measures, to the formula, and the way from a model and a benchmark to a result."""
 
 from resight.evaluation.answers import FirstAnswers, first_answers
-from resight.evaluation.average_precision import average_precision
 from resight.evaluation.card import ProtocolCard
-from resight.evaluation.clustering import (
-    ClusterResult,
-    adjusted_mutual_information,
-    cluster,
-    normalised_mutual_information,
-)
 from resight.evaluation.comparison import Comparison, compare
 from resight.evaluation.descriptor_files import GivenDescriptors, read_descriptors
-from resight.evaluation.labels import LabelResult, PerQuery, evaluate_labels
 from resight.evaluation.landmark_description import LandmarkDescriptors, describe_landmarks
 from resight.evaluation.landmark_protocols import (
     evaluate_landmarks,
@@ -20,15 +12,22 @@ from resight.evaluation.landmark_protocols import (
 )
 from resight.evaluation.landmark_recognition import evaluate_recognition
 from resight.evaluation.landmark_refinement import Refinement
-from resight.evaluation.landmarks import (
+from resight.evaluation.measures.average_precision import average_precision
+from resight.evaluation.measures.clustering import (
+    ClusterResult,
+    adjusted_mutual_information,
+    cluster,
+    normalised_mutual_information,
+)
+from resight.evaluation.measures.labels import LabelResult, PerQuery, evaluate_labels
+from resight.evaluation.measures.recall import recall_at_k
+from resight.evaluation.measures.recognition import (
     average_precisions_at_100,
     mean_average_precision_at_100,
     micro_average_precision,
     micro_average_precision_interval,
 )
 from resight.evaluation.protocols import describe_set, evaluate_benchmark, measure_set
-from resight.evaluation.recall import recall_at_k
-from resight.evaluation.report import write_report
 from resight.evaluation.result import Measure, Result, read_result, write_result
 from resight.evaluation.revisited import RevisitedResult, evaluate_revisited
 from resight.evaluation.statistics import Interval, PairedTest, bootstrap, most_changed, paired
@@ -81,6 +80,5 @@ __all__ = [
     "read_descriptors",
     "read_result",
     "recall_at_k",
-    "write_report",
     "write_result",
 ]

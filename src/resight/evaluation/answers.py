@@ -46,7 +46,7 @@ def first_answers(
     for start in range(0, len(descriptors), _ROWS):
         part = slice(start, start + _ROWS)
         scores[:, part] = asked @ descriptors[part].astype(np.float64).T
-    # Rounded as in `resight.evaluation.positives`, so that duplicates are equal.
+    # Rounded as in `resight.evaluation.measures.positives`, so that duplicates are equal.
     scores = np.rint(scores * 2**30) / 2**30
     found = []
     for query, row in zip(queries, scores, strict=True):

@@ -10,10 +10,10 @@ from jaxtyping import Float32
 
 from resight import images
 from resight.datasets.landmark_folder import LandmarkFolder
-from resight.descriptors import extract
 from resight.errors import InvalidInput, UnreadableImage
 from resight.features import ImageFeatures, LocalFeatures
-from resight.models.local_codec import as_stored
+from resight.models.codec import as_stored
+from resight.models.extract import extract
 from resight.models.model import Model, codec_of
 
 __all__ = ["LandmarkDescriptors", "describe_landmarks"]

@@ -16,12 +16,6 @@ from resight.evaluation.card import ProtocolCard
 from resight.evaluation.descriptor_files import open_matrix
 from resight.evaluation.landmark_card import Source, landmark_card, source_of
 from resight.evaluation.landmark_description import LandmarkDescriptors, describe_landmarks
-from resight.evaluation.landmark_measures import (
-    LandmarkColumn,
-    main_measure,
-    measure_task,
-    ranks_without,
-)
 from resight.evaluation.landmark_refinement import (
     UNREFINED,
     Heads,
@@ -30,7 +24,8 @@ from resight.evaluation.landmark_refinement import (
     verified_heads,
 )
 from resight.evaluation.landmark_rows import Pictures, picture_rows
-from resight.evaluation.ranks import Progress, Ranks, rank_scores, scan
+from resight.evaluation.measures.landmarks import LandmarkColumn, main_measure, measure_task, ranks_without
+from resight.evaluation.measures.ranks import Progress, Ranks, rank_scores, scan
 from resight.evaluation.result import Column, Measure, Result
 from resight.evaluation.statistics import bootstrap
 from resight.models.model import Model

@@ -14,7 +14,7 @@ from resight.errors import InvalidInput
 from resight.evaluation.landmark_card import source_of
 from resight.evaluation.landmark_description import describe_landmarks
 from resight.evaluation.landmark_protocols import marked_images
-from resight.evaluation.ranks import scan
+from resight.evaluation.measures.ranks import scan
 from resight.evaluation.result import Result
 from resight.evaluation.submissions import measure_predicted
 from resight.models.model import Model

@@ -11,11 +11,11 @@ from jaxtyping import Float, Float32, Int64
 from resight.datasets.landmark_truth import LandmarkTruth, Task
 from resight.errors import InvalidInput
 from resight.evaluation.landmark_description import LandmarkDescriptors
-from resight.evaluation.ranks import Ranks
+from resight.evaluation.measures.ranks import Ranks
 from resight.features import LocalFeatures
 from resight.search.expansion import expand
+from resight.search.geometry.settings import settings_named
 from resight.search.ranking import Ranking
-from resight.search.verification_settings import settings_named
 
 __all__ = ["UNREFINED", "Heads", "Refinement", "expanded_queries", "verified_heads"]
 
@@ -111,7 +111,7 @@ def verified_heads(
         top: Answers that are verified.
         protocol: How.
     """
-    from resight.search.verification import rerank, sort_by_inliers
+    from resight.search.geometry.verification import rerank, sort_by_inliers
 
     local, settings = described.database_local, settings_named(protocol)
 

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Int64
 
 from resight.datasets.landmark_truth import LandmarkTruth, Task
-from resight.evaluation.landmark_measures import LandmarkColumn
-from resight.evaluation.ranks import Ranks
+from resight.evaluation.measures.landmarks import LandmarkColumn
+from resight.evaluation.measures.ranks import Ranks
 from resight.evaluation.result import PictureRow, ShownAnswer, ShownPhoto
 
 __all__ = ["Pictures", "picture_rows"]

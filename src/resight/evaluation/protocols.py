@@ -14,9 +14,9 @@ from resight.datasets.dataset import Benchmark, LabelledImages
 from resight.errors import InvalidInput
 from resight.evaluation.answers import FirstAnswers, first_answers
 from resight.evaluation.card import make_card
-from resight.evaluation.clustering import ClusterResult, cluster
-from resight.evaluation.labels import LabelResult, evaluate_labels
-from resight.evaluation.positives import Progress
+from resight.evaluation.measures.clustering import ClusterResult, cluster
+from resight.evaluation.measures.labels import LabelResult, evaluate_labels
+from resight.evaluation.measures.positives import Progress
 from resight.evaluation.result import Column, Measure, PictureRow, Result, ShownAnswer, ShownPhoto
 from resight.evaluation.statistics import bootstrap
 from resight.models.model import Model

@@ -14,8 +14,8 @@ from jaxtyping import Float64
 
 from resight.errors import InvalidInput
 from resight.evaluation.card import ProtocolCard
-from resight.evaluation.clustering import ClusterResult
-from resight.pages import write_whole
+from resight.evaluation.measures.clustering import ClusterResult
+from resight.files import write_whole
 
 __all__ = [
     "FORMAT_VERSION",

@@ -12,7 +12,10 @@ from resight.datasets.landmarks import Solution, Usage, rows
 from resight.errors import InvalidInput
 from resight.evaluation.card import Fact, ProtocolCard, versions
 from resight.evaluation.landmark_card import Source
-from resight.evaluation.landmarks import average_precisions_at_100, micro_average_precision_interval
+from resight.evaluation.measures.recognition import (
+    average_precisions_at_100,
+    micro_average_precision_interval,
+)
 from resight.evaluation.result import Column, Measure, Result
 from resight.evaluation.statistics import bootstrap
 

@@ -15,7 +15,6 @@ from resight.errors import InvalidInput
 from resight.evaluation.card import ProtocolCard
 from resight.evaluation.landmark_card import landmark_card, source_of
 from resight.evaluation.landmark_description import LandmarkDescriptors, describe_landmarks
-from resight.evaluation.landmark_measures import LandmarkColumn, main_measure
 from resight.evaluation.landmark_protocols import (
     marked_images,
     mean_of,
@@ -23,7 +22,8 @@ from resight.evaluation.landmark_protocols import (
     task_columns,
 )
 from resight.evaluation.landmark_refinement import Heads, expanded_queries, verified_heads
-from resight.evaluation.ranks import Ranks, ranks_of, scan
+from resight.evaluation.measures.landmarks import LandmarkColumn, main_measure
+from resight.evaluation.measures.ranks import Ranks, ranks_of, scan
 from resight.evaluation.result import Measure
 from resight.evaluation.statistics import PairedTest, paired
 from resight.models.model import Model

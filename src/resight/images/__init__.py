@@ -1,4 +1,4 @@
-"""Photos in: reading, resizing, rendering."""
+"""Photos in: reading, orientation, colour, resizing."""
 
 from resight.images.formats import PHOTO_SUFFIXES
 from resight.images.photo import Photo

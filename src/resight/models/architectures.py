@@ -10,16 +10,16 @@ from jaxtyping import Shaped
 from torch import nn
 
 from resight.errors import InvalidInput
-from resight.models.backbone import Backbone
-from resight.models.bundle import JSON
-from resight.models.cgd import CGD
-from resight.models.delg import DELG, Shown, Sum
-from resight.models.dolg import DOLG, FuseAt
-from resight.models.embedding import Embedding
-from resight.models.fusion import Fusion
-from resight.models.gem import GeMNet, Pooling
-from resight.models.pooling import MAC, RMAC, AverageMax, GeM, SPoC
-from resight.models.strides import Stage
+from resight.files.json import JSON
+from resight.networks.cgd import CGD
+from resight.networks.delg import DELG, Shown, Sum
+from resight.networks.dolg import DOLG, FuseAt
+from resight.networks.embedding import Embedding
+from resight.networks.fusion import Fusion
+from resight.networks.gem import GeMNet, Pooling
+from resight.networks.pooling import MAC, RMAC, AverageMax, GeM, SPoC
+from resight.networks.trunks.backbone import Backbone
+from resight.networks.trunks.strides import Stage
 
 __all__ = ["GlobalNet", "architecture_of", "build", "numbers", "settings_of", "tensors_of"]
 

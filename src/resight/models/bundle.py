@@ -10,10 +10,10 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 import safetensors
@@ -21,11 +21,9 @@ import safetensors.numpy
 from jaxtyping import Shaped
 
 from resight.errors import InvalidBundle, InvalidInput, StorageFailed
+from resight.files.json import JSON
 
-__all__ = ["FORMAT_VERSION", "JSON", "Bundle", "Header", "Preprocessing", "read", "read_header", "write"]
-
-JSON: TypeAlias = "str | int | float | bool | Sequence[JSON] | Mapping[str, JSON] | None"
-"""What a setting may be."""
+__all__ = ["FORMAT_VERSION", "Bundle", "Header", "Preprocessing", "read", "read_header", "write"]
 
 FORMAT_VERSION = 1
 """Version of the file format that this code writes, and the newest it reads."""

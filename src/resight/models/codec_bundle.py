@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Shaped
 
 from resight.errors import InvalidInput
-from resight.models.bundle import JSON, Bundle
-from resight.models.local_codec import BinaryCodec, Float16Codec, ProductCodec
+from resight.files.json import JSON
+from resight.models.bundle import Bundle
+from resight.models.codec import BinaryCodec, Float16Codec, ProductCodec
 from resight.models.whitened import ARCHITECTURE, split_bundle, whiten_bundle
 
 __all__ = ["CODEC_TENSORS", "AnyCodec", "codec_settings", "codec_tensors", "read_codec", "with_codec"]

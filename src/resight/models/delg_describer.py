@@ -15,16 +15,17 @@ from torch import Tensor
 
 from resight.errors import InvalidInput
 from resight.features import ImageFeatures
+from resight.files.json import JSON
 from resight.images import Photo
 from resight.models.architectures import architecture_of, numbers, settings_of, tensors_of
-from resight.models.bundle import JSON, Bundle, Preprocessing
+from resight.models.bundle import Bundle, Preprocessing
 from resight.models.codec_bundle import CODEC_TENSORS, AnyCodec, codec_settings, codec_tensors, read_codec
-from resight.models.delg import DELG, DELGOutput
 from resight.models.describer import exact_arithmetic, read_net, whole_bundle
 from resight.models.keypoints import LEAST_SIDE, LocalMaps, LocalSettings, keypoints_of
 from resight.models.model import Model
 from resight.models.preprocess import to_input
-from resight.models.receptive_field import receptive_field
+from resight.networks.delg import DELG, DELGOutput
+from resight.networks.trunks.receptive_field import receptive_field
 
 __all__ = ["LocalDescriber", "LocalSettings"]
 

@@ -24,9 +24,9 @@ from resight.models.architectures import (
     tensors_of,
 )
 from resight.models.bundle import Bundle, Preprocessing
-from resight.models.gem import GeMNet
 from resight.models.model import Model
 from resight.models.preprocess import to_input
+from resight.networks.gem import GeMNet
 
 __all__ = ["SCALES", "GlobalDescriber", "exact_arithmetic", "read_net", "whole_bundle"]
 

@@ -15,36 +15,13 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from resight.errors import InvalidInput
-from resight.features import LocalFeatures
+from resight.features import LocalFeatures, ReceptiveField
 from resight.images import Photo
 
-__all__ = ["LEAST_SIDE", "LocalMaps", "LocalSettings", "ReceptiveField", "keypoints_of"]
+__all__ = ["LEAST_SIDE", "LocalMaps", "LocalSettings", "keypoints_of"]
 
 LEAST_SIDE = 10
 """Pixels: a photo is not searched for keypoints at a size with a shorter side (the authors' code)."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReceptiveField:
-    """The pixels that one cell of a feature map sees, in the manner of the authors of DELG.
-
-    Cell ``i``, counted from 0, sees the pixels from ``stride * i - padding`` to
-    ``stride * i - padding + size - 1``, both included, along rows as along columns.
-
-    Attributes:
-        size: Side of what a cell sees, pixels.
-        stride: Pixels between neighbouring cells.
-        padding: How many pixels of what the first cell sees lie before the image's first one.
-    """
-
-    size: int
-    stride: int
-    padding: int
-
-    @property
-    def first_centre(self) -> float:
-        """Where the centre of what the first cell sees lies; integer positions are pixel centres."""
-        return (self.size - 1) / 2 - self.padding
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from resight import images
-from resight.features import Box, ImageFeatures
-from resight.models.keypoints import ReceptiveField
-from resight.models.local_codec import LocalCodec
+from resight.features import Box, ImageFeatures, ReceptiveField
+from resight.models.codec import LocalCodec
 
 __all__ = [
     "Model",

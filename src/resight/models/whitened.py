@@ -9,8 +9,9 @@ from typing import Protocol, final, runtime_checkable
 
 from resight.errors import InvalidBundle, InvalidInput
 from resight.features import ImageFeatures
+from resight.files.json import JSON
 from resight.images import Photo
-from resight.models.bundle import JSON, Bundle
+from resight.models.bundle import Bundle
 from resight.models.model import Model
 from resight.models.whitening import Whitening
 

@@ -1,6 +1,6 @@
 """A whitening of descriptors: subtract a mean, multiply by a matrix, bring to unit norm.
 
-Nothing here needs torch. How one is computed from descriptors is in `resight.descriptors.whitening`.
+Nothing here needs torch. How one is computed from descriptors is in `resight.models.whitening_fit`.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from resight.errors import InvalidInput
-from resight.models.gem import GeMNet
 from resight.models.whitening import Whitening
+from resight.networks.gem import GeMNet
 
 __all__ = ["initialise_whitening"]
 

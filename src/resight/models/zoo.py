@@ -9,9 +9,9 @@ from pathlib import Path
 
 from resight.errors import InvalidBundle, InvalidInput, UnknownModel
 from resight.models import bundle as bundles
-from resight.models._timm import require_torch
 from resight.models.bundle import Bundle
 from resight.models.model import Model
+from resight.networks.trunks._timm import require_torch
 
 __all__ = ["ZooEntry", "available", "load_model"]
 
@@ -145,7 +145,7 @@ def _hint(name: str) -> str:
 
 
 def _load_sift(bundle: Bundle, name: str) -> Model:
-    from resight.models.sift import Sift
+    from resight.models.sift.sift import Sift
 
     return Sift(bundle, name=name)
 
@@ -176,10 +176,10 @@ def _load_whitened(bundle: Bundle, name: str) -> Model:
 
 def _load_timm(trunk: str, name: str) -> Model:
     require_torch(f"the model {name}")
-    from resight.models.backbone import Backbone
     from resight.models.describer import GlobalDescriber
-    from resight.models.gem import GeMNet
-    from resight.models.pooling import GeM
+    from resight.networks.gem import GeMNet
+    from resight.networks.pooling import GeM
+    from resight.networks.trunks.backbone import Backbone
 
     backbone = Backbone(trunk, pretrained=True, out_indices=(-1,))
     return GlobalDescriber(

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 from resight._lazy import face
 from resight.search.combination import combine
 from resight.search.expansion import augment_database, expand, rerank_expanded, search_expanded
-from resight.search.matching import Matches, match_distance, match_many, match_mutual, match_ratio
+from resight.search.geometry.matching import (
+    Matches,
+    match_distance,
+    match_many,
+    match_mutual,
+    match_ratio,
+)
 from resight.search.ranking import PADDING_ID, Ranking
 from resight.search.reciprocal import rerank_reciprocal
 from resight.search.removal import without
@@ -16,13 +22,7 @@ from resight.search.super_global import rerank_super_global
 if TYPE_CHECKING:
     from resight.search.diffusion import Diffusion, OfflineDiffusion, rerank_diffusion
     from resight.search.exact import ExactIndex
-    from resight.search.verification import (
-        Settings,
-        Verification,
-        rerank,
-        settings_named,
-        verify,
-    )
+    from resight.search.geometry.verification import Settings, Verification, rerank, settings_named, verify
 
 __all__ = [
     "PADDING_ID",
@@ -55,12 +55,12 @@ _HOMES = {
     "Diffusion": "diffusion",
     "ExactIndex": "exact",
     "OfflineDiffusion": "diffusion",
-    "Settings": "verification",
-    "Verification": "verification",
-    "rerank": "verification",
+    "Settings": "geometry.verification",
+    "Verification": "geometry.verification",
+    "rerank": "geometry.verification",
     "rerank_diffusion": "diffusion",
-    "settings_named": "verification",
-    "verify": "verification",
+    "settings_named": "geometry.verification",
+    "verify": "geometry.verification",
 }
 
 # FAISS and OpenCV are imported only with what needs them.

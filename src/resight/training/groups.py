@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
 from torch import nn
 
 from resight.errors import InvalidInput
-from resight.models.pooling import GeM
+from resight.networks.pooling import GeM
 from resight.training.settings import Settings, nearest
 
 __all__ = [

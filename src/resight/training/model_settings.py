@@ -7,17 +7,17 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import nn
 
-from resight.models import trunks
-from resight.models.backbone import Backbone
-from resight.models.cgd import CGD
-from resight.models.delg import DELG, Shown, Sum
-from resight.models.dolg import DOLG, FuseAt
-from resight.models.embedding import Embedding
-from resight.models.fusion import Fusion
-from resight.models.gem import GeMNet, Pooling
-from resight.models.pooling import MAC, RMAC, AverageMax, GeM, SPoC
-from resight.models.receptive_field import receptive_field
-from resight.models.strides import Stage
+from resight.networks.cgd import CGD
+from resight.networks.delg import DELG, Shown, Sum
+from resight.networks.dolg import DOLG, FuseAt
+from resight.networks.embedding import Embedding
+from resight.networks.fusion import Fusion
+from resight.networks.gem import GeMNet, Pooling
+from resight.networks.pooling import MAC, RMAC, AverageMax, GeM, SPoC
+from resight.networks.trunks import named as trunks
+from resight.networks.trunks.backbone import Backbone
+from resight.networks.trunks.receptive_field import receptive_field
+from resight.networks.trunks.strides import Stage
 from resight.training.settings import Settings
 
 __all__ = [
@@ -36,7 +36,7 @@ Scalar: TypeAlias = bool | int | float | str
 
 
 class TrunkSettings(Settings):
-    """`resight.models.trunks.named`: which trunk, and with which weights it begins.
+    """`resight.networks.trunks.named.named`: which trunk, and with which weights it begins.
 
     Attributes:
         name: A name of the papers' trunks, or any that `Backbone` takes.
@@ -112,7 +112,7 @@ PoolingSettings: TypeAlias = Annotated[_SPoC | _MAC | _AverageMax | _GeM | _RMAC
 
 
 class GeMSettings(Settings):
-    """`resight.models.GeMNet`: trunk, pooling and, with ``dim``, a whitening layer of so many dimensions."""
+    """`resight.networks.GeMNet`: trunk, pooling and, with ``dim``, a whitening layer of that size."""
 
     kind: Literal["gem"]
     trunk: TrunkSettings
@@ -129,7 +129,7 @@ class GeMSettings(Settings):
 
 
 class EmbeddingSettings(Settings):
-    """`resight.models.Embedding`: trunk, pooling and a linear layer."""
+    """`resight.networks.Embedding`: trunk, pooling and a linear layer."""
 
     kind: Literal["embedding"]
     trunk: TrunkSettings
@@ -145,7 +145,7 @@ class EmbeddingSettings(Settings):
 
 
 class CGDSettings(Settings):
-    """`resight.models.CGD`.
+    """`resight.networks.CGD`.
 
     Attributes:
         configuration: One of the paper's twelve, or any other order of S, M and G.
@@ -176,7 +176,7 @@ class CGDSettings(Settings):
 
 
 class DELGSettings(Settings):
-    """`resight.models.DELG`, which explains its settings; the trunk's last two maps are used.
+    """`resight.networks.DELG`, which explains its settings; the trunk's last two maps are used.
 
     Attributes:
         without_stride: The stage that keeps its resolution: ``conv5``, ``conv4`` or ``null``.
@@ -224,7 +224,7 @@ class DELGSettings(Settings):
 
 
 class DOLGSettings(Settings):
-    """`resight.models.DOLG`, which explains its settings; the trunk's last two maps are used.
+    """`resight.networks.DOLG`, which explains its settings; the trunk's last two maps are used.
 
     Attributes:
         without_stride: The stage that keeps its resolution: ``conv5``, ``conv4`` or ``null``.

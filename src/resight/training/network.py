@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from resight.errors import InvalidInput
 from resight.models.architectures import GlobalNet
 from resight.models.bundle import Bundle
-from resight.models.cgd import CGDOutput
-from resight.models.delg import DELG, DELGOutput
 from resight.models.delg_describer import LocalDescriber
 from resight.models.describer import GlobalDescriber
-from resight.models.global_net import GlobalOutput
 from resight.models.preprocess import normalised
+from resight.networks.cgd import CGDOutput
+from resight.networks.delg import DELG, DELGOutput
+from resight.networks.global_net import GlobalOutput
 from resight.training.checkpoint import Best
 from resight.training.objective import Objective, OutputName, Part
 from resight.training.recipe import Recipe

@@ -10,7 +10,7 @@ import torch.distributed as distributed
 from torch import Tensor
 
 from resight.datasets.dataset import LabelledImages
-from resight.evaluation.labels import evaluate_labels
+from resight.evaluation.measures.labels import evaluate_labels
 from resight.images.augment import Transform
 from resight.training.data_settings import SelectionSettings
 from resight.training.loading import Photos, in_order

@@ -9,9 +9,9 @@ from torch import nn
 
 from resight.errors import InvalidInput
 from resight.models import load_model
-from resight.models._timm import import_timm
 from resight.models.bundle import write
 from resight.models.published import Wanted, convert
+from resight.networks.trunks._timm import import_timm
 
 NAMES = ("cirtorch-alexnet-gem", "cirtorch-vgg16-gem", "cirtorch-resnet50-gem-w", "cirtorch-resnet101-gem")
 

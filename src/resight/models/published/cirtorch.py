@@ -1,4 +1,4 @@
-"""cnnimageretrieval-pytorch: Radenović, Tolias and Chum, TPAMI 2018 (the network is `resight.models.gem`)."""
+"""cnnimageretrieval-pytorch: Radenović, Tolias and Chum, TPAMI 2018 (see `resight.networks.gem`)."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from jaxtyping import Float64
 from torch import Tensor, nn
 
 from resight.errors import InvalidInput
-from resight.models.backbone import Backbone
 from resight.models.bundle import Bundle
 from resight.models.describer import SCALES
-from resight.models.gem import GeMNet, Pooling
-from resight.models.pooling import MAC, RMAC, GeM, SPoC
 from resight.models.published.bundling import Wanted, make_bundle
 from resight.models.published.checkpoint import Checkpoint
 from resight.models.published.matching import COUNTERS_MISSING, TRUNK, fill
 from resight.models.published.report import Conversion
-from resight.models.trunks import named
 from resight.models.whitened import whiten_bundle
 from resight.models.whitening import Whitening
+from resight.networks.gem import GeMNet, Pooling
+from resight.networks.pooling import MAC, RMAC, GeM, SPoC
+from resight.networks.trunks.backbone import Backbone
+from resight.networks.trunks.named import named
 
 __all__ = ["END_TO_END_SCALES", "FAMILY", "convert"]
 

@@ -6,13 +6,13 @@ The global network alone: ResNet, GeM with a learned exponent, a linear layer. S
 
 from __future__ import annotations
 
-from resight.models.embedding import Embedding
-from resight.models.pooling import GeM
 from resight.models.published import pycls
 from resight.models.published.bundling import Wanted, make_bundle
 from resight.models.published.checkpoint import Checkpoint
 from resight.models.published.matching import COUNTERS_MISSING, fill, sizes_of, turn_to_rgb_
 from resight.models.published.report import Conversion
+from resight.networks.embedding import Embedding
+from resight.networks.pooling import GeM
 
 __all__ = ["FAMILY", "SCALES", "SIGNATURE", "convert"]
 

@@ -1,4 +1,4 @@
-"""DELG in PyTorch of the repository feymanpriv/DELG (the specification is at `resight.models.delg`).
+"""DELG in PyTorch of the repository feymanpriv/DELG (the specification is at `resight.networks.delg`).
 
 Its local branch has no autoencoder: a 1 x 1 convolution and batch normalisation make both the local
 descriptors and, behind a ReLU, the attention. That is our network with the two folded into its encoder,
@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import torch
 
-from resight.models.delg import DELG
 from resight.models.delg_describer import LocalDescriber, LocalSettings
-from resight.models.pooling import GeM
 from resight.models.published import pycls
 from resight.models.published.bundling import Wanted, provenance_of
 from resight.models.published.checkpoint import Checkpoint
 from resight.models.published.matching import COUNTERS_MISSING, fill, sizes_of, turn_to_rgb_
 from resight.models.published.report import Conversion
+from resight.networks.delg import DELG
+from resight.networks.pooling import GeM
 
 __all__ = ["FAMILY", "SIGNATURE", "convert"]
 

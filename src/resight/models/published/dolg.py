@@ -1,14 +1,14 @@
-"""DOLG by its authors in PyTorch: Yang et al., ICCV 2021 (the specification is at `resight.models.dolg`)."""
+"""DOLG by its authors in PyTorch: Yang et al., ICCV 2021 (see `resight.networks.dolg`)."""
 
 from __future__ import annotations
 
-from resight.models.dolg import DOLG
-from resight.models.pooling import GeM
 from resight.models.published import pycls
 from resight.models.published.bundling import Wanted, make_bundle
 from resight.models.published.checkpoint import Checkpoint
 from resight.models.published.matching import COUNTERS_MISSING, fill, sizes_of, turn_to_rgb_
 from resight.models.published.report import Conversion
+from resight.networks.dolg import DOLG
+from resight.networks.pooling import GeM
 
 __all__ = ["FAMILY", "SCALES", "SIGNATURE", "convert"]
 

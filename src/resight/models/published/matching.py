@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from resight.errors import InvalidInput
-from resight.models.backbone import Backbone
 from resight.models.published.checkpoint import Checkpoint
 from resight.models.published.report import LeftOut, Match
+from resight.networks.trunks.backbone import Backbone
 
 __all__ = ["COUNTERS_MISSING", "TRUNK", "Filled", "fill", "sizes_of", "turn_to_rgb_"]
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Collection, Mapping
 
 from resight.errors import InvalidInput
-from resight.models.backbone import Backbone
 from resight.models.published.matching import TRUNK
-from resight.models.trunks import named
+from resight.networks.trunks.backbone import Backbone
+from resight.networks.trunks.named import named
 
 __all__ = ["build_trunk", "source_names"]
 

@@ -1,0 +1,1 @@
+"""The field's measures, each to its formula."""

@@ -1,0 +1,112 @@
+"""The measures of the landmark benchmarks, from the ranks of what must be found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from resight.datasets.landmark_truth import Formula, Task
+from resight.evaluation.measures.average_precision import precision_at, rectangular_at_100, trapezoidal
+from resight.evaluation.measures.ranks import Ranks
+
+__all__ = [
+    "PRECISIONS_AT",
+    "RECALLS_AT",
+    "LandmarkColumn",
+    "main_measure",
+    "measure_task",
+    "ranks_without",
+]
+
+PRECISIONS_AT = (1, 5, 10)
+"""Ranks at which the revisited benchmarks report mean precision."""
+RECALLS_AT = (1, 5, 10)
+"""Ranks at which place recognition reports recall."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LandmarkColumn:
+    """One measure of every query.
+
+    Attributes:
+        measure: ``mAP``, ``mP@1``, ``mAP@100`` or ``R@1`` and so on.
+        task: Name of the task.
+        values: float64 ``(queries,)``; NaN where the query does not count.
+    """
+
+    measure: str
+    task: str
+    values: Float64[np.ndarray, " queries"]
+
+    @property
+    def name(self) -> str:
+        """Measure and task, the task alone not said where there is but one."""
+        return self.measure if self.task == "all" else f"{self.measure} {self.task}"
+
+
+def main_measure(formula: Formula) -> str:
+    """Returns the measure that a benchmark is known by."""
+    return {"trapezoidal": "mAP", "rectangular at 100": "mAP@100", "recall": "R@1"}[formula]
+
+
+def measure_task(
+    formula: Formula, task: Task, found: Sequence[Int64[np.ndarray, " _"]]
+) -> list[LandmarkColumn]:
+    """Returns the measures of a task from its positives' ranks, what is ignored already taken out.
+
+    Args:
+        formula: The benchmark's.
+        task: What must be found.
+        found: For each query the ranks of the positives that are ranked, from 0, ascending.
+    """
+    measures: list[tuple[str, Callable[[Int64[np.ndarray, " found"], int], float]]]
+    if formula == "rectangular at 100":
+        measures = [("mAP@100", rectangular_at_100)]
+    elif formula == "recall":
+        measures = [(f"R@{k}", partial(_found_within, k=k)) for k in RECALLS_AT]
+    else:
+        measures = [("mAP", trapezoidal), *((f"mP@{k}", partial(precision_at, k=k)) for k in PRECISIONS_AT)]
+    columns = []
+    for name, measure in measures:
+        values = [
+            float("nan") if positives is None else measure(ranks, len(positives))
+            for ranks, positives in zip(found, task.positives, strict=True)
+        ]
+        columns.append(LandmarkColumn(name, task.name, np.array(values, dtype=np.float64)))
+    return columns
+
+
+def ranks_without(
+    ranks: Ranks, query: int, task: Task, *, head: Int64[np.ndarray, " top"] | None = None
+) -> Int64[np.ndarray, " found"]:
+    """Returns the ranks of a task's positives, from 0, ascending, after what it ignores has left.
+
+    Args:
+        ranks: With every positive and ignored image of the query marked.
+        query: Its number.
+        task: What must be found and what is ignored.
+        head: The first answers in another order, without ignored ones: the same images, re-ranked.
+    """
+    marked, places = ranks.marked[query], ranks.places[query]
+    ranked = places >= 0
+    ignored = np.sort(places[ranked & _among(marked, task.ignored[query])])
+    kept = ranked & _among(marked, task.positives[query] or frozenset())
+    found = places[kept] - np.searchsorted(ignored, places[kept])
+    if head is not None and len(head):
+        order = np.argsort(head)
+        at = order[np.minimum(np.searchsorted(head, marked[kept], sorter=order), len(head) - 1)]
+        found = np.where(head[at] == marked[kept], at, found)
+    return np.sort(found)
+
+
+def _found_within(ranks: Int64[np.ndarray, " found"], positives: int, *, k: int) -> float:
+    """Returns whether one of the first k answers is right; NaN where no right one exists."""
+    return float(len(ranks) > 0 and int(ranks[0]) < k) if positives else float("nan")
+
+
+def _among(marked: Int64[np.ndarray, " m"], some: frozenset[int]) -> Bool[np.ndarray, " m"]:
+    return np.isin(marked, np.fromiter(some, dtype=np.int64, count=len(some)))

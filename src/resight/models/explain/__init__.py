@@ -1,0 +1,1 @@
+"""Which regions of two photos make their score."""

@@ -1,0 +1,1 @@
+"""The model `sift`: keypoints, their RootSIFT descriptors, and one descriptor a photo made of them."""

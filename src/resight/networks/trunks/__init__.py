@@ -1,0 +1,1 @@
+"""Trunks: the convolutional networks and transformers under a descriptor, by name."""

@@ -1,0 +1,183 @@
+"""Any trunk as feature maps that keep what they declare."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, final
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from resight.errors import InvalidInput
+from resight.files.json import JSON
+from resight.networks.trunks import bn_inception, timm_trunk, torchvision_trunk
+from resight.networks.trunks.strides import STAGES, Stage, remove_stride_
+
+__all__ = ["Backbone"]
+
+
+@final
+class Backbone(nn.Module):
+    """A trunk: images to feature maps, shallow to deep.
+
+    A map has ``channels[i]`` channels, and rows and columns of about the image's divided by ``strides[i]``
+    (rounded up or down; trunks without padding lose a few more). In eval mode it is deterministic.
+
+    Attributes:
+        trunk: Name of the trunk without where its weights come from, ``resnet50.tv_in1k`` for example.
+        options: timm's further arguments to build the trunk, JSON values.
+        output_stride: The stride asked for at the deepest map, ``None`` for the trunk's own.
+        without_stride: The stage whose down-sampling was removed, or ``None``.
+        maps: Number of each map among all of the trunk, counted from its end: -1 is its last.
+        deepest: Number of the deepest of them.
+        channels: Channels of each map.
+        strides: Pixels of the image per cell of each map.
+        mean: What is subtracted from each channel of 0..1, in ``channel_order``.
+        std: What divides it then.
+        channel_order: Order of the channels in its input.
+        licence: Licence of the published weights of that name; ``unknown`` where none is named.
+        image_size: Rows and columns of the only size it takes; ``None`` where it takes any.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        pretrained: bool = False,
+        weights: str | Path | None = None,
+        out_indices: Sequence[int] | None = None,
+        output_stride: int | None = None,
+        without_stride: Stage | None = None,
+        options: Mapping[str, JSON] | None = None,
+    ) -> None:
+        """Builds the trunk, with random weights (torch's own generator) or with published ones.
+
+        Args:
+            name: A name in timm, possibly with a tag, or ``hf-hub:OWNER/NAME``, or ``local-dir:PATH`` for a
+                folder with ``config.json`` and weights; ``torchvision:`` and a name of
+                `resight.networks.trunks.torchvision_trunk.NAMES`; or ``bn_inception``.
+            pretrained: Load the published weights for that name, through the publisher's own code.
+            weights: A ``.pth`` or ``.safetensors`` file of them, for the trunks that are not timm's.
+            out_indices: Which maps; negative ones count from the deepest; ``None`` for all.
+            output_stride: Stride of the deepest map, where the trunk can dilate its convolutions.
+            without_stride: A stage whose down-sampling is removed, see `remove_stride_`.
+            options: Further arguments of timm to build the trunk.
+
+        Raises:
+            UnknownModel: There is no trunk of that name.
+            InvalidInput: The trunk gives no feature maps, or not with these indices, strides or options.
+            WeightsUnavailable: The weights are not here and cannot be fetched, or do not fit.
+            MissingExtra: timm is not installed.
+        """
+        super().__init__()
+        source, _, rest = name.partition(":")
+        if name == bn_inception.NAME:
+            made = bn_inception.build(
+                pretrained=pretrained,
+                weights=weights,
+                out_indices=out_indices,
+                output_stride=output_stride,
+                options=options,
+            )
+        elif source == torchvision_trunk.SOURCE:
+            made = torchvision_trunk.build(
+                rest,
+                pretrained=pretrained,
+                weights=weights,
+                out_indices=out_indices,
+                output_stride=output_stride,
+                options=options,
+            )
+        elif weights is not None:
+            raise InvalidInput(
+                f"the trunk {name} takes its weights from timm: put {weights} into a folder with a "
+                "config.json and name that local-dir:PATH"
+            )
+        else:
+            made = timm_trunk.build(
+                name,
+                pretrained=pretrained,
+                out_indices=out_indices,
+                output_stride=output_stride,
+                options=options,
+            )
+        self.net = made.net
+        self.trunk = made.name
+        self.options: dict[str, JSON] = dict(made.options)
+        self.output_stride = output_stride
+        self.maps: tuple[int, ...] = tuple(number - len(made.taps) for number in made.chosen)
+        self.deepest = self.maps[-1]
+        self.channels: tuple[int, ...] = tuple(made.taps[number].channels for number in made.chosen)
+        self.strides: tuple[int, ...] = tuple(made.taps[number].stride for number in made.chosen)
+        self.mean, self.std = made.mean, made.std
+        self.channel_order: Literal["RGB", "BGR"] = made.channel_order
+        self.licence = made.licence
+        self.image_size = made.image_size
+        self.without_stride: Stage | None = None
+        self._taps = made.taps
+        self._picks = made.picks
+        self._whole_cells = made.whole_cells
+        self._channels_last = made.channels_last
+        if without_stride is not None:
+            self._remove_stride(without_stride)
+
+    def keeping_resolution(self, stage: Stage) -> Backbone:
+        """Returns this trunk without the down-sampling of a stage: a copy, or itself where there is none.
+
+        The weights are this trunk's. A trunk whose deepest map comes before that stage's stride, as VGG-16
+        without its last pooling, keeps the resolution as it is.
+
+        Raises:
+            InvalidInput: The stage cannot keep its resolution, or another one does already.
+        """
+        if self.without_stride == stage:
+            return self
+        if stage in STAGES and self.strides[-1] < STAGES[stage] and self.without_stride is None:
+            return self
+        changed = copy.deepcopy(self)
+        changed._remove_stride(stage)
+        return changed
+
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> tuple[Tensor, ...]:
+        """Returns the feature maps ``(batch, channels, rows, columns)``, shallow to deep.
+
+        Raises:
+            InvalidInput: The trunk takes one size only and these have another, or it gave another number of
+                channels than it declares.
+        """
+        if self.image_size is not None and tuple(images.shape[2:]) != self.image_size:
+            raise InvalidInput(
+                f"the trunk {self.trunk} takes images of {self.image_size} rows and columns only, "
+                f"got {tuple(images.shape[2:])}: choose another trunk"
+            )
+        if self._whole_cells:
+            # Such a trunk takes any number of whole cells; zero is the mean colour.
+            down, right = (-size % self.strides[-1] for size in images.shape[2:])
+            images = nn.functional.pad(images, (0, right, 0, down))
+        given = tuple(self.net(images))
+        maps = tuple(given[number] for number in self._picks)
+        if self._channels_last:
+            maps = tuple(each.permute(0, 3, 1, 2) for each in maps)
+        for each, channels in zip(maps, self.channels, strict=True):
+            if each.ndim != 4 or each.shape[1] != channels:
+                raise InvalidInput(
+                    f"the trunk {self.trunk} declares {channels} channels and gives {tuple(each.shape)}: "
+                    "choose another trunk"
+                )
+        return maps
+
+    def _remove_stride(self, stage: Stage) -> None:
+        if stage not in STAGES:
+            raise InvalidInput(f"without_stride must be one of {', '.join(STAGES)} or None, not {stage!r}")
+        if self.without_stride is not None:
+            raise InvalidInput(
+                f"the trunk {self.trunk} is already without the stride of {self.without_stride}: build it "
+                f"anew for {stage}"
+            )
+        step = STAGES[stage]
+        if self.strides[-1] >= step:
+            remove_stride_(self.net, self._taps, stage, trunk=self.trunk, size=self.image_size)
+        self.strides = tuple(stride // 2 if stride >= step else stride for stride in self.strides)
+        self.without_stride = stage

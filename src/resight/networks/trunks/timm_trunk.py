@@ -1,0 +1,202 @@
+"""Building a trunk of timm as feature maps, with timm's failures turned into sentences."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+import logging
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import safetensors
+import torch
+from torch import nn
+
+from resight.errors import InvalidInput, UnknownModel
+from resight.files.json import JSON
+from resight.networks.trunks._hub import check_hub, check_url, unavailable
+from resight.networks.trunks._timm import import_timm
+from resight.networks.trunks.strides import Tap
+from resight.networks.trunks.trunk_net import TrunkNet
+
+__all__ = ["build"]
+
+_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+# What timm raises where a trunk has no feature maps, or not with these options.
+_BUILD_ERRORS = (
+    AssertionError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+def build(
+    name: str,
+    *,
+    pretrained: bool,
+    out_indices: Sequence[int] | None,
+    output_stride: int | None,
+    options: Mapping[str, JSON] | None,
+) -> TrunkNet:
+    """Returns the trunk for `Backbone`, whose arguments these are.
+
+    Raises:
+        UnknownModel: timm has no trunk of that name.
+        InvalidInput: The trunk gives no feature maps, or not with these indices, stride or options.
+        WeightsUnavailable: The weights are not here and cannot be fetched, or do not fit.
+        MissingExtra: timm is not installed.
+    """
+    timm = import_timm(f"the backbone {name}")
+    trunk, found = _resolve(timm, name)
+    kept: dict[str, JSON] = {**found, **(options or {})}
+    image_size: tuple[int, int] | None = None
+    whole_cells = False
+    configuration = timm.get_pretrained_cfg(trunk)
+    if configuration is not None and configuration.fixed_input_size:
+        freedom = _freedom_of_size(timm, trunk, kept)
+        kept.update(freedom)
+        whole_cells = "strict_img_size" in freedom
+        if not freedom:
+            image_size = tuple(configuration.input_size[1:])
+    arguments: dict[str, object] = dict(kept)
+    if out_indices is not None:
+        arguments["out_indices"] = tuple(out_indices)
+    if output_stride is not None:
+        arguments["output_stride"] = output_stride
+    if pretrained:
+        _check_weights(timm, name)
+    net = _build(timm, name, arguments, pretrained=pretrained)
+    declared: Any = net  # timm's wrappers have no common type that declares these attributes
+    info = declared.feature_info
+    taps = tuple(Tap(each["module"], each["num_chs"], each["reduction"]) for each in info.info)
+    chosen = tuple(index % len(taps) for index in info.out_indices)
+    return TrunkNet(
+        net,
+        trunk,
+        taps,
+        chosen,
+        tuple(range(len(chosen))),
+        tuple(declared.pretrained_cfg["mean"]),
+        tuple(declared.pretrained_cfg["std"]),
+        licence=declared.pretrained_cfg.get("license") or "unknown",
+        options=kept,
+        image_size=image_size,
+        whole_cells=whole_cells,
+        channels_last=getattr(declared, "output_fmt", None) == "NHWC",
+    )
+
+
+def _resolve(timm: ModuleType, name: str) -> tuple[str, dict[str, JSON]]:
+    """Returns timm's name without its source, and the arguments its configuration file asks for."""
+    source, _, rest = name.partition(":")
+    if source == "local-dir":
+        try:
+            configuration = json.loads(Path(rest, "config.json").read_text(encoding="utf-8"))
+            return configuration["architecture"], dict(configuration.get("model_args", {}))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise unavailable(name, f"{Path(rest, 'config.json')} cannot be used ({error})") from None
+    if source == "hf-hub":
+        check_hub(rest, ["config.json"], wanted=name)
+        try:
+            _, architecture, arguments = timm.models.load_model_config_from_hf(rest)
+        except _fetch_errors() as error:
+            raise unavailable(name, _first_line(error)) from None
+        return architecture, dict(arguments)
+    plain = name.partition(".")[0]
+    tags = timm.list_pretrained(f"{plain}.*")
+    if not timm.is_model(plain) or ("." in name and name not in tags):
+        known = timm.list_models() + timm.list_pretrained()
+        nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+        hint = f": did you mean {', '.join(nearest)}?" if nearest else ": timm.list_models() lists them"
+        raise UnknownModel(f"timm has no trunk {name!r}{hint}")
+    return name, {}
+
+
+def _freedom_of_size(timm: ModuleType, trunk: str, options: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Returns the options that let a trunk of fixed image size take any; nothing where it has none."""
+    candidates: tuple[dict[str, JSON], ...] = (
+        {"dynamic_img_size": True, "dynamic_img_pad": True},
+        {"strict_img_size": False},
+    )
+    for candidate in candidates:
+        try:
+            timm.create_model(trunk, features_only=True, **{**options, **candidate})
+        except TypeError:
+            continue
+        except _BUILD_ERRORS:
+            return {}
+        return candidate
+    return {}
+
+
+def _check_weights(timm: ModuleType, name: str) -> None:
+    """Returns if timm's code has a chance to find the weights, in seconds."""
+    source, _, rest = name.partition(":")
+    if source == "hf-hub":
+        check_hub(rest, _WEIGHT_FILES, wanted=name)
+    if source in ("hf-hub", "local-dir"):
+        return
+    configuration = timm.get_pretrained_cfg(name)
+    if configuration is None or not configuration.has_weights:
+        raise unavailable(name, "timm has none for this name")
+    if configuration.hf_hub_id:
+        file_name = configuration.hf_hub_filename
+        check_hub(configuration.hf_hub_id, [file_name] if file_name else _WEIGHT_FILES, wanted=name)
+    elif configuration.url:
+        check_url(configuration.url, Path(torch.hub.get_dir(), "checkpoints"), wanted=name)
+
+
+def _build(timm: ModuleType, name: str, arguments: Mapping[str, object], *, pretrained: bool) -> nn.Module:
+    try:
+        with _quiet_timm():
+            return timm.create_model(name, pretrained=pretrained, features_only=True, **arguments)
+    except _weight_errors() as error:
+        raise unavailable(name, _first_line(error)) from None
+    except _BUILD_ERRORS as error:
+        reason = _first_line(error)
+    if pretrained:
+        # timm raises the same types for weights that do not fit and for a trunk without feature maps.
+        _build(timm, _resolve(timm, name)[0], arguments, pretrained=False)
+        raise unavailable(name, reason)
+    asked = ", ".join(f"{key}={value}" for key, value in arguments.items()) or "default options"
+    raise InvalidInput(
+        f"the timm trunk {name} gives no feature maps with {asked} ({reason}): "
+        "choose another trunk or other options"
+    )
+
+
+def _fetch_errors() -> tuple[type[Exception], ...]:
+    from huggingface_hub.errors import HfHubHTTPError
+
+    # The base of the hub's own error is the base of all errors of the HTTP library it happens to use.
+    return (OSError, *(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception)))
+
+
+def _weight_errors() -> tuple[type[Exception], ...]:
+    return (*_fetch_errors(), safetensors.SafetensorError, pickle.UnpicklingError, EOFError)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return " ".join(line.strip() for line in lines[:2]) if lines else type(error).__name__
+
+
+@contextlib.contextmanager
+def _quiet_timm() -> Iterator[None]:
+    """Keeps timm from warning on every load that the classifier's weights are left over."""
+    logger = logging.getLogger("timm")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

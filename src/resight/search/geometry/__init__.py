@@ -1,0 +1,1 @@
+"""Geometry: matching local features, fitting transforms, verifying a ranking by them."""

@@ -1,0 +1,122 @@
+"""How matches are found and judged: the settings of geometric verification, and protocols by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from resight.errors import InvalidInput
+from resight.features import LocalFeatures
+from resight.search.geometry.matching import Rule
+
+__all__ = ["PROTOCOLS", "SAMPLES", "FitModel", "Settings", "settings_named"]
+
+FitModel = Literal["similarity", "affine", "homography"]
+
+SAMPLES: dict[FitModel, int] = {"similarity": 2, "affine": 3, "homography": 4}
+"""Matches that determine a transform of each kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How matches are found and judged.
+
+    Attributes:
+        model: What is fitted: a similarity (2 matches), an affine transform (3) or a homography (4).
+        matching: Mutual nearest neighbours, the ratio test, or nearest neighbours within a distance; ``None``
+            for what suits the keypoints (`rule_for`).
+        ratio: Of the distances to the nearest and the second nearest; only for the ratio test.
+        max_distance: Of unit-length descriptors, 0 to 2; only for neighbours within a distance. Of binary
+            codes, the share of differing bits that this angle of the vectors stands for.
+        threshold: How far from its place a match may lie, in pixels where an answer's features span 640.
+            Photos of any size are judged alike: the threshold grows with the span of the answer's features.
+            Under ``sampling="random"`` it is in pixels of the query's photo.
+        max_scale: Fits that enlarge or shrink beyond it, relative to the spans above 640 pixels, are refused.
+        max_stretch: Fits that stretch one direction this many times more than another are refused.
+        max_matches: Only so many of the most similar matches are used; bounds the time.
+        sampling: ``"guided"`` tries the similarity transform of every match, or of pairs of matches where
+            keypoints have no orientation, grows the best and refuses what no camera sees. ``"random"`` is
+            plain RANSAC with ``trials`` samples of three matches, all matches counted and no fit refused
+            (`resight.search.geometry.plain_ransac`).
+        trials: Samples; only for ``sampling="random"``.
+        seed: Of the samples; only for ``sampling="random"``.
+
+    Raises:
+        InvalidInput: A number is out of its range.
+    """
+
+    model: FitModel = "affine"
+    matching: Rule | None = None
+    ratio: float = 0.9
+    threshold: float = 20.0
+    max_scale: float = 8.0
+    max_stretch: float = 4.0
+    max_matches: int = 500
+    max_distance: float = 1.0
+    sampling: Literal["guided", "random"] = "guided"
+    trials: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.model not in SAMPLES or self.matching not in (None, "mutual", "ratio", "distance"):
+            raise InvalidInput(
+                "verification fits 'similarity', 'affine' or 'homography' to 'mutual', 'ratio' or 'distance' "
+                f"matches, not {self.model!r} to {self.matching!r}"
+            )
+        if self.sampling not in ("guided", "random") or (
+            self.sampling == "random" and self.model != "affine"
+        ):
+            raise InvalidInput(
+                "verification's sampling is 'guided', or 'random' with the affine model, "
+                f"not {self.sampling!r} with {self.model!r}"
+            )
+        if not (0 < self.ratio <= 1 and 0 < self.max_distance <= 2 and 0 < self.threshold < np.inf):
+            raise InvalidInput(
+                "verification needs 0 < ratio <= 1, 0 < max_distance <= 2 and a positive threshold, "
+                f"not {self.ratio}, {self.max_distance} and {self.threshold}"
+            )
+        if not (self.max_scale >= 1 and self.max_stretch >= 1 and self.max_matches >= 4):
+            raise InvalidInput(
+                "verification needs max_scale and max_stretch of at least 1 and max_matches of at least 4, "
+                f"not {self.max_scale}, {self.max_stretch} and {self.max_matches}"
+            )
+        if self.trials < 1 or self.seed < 0:
+            raise InvalidInput(
+                f"verification needs trials >= 1 and seed >= 0, not {self.trials} and {self.seed}"
+            )
+
+    def rule_for(self, features: LocalFeatures) -> Rule:
+        """Returns how these features of a query are matched.
+
+        If nothing is said: by the ratio test where keypoints have orientations. Those without are cells of
+        a network's maps, whose neighbours, in place and in size, look alike: the test would refuse the right
+        matches. They are matched within a distance.
+        """
+        if self.matching is not None:
+            return self.matching
+        return "ratio" if features.orientations.any() else "distance"
+
+
+PROTOCOLS: dict[str, Settings] = {
+    "default": Settings(),
+    "delg": Settings(matching="distance", max_distance=1.0, threshold=20.0, sampling="random"),
+}
+"""``delg``: the geometric re-ranking of the DELG code (B. Cao et al., Unifying Deep Local and Global Features
+for Image Search, ECCV 2020, and its released script). Each query feature's nearest answer feature within
+distance 1.0, one way only; at least 4 matches; RANSAC of an affine transform from the answer to the query,
+1000 samples of a fixed seed, 20 pixels of the query's photo. The protocol verifies the first 100 of a ranking
+that this difficulty's junk has left (`resight.search.without`), Medium and Hard each on their own, and sorts
+by (inliers, score). It differs from the script in the generator of the samples alone."""
+
+
+def settings_named(name: str) -> Settings:
+    """Returns the settings of a protocol: ``default`` or ``delg``.
+
+    Raises:
+        InvalidInput: There is no such protocol.
+    """
+    if name not in PROTOCOLS:
+        raise InvalidInput(f"there is no verification protocol {name!r}; there are: {', '.join(PROTOCOLS)}")
+    return PROTOCOLS[name]

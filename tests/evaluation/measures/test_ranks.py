@@ -1,0 +1,111 @@
+"""Ranks counted block by block, beside a literal sort."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from resight.errors import InvalidInput
+from resight.evaluation.measures import ranks as module
+from resight.evaluation.measures.ranks import rank_scores, ranks_of, scan
+from resight.search import Ranking
+
+
+def literal(queries, database):
+    """Returns for each query the database by score and index, by Python's own sort."""
+    rows = []
+    for query in queries:
+        scores = [round(float(query @ row) * 2**30) for row in database]
+        rows.append(sorted(range(len(database)), key=lambda index: (-scores[index], index)))
+    return rows
+
+
+def unit(rows):
+    wide = rows.astype(np.float64)
+    return wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-30)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("block", [1, 7, 1000])
+def test_ranks_are_those_of_a_sort(dtype, block, monkeypatch):
+    generator = np.random.default_rng(1)
+    dim = 6
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 8 * dim * block)
+    database = generator.normal(size=(60, dim)).astype(dtype)
+    # Duplicates within a part and across parts: ties go to the smaller index.
+    database[20:25], database[50:] = database[3], database[3]
+    queries = np.concatenate([generator.normal(size=(3, dim)), database[3:4]]).astype(np.float32)
+    marked = [np.sort(generator.choice(60, 30, replace=False)) for _ in queries]
+    marked[3] = np.array([3, 20, 24, 50, 59])
+    found = scan(queries, [database[:41], database[41:]], marked, first=9)
+    expected = literal(unit(queries), unit(database))
+    for query, order in enumerate(expected):
+        assert found.places[query].tolist() == [order.index(index) for index in marked[query]]
+        assert found.first.row(query)[0].tolist() == order[:9]
+    assert found.places[3].tolist() == [0, 1, 5, 6, 15]
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_file_is_read_as_the_array_it_holds(order, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 8 * 5 * 7)
+    generator = np.random.default_rng(2)
+    rows = generator.normal(size=(50, 5)).astype(np.float16)
+    np.save(tmp_path / "rows.npy", np.asarray(rows, order=order))
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    queries = generator.normal(size=(4, 5)).astype(np.float32)
+    marked = [np.arange(0, 60, 3)] * 4
+    found = scan(queries, [rows[:10], mapped], marked, first=60)
+    expected = scan(queries, [np.concatenate([rows[:10], rows])], marked, first=60)
+    np.testing.assert_array_equal(found.first.ids, expected.first.ids)
+    np.testing.assert_array_equal(found.places, expected.places)
+    part = scan(queries, [mapped[20:]], [np.arange(30)] * 4, first=1)
+    np.testing.assert_array_equal(
+        part.places, scan(queries, [rows[20:]], [np.arange(30)] * 4, first=1).places
+    )
+
+
+def test_a_row_of_zeros_scores_zero():
+    database = np.array([[0, 0], [-1, 0], [1, 0]], dtype=np.float32)
+    found = scan(np.array([[1, 0]], dtype=np.float32), [database], [np.arange(3)], first=3)
+    assert found.places[0].tolist() == [1, 2, 0]
+    assert found.first.scores[0].tolist() == [1, 0, -1]
+
+
+@pytest.mark.parametrize(
+    ("database", "words"),
+    [
+        (np.ones((2, 3), np.float32), "queries have 2 dimensions"),
+        (np.array([[1, 1], [np.nan, 0]], np.float16), r"database image number 1 \(from 0\) holds NaN"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(database, words):
+    with pytest.raises(InvalidInput, match=words):
+        scan(np.ones((1, 2), np.float32), [database], [np.array([], dtype=np.int64)], first=1)
+
+
+def test_progress_reaches_its_end():
+    seen = []
+    scan(
+        np.ones((1, 2), np.float32),
+        [np.ones((5, 2), np.float32), np.ones((4, 2), np.float16)],
+        [np.array([8])],
+        first=1,
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert seen[-1] == (9, 9)
+
+
+def test_scores_of_others_are_ranked_with_ties_by_index():
+    scores = np.array([[0.5, 0.7, 0.7, 0.1]], dtype=np.float16)
+    found = rank_scores(scores, [np.arange(4)], first=2)
+    assert found.places[0].tolist() == [2, 0, 1, 3]
+    assert found.first.ids.tolist() == [[1, 2]]
+    with pytest.raises(InvalidInput, match="similarity is NaN"):
+        rank_scores(np.array([[np.nan]]), [np.arange(1)], first=1)
+
+
+def test_what_a_truncated_ranking_lacks_has_no_rank():
+    ranking = Ranking(np.array([[4, 2, -1]]), np.array([[0.5, 0.25, -np.inf]], dtype=np.float32))
+    assert ranks_of(ranking, [np.array([1, 2, 4, 9])]).places[0].tolist() == [-1, 1, 0, -1]
+    nothing = Ranking(np.empty((1, 0), np.int64), np.empty((1, 0), np.float32))
+    assert ranks_of(nothing, [np.array([1])]).places[0].tolist() == [-1]

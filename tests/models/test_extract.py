@@ -1,0 +1,161 @@
+"""From files to features, in threads."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from resight.errors import InvalidInput
+from resight.features import ImageFeatures
+from resight.models.extract import Content, content_of, extract
+
+
+class Means:
+    """Mean colours as descriptor; counts what it is asked."""
+
+    name, fingerprint, dim, max_side = "means", "00" * 8, 3, 64
+
+    def __init__(self, batch_size: int = 1, delay: float = 0.0) -> None:
+        self.batch_size, self.delay = batch_size, delay
+        self.batches: list[int] = []
+        self.busy = self.most_busy = 0
+        self.lock = threading.Lock()
+
+    def extract(self, photos):
+        with self.lock:
+            self.batches.append(len(photos))
+            self.busy += 1
+            self.most_busy = max(self.busy, self.most_busy)
+        time.sleep(self.delay * len(photos))
+        with self.lock:
+            self.busy -= 1
+        means = [photo.pixels.reshape(-1, 3).mean(axis=0) + 1 for photo in photos]
+        return [ImageFeatures((mean / np.linalg.norm(mean)).astype(np.float32)) for mean in means]
+
+
+@pytest.fixture
+def files(tmp_path) -> list[Path]:
+    """Twenty files, of which every fifth is none."""
+    paths = []
+    for number in range(20):
+        path = tmp_path / f"{number:02d}.png"
+        cv2.imwrite(str(path), np.full((10, 20 + number, 3), (number, 100, 255 - number), dtype=np.uint8))
+        if number % 5 == 4:
+            path.write_bytes(b"nothing")
+        paths.append(path)
+    return paths
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 100])
+@pytest.mark.parametrize("workers", [1, 4, None])
+def test_everything_comes_back_in_order(files, batch_size, workers):
+    model = Means(batch_size)
+    results = list(extract(files, model, workers=workers))
+    assert [result.path for result in results] == files
+    for number, result in enumerate(results):
+        assert result.content == content_of(files[number])
+        if number % 5 == 4:
+            assert result.features is None
+            assert result.reason
+        else:
+            assert result.reason is None
+            assert (result.width, result.height) == (20 + number, 10)
+            expected = np.array([255 - number, 100, number]) + 1.0
+            np.testing.assert_allclose(
+                result.features.descriptor, expected / np.linalg.norm(expected), rtol=1e-6
+            )
+    assert sum(model.batches) == 16
+    assert max(model.batches) <= batch_size
+
+
+def test_content_is_hash_size_and_time(files):
+    data, status = files[0].read_bytes(), files[0].stat()
+    digest = hashlib.blake2b(data, digest_size=20).digest()
+    assert content_of(files[0]) == Content(digest, len(data), status.st_mtime_ns)
+
+
+def test_known_contents_are_read_and_not_described(files):
+    model = Means()
+    known = {content_of(files[0]).hash, content_of(files[7]).hash}
+    results = list(extract(files, model, known=known))
+    assert [
+        number for number, result in enumerate(results) if result.features is None and not result.reason
+    ] == [
+        0,
+        7,
+    ]
+    assert sum(model.batches) == 14
+
+
+def test_models_that_take_one_photo_are_called_from_several_threads_and_others_from_one(files):
+    single, batched = Means(1, 0.02), Means(2, 0.02)
+    list(extract(files, single, workers=3))
+    list(extract(files, batched, workers=3))
+    assert single.most_busy == 3
+    assert batched.most_busy == 1
+
+
+def test_only_a_few_files_are_read_ahead(files):
+    taken = []
+
+    def paths():
+        for path in files * 10:
+            taken.append(path)
+            yield path
+
+    results = extract(paths(), Means(), workers=2)
+    for _ in range(3):
+        next(results)
+    assert len(taken) < 20
+    results.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("resight-")]
+
+
+def test_missing_files_and_folders_have_their_reasons(tmp_path, files):
+    first, second, third = extract([tmp_path / "gone.png", tmp_path, files[0]], Means())
+    assert first.reason == "it has disappeared"
+    assert "cannot be read" in second.reason
+    assert third.features is not None
+
+
+@pytest.mark.parametrize(
+    ("descriptor", "text"), [([np.nan, 0, 1], "finite"), ([0, 0, 0], "nothing"), ([1.0], "3")]
+)
+def test_descriptors_that_cannot_be_kept_are_reasons(files, descriptor, text):
+    class Wrong(Means):
+        def extract(self, photos):
+            return [ImageFeatures(np.array(descriptor, dtype=np.float32)) for _ in photos]
+
+    assert all(text in result.reason for result in extract(files[:4], Wrong()))
+
+
+def test_an_error_of_the_model_itself_is_raised(files):
+    class Failing(Means):
+        def extract(self, photos):
+            raise RuntimeError("out of order")
+
+    with pytest.raises(RuntimeError, match="out of order"):
+        list(extract(files, Failing()))
+
+
+def test_threads_of_opencv_are_given_back(files):
+    before = cv2.getNumThreads()
+
+    class Watching(Means):
+        def extract(self, photos):
+            assert cv2.getNumThreads() == 1
+            return super().extract(photos)
+
+    list(extract(files, Watching(), workers=2))
+    assert cv2.getNumThreads() == before
+
+
+def test_no_workers_is_refused(files):
+    with pytest.raises(InvalidInput, match="workers"):
+        next(extract(files, Means(), workers=0))

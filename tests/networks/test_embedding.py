@@ -1,0 +1,172 @@
+"""Embedding: trunk, pooling, linear layer, unit norm, and the same model after a round trip."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from resight.errors import InvalidInput
+from resight.features import Box
+from resight.images import Photo
+from resight.models import GlobalDescriber, Model, load_model
+from resight.models import bundle as bundles
+from resight.networks import (
+    MAC,
+    RMAC,
+    AverageMax,
+    Backbone,
+    Embedding,
+    GeM,
+    GeMNet,
+    SPoC,
+)
+from resight.networks.trunks.named import named
+
+POOLINGS = [SPoC(), MAC(), AverageMax(), GeM(), GeM(2.5, channels=96, learnable=False), RMAC(2)]
+
+
+def make_net(pooling=None, dim=10, *, trunk="test_resnet", **options) -> Embedding:
+    torch.manual_seed(11)
+    return Embedding(Backbone(trunk, out_indices=(-1,)), pooling or SPoC(), dim, **options).eval()
+
+
+def make_photo(rows: int, columns: int, seed: int) -> Photo:
+    pixels = np.random.default_rng(seed).integers(0, 256, (rows, columns, 3), dtype=np.uint8)
+    return Photo(pixels, columns, rows, Box(0, 0, columns, rows))
+
+
+def images_of(*shape) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.mark.parametrize("pooling", POOLINGS, ids=str)
+@pytest.mark.parametrize("bias", [True, False])
+def test_forward_is_trunk_pooling_linear_unit_norm(pooling, bias):
+    net = make_net(pooling, bias=bias)
+    assert (net.linear.bias is not None) == bias
+    with torch.inference_mode():
+        images = images_of(2, 3, 65, 97)
+        projected = pooling(net.trunk(images)[-1]) @ net.linear.weight.T + (net.linear.bias if bias else 0)
+        descriptor = net(images).descriptor
+    torch.testing.assert_close(descriptor, projected / projected.norm(dim=1, keepdim=True))
+    assert descriptor.shape == (2, net.dim) == (2, 10)
+    torch.testing.assert_close(descriptor.norm(dim=1), torch.ones(2))
+
+
+def test_average_max_is_the_sum_of_both():
+    maps = torch.randn(2, 5, 4, 3, generator=torch.Generator().manual_seed(1))
+    found = AverageMax()(maps)
+    for image in range(2):
+        for channel in range(5):
+            cells = maps[image, channel].flatten().tolist()
+            assert float(found[image, channel]) == pytest.approx(sum(cells) / 12 + max(cells), abs=1e-6)
+    shuffled = maps.flatten(2)[..., torch.randperm(12, generator=torch.Generator().manual_seed(3))]
+    torch.testing.assert_close(AverageMax()(shuffled.reshape(2, 5, 4, 3)), found)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert AverageMax()(maps.bfloat16()).dtype == torch.float32
+    zeros = torch.zeros(1, 2, 3, 3, requires_grad=True)
+    AverageMax()(zeros).sum().backward()
+    assert bool(torch.isfinite(zeros.grad).all())
+
+
+def test_several_scales_are_averaged():
+    net = make_net()
+    images = images_of(1, 3, 96, 128)
+    with torch.inference_mode():
+        half = nn.functional.interpolate(images, scale_factor=0.5, mode="bilinear", align_corners=False)
+        mean = (net(images).descriptor + net(half).descriptor) / 2
+        found = net.describe_at(images, (1.0, 0.5)).descriptor
+        torch.testing.assert_close(found, mean / mean.norm())
+        torch.testing.assert_close(net.describe_at(images, (1.0,)).descriptor, net(images).descriptor)
+        with pytest.raises(InvalidInput, match="scales must be positive"):
+            net.describe_at(images, ())
+
+
+def test_learning_reaches_every_parameter_with_frozen_batch_normalisation():
+    net = make_net(GeM()).train()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+    statistics = net.trunk.net.bn1.running_mean.clone()
+    net(images_of(1, 3, 64, 64)).descriptor[:, 0].sum().backward()
+    assert all(parameter.grad is not None for parameter in net.parameters())
+    assert float(net.pooling.p.grad.abs()) > 0
+    assert torch.equal(net.trunk.net.bn1.running_mean, statistics)
+
+
+def test_float32_under_autocast():
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        descriptor = make_net()(images_of(1, 3, 64, 64)).descriptor
+    assert descriptor.dtype == torch.float32
+    assert float(descriptor.norm()) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_generator_decides_the_layer():
+    first, same, other = (
+        make_net(generator=torch.Generator().manual_seed(seed)).linear.weight for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+def test_parts_must_fit():
+    with pytest.raises(InvalidInput, match="dim must be a positive number of dimensions, not 0"):
+        make_net(dim=0)
+    with pytest.raises(InvalidInput, match="96 channels and GeM has 5 exponents"):
+        make_net(GeM(channels=5))
+
+
+def test_model_contract():
+    model: Model = GlobalDescriber(make_net(), name="made", max_side=96)
+    assert (model.dim, model.scales) == (10, (1.0,))
+    photos = [make_photo(60, 80, 1), make_photo(81, 57, 2), make_photo(5, 3, 4)]
+    together = np.stack([features.descriptor for features in model.extract(photos)])
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
+    for photo, descriptor in zip(photos, together, strict=True):
+        np.testing.assert_allclose(model.extract([photo])[0].descriptor, descriptor, atol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS, ids=str)
+def test_bundle_round_trip_is_bit_equal(pooling, tmp_path):
+    model = GlobalDescriber(make_net(pooling, bias=False), name="made", max_side=80, scales=(1.0, 0.7))
+    path = tmp_path / "made.safetensors"
+    bundles.write(model.to_bundle(), path)
+    again = load_model(path)
+    photo = make_photo(60, 80, 1)
+    assert np.array_equal(again.extract([photo])[0].descriptor, model.extract([photo])[0].descriptor)
+    assert again.fingerprint == model.fingerprint
+    assert isinstance(again.net.pooling, type(pooling))
+    assert again.net.linear.bias is None
+    assert again.scales == (1.0, 0.7)
+
+
+def test_softtriples_network_on_photos(tmp_path):
+    """BN-Inception: the photo reaches it as B, G, R of 0..255 less the mean, also from a bundle."""
+    torch.manual_seed(1)
+    model = GlobalDescriber(Embedding(named("bn_inception"), SPoC(), 64), name="made", max_side=64)
+    bundles.write(model.to_bundle(), tmp_path / "made.safetensors")
+    again = load_model(tmp_path / "made.safetensors")
+    photo = make_photo(48, 64, 1)
+    values = photo.pixels[..., ::-1].astype(np.float32) - np.float32([104, 117, 128])
+    with torch.inference_mode():
+        expected = model.net(torch.tensor(values).permute(2, 0, 1)[None]).descriptor[0].numpy()
+    np.testing.assert_allclose(model.extract([photo])[0].descriptor, expected, atol=1e-5)
+    assert np.array_equal(again.extract([photo])[0].descriptor, model.extract([photo])[0].descriptor)
+    assert again.preprocessing.channel_order == "BGR"
+
+
+@pytest.mark.parametrize("name", ["alexnet", "shufflenet_v2"])
+def test_gem_on_trunks_of_torchvision_and_on_a_shallower_map(name, tmp_path):
+    """What is not timm's, and what is not the last map, comes back from a bundle of GeM as well."""
+    torch.manual_seed(1)
+    trunk = (
+        named(name) if name == "alexnet" else Backbone("torchvision:shufflenet_v2_x0_5", out_indices=(-2,))
+    )
+    model = GlobalDescriber(GeMNet(trunk, GeM()), name="made", max_side=64)
+    bundles.write(model.to_bundle(), tmp_path / "made.safetensors")
+    again = load_model(tmp_path / "made.safetensors")
+    photo = make_photo(48, 64, 1)
+    assert np.array_equal(again.extract([photo])[0].descriptor, model.extract([photo])[0].descriptor)
+    assert again.net.trunk.deepest == trunk.deepest
