@@ -3,5 +3,6 @@
 from resight.images.formats import PHOTO_SUFFIXES
 from resight.images.photo import Photo
 from resight.images.read import MAX_PIXELS, read
+from resight.images.source import PhotoSource, photo_of
 
-__all__ = ["MAX_PIXELS", "PHOTO_SUFFIXES", "Photo", "read"]
+__all__ = ["MAX_PIXELS", "PHOTO_SUFFIXES", "Photo", "PhotoSource", "photo_of", "read"]

@@ -7,7 +7,6 @@ than that is asked for: benchmarks/decode.py measures the gain.
 from __future__ import annotations
 
 import io
-import math
 import stat
 import struct
 import zlib
@@ -16,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
@@ -24,11 +22,11 @@ from resight.errors import InvalidInput, MissingExtra, UnreadableImage
 from resight.features import Box
 from resight.images import formats
 from resight.images.colour import to_rgb
-from resight.images.orientation import orientation, stored_box, upright
+from resight.images.orientation import orientation
 from resight.images.photo import Photo
-from resight.images.resize import fitted_size, reduce, shown_side
+from resight.images.show import check_side, show
 
-__all__ = ["MAX_PIXELS", "read"]
+__all__ = ["MAX_PIXELS", "decoded", "read"]
 
 MAX_PIXELS = 178_956_970
 """Most pixels that are decoded: a panorama of 20,000 by 8,900, about 1.3 GB of memory at its height.
@@ -87,12 +85,22 @@ def read(
             installed.
         InvalidInput: The box lies outside the photo, or ``max_side`` or ``max_pixels`` is below 1.
     """
-    if max_side is not None and max_side < 1:
-        raise InvalidInput(f"max_side must be at least 1 pixel, not {max_side}")
+    check_side(max_side)
     if max_pixels < 1:
         raise InvalidInput(f"max_pixels must be at least 1, not {max_pixels}")
     with _opened(source) as (name, stream), formats.pillow_warnings_unseen():
         return _decode(name, stream, max_side, box, max_pixels)
+
+
+def decoded(image: Image.Image) -> Image.Image:
+    """Returns a PIL image, loaded and made RGB, as stored: not turned upright.
+
+    Raises:
+        UnreadableImage: Its pixels are loaded only now, and the file behind it is broken or gone.
+    """
+    with _reasons("the PIL image", image.format or "pixel"), formats.pillow_warnings_unseen():
+        image.load()
+        return to_rgb(image)
 
 
 def _decode(name: str, stream: BinaryIO, max_side: int | None, box: Box | None, max_pixels: int) -> Photo:
@@ -117,17 +125,7 @@ def _decode(name: str, stream: BinaryIO, max_side: int | None, box: Box | None, 
         image.load()
         rgb = to_rgb(image)
         value = orientation(image)
-    if extent is None:
-        full = extent = image.size
-    width, height = full[::-1] if value >= 5 else full
-    region = _region(box, width, height)
-    size = int(region.width), int(region.height)
-    if max_side is not None:
-        size = fitted_size(*size, shown_side(region, width, height, max_side))
-    stored = stored_box(region, width, height, value)
-    decoded = (extent[0] / full[0], extent[1] / full[1])
-    part = _part(rgb, stored, decoded, size[::-1] if value >= 5 else size)
-    return Photo(np.array(upright(part, value)), width, height, region)
+    return show(rgb, value, max_side=max_side, box=box, full=full if extent else None, extent=extent)
 
 
 def _reduce_decoding(image: ImageFile, max_side: int | None) -> tuple[float, float] | None:
@@ -153,33 +151,6 @@ def _refuse_bomb(name: str, image: ImageFile, full: tuple[int, int], max_pixels:
             f"its {width} x {height} pixels are more than the limit of {max_pixels}; "
             "save it smaller or raise max_pixels",
         )
-
-
-def _region(box: Box | None, width: int, height: int) -> Box:
-    """Returns the box in whole pixels inside the photo, rounded as Pillow's ``crop`` does but never empty."""
-    if box is None:
-        return Box(0.0, 0.0, float(width), float(height))
-    x0, y0, x1, y1 = box.clipped(width, height).corners
-    left, right = round(x0), round(x1)
-    top, bottom = round(y0), round(y1)
-    if left == right:
-        left, right = math.floor(x0), math.floor(x0) + 1
-    if top == bottom:
-        top, bottom = math.floor(y0), math.floor(y0) + 1
-    return Box(float(left), float(top), float(right), float(bottom))
-
-
-def _part(image: Image.Image, box: Box, scales: tuple[float, float], size: tuple[int, int]) -> Image.Image:
-    """Returns a box (in full-size stored pixels) of an image decoded at those scales, shown at ``size``."""
-    x0, y0, x1, y1 = box.corners
-    # The scales are 1, 1/2, 1/4 or 1/8, so that the products are exact and end where the image ends.
-    corners = (x0 * scales[0], y0 * scales[1], x1 * scales[0], y1 * scales[1])
-    whole_pixels = all(corner.is_integer() for corner in corners)
-    if not whole_pixels or (corners[2] - corners[0], corners[3] - corners[1]) != size:
-        return reduce(image, size, corners)
-    whole = (0.0, 0.0, float(image.width), float(image.height))
-    left, top, right, bottom = (round(corner) for corner in corners)
-    return image if corners == whole else image.crop((left, top, right, bottom))
 
 
 @contextmanager

@@ -1,0 +1,74 @@
+"""A photo in any form a Python program holds one in: a path, bytes, an open file, a PIL image, an array."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from resight.errors import InvalidInput
+from resight.features import Box
+from resight.images.orientation import orientation
+from resight.images.photo import Photo
+from resight.images.read import decoded, read
+from resight.images.show import check_side, show
+
+__all__ = ["PhotoSource", "photo_of"]
+
+PhotoSource: TypeAlias = "str | Path | bytes | BinaryIO | Image.Image | UInt8[np.ndarray, '...']"
+"""A path, a file's bytes, an open binary file, a PIL image, or a uint8 array: RGB or grey."""
+
+
+def photo_of(source: PhotoSource, *, max_side: int | None = None, box: Box | None = None) -> Photo:
+    """Returns the photo that a value of any accepted form stands for, upright, as RGB uint8.
+
+    All forms of one photo give the same pixels. The one exception: a JPEG in a file, bytes or a stream is
+    decoded at a fraction of its size where ``max_side`` allows, which a picture in memory cannot be.
+
+    Args:
+        source: One of:
+
+            * a path, a file's bytes, or an open binary file: see `read`;
+            * a PIL image of any mode: turned upright by its EXIF orientation, made RGB as a file's is, and
+              left unchanged (a lazy one is loaded);
+            * a uint8 array: RGB ``(rows, columns, 3)`` or grey ``(rows, columns)``, upright.
+        max_side: Long side at which the whole photo is shown, pixels; ``None``: full size. Never enlarges.
+        box: The part wanted, in pixels of the whole upright photo.
+
+    Raises:
+        InvalidInput: The value is none of these forms, an array has another shape or type of number, the box
+            lies outside the photo, or ``max_side`` is below 1.
+        UnreadableImage: The file is missing, broken, foreign or too large, or a lazy PIL image breaks while
+            being loaded.
+    """
+    if isinstance(source, Image.Image):
+        check_side(max_side)
+        return show(decoded(source), orientation(source), max_side=max_side, box=box)
+    if isinstance(source, np.ndarray):
+        check_side(max_side)
+        return show(_image_of(source), 1, max_side=max_side, box=box)
+    if isinstance(source, os.PathLike):
+        source = Path(source)
+    if isinstance(source, str | bytes | Path) or hasattr(source, "read"):
+        return read(source, max_side=max_side, box=box)
+    raise InvalidInput(
+        "a photo is a path, bytes, an open binary file, a PIL image or an RGB array, "
+        f"not a value of type {type(source).__name__}"
+    )
+
+
+def _image_of(pixels: np.ndarray) -> Image.Image:
+    if pixels.dtype != np.uint8:
+        raise InvalidInput(
+            f"a photo's array holds uint8 values, 0 to 255, not {pixels.dtype}: scale and convert it first"
+        )
+    shaped = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)
+    if not shaped or pixels.size == 0:
+        raise InvalidInput(
+            f"a photo's array is RGB (rows, columns, 3) or grey (rows, columns), not of shape {pixels.shape}"
+        )
+    return Image.fromarray(np.ascontiguousarray(pixels)).convert("RGB")
