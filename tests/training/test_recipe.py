@@ -12,9 +12,8 @@ from resight.networks.cgd import CONFIGURATIONS
 from resight.training import Recipe
 from resight.training.groups import group_parameters
 from resight.training.network import build_objective
-from resight.training.recipe_file import read_values
+from resight.training.recipe_file import RECIPES, find_recipe, read_values
 
-RECIPES = Path(__file__).parents[2] / "recipes"
 PUBLISHED = ("cub200", "cars196", "sop", "inshop")
 
 
@@ -130,6 +129,17 @@ def test_every_recipe_of_the_repository_can_be_read_for_each_of_its_benchmarks(f
         recipe = Recipe.from_yaml(file, [f"benchmark={name}"])
         assert recipe.data.benchmark == name
     assert file.read_text().startswith("# ")
+
+
+def test_a_recipe_of_the_package_is_named_without_a_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read_values("small-cgd") == read_values(RECIPES / "small-cgd.yaml")
+    with pytest.raises(InvalidInput) as error:
+        read_values("smal-cgd")
+    assert str(error.value) == "there is no recipe 'smal-cgd': did you mean 'small-cgd'?"
+    (tmp_path / "small-cgd").write_text("name: own\n")
+    assert read_values("small-cgd") == {"name": "own"}
+    assert find_recipe("folder/small-cgd") == Path("folder/small-cgd")
 
 
 def overrides_of_head(file):

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLE", "processes_of", "train"]
 
 EXAMPLE = (
-    "Example:\n\n  resight train recipes/small-cgd.yaml data.root=~/photos model.configuration=MG\n\n"
+    "Example:\n\n  resight train small-cgd data.root=~/photos model.configuration=MG\n\n"
     "Go on after an interruption: the same line with --resume.\n\n"
-    "On four GPUs: torchrun --nproc-per-node 4 -m resight train recipes/cgd.yaml data.root=~/CUB_200_2011"
+    "On four GPUs: torchrun --nproc-per-node 4 -m resight train cgd data.root=~/CUB_200_2011"
 )
 
 RecipeArgument = Annotated[
-    Path, typer.Argument(metavar="RECIPE", help="A YAML file, such as those in recipes/.")
+    Path, typer.Argument(metavar="RECIPE", help="A YAML file, or a recipe of the package, such as small-cgd.")
 ]
 OverridesArgument = Annotated[
     list[str] | None,

@@ -12,7 +12,10 @@ import yaml
 from resight.errors import InvalidInput
 from resight.training.settings import nearest
 
-__all__ = ["Values", "override", "read_values"]
+__all__ = ["RECIPES", "Values", "find_recipe", "override", "read_values"]
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+"""The folder of the recipes that come with the package."""
 
 Values: TypeAlias = "dict[str, Any]"
 """What a recipe's file says before it is checked: mappings, lists and scalars of YAML."""
@@ -48,6 +51,24 @@ def _give_resolvers(loader: type[yaml.SafeLoader]) -> None:
 _give_resolvers(_Loader)
 
 
+def find_recipe(recipe: str | Path) -> Path:
+    """Returns the file of a recipe: a path, or the bare name of one that comes with the package.
+
+    A file of that name in the working directory is preferred.
+
+    Raises:
+        InvalidInput: It is a bare name, and no recipe has it.
+    """
+    path = Path(recipe)
+    if path.suffix or len(path.parts) != 1 or path.is_file():
+        return path
+    packaged = RECIPES / f"{path}.yaml"
+    if not packaged.is_file():
+        known = sorted(file.stem for file in RECIPES.glob("*.yaml"))
+        raise InvalidInput(f"there is no recipe {str(path)!r}: {nearest(str(path), known)}")
+    return packaged
+
+
 def read_values(path: str | Path, overrides: Sequence[str] = ()) -> Values:
     """Returns what a recipe's file says, its benchmark chosen and overrides applied.
 
@@ -59,15 +80,15 @@ def read_values(path: str | Path, overrides: Sequence[str] = ()) -> Values:
     disappears; ``benchmark=NAME`` among the overrides chooses another.
 
     Args:
-        path: A YAML file.
+        path: A YAML file, or the name of a recipe of the package, such as ``small-cgd``.
         overrides: ``key.sub=value`` each, the value in YAML. An entry of a list is named by its number or,
             where it has one, by its ``name``.
 
     Raises:
-        InvalidInput: The file is not there or no YAML mapping, an override has no ``=`` or leads nowhere,
-            or the benchmark is unknown.
+        InvalidInput: The file is not there or no YAML mapping, no recipe has the name, an override has no
+            ``=`` or leads nowhere, or the benchmark is unknown.
     """
-    values = _read(Path(path), ())
+    values = _read(find_recipe(path), ())
     pairs = [_split(each) for each in overrides]
     values = _choose_benchmark(values, [value for key, value in pairs if key == "benchmark"], str(path))
     for key, value in pairs:
@@ -108,7 +129,9 @@ def _read(path: Path, above: tuple[Path, ...]) -> Values:
         raise InvalidInput(f"the recipe {path} cannot be read: {reason}") from None
     values = _parse(text, f"the recipe {path}")
     if not isinstance(values, dict):
-        raise InvalidInput(f"the recipe {path} is no mapping of keys to values: see the files in recipes/")
+        raise InvalidInput(
+            f"the recipe {path} is no mapping of keys to values: see those of the package, such as small-cgd"
+        )
     below = values.pop("extends", None)
     if below is None:
         return values
