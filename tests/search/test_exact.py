@@ -123,6 +123,25 @@ def test_near_ties_below_float32_scan_precision_are_ordered_right():
     check(index, dict(enumerate(rows)), np.repeat(query, 40, axis=0), 20)
 
 
+@pytest.mark.parametrize("queries", [1, 40])
+@pytest.mark.parametrize("rows", [100, 9000])
+def test_a_row_whose_score_drowns_in_the_float32_scan_is_proved_to_be_the_best(queries, rows):
+    """2048 - 2048 in every lane of a float32 sum swallows what is added in between, unlike float64."""
+    dim, hidden, visible = 128, 96 * 2.0**-14, 20 * 2.0**-12
+    descriptors = np.zeros((rows, dim), dtype=np.float32)
+    descriptors[:, :32], descriptors[:, -32:] = 2048, -2048
+    # The others are seen by the scan, one of them with a higher score; the last row is not.
+    descriptors[:, 40] = 4 * 2.0**-12
+    descriptors[7, 40] = visible
+    descriptors[-1, 32:-32] = hidden / 64
+    index = ExactIndex(dim, fingerprint="a")
+    index.add(np.arange(rows), descriptors)
+    ranking = index.search(np.ones((queries, dim), dtype=np.float32), 1)
+    assert visible < hidden
+    np.testing.assert_array_equal(ranking.ids, np.full((queries, 1), rows - 1))
+    np.testing.assert_array_equal(ranking.scores, np.full((queries, 1), np.float32(hidden)))
+
+
 def test_a_query_answers_the_same_alone_and_in_a_batch():
     rng = np.random.default_rng(3)
     index, _ = filled(rng, 400, 32)

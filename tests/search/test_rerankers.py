@@ -17,6 +17,7 @@ from resight.search import (
     rerank_reciprocal,
     rerank_super_global,
 )
+from resight.search.rescoring import rescore_heads
 
 RERANKERS = {
     "alpha-qe": partial(rerank_expanded, n=5),
@@ -116,6 +117,24 @@ def test_scores_of_another_scale_stay_above_the_rest(rerank, index, queries):
     found = rerank(ranking, queries, index.descriptors, top=10)
     np.testing.assert_array_equal(found.scores[:, 10:], ranking.scores[:, 10:])
     assert (found.scores[:, 9] >= found.scores[:, 10]).all()
+
+
+def test_new_scores_that_reach_the_rest_are_not_lifted_and_others_by_one_constant():
+    ranking = Ranking(np.arange(4)[None], np.float32([[0.9, 0.8, 0.5, 0.1]]))
+    for new, expected in (
+        ([0.6, 0.7], [0.7, 0.6, 0.5, 0.1]),
+        ([0.5, 0.7], [0.7, 0.5, 0.5, 0.1]),
+        ([0.2, 0.4], [0.7, 0.5, 0.5, 0.1]),
+    ):
+        found = rescore_heads(
+            ranking,
+            np.ones((1, 2), np.float32),
+            lambda ids: np.ones((len(ids), 2), np.float32),
+            lambda query, rows, new=new: np.array(new),
+            top=2,
+        )
+        assert found.ids.tolist() == [[1, 0, 2, 3]]
+        np.testing.assert_allclose(found.scores, [expected], rtol=1e-6)
 
 
 def test_what_cannot_be_right_is_refused(rerank, index, queries):

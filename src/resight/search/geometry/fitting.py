@@ -79,7 +79,7 @@ def is_possible(
     if not np.isfinite(transform).all():
         return False
     depth = points @ transform[2, :2] + transform[2, 2]
-    if (depth.min() <= 0) != (depth.max() <= 0) or depth.min() == 0:
+    if depth.min() <= 0 <= depth.max():
         return False
     for point in (points.mean(axis=0), points.min(axis=0), points.max(axis=0)):
         scale = transform[2, :2] @ point + transform[2, 2]
