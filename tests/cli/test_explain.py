@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from resight.cli import main
-from resight.reports.explain_drawing import heat
+from resight.reports.explanation_drawing import heat
 
 
 @pytest.fixture

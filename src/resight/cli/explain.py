@@ -54,7 +54,7 @@ def explain(
     second = images.read(answer, max_side=loaded.max_side)
     explanation = explain_photos(loaded, first, second)
     if html is not None:
-        from resight.reports.explain_page import write_explanation
+        from resight.reports.explanation import write_explanation
 
         names = shown_path(query), shown_path(answer)
         write_explanation(explanation, first, second, html, names=names, model=model)
@@ -77,7 +77,7 @@ def _parse_box(text: str | None) -> Box | None:
 
 
 def _write_picture(explanation: Explanation, query: Photo, answer: Photo, path: Path) -> None:
-    from resight.reports.explain_drawing import draw
+    from resight.reports.explanation_drawing import draw
 
     with path.open("wb") as stream:
         draw(explanation, query, answer).save(stream, "PNG", optimize=True)
@@ -85,7 +85,7 @@ def _write_picture(explanation: Explanation, query: Photo, answer: Photo, path: 
 
 def _print(explanation: Explanation, *, html: Path | None, out: Path | None) -> None:
     """Prints the score, how much of it lies in places of either photo, and where the drawings are."""
-    from resight.reports.explain_page import METHODS
+    from resight.reports.explanation import METHODS
 
     printed = console()
     printed.print(
