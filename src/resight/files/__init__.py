@@ -1,6 +1,27 @@
-"""What crosses the disk: whole files, tables, JSON."""
+"""What crosses the disk: whole outputs, tables, JSON; ordered work in threads; words near a typo."""
 
-from resight.files.json import JSON
-from resight.files.whole import write_whole
+from resight.files.json import JSON, from_json, parse_json, to_json
+from resight.files.nearest import did_you_mean, nearest
+from resight.files.progress import Progress
+from resight.files.tables import Row, name_key, read_rows
+from resight.files.threads import available_cpus, in_threads
+from resight.files.whole import whole_file, whole_files, whole_folder, write_whole
 
-__all__ = ["JSON", "write_whole"]
+__all__ = [
+    "JSON",
+    "Progress",
+    "Row",
+    "available_cpus",
+    "did_you_mean",
+    "from_json",
+    "in_threads",
+    "name_key",
+    "nearest",
+    "parse_json",
+    "read_rows",
+    "to_json",
+    "whole_file",
+    "whole_files",
+    "whole_folder",
+    "write_whole",
+]

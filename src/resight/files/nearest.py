@@ -1,0 +1,25 @@
+"""What an unknown word was probably meant to be."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["did_you_mean", "nearest"]
+
+
+def nearest(word: str, known: Iterable[str], *, most: int = 1) -> list[str]:
+    """Returns the known words that resemble ``word``, the most alike first; capitals do not count.
+
+    Args:
+        word: The unknown word.
+        known: The words there are.
+        most: How many are returned at most.
+    """
+    names = {name.lower(): name for name in known}
+    return [names[each] for each in difflib.get_close_matches(word.lower(), names, n=most, cutoff=0.5)]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Returns ``, did you mean NAME`` for the end of a clause, or nothing where no known word is near."""
+    return "".join(f", did you mean {name}" for name in nearest(word, known))

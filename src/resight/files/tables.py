@@ -1,0 +1,80 @@
+"""Tables of text: CSV files in UTF-8 whose first line names the columns."""
+
+from __future__ import annotations
+
+import csv
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from resight.errors import InvalidInput
+
+__all__ = ["Row", "name_key", "read_rows"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a table.
+
+    Attributes:
+        line: The line of the file on which the row begins, from 1.
+        cells: The text of each column.
+    """
+
+    line: int
+    cells: Mapping[str, str]
+
+    def __getitem__(self, column: str) -> str:
+        return self.cells[column]
+
+
+def read_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[Row]:
+    """Yields the rows of a CSV file in UTF-8, with or without a byte order mark; empty lines are passed over.
+
+    Names of columns are in Unicode's composed form (NFC).
+
+    Args:
+        path: The file.
+        columns: Names that the first line must hold, among others.
+
+    Raises:
+        InvalidInput: The file cannot be read or is no CSV file in UTF-8, the first line lacks one of
+            ``columns`` or names a column twice, or a row has more or fewer cells than the first line.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            yield from _rows(path, stream, columns)
+    except OSError as error:
+        raise InvalidInput(f"cannot read {path}: {error.strerror or error}") from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} is no CSV file in UTF-8 ({error})") from None
+
+
+def _rows(path: Path, stream: Iterator[str], columns: Sequence[str]) -> Iterator[Row]:
+    reader = csv.reader(stream, strict=True)
+    names = [unicodedata.normalize("NFC", name) for name in next(reader, [])]
+    missing = [name for name in columns if name not in names]
+    if missing:
+        raise InvalidInput(
+            f"{path} has no column named {' or '.join(missing)} in its first line, "
+            f"but {', '.join(names) or 'none at all'}"
+        )
+    if len(set(names)) < len(names):
+        raise InvalidInput(f"the first line of {path} names a column twice: {', '.join(names)}")
+    # A cell in quotes may go over several lines.
+    line = reader.line_num + 1
+    for cells in reader:
+        if cells and len(cells) != len(names):
+            raise InvalidInput(f"line {line} of {path} has more or fewer cells than its first line names")
+        if cells:
+            yield Row(line, dict(zip(names, cells, strict=True)))
+        line = reader.line_num + 1
+
+
+def name_key(name: str) -> str:
+    """Returns a name as names are compared: in Unicode's composed form (NFC).
+
+    macOS decomposes the letters of file names, so that one name may have other bytes in a table.
+    """
+    return unicodedata.normalize("NFC", name)
