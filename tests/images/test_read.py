@@ -10,7 +10,6 @@ import tempfile
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from resight.errors import InvalidInput, MissingExtra, UnreadableImage
+from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box
 from resight.images import MAX_PIXELS, PHOTO_SUFFIXES, read
 from resight.images.resize import fit
@@ -100,7 +99,8 @@ def made_files() -> dict[str, bytes]:
         "gif": encoded(palette, "GIF", transparency=3),
         "gif animated": encoded(picture, "GIF", disposal=2, **frames),
         "avif": encoded(picture, "AVIF", exif=exif),
-    } | ({"heic": encoded(picture, "HEIF")} if find_spec("pillow_heif") else {})
+        "heic": encoded(picture, "HEIF"),
+    }
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> float:
@@ -534,15 +534,6 @@ def test_the_error_names_the_file_and_survives_pickling(tmp_path: Path) -> None:
         read(path)
     assert caught.value.path == str(path)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
-
-
-def test_heic_without_its_decoder_names_the_extra(
-    picture: Image.Image, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = encoded(picture, "HEIF")
-    monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'resight\[heic\]'"):
-        read(data)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -38,7 +38,7 @@ def _older(path: str | Path) -> dict[str, Plain]:
         from scipy.io import loadmat
         from scipy.io.matlab import MatReadError
     except ImportError:
-        raise MissingExtra("benchmarks", f"reading the MATLAB file {path}") from None
+        raise MissingExtra("formats", f"reading the MATLAB file {path}") from None
     try:
         content = loadmat(str(path), simplify_cells=True)
     except (MatReadError, ValueError, TypeError, OSError, KeyError, IndexError, NotImplementedError) as error:
@@ -50,7 +50,7 @@ def _newer(path: str | Path) -> dict[str, Plain]:
     try:
         import h5py
     except ImportError:
-        raise MissingExtra("benchmarks", f"reading the MATLAB 7.3 file {path}") from None
+        raise MissingExtra("formats", f"reading the MATLAB 7.3 file {path}") from None
     try:
         with h5py.File(path, "r") as file:
             # MATLAB counts columns first.

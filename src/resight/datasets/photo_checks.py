@@ -12,7 +12,7 @@ from resight import images
 from resight.datasets.ahead import ahead
 from resight.datasets.dataset import Benchmark, LabelledImages
 from resight.datasets.findings import Finding, Kind, note, problem, some
-from resight.errors import MissingExtra, UnreadableImage
+from resight.errors import UnreadableImage
 
 __all__ = ["photo_findings"]
 
@@ -81,8 +81,6 @@ def _look(part: LabelledImages, index: int) -> _File:
         photo = images.read(data, max_side=_DECODED_SIDE)
     except UnreadableImage as error:
         return _File(content, reason=error.reason)
-    except MissingExtra as error:
-        return _File(content, reason=str(error))
     box = None if part.boxes is None else part.boxes[index]
     return _File(
         content,

@@ -177,7 +177,7 @@ def _hloc(path: Path) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
     try:
         import h5py
     except ImportError:
-        raise MissingExtra("benchmarks", f"reading the HDF5 file {path}") from None
+        raise MissingExtra("formats", f"reading the HDF5 file {path}") from None
     found: dict[str, np.ndarray] = {}
 
     def visit(name: str, entry: object) -> None:

@@ -18,7 +18,7 @@ from typing import BinaryIO
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from resight.errors import InvalidInput, MissingExtra, UnreadableImage
+from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box
 from resight.images import formats
 from resight.images.colour import to_rgb
@@ -63,8 +63,8 @@ def read(
 ) -> Photo:
     """Returns the photo of a file, upright, as RGB uint8.
 
-    Read are JPEG, PNG, WebP, TIFF (first page), BMP, GIF, AVIF and, with the extra ``heic``, HEIC; of an
-    animation the first frame. What the file is, its bytes say, not its name. The orientation of the EXIF
+    Read are JPEG, PNG, WebP, TIFF (first page), BMP, GIF, AVIF and HEIC; of an animation the first
+    frame. What the file is, its bytes say, not its name. The orientation of the EXIF
     data (or, without them, of the XMP data) is applied in every format; other colours become RGB as
     ``colour.to_rgb`` says: alpha over white, 16 bits by their high byte, no colour profiles.
 
@@ -81,8 +81,7 @@ def read(
             one, which has to be held in memory at full size for that, cannot.
 
     Raises:
-        UnreadableImage: The file is missing, broken, foreign, too large or of a format whose decoder is not
-            installed.
+        UnreadableImage: The file is missing, broken, foreign or too large.
         InvalidInput: The box lies outside the photo, or ``max_side`` or ``max_pixels`` is below 1.
     """
     check_side(max_side)
@@ -191,8 +190,6 @@ def _reasons(name: str, kind: str | None = None) -> Iterator[None]:
         raise UnreadableImage(name, "there is no such file") from None
     except PermissionError:
         raise UnreadableImage(name, "there is no permission to read it") from None
-    except ImportError:
-        raise MissingExtra("heic", f"the HEIC photo {name}") from None
     except MemoryError:
         raise UnreadableImage(name, "decoding it needs more memory than there is") from None
     except Image.DecompressionBombError as error:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from resight import images
-from resight.errors import InvalidInput, MissingExtra, UnreadableImage
+from resight.errors import InvalidInput, UnreadableImage
 from resight.features import ImageFeatures
 from resight.models.model import Model
 
@@ -198,10 +198,6 @@ def _read(path: Path, max_side: int, known: Collection[bytes]) -> _Decoded:
                 photo = images.read(stream, max_side=max_side)
     except UnreadableImage as error:
         reason = error.reason
-    except MissingExtra as error:
-        reason = str(error)
-        # Not the file's fault: without its hash it will be tried again.
-        content = None
     except FileNotFoundError:
         reason = "it has disappeared"
     except OSError as error:

@@ -32,7 +32,7 @@ from jaxtyping import Int64, UInt8
 
 from resight.datasets.ahead import ahead
 from resight.datasets.dataset import LabelledImages
-from resight.errors import InvalidInput, MissingExtra, UnreadableImage
+from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box
 from resight.images.augment import CentreCrop, Stretch
 
@@ -160,7 +160,7 @@ def pack(
     def shown(index: int) -> UInt8[np.ndarray, "side side 3"] | str:
         try:
             return transform.apply(images.photo(index).pixels, nothing)
-        except (UnreadableImage, MissingExtra) as error:
+        except UnreadableImage as error:
             return str(error)
 
     photos = ahead(shown, range(len(images)), workers=workers)
