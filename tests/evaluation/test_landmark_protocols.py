@@ -190,23 +190,26 @@ def test_a_protocol_by_name_decides_how_it_is_verified(folder, monkeypatch):
         Refinement(verify=5, protocol="ours")
 
 
-def test_junk_leaves_before_the_first_are_verified():
-    """With one place to verify, the junk in front must not take it."""
+@pytest.mark.parametrize("junk", [1, 12])
+def test_junk_leaves_before_the_first_are_verified(junk):
+    """With one place to verify, the junk in front must not take it, however much there is."""
+    wrong, right = junk, junk + 1
     truth = LandmarkTruth(
         "made",
-        ("junk", "wrong", "right"),
+        tuple(f"image{row}" for row in range(junk + 2)),
         ("q",),
         (None,),
-        (Task("all", (frozenset({2}),), (frozenset({0}),)),),
+        (Task("all", (frozenset({right}),), (frozenset(range(junk)),)),),
         "trapezoidal",
         "",
     )
-    database = np.array([[1, 0], [0.9, 0.1], [0.8, 0.2]], dtype=np.float32)
+    database = np.array([[1, 0]] * junk + [[0.9, 0.1], [0.8, 0.2]], dtype=np.float32)
     generator = np.random.default_rng(0)
     positions = generator.uniform(0, 300, (60, 2)).astype(np.float32)
     ones, codes = np.ones(60, np.float32), generator.integers(0, 255, (60, 32), dtype=np.uint8)
     local = LocalFeatures(positions, ones, ones * 0, ones, codes)
-    described = LandmarkDescriptors(database, database[:1], (local, None, local), (local,), ())
+    seen = tuple(None if row == wrong else local for row in range(junk + 2))
+    described = LandmarkDescriptors(database, database[:1], seen, (local,), ())
     means = [
         values(measure_descriptors(truth, described, SOURCE, refinement=Refinement(verify=top)))["mAP"]
         for top in (0, 1, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.linalg import orthogonal_procrustes
 
 from resight.errors import InvalidInput
 from resight.features import LocalFeatures
@@ -144,6 +145,16 @@ def test_rounds_of_turning_bring_values_nearer_to_the_corners():
     others = [random_rotation(DIM, np.random.default_rng(seed)) for seed in range(20)]
     assert away(turned) < 0.97 * min(away(other) for other in others)
     np.testing.assert_allclose(turned @ turned.T, np.eye(DIM), atol=1e-9)
+
+
+@pytest.mark.parametrize("bits", [8, 5])
+def test_turning_goes_on_until_no_rotation_brings_values_nearer_to_their_corners(bits):
+    values = np.random.default_rng(0).normal(size=(60, 8)) * np.geomspace(3, 1, 8)
+    shown = (values - values.mean(axis=0)) @ quantising_directions(
+        values - values.mean(axis=0), bits, np.random.default_rng(0)
+    ).T
+    nearest, _ = orthogonal_procrustes(shown, np.where(shown > 0, 1.0, -1.0))
+    np.testing.assert_allclose(nearest, np.eye(bits), atol=1e-9)
 
 
 def test_codes_of_sift_are_taken_as_unit_descriptors():

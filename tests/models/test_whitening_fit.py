@@ -146,6 +146,25 @@ def test_learned_shrinkage_and_floor_are_of_the_differences(descriptors, pairs):
     np.testing.assert_allclose(matrix @ raised @ matrix.T, np.eye(DIM), atol=1e-8)
 
 
+def test_a_floor_is_a_share_of_the_largest_variance_after_shrinkage(descriptors, pairs):
+    shrinkage, floor = 0.3, 0.2
+    rows = descriptors.astype(np.float64)
+    differences = rows[pairs[:, 0]] - rows[pairs[:, 1]]
+    for matrix, covariance in (
+        (fit_pca(descriptors, shrinkage=shrinkage, floor=floor).matrix, np.cov(rows.T, bias=True)),
+        (
+            fit_learned(descriptors, pairs, shrinkage=shrinkage, floor=floor).matrix,
+            differences.T @ differences / len(pairs),
+        ),
+    ):
+        values, vectors = np.linalg.eigh(shrunk_covariance(covariance, shrinkage))
+        least = floor * values[-1]
+        # The floor lies between variances, and would be higher without the shrinkage.
+        assert values[0] < least < values[-2]
+        raised = vectors @ np.diag(np.maximum(values, least)) @ vectors.T
+        np.testing.assert_allclose(matrix @ raised @ matrix.T, np.eye(DIM), atol=1e-8)
+
+
 def test_learned_beats_pca_where_matching_photos_differ_along_strong_axes(rng):
     """What varies within a thing is what learning suppresses; to PCA it looks like any other variance."""
     things = rng.normal(size=(60, 8)) * np.repeat([0.2, 1], 4)

@@ -188,6 +188,30 @@ def test_the_best_epoch_is_kept_not_the_last(recipe_file, tmp_path):
         np.testing.assert_array_equal(tensor, kept[f"model.{name}"].numpy())
 
 
+def test_the_bundle_holds_the_average_of_the_weights_after_every_step(recipe_file, tmp_path):
+    def trained(epochs, average):
+        settings = [
+            f"training.epochs={epochs}",
+            f"training.average={average}",
+            "training.accumulate=5",
+            "selection.on=last",
+        ]
+        run = tmp_path / f"{epochs} {average}"
+        result = train(Recipe.from_yaml(recipe_file, settings), run)
+        assert checkpoints.read(run / "checkpoints" / "last.pt").step == epochs
+        return bundles.read(result.bundle).tensors
+
+    # One step an epoch. The decay is (1 + 1) / (10 + 1) where the second step is taken in.
+    first, second, both = trained(1, 0.99), trained(2, "null"), trained(2, 0.99)
+    moved = 0
+    for name, tensor in both.items():
+        if tensor.dtype.kind == "f":
+            expected = 2 / 11 * first[name] + 9 / 11 * second[name]
+            np.testing.assert_allclose(tensor, expected, rtol=1e-4, atol=1e-6, err_msg=name)
+            moved += np.abs(tensor - second[name]).max() > 1e-5
+    assert moved > 10
+
+
 def test_frozen_statistics_and_frozen_groups_stay_as_they_are(recipe_file, tmp_path):
     settings = [
         "training.epochs=1",
