@@ -57,7 +57,8 @@ def test_a_wrong_box_and_a_missing_photo(pair, tmp_path, capsys):
 def test_a_page_that_cannot_be_written_is_named_as_it_was_given(pair, tmp_path, capsys):
     page = tmp_path / "none" / "why.html"
     assert main(["explain", *map(str, pair), "--html", str(page)]) == 1
-    assert capsys.readouterr().err.splitlines()[-1] == f"resight: {page}: No such file or directory"
+    sentence = f"resight: {page}: there is no folder {page.parent} to write it into"
+    assert capsys.readouterr().err.splitlines()[-1] == sentence
 
 
 def test_heat_is_where_the_shares_are():

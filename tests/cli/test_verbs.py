@@ -178,7 +178,7 @@ def test_search_writes_the_sheet(run, made, rendered, tmp_path, monkeypatch):
     [
         (["--where", "height of"], "height of"),
         (["--box", "5000,5000,6000,6000"], "outside"),
-        (["--html", "no/such/folder/sheet.html"], "No such file or directory"),
+        (["--html", "no/such/folder/sheet.html"], "there is no folder no/such/folder"),
     ],
 )
 def test_a_search_that_cannot_be_is_one_sentence(run, made, rendered, words, sentence):

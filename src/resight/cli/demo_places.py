@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -101,14 +100,11 @@ def places_demo(out: Path) -> PlacesDemo:
 
 def _render(folder: Path) -> dict[Path, tuple[int, int]]:
     """Returns place and view of each photo of a place, rendered where they are not there yet."""
+    from resight.files import whole_folder
     from resight.scenes.render import write_collection
 
     if len(list(folder.glob("*.jpg"))) != _PLACES * _VIEWS + _DISTRACTORS:
-        # Renamed when complete, so that an interrupted run leaves nothing that looks like a finished one.
-        partial = folder.with_name(folder.name + ".partial")
-        for leftover in (partial, folder):
-            shutil.rmtree(leftover, ignore_errors=True)
-        with progress("Rendering") as report:
+        with progress("Rendering") as report, whole_folder(folder) as partial:
             write_collection(
                 partial,
                 places=_PLACES,
@@ -117,7 +113,6 @@ def _render(folder: Path) -> dict[Path, tuple[int, int]]:
                 side=_SIDE,
                 progress=report,
             )
-        partial.replace(folder)
         note(f"Rendered {_PLACES} places in {_VIEWS} views and {_DISTRACTORS} other photos")
     views = ((path, _VIEW_NAME.fullmatch(path.stem)) for path in sorted(folder.iterdir()))
     return {path: (int(match[1]), int(match[2])) for path, match in views if match}

@@ -134,11 +134,14 @@ def _write_descriptors(described: _Described, path: Path) -> None:
     """Writes the descriptors, and beside them the photos' paths, one a line."""
     import numpy as np
 
+    from resight.files import whole_files
+
     stream = io.BytesIO()
     np.save(stream, described.descriptors, allow_pickle=False)
-    path.write_bytes(stream.getvalue())
     names = "".join(f"{photo}\n" for photo in described.paths)
-    path.with_suffix(".names.txt").write_text(names, encoding="utf-8")
+    with whole_files([path, path.with_suffix(".names.txt")]) as (rows, lines):
+        rows.write(stream.getbuffer())
+        lines.write(names.encode())
 
 
 def _check_names(found: Scan) -> None:
@@ -179,15 +182,15 @@ def _write_attention(looking: WithAttention, photos: Sequence[Path], max_side: i
     from PIL import Image
 
     from resight import images
+    from resight.files import whole_file
     from resight.models.attention_map import attention_over, contact_sheet
 
     pictures = []
     for file in photos:
         photo = images.read(file, max_side=max_side)
         pictures.append(attention_over(photo, looking.attention(photo), looking.local_field))
-    stream = io.BytesIO()
-    Image.fromarray(contact_sheet(pictures)).save(stream, _PICTURES[path.suffix.lower()], quality=90)
-    path.write_bytes(stream.getvalue())
+    with whole_file(path) as stream:
+        Image.fromarray(contact_sheet(pictures)).save(stream, _PICTURES[path.suffix.lower()], quality=90)
 
 
 def _print_summary(model: Model, described: _Described, written: Sequence[Path]) -> None:

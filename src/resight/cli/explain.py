@@ -77,9 +77,10 @@ def _parse_box(text: str | None) -> Box | None:
 
 
 def _write_picture(explanation: Explanation, query: Photo, answer: Photo, path: Path) -> None:
+    from resight.files import whole_file
     from resight.reports.explanation_drawing import draw
 
-    with path.open("wb") as stream:
+    with whole_file(path) as stream:
         draw(explanation, query, answer).save(stream, "PNG", optimize=True)
 
 

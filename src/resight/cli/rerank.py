@@ -70,6 +70,7 @@ def rerank(
     as_json: JsonOption = False,
 ) -> None:
     """Re-rank the answers of another search, such as those of a vector database."""
+    from resight.files import write_whole
     from resight.search.given import read_given
 
     rankings = read_given(given)
@@ -79,7 +80,7 @@ def rerank(
     else:
         result = by_descriptors(rankings, method, model, top=depth)
     if out is not None:
-        out.write_text(json.dumps(to_json(result), indent=2) + "\n", encoding="utf-8")
+        write_whole(out, json.dumps(to_json(result), indent=2) + "\n")
         note(f"The new ranking is in {shown_path(out)}.")
     if as_json:
         write_json(result)

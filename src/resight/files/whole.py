@@ -278,9 +278,10 @@ def _named(path: Path, hidden: Path | None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is None or (error.filename is not None and Path(error.filename) != hidden):
+        if error.filename not in (None, str(hidden)):
             raise
-        raise OSError(error.errno, error.strerror, str(path)) from None
+        # numpy's errors have a text and no number.
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from None
 
 
 def _sync(file: Path) -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,7 +19,7 @@ import safetensors.numpy
 from jaxtyping import Shaped
 
 from resight.errors import InvalidBundle, InvalidInput, StorageFailed
-from resight.files.json import JSON
+from resight.files import JSON, whole_file
 
 __all__ = ["FORMAT_VERSION", "Bundle", "Header", "Preprocessing", "read", "read_header", "write"]
 
@@ -136,7 +134,6 @@ def write(bundle: Bundle, path: str | Path) -> None:
     Raises:
         StorageFailed: The disk refused.
     """
-    path = Path(path)
     header: dict[str, JSON] = {
         "format_version": FORMAT_VERSION,
         "architecture": bundle.architecture,
@@ -148,18 +145,11 @@ def write(bundle: Bundle, path: str | Path) -> None:
     }
     # One metadata entry, for safetensors does not promise an order of several: equal bundles, equal bytes.
     content = safetensors.numpy.save(dict(bundle.tensors), {_METADATA_KEY: _canonical(header)})
-    # Not tempfile's: that makes files only their owner can read.
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with draft.open("xb") as stream:
+        with whole_file(path, device=False) as stream:
             stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(path)
     except OSError as error:
         raise StorageFailed(f"cannot write the model bundle {path}: {error.strerror or error}") from None
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def read(path: str | Path) -> Bundle:

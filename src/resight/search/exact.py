@@ -13,8 +13,6 @@ The scores are those of the stored, float16-rounded descriptors, and the k best 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +23,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float16, Float32, Int64
 
 from resight.errors import CollectionDamaged, CollectionNotFound, InvalidInput, ModelMismatch, StorageFailed
+from resight.files import whole_file
 from resight.search.ranking import PADDING_ID, Ranking
 from resight.search.rows import RowTable
 
@@ -316,20 +315,13 @@ class ExactIndex:
         }
         text = json.dumps(header).encode()
         text += b" " * (-len(text) % 8)
-        temporary: Path | None = None
         try:
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as stream:
-                temporary = Path(stream.name)
+            with whole_file(path, device=False) as stream:
                 stream.write(len(text).to_bytes(8, "little") + text)
                 # Written by hand because the safetensors package would hold a second copy of everything.
                 stream.write(ids.data)
                 stream.write(halves.data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
         except OSError as error:
-            if temporary is not None:
-                temporary.unlink(missing_ok=True)
             raise StorageFailed(f"cannot write the index {path}: {error.strerror or error}") from error
 
     @classmethod

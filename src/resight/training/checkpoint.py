@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import secrets
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -16,6 +14,7 @@ import torch.distributed as distributed
 from torch import Tensor
 
 from resight.errors import InvalidInput, StorageFailed
+from resight.files import whole_file
 
 __all__ = [
     "FORMAT_VERSION",
@@ -167,15 +166,10 @@ def restore_random(states: RandomStates, device: torch.device) -> None:
 
 
 def _write(values: Mapping[str, Any], path: Path) -> None:
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        with partial.open("wb") as file:
+        with whole_file(path, device=False) as file:
             torch.save(dict(values), file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
     except (OSError, RuntimeError) as error:
-        partial.unlink(missing_ok=True)
         raise StorageFailed(f"the checkpoint {path} cannot be written: {error}") from None
 
 

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias, final
 
 from resight.errors import MissingExtra, StorageFailed
+from resight.files import write_whole
 from resight.training.watch import StepValues
 
 if TYPE_CHECKING:
@@ -191,9 +192,7 @@ def _forget_after(path: Path, step: int, epochs: int) -> None:
             continue
         if holds:
             kept.append(line + "\n")
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text("".join(kept), encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, "".join(kept))
 
 
 def _open_curves(folder: Path, after: int) -> SummaryWriter:

@@ -19,13 +19,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, final
+from typing import Literal, final
 
 import numpy as np
 from jaxtyping import Int64, UInt8
@@ -34,6 +32,7 @@ from resight.datasets.ahead import ahead
 from resight.datasets.dataset import LabelledImages
 from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box
+from resight.files import whole_file
 from resight.images.augment import CentreCrop, Stretch
 
 __all__ = ["PackedImages", "Rule", "pack"]
@@ -164,7 +163,8 @@ def pack(
             return str(error)
 
     photos = ahead(shown, range(len(images)), workers=workers)
-    with _whole_or_nothing(path) as stream:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path, device=False) as stream:
         # The hash has a fixed length, so that the opening can be written over when it is known.
         stream.write(_opening(_header(images, side, rule, pixels_sha256="0" * 64)))
         digest = hashlib.sha256()
@@ -182,21 +182,6 @@ def pack(
         stream.seek(0)
         stream.write(_opening(_header(images, side, rule, pixels_sha256=digest.hexdigest())))
     return PackedImages(path)
-
-
-@contextmanager
-def _whole_or_nothing(path: Path) -> Iterator[BinaryIO]:
-    """Yields a file beside that of the path, which takes its place when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        with unfinished.open("wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _refuse_broken(images: LabelledImages, broken: list[str]) -> None:

@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from resight.errors import InvalidInput, StorageFailed
+from resight.files import write_whole
 from resight.training.checkpoint import Best
 from resight.training.recipe import Recipe
 
@@ -107,10 +108,8 @@ class RunFolder:
         try:
             self.last.parent.mkdir(parents=True, exist_ok=True)
             text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-            (self.path / "recipe.yaml").write_text(text, encoding="utf-8")
-            (self.path / "environment.json").write_text(
-                json.dumps(environment, indent=2) + "\n", encoding="utf-8"
-            )
+            write_whole(self.path / "recipe.yaml", text)
+            write_whole(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
         except OSError as error:
             raise StorageFailed(f"the run's folder {self.path} cannot be written: {error.strerror}") from None
 
@@ -132,10 +131,8 @@ class RunFolder:
         Raises:
             StorageFailed: The disk refused.
         """
-        partial = self.path / ".result.json.partial"
         try:
-            partial.write_text(json.dumps(asdict(result), indent=2) + "\n", encoding="utf-8")
-            partial.replace(self.result)
+            write_whole(self.result, json.dumps(asdict(result), indent=2) + "\n")
         except OSError as error:
             raise StorageFailed(f"the result {self.result} cannot be written: {error.strerror}") from None
 
