@@ -58,6 +58,27 @@ def test_index_lists_what_is_broken_and_says_so_by_its_code(run, rendered, tmp_p
     assert [Path(photo["path"]).name for photo in json.loads(out)["broken"]] == ["empty.jpg", "text.jpg"]
 
 
+def test_index_says_what_it_passed_over(run, tmp_path):
+    for name in ("a.CR2", "b.cr2", "c.mp4", "d"):
+        (tmp_path / name).write_bytes(b"no photo")
+    code, out, err = run("index", tmp_path, "--collection", tmp_path / "p.resight")
+    assert code == 3
+    assert "4 files passed over: 2 .cr2, 1 .mp4, 1 without a suffix" in out
+    assert err.strip() == f"no photos were found in {tmp_path}"
+    code, out, err = run("index", tmp_path, "--collection", tmp_path / "p.resight", "--json")
+    assert code == 3
+    assert json.loads(out)["passed_over"] == {".cr2": 2, ".mp4": 1, "": 1}
+
+
+def test_index_takes_a_limit_on_pixels(run, rendered, tmp_path):
+    photo = sorted(rendered.iterdir())[0]
+    line = ("index", photo, "--collection", tmp_path / "p.resight")
+    code, out, _ = run(*line, "--max-pixels", "1000")
+    assert code == 3
+    assert "are more than the limit of 1000" in flat(out)
+    assert run(*line, "--max-pixels", "300000000")[0] == 0
+
+
 def test_index_reports_what_is_missing_and_forgets_it_when_told(run, rendered, tmp_path):
     folder = shutil.copytree(rendered, tmp_path / "photos")
     collection = tmp_path / "c.resight"

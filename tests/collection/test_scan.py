@@ -16,6 +16,7 @@ from PIL import Image
 from resight.collection import Collection, find_photos
 from resight.collection.scan import printable, scan
 from resight.errors import InvalidInput
+from resight.images import MAX_PIXELS
 
 
 def names(folder: Path, paths) -> list[str]:
@@ -67,6 +68,56 @@ def test_links_are_followed_loops_survived_and_files_taken_once(tmp_path):
         str(folder / "real.jpg"),
     ]
     assert {Path(file.path).name for file in found.broken} == {"dangling.jpg", "itself.jpg"}
+
+
+def test_files_that_are_no_photos_are_counted_by_suffix(tmp_path):
+    for name in ("a.CR2", "b.cr2", "in/c.cr2", "d.mp4", "in/e.MP4", "f", ".hidden", "g.jpg", "h.jpg_large"):
+        touch(tmp_path / name)
+    touch(tmp_path / "elsewhere.txt")
+    (tmp_path / "in" / "link.txt").symlink_to(tmp_path / "elsewhere.txt")
+    looked = scan([tmp_path])
+    assert looked.passed_over == {".cr2": 3, ".mp4": 2, "": 1, ".jpg_large": 1, ".txt": 2}
+    assert next(iter(looked.passed_over)) == ".cr2"
+    assert [Path(photo.path).name for photo in looked.photos] == ["g.jpg"]
+    # What is given by itself is taken, whatever its suffix.
+    assert scan([tmp_path / "d.mp4"]).passed_over == {}
+
+
+@pytest.mark.parametrize("name", ["a.HIF", "b.mpo", "c.jpe", "d.JFIF", "e.avif", "f.heif", "g.heic", "h.ppm"])
+def test_suffixes_of_cameras_and_browsers_are_photos(tmp_path, name):
+    touch(tmp_path / name)
+    assert names(tmp_path, [tmp_path]) == [name]
+
+
+def test_a_link_to_a_pipe_or_a_device_does_not_hang(collection, tmp_path):
+    folder = tmp_path / "p"
+    folder.mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(folder / "plain.jpg")
+    (folder / "live.jpg").symlink_to(tmp_path / "pipe")
+    (folder / "zero.jpg").symlink_to("/dev/zero")
+    with (folder / "sparse.jpg").open("wb") as stream:
+        stream.truncate(1 << 40)
+    report = collection.add([folder, tmp_path / "pipe"])
+    reasons = {Path(photo.path).name: photo.reason for photo in report.broken}
+    assert reasons.keys() == {"pipe", "zero.jpg", "sparse.jpg"}
+    assert reasons["pipe"] == reasons["zero.jpg"] == "it is a pipe, a socket or a device, not a file"
+    assert reasons["sparse.jpg"] == "its 1,099,511,627,776 bytes are more than the limit of 4,294,967,296"
+
+
+def test_a_raised_limit_reads_what_was_refused(collection, tmp_path):
+    folder = write_photo(tmp_path / "large" / "a.png", 333).parent
+    (broken,) = collection.add(folder, max_pixels=96 * 64 - 1).broken
+    assert "are more than the limit of" in broken.reason
+    # It is known as broken, and read again only where the limit is raised.
+    assert len(collection.add(folder).broken) == 1
+    report = collection.add(folder, max_pixels=MAX_PIXELS + 1)
+    assert (report.added + report.updated + report.unchanged, report.broken) == (1, [])
+    assert len(collection) == 13
+
+
+def test_a_collection_beside_its_photos_is_not_passed_over(collection, photos):
+    assert scan([photos.parent]).passed_over == {}
 
 
 def test_a_link_to_a_photo_that_is_there_already_is_not_added(collection, photos, tmp_path):

@@ -43,7 +43,7 @@ def test_folders_without_classes_are_told_what_is_expected(tmp_path, write_photo
         load("folder", tmp_path)
     write_photo(tmp_path / "train" / "a" / "1.jpg")
     (tmp_path / "test").mkdir()
-    with pytest.raises(InvalidInput, match=r"test holds no class folder with photos \(\.avif"):
+    with pytest.raises(InvalidInput, match=r"test holds no class folder with photos \(\.apng"):
         load("folder", tmp_path)
     with pytest.raises(InvalidInput, match="folder has no boxes"):
         load("folder", tmp_path, boxes=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from resight.cli.failures import SOME_UNREADABLE
 from resight.cli.options import JsonOption
-from resight.cli.output import command_line, console, count, plain_table, shown_path, write_json
+from resight.cli.output import command_line, console, count, note, plain_table, shown_path, write_json
 from resight.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -20,10 +21,12 @@ __all__ = ["DEFAULT_MODEL", "EXAMPLE", "index", "open_or_create"]
 EXAMPLE = (
     "Example:\n\n  resight index ~/Pictures ~/scans/old.jpg --collection photos.resight\n\n"
     "Run it again at any time: only what is new or has changed is described. "
-    "Exit code 3 says that some files could not be read; they are listed with their reasons."
+    "Exit code 3 says that some files could not be read, each listed with its reason, "
+    "or that no photo was found."
 )
 DEFAULT_MODEL = "sift"
 _MOST_LISTED = 20
+_MOST_SUFFIXES = 8
 
 
 PhotosArgument = Annotated[
@@ -43,6 +46,14 @@ MetadataOption = Annotated[
 ForgetOption = Annotated[
     bool, typer.Option("--forget-missing", help="Remove photos that are no longer in the given folders.")
 ]
+MaxPixelsOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Most pixels of a photo that is decoded; 225 million by default, which take 1 GB of memory.",
+    ),
+]
 
 
 def index(
@@ -51,10 +62,12 @@ def index(
     model: ModelOption = None,
     metadata: MetadataOption = None,
     forget_missing: ForgetOption = False,
+    max_pixels: MaxPixelsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Add what is new to a collection, update what changed, report what is broken."""
     from resight.cli.metadata import read_metadata
+    from resight.images import MAX_PIXELS
 
     values = read_metadata(metadata) if metadata is not None else None
     opened = open_or_create(collection, model)
@@ -63,13 +76,18 @@ def index(
             photos,
             metadata=values,
             forget_missing=forget_missing,
+            max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
             progress=lambda step: report(step.done, step.total),
         )
     if as_json:
         write_json(outcome)
     else:
         print_report(outcome, opened)
-    if outcome.broken:
+    known = outcome.added or outcome.updated or outcome.unchanged or outcome.missing
+    nothing = not (known or outcome.broken)
+    if nothing:
+        note(f"no photos were found in {', '.join(shown_path(path) for path in photos)}")
+    if nothing or outcome.broken:
         raise typer.Exit(SOME_UNREADABLE)
 
 
@@ -98,6 +116,8 @@ def print_report(report: IndexReport, collection: Collection) -> None:
         f"in {report.seconds.total:.1f} s; {held}.",
         soft_wrap=True,
     )
+    if report.passed_over:
+        out.print(passed_over(report.passed_over), soft_wrap=True)
     if report.broken:
         table = plain_table("broken file", "reason")
         for photo in report.broken[:_MOST_LISTED]:
@@ -115,6 +135,15 @@ def print_report(report: IndexReport, collection: Collection) -> None:
             "resight", "search", shown_path(collection.path), "QUERY.jpg", "--html", "answers.html"
         )
         out.print(f"\nNow search it:  {line}", soft_wrap=True)
+
+
+def passed_over(suffixes: Mapping[str, int]) -> str:
+    """Returns which files were not taken for photos: ``5 files passed over: 3 .cr2, 2 .mp4``."""
+    shown = [f"{number:,} {suffix or 'without a suffix'}" for suffix, number in suffixes.items()]
+    rest = sum(list(suffixes.values())[_MOST_SUFFIXES:])
+    if rest:
+        shown = [*shown[:_MOST_SUFFIXES], f"{rest:,} others"]
+    return f"{count(sum(suffixes.values()), 'file')} passed over: {', '.join(shown)}"
 
 
 def _print_rest(total: int) -> None:

@@ -35,6 +35,7 @@ from resight.collection.searching import answer_query
 from resight.collection.store import Store
 from resight.errors import InvalidInput, StorageFailed
 from resight.features import Box
+from resight.images import MAX_PIXELS
 from resight.models.model import Model
 
 __all__ = ["LOCK_TIMEOUT", "Collection"]
@@ -148,6 +149,7 @@ class Collection:
         metadata: Mapping[str, Mapping[str, Value]] | None = None,
         forget_missing: bool = False,
         workers: int | None = None,
+        max_pixels: int = MAX_PIXELS,
         progress: Callable[[Progress], None] | None = None,
     ) -> IndexReport:
         """Returns what was done to bring the collection up to date with some files and folders.
@@ -163,6 +165,7 @@ class Collection:
             forget_missing: Remove photos that are no longer in the given folders, instead of only reporting
                 them. Those of a given path that does not exist itself are kept all the same.
             workers: Threads; by default the processors available.
+            max_pixels: Most pixels of a photo that is decoded; larger photos are reported as broken.
             progress: Called after each photo that was read, in the calling thread.
 
         Raises:
@@ -181,6 +184,7 @@ class Collection:
                 metadata=metadata or {},
                 forget_missing=forget_missing,
                 workers=workers,
+                max_pixels=max_pixels,
                 progress=progress,
             )
 

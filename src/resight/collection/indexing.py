@@ -21,6 +21,7 @@ from resight.collection.schema import Row
 from resight.collection.store import Store
 from resight.errors import InvalidInput
 from resight.features import ImageFeatures, LocalFeatures
+from resight.images import MAX_PIXELS
 from resight.models.extract import Extraction, extract
 from resight.models.model import Model, codec_of
 
@@ -35,6 +36,7 @@ def update(
     metadata: Mapping[str, Mapping[str, Value]],
     forget_missing: bool,
     workers: int | None,
+    max_pixels: int,
     progress: Callable[[Progress], None] | None,
 ) -> IndexReport:
     """Returns what was done to bring the collection up to date with the files under some paths.
@@ -51,7 +53,7 @@ def update(
     found = scan(present)
     photos = _named(store, known, found, present)
     batching = Batching(store, _values(store, metadata, photos))
-    run = _Run(store, model, known, batching, progress)
+    run = _Run(store, model, known, batching, max_pixels, progress)
     run.describe(photos, workers)
     batching.annotate()
     missing = run.missing(present, photos)
@@ -63,7 +65,7 @@ def update(
     )
     lost = sorted({*gone, *(store.roots.path_of(key) for key in missing)})
     broken = sorted([*found.broken, *run.broken], key=lambda file: file.path)
-    return IndexReport(run.added, run.updated, run.unchanged, lost, broken, seconds)
+    return IndexReport(run.added, run.updated, run.unchanged, lost, broken, found.passed_over, seconds)
 
 
 def _divide(
@@ -134,6 +136,7 @@ class _Run:
     model: Model
     known: Mapping[Key, Known]
     batching: Batching
+    max_pixels: int
     progress: Callable[[Progress], None] | None
     added: int = 0
     updated: int = 0
@@ -146,12 +149,22 @@ class _Run:
     def describe(self, photos: Mapping[Key, FoundPhoto], workers: int | None) -> None:
         """Describes what is new or changed, and commits it batch by batch."""
         waiting = {key: photo.path for key, photo in photos.items() if not self._same(key, photo.path)}
-        contents = {known.hash: known.id for known in self.known.values() if known.hash is not None}
+        contents = {
+            known.hash: known.id
+            for known in self.known.values()
+            if known.hash is not None and not self._another_try(known)
+        }
         total = len(photos)
         # The second round is for files whose bytes a row described until this very run described it anew.
         for described in (contents, {}):
             left = dict(waiting)
-            extractions = extract(waiting.values(), self.model, workers=workers, known=described.keys())
+            extractions = extract(
+                waiting.values(),
+                self.model,
+                workers=workers,
+                known=described.keys(),
+                max_pixels=self.max_pixels,
+            )
             with closing(extractions):
                 for done, (key, extraction) in enumerate(
                     zip(waiting, extractions, strict=True), total - len(waiting) + 1
@@ -168,7 +181,7 @@ class _Run:
     def _same(self, key: Key, path: str) -> bool:
         """Returns whether a file looks as when it was described, and counts it if so."""
         known = self.known.get(key)
-        if known is None or known.hash is None:
+        if known is None or known.hash is None or self._another_try(known):
             return False
         try:
             status = Path(path).stat()
@@ -179,6 +192,10 @@ class _Run:
             return False
         self._count(key, path, known.hash, known.broken)
         return True
+
+    def _another_try(self, known: Known) -> bool:
+        """Returns whether a photo that was broken may be read now: a raised limit on pixels lets it in."""
+        return known.broken is not None and self.max_pixels > MAX_PIXELS
 
     def _collect(self, key: Key, extraction: Extraction, described: Mapping[bytes, int]) -> bool:
         """Returns whether there is something to commit for a file, after handing it to the batch."""

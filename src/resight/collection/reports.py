@@ -76,6 +76,8 @@ class IndexReport:
         unchanged: Photos whose bytes had not changed.
         missing: Photos of the collection that are no longer under the given paths, absolute.
         broken: Files under the given paths that cannot be searched.
+        passed_over: Files in the given folders whose suffix is no photo's: how many of each suffix, in lower
+            case with its dot, ``""`` for none; the most frequent first.
         seconds: Where the time went.
     """
 
@@ -84,6 +86,7 @@ class IndexReport:
     unchanged: int
     missing: list[str]
     broken: list[BrokenPhoto]
+    passed_over: dict[str, int]
     seconds: CpuSeconds
 
 

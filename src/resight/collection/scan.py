@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
 from resight.collection.reports import BrokenPhoto
+from resight.collection.store import TABLE_NAME
 from resight.errors import InvalidInput
 from resight.images import PHOTO_SUFFIXES
 
@@ -32,10 +34,18 @@ class FoundPhoto:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Photos under some paths, sorted by path, and what could not be looked at."""
+    """What lies under some paths.
+
+    Attributes:
+        photos: Sorted by path.
+        broken: What could not be looked at, sorted by path.
+        passed_over: Files whose suffix is no photo's: how many of each suffix, in lower case with its dot,
+            ``""`` for none; the most frequent first. Hidden files are not counted.
+    """
 
     photos: list[FoundPhoto]
     broken: list[BrokenPhoto]
+    passed_over: dict[str, int]
 
 
 def printable(path: str) -> str:
@@ -95,6 +105,7 @@ class _Walk:
     broken: list[BrokenPhoto] = field(default_factory=list)
     seen: set[tuple[int, int]] = field(default_factory=set)
     links: list[tuple[str, str]] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
 
     def folder(self, path: str, *, given: str, linked: bool = False) -> None:
         """Takes a folder and all below it; without recursion, so that depth has no limit."""
@@ -110,6 +121,9 @@ class _Walk:
                 reason = f"this folder cannot be listed ({error.strerror})"
                 self.broken.append(BrokenPhoto(printable(current), reason))
                 continue
+            if any(entry.name == TABLE_NAME for entry in entries):
+                # A collection beside its photos: none of its files is a photo, or was passed over.
+                continue
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
@@ -117,8 +131,16 @@ class _Walk:
                     self.links.append((entry.path, given))
                 elif entry.is_dir():
                     folders.append(entry.path)
-                elif entry.is_file() and Path(entry.name).suffix.lower() in PHOTO_SUFFIXES:
-                    self.file(entry.path, given=given, linked=linked)
+                elif entry.is_file():
+                    self.offered(entry.path, given=given, linked=linked)
+
+    def offered(self, path: str, *, given: str, linked: bool) -> None:
+        """Takes a file of a folder where its suffix is a photo's, else counts it as passed over."""
+        suffix = Path(path).suffix.lower()
+        if suffix in PHOTO_SUFFIXES:
+            self.file(path, given=given, linked=linked)
+        else:
+            self.passed_over[printable(suffix)] += 1
 
     def file(self, path: str, *, given: str, linked: bool) -> None:
         """Takes a file, unless it has been met under another name."""
@@ -141,10 +163,12 @@ class _Walk:
             for path, given in links:
                 if Path(path).is_dir():
                     self.folder(path, given=given, linked=True)
-                elif Path(path).suffix.lower() in PHOTO_SUFFIXES:
-                    self.file(path, given=given, linked=True)
+                else:
+                    self.offered(path, given=given, linked=True)
         return Scan(
-            sorted(self.photos, key=lambda photo: photo.path), sorted(self.broken, key=lambda file: file.path)
+            sorted(self.photos, key=lambda photo: photo.path),
+            sorted(self.broken, key=lambda file: file.path),
+            dict(self.passed_over.most_common()),
         )
 
     def _first_visit(self, path: str) -> bool:

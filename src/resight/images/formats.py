@@ -16,11 +16,15 @@ from PIL.ImageFile import ImageFile
 
 __all__ = ["ACCEPTED", "PHOTO_SUFFIXES", "detect", "open_image", "pillow_warnings_unseen", "what_else"]
 
-ACCEPTED = "JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF and HEIC"
+ACCEPTED = "JPEG, PNG, WebP, TIFF, BMP, GIF, PPM, AVIF and HEIC"
 """The formats that are read, in words."""
 
 PHOTO_SUFFIXES = frozenset(
-    ".avif .bmp .gif .heic .heif .jfif .jpe .jpeg .jpg .png .tif .tiff .webp".split()  # noqa: SIM905
+    f".{ending}"
+    for ending in (
+        *("apng", "avif", "bmp", "gif", "heic", "heif", "hif", "jfif", "jpe", "jpeg", "jpg", "mpo"),
+        *("pbm", "pgm", "png", "pnm", "ppm", "tif", "tiff", "webp"),
+    )
 )
 """Lower-case file name endings taken for photos when a folder is walked."""
 
@@ -58,6 +62,8 @@ def detect(head: bytes) -> str | None:
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WebP"
+    if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace():
+        return "PPM"
     if head[4:8] == b"ftyp":
         # The major brand, then (after four bytes of version) the compatible ones, inside the box's own
         # length.
@@ -111,6 +117,10 @@ def open_image(name: str, stream: BinaryIO) -> ImageFile:
         from PIL.BmpImagePlugin import BmpImageFile
 
         return BmpImageFile(stream)
+    if name == "PPM":
+        from PIL.PpmImagePlugin import PpmImageFile
+
+        return PpmImageFile(stream)
     if name == "TIFF":
         from PIL.TiffImagePlugin import TiffImageFile
 

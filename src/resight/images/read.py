@@ -7,7 +7,6 @@ than that is asked for: benchmarks/decode.py measures the gain.
 from __future__ import annotations
 
 import io
-import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -22,13 +21,14 @@ from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box
 from resight.images import formats
 from resight.images.colour import to_rgb
+from resight.images.opening import open_file
 from resight.images.orientation import orientation
 from resight.images.photo import Photo
 from resight.images.show import check_side, show
 
 __all__ = ["MAX_PIXELS", "decoded", "read"]
 
-MAX_PIXELS = 178_956_970
+MAX_PIXELS = 225_000_000
 """Most pixels that are decoded: a panorama of 20,000 by 8,900, about 1.3 GB of memory at its height.
 
 It is where Pillow itself refuses a picture as a decompression bomb; some of its decoders do so whatever
@@ -160,14 +160,8 @@ def _opened(source: str | Path | bytes | BinaryIO) -> Iterator[tuple[str, Binary
     elif isinstance(source, str | Path):
         name = str(source)
         with _reasons(name):
-            # A pipe or a device would be waited for, or read, for ever.
-            mode = Path(source).stat().st_mode
-            if stat.S_ISDIR(mode):
-                raise UnreadableImage(name, "it is a directory")
-            if not stat.S_ISREG(mode):
-                raise UnreadableImage(name, "it is a pipe, a socket or a device, not a file")
             # Closed below: failures inside the block are not failures to open it.
-            stream = Path(source).open("rb")  # noqa: SIM115
+            stream = open_file(source)
         with stream:
             yield name, stream
     else:

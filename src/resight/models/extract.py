@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import time
 from collections import deque
-from collections.abc import Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
@@ -90,7 +92,11 @@ def content_of(path: str | Path) -> Content:
     Raises:
         OSError: It cannot be read.
     """
-    with Path(path).open("rb") as stream:
+    try:
+        stream = images.open_file(path)
+    except UnreadableImage as error:
+        raise OSError(errno.EINVAL, error.reason, str(path)) from None
+    with stream:
         return _content(stream)
 
 
@@ -113,6 +119,7 @@ def extract(
     *,
     workers: int | None = None,
     known: Collection[bytes] = frozenset(),
+    max_pixels: int = images.MAX_PIXELS,
 ) -> Generator[Extraction, None, None]:
     """Yields what became of each file, in the order of ``paths``; a broken one never stops the others.
 
@@ -125,9 +132,10 @@ def extract(
         model: Describes them.
         workers: Threads that read, and threads that describe; by default the processors available.
         known: Hashes of contents that are not to be decoded and described, only read.
+        max_pixels: Most pixels of a photo that is decoded, see `images.read`.
 
     Raises:
-        InvalidInput: ``workers`` is not positive.
+        InvalidInput: ``workers`` or ``max_pixels`` is not positive.
     """
     threads = available_cpus() if workers is None else workers
     if threads < 1:
@@ -137,7 +145,8 @@ def extract(
     callers = ThreadPoolExecutor(describers, thread_name_prefix="resight-describe")
     with _one_thread_each(threads):
         try:
-            decoded = _ahead(paths, readers, model, known, depth=2 * threads + model.batch_size)
+            read = partial(_read, max_side=model.max_side, known=known, max_pixels=max_pixels)
+            decoded = _ahead(paths, readers, read, depth=2 * threads + model.batch_size)
             waiting: deque[_Batch] = deque()
             for batch in _batches(decoded, model.batch_size):
                 batch.answer = callers.submit(_describe, model, batch)
@@ -169,33 +178,30 @@ def _one_thread_each(threads: int) -> Iterator[None]:
 def _ahead(
     paths: Iterable[str | Path],
     pool: ThreadPoolExecutor,
-    model: Model,
-    known: Collection[bytes],
+    read: Callable[[Path], _Decoded],
     *,
     depth: int,
 ) -> Iterator[_Decoded]:
     """Yields files in order while up to ``depth`` more are being read."""
     remaining = iter(paths)
-    reading = deque(
-        pool.submit(_read, Path(path), model.max_side, known) for path in islice(remaining, depth)
-    )
+    reading = deque(pool.submit(read, Path(path)) for path in islice(remaining, depth))
     while reading:
         done = reading.popleft().result()
-        reading.extend(pool.submit(_read, Path(path), model.max_side, known) for path in islice(remaining, 1))
+        reading.extend(pool.submit(read, Path(path)) for path in islice(remaining, 1))
         yield done
 
 
-def _read(path: Path, max_side: int, known: Collection[bytes]) -> _Decoded:
+def _read(path: Path, *, max_side: int, known: Collection[bytes], max_pixels: int) -> _Decoded:
     started = time.thread_time()
     content: Content | None = None
     photo: images.Photo | None = None
     reason: str | None = None
     try:
         # One opening for both, so that a file replaced meanwhile cannot be hashed old and described new.
-        with path.open("rb") as stream:
+        with images.open_file(path) as stream:
             content = _content(stream)
             if content.hash not in known:
-                photo = images.read(stream, max_side=max_side)
+                photo = images.read(stream, max_side=max_side, max_pixels=max_pixels)
     except UnreadableImage as error:
         reason = error.reason
     except FileNotFoundError:
