@@ -27,7 +27,7 @@ from memory import resident_bytes
 from resight.datasets.landmark_truth import LandmarkTruth
 from resight.datasets.revisited import GroundTruth, QueryTruth
 from resight.evaluation import LandmarkDescriptors, average_precision, measure_descriptors
-from resight.evaluation.landmark_card import Source
+from resight.evaluation.card import Source
 from resight.features import Box
 
 DIM, QUERIES, DATABASE, POSITIVES, JUNK = 2048, 70, 6322, 60, 20

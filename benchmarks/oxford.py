@@ -16,8 +16,8 @@ from pathlib import Path
 import resight
 from resight.datasets import open_landmarks
 from resight.evaluation import Refinement, Result, describe_landmarks, measure_descriptors
-from resight.evaluation.landmark_card import source_of
-from resight.evaluation.landmark_protocols import queries_shown
+from resight.evaluation.card import source_of
+from resight.evaluation.landmarks import query_view
 
 VERIFIED = 100
 REFINEMENTS = {
@@ -41,7 +41,7 @@ def main() -> None:
     started = time.perf_counter()
     described = describe_landmarks(model, folder, keep_local=True)
     seconds = time.perf_counter() - started
-    source = source_of(model, queries=queries_shown(folder.truth, crop=True), root=arguments.folder.name)
+    source = source_of(model, view=query_view(folder.truth, crop=True), root=arguments.folder.name)
     found: dict[str, object] = {}
     for name, refinement in REFINEMENTS.items():
         started = time.perf_counter()

@@ -29,7 +29,7 @@ import resight
 from resight.datasets.landmark_folder import LandmarkFolder, open_landmarks
 from resight.evaluation import average_precision, bootstrap, paired
 from resight.evaluation.landmark_description import describe_landmarks
-from resight.evaluation.landmark_protocols import marked_images, task_columns
+from resight.evaluation.landmarks import marked_images, task_columns
 from resight.evaluation.measures.ranks import scan
 from resight.models import Model, Whitening
 from resight.models.extract import extract

@@ -139,7 +139,7 @@ def test_predictions_give_the_challenges_measures(run, tmp_path):
 
 def test_a_model_is_measured_on_a_folder(run, places, written):
     result = json.loads(written[0].read_text())
-    assert result["main"] == "mAP medium"
+    assert result["main"] == {"kind": "mAP", "k": None, "task": "medium"}
     facts = {fact["name"]: fact["text"] for fact in result["card"]["facts"]}
     assert facts["queries shown"].startswith("cropped to their boxes")
     assert "geometric verification of the first 5" in facts["re-ranking"]

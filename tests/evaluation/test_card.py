@@ -92,7 +92,7 @@ def test_rows_show_the_worst_and_the_median_queries(result):
     place = {path: number for number, path in enumerate(result.queries)}
     worst = [row for row in result.rows if row.kind == "worst"]
     shown = [values[place[row.query.path]] for row in worst]
-    assert shown == sorted(shown) == [row.map_at_r for row in worst]
+    assert shown == sorted(shown) == [row.value for row in worst]
     assert shown[0] == min(values)
     assert len({row.query.label for row in worst}) == 4
     assert {row.kind for row in result.rows} == {"worst", "median"}
@@ -147,8 +147,11 @@ def test_a_file_of_the_first_version_is_still_read(result, tmp_path):
     # Version 1 had none of these: it knew labelled sets alone.
     content["version"] = 1
     del content["main"], content["card"]["facts"]
+    for entry in (*content["measures"], *content["columns"]):
+        del entry["quantity"]
     for row in content["rows"]:
-        del row["measure"], row["missed"]
+        row["map_at_r"] = row.pop("value")
+        del row["quantity"], row["missed"]
         for answer in row["answers"]:
             del answer["rank"], answer["ignored"]
     path.write_text(json.dumps(content), encoding="utf-8")
@@ -172,7 +175,10 @@ def test_a_set_without_positives_has_a_result_and_a_file(tmp_path):
     [
         (lambda text: text[: len(text) // 2], "or a truncated one"),
         (lambda text: "[]", "is no result of resight evaluate"),
-        (lambda text: text.replace('"version": 2,', '"version": 3,', 1), "version 3 and this Resight reads"),
+        (lambda text: text.replace('"version": 3,', '"version": 4,', 1), "version 4 and this Resight reads"),
+        (lambda text: text.replace('"version": 3,', '"version": 2,', 1), "damaged result"),
+        (lambda text: text.replace('"kind": "NMI"', '"kind": "NMY"', 1), "Quantity.kind cannot be 'NMY'"),
+        (lambda text: text.replace('"k": 1,', '"k": null,', 1), "take a k and nothing else does"),
         (lambda text: text.replace('"seed"', '"sed"', 1), "damaged result"),
         (lambda text: text.replace('"dim": 27', '"dim": "27"'), "ProtocolCard.dim cannot be '27'"),
         (

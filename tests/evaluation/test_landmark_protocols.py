@@ -15,24 +15,24 @@ from resight.datasets.landmark_folder import open_landmarks, read_landmark_truth
 from resight.datasets.landmark_truth import LandmarkTruth, Task
 from resight.datasets.landmarks import read_solution
 from resight.errors import InvalidInput, UnreadableImage
-from resight.evaluation import compare, read_result, write_result
+from resight.evaluation import Quantity, compare, read_result, write_result
+from resight.evaluation.card import Source
 from resight.evaluation.descriptor_files import open_matrix, read_descriptors
-from resight.evaluation.landmark_card import Source
 from resight.evaluation.landmark_description import LandmarkDescriptors, describe_landmarks
-from resight.evaluation.landmark_protocols import (
+from resight.evaluation.landmarks import (
     evaluate_landmarks,
     measure_descriptors,
     measure_similarities,
 )
-from resight.evaluation.landmark_refinement import Refinement, expanded_queries
-from resight.evaluation.submissions import measure_predictions
+from resight.evaluation.recognition import measure_predictions
+from resight.evaluation.refinement import Refinement, expanded_queries
 from resight.features import ImageFeatures, LocalFeatures
 from resight.models.codec import BinaryCodec
 from resight.reports import write_report
 from resight.search import Ranking
 from resight.search.geometry.verification import rerank, settings_named
 
-SOURCE = Source("theirs.npy", "f" * 64, 2, 0, (), "not known", "not known", "gnd.pkl")
+SOURCE = Source("theirs.npy", "f" * 64, 2, 0, (), "unknown", "not known", "gnd.pkl")
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_every_measure_has_an_interval_and_every_query_a_value(result):
         column = next(column for column in result.columns if column.name == measure.name)
         assert measure.value == pytest.approx(np.mean(column.values))
         assert measure.low <= measure.value <= measure.high
-    assert result.main == "mAP medium"
+    assert result.main == Quantity("mAP", task="medium")
 
 
 def test_distractors_come_into_the_ranking_and_are_wrong(folder, result, tmp_path):
@@ -121,9 +121,27 @@ def test_two_results_are_compared_by_their_main_measure(folder, result, tmp_path
         write_result(one, tmp_path / f"{number}.json")
     outcome = compare(*(read_result(tmp_path / f"{number}.json") for number in range(2)))
     assert read_result(tmp_path / "0.json") == result
-    assert outcome.main == "mAP medium"
+    assert outcome.main == Quantity("mAP", task="medium")
     assert outcome.changed
     assert any("queries shown: cropped" in words for words in outcome.differences)
+
+
+def test_a_file_of_version_2_is_read(result, tmp_path):
+    write_result(result, tmp_path / "3.json")
+    content = json.loads((tmp_path / "3.json").read_text(encoding="utf-8"))
+    # Version 2 called everything by its name.
+    content |= {"version": 2, "main": result.main.name}
+    for entry in (*content["measures"], *content["columns"]):
+        del entry["quantity"]
+    for entry, row in zip(content["rows"], result.rows, strict=True):
+        entry |= {"map_at_r": entry.pop("value"), "measure": row.quantity.name}
+        del entry["quantity"]
+    (tmp_path / "2.json").write_text(json.dumps(content), encoding="utf-8")
+    assert read_result(tmp_path / "2.json") == result
+    content["main"] = "mOP medium"
+    (tmp_path / "2.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(InvalidInput, match="there is no measure 'mOP medium'"):
+        read_result(tmp_path / "2.json")
 
 
 def test_rows_show_what_was_missed_and_what_is_ignored(folder, tmp_path):
@@ -132,7 +150,7 @@ def test_rows_show_what_was_missed_and_what_is_ignored(folder, tmp_path):
     assert missed
     assert all(answer.right and answer.rank > 8 for answer in missed)
     assert any(answer.ignored for row in whole.rows for answer in row.answers)
-    assert {row.measure for row in whole.rows} == {"mAP medium"}
+    assert {row.quantity for row in whole.rows} == {Quantity("mAP", task="medium")}
     write_report(whole, tmp_path / "report.html", root=folder.root)
     text = (tmp_path / "report.html").read_text()
     assert "Missed: right answers and their ranks" in text

@@ -9,7 +9,7 @@ from landmark_photos import write_landmarks
 
 from resight.datasets.landmark_folder import open_landmarks
 from resight.errors import InvalidInput
-from resight.evaluation.landmark_protocols import evaluate_landmarks
+from resight.evaluation.landmarks import evaluate_landmarks
 from resight.evaluation.waterfall import Steps, evaluate_waterfall, whitening_of
 from resight.models.whitened import WhitenedModel
 from resight.models.whitening import Whitening

@@ -69,11 +69,28 @@ def test_recipes_mean_what_they_meant():
     assert {name: Recipe.from_yaml(RECIPES / f"{name}.yaml").fingerprint for name in expected} == expected
 
 
-def test_a_result_is_read_and_written_back_unchanged(tmp_path):
+def test_a_result_of_version_2_means_what_it_meant(tmp_path):
     result = read_result(FILES / "result.json")
+    write_result(result, tmp_path / "result.json")
+    written, stored = (json.loads((folder / "result.json").read_text()) for folder in (tmp_path, FILES))
 
     assert {measure.name: measure.value for measure in result.measures}["R@1"] == 0.0
+    assert read_result(tmp_path / "result.json") == result
+    # What version 3 knows beside the names of version 2.
+    assert (stored.pop("version"), written.pop("version")) == (2, 3)
+    assert written["main"] == {"kind": "MAP@R", "k": None, "task": "all"}
+    written["main"] = "MAP@R"
+    for entry in (*written["measures"], *written["columns"]):
+        del entry["quantity"]
+    for row in written["rows"]:
+        row |= {"map_at_r": row.pop("value"), "measure": "MAP@R"}
+        assert row.pop("quantity") == {"kind": "MAP@R", "k": None, "task": "all"}
+    assert written == stored
+
+
+def test_a_result_of_version_3_is_read_and_written_back_unchanged(tmp_path):
+    result = read_result(FILES / "result-3.json")
+
+    assert result == read_result(FILES / "result.json")
     write_result(result, tmp_path / "result.json")
-    assert json.loads((tmp_path / "result.json").read_text()) == json.loads(
-        (FILES / "result.json").read_text()
-    )
+    assert (tmp_path / "result.json").read_bytes() == (FILES / "result-3.json").read_bytes()

@@ -45,7 +45,7 @@ def _print_comparison(outcome: Comparison, results: tuple[Path, Path]) -> None:
         )
     printed.print(table)
     if outcome.changed:
-        changes = plain_table(f"most changed query, by {outcome.main}", "A", "B", right=("A", "B"))
+        changes = plain_table(f"most changed query, by {outcome.main.name}", "A", "B", right=("A", "B"))
         for query in outcome.changed:
             changes.add_row(query.path, f"{query.first:.3f}", f"{query.second:.3f}")
         printed.print("", changes)

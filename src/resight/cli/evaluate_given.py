@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from resight.cli.evaluate_options import Files, LandmarkOptions, Output
     from resight.datasets.landmark_truth import LandmarkTruth
     from resight.evaluation import Result
-    from resight.evaluation.landmark_card import Source
-    from resight.evaluation.landmark_rows import Pictures
+    from resight.evaluation.card import Source
+    from resight.evaluation.pictures import Pictures
 
 __all__ = ["evaluate_given"]
 
@@ -41,8 +41,8 @@ def _descriptors(
     from resight.datasets.landmark_folder import read_landmark_truth
     from resight.evaluation.descriptor_files import read_descriptors
     from resight.evaluation.landmark_description import LandmarkDescriptors
-    from resight.evaluation.landmark_protocols import measure_descriptors
-    from resight.evaluation.landmark_refinement import Refinement
+    from resight.evaluation.landmarks import measure_descriptors
+    from resight.evaluation.refinement import Refinement
 
     truth = read_landmark_truth(ground_truth)
     given = read_descriptors(path, truth.database, truth.queries, names=names)
@@ -65,7 +65,7 @@ def _descriptors(
 def _similarities(path: Path, ground_truth: Path, output: Output) -> Result:
     from resight.datasets.landmark_folder import read_landmark_truth
     from resight.evaluation.descriptor_files import open_matrix
-    from resight.evaluation.landmark_protocols import measure_similarities
+    from resight.evaluation.landmarks import measure_similarities
 
     truth, matrix = read_landmark_truth(ground_truth), open_matrix(path)
     if truth.formula == "recall" and matrix.shape[1] > len(truth.database):
@@ -82,24 +82,23 @@ def _similarities(path: Path, ground_truth: Path, output: Output) -> Result:
 
 def _predictions(path: Path, ground_truth: Path, output: Output) -> Result:
     from resight.datasets.landmarks import read_solution
-    from resight.evaluation.submissions import measure_predictions
+    from resight.evaluation.recognition import measure_predictions
 
     solution = read_solution(ground_truth)
     return measure_predictions(path, solution, name=ground_truth.name, seed=output.seed)
 
 
 def _source(path: Path, dim: int, ground_truth: Path) -> Source:
-    from resight.evaluation.landmark_card import Source
+    from resight.evaluation.card import Source
 
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    known = "not known: as in the file"
-    return Source(path.name, digest, dim, 0, (), known, known, ground_truth.name)
+    return Source(path.name, digest, dim, 0, (), "unknown", "not known: as in the file", ground_truth.name)
 
 
 def _pictures(truth: LandmarkTruth, root: Path | None) -> Pictures | None:
     from resight.datasets.landmark_folder import photos_in
-    from resight.evaluation.landmark_rows import Pictures
+    from resight.evaluation.pictures import Pictures
 
     if root is None:
         return None

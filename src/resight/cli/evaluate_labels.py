@@ -26,12 +26,14 @@ def evaluate_labelled(
 ) -> None:
     """Prints the result of a model on a labelled benchmark."""
     from resight import datasets
+    from resight.evaluation.result import named
 
     loaded = datasets.load(benchmark, Path(str(output.root)), boxes=boxes)
     result = _measure(model, loaded, clusters=clusters, selection=output.selection, seed=output.seed)
     write_files(result, loaded.test.root, html=output.html, out=output.out)
     if output.as_json:
-        write_json({"card": result.card, "measures": result.measures, "clusters": result.clusters})
+        measures = [named(measure) for measure in result.measures]
+        write_json({"card": result.card, "measures": measures, "clusters": result.clusters})
     else:
         print_result(result, html=output.html, out=output.out)
 

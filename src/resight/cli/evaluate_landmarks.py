@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from resight.cli.evaluate_options import LandmarkOptions, Output
     from resight.datasets.landmark_folder import LandmarkFolder
     from resight.evaluation import ProtocolCard, Result
+    from resight.evaluation.quantity import Quantity
     from resight.evaluation.result import Measure
     from resight.evaluation.waterfall import Waterfall
 
@@ -52,8 +55,8 @@ def evaluate_landmark(model: str, benchmark: str, options: LandmarkOptions, outp
         _recognition(model, options, output)
         return
     from resight.datasets.landmark_folder import open_landmarks
-    from resight.evaluation.landmark_protocols import evaluate_landmarks
-    from resight.evaluation.landmark_refinement import Refinement
+    from resight.evaluation.landmarks import evaluate_landmarks
+    from resight.evaluation.refinement import Refinement
     from resight.models import load_model
 
     folder = open_landmarks(benchmark, Path(str(output.root)))
@@ -76,7 +79,7 @@ def evaluate_landmark(model: str, benchmark: str, options: LandmarkOptions, outp
 
 
 def _recognition(model: str, options: LandmarkOptions, output: Output) -> None:
-    from resight.evaluation.landmark_recognition import evaluate_recognition
+    from resight.evaluation.recognition import evaluate_recognition
     from resight.models import load_model
 
     if options.expand or options.verify or options.waterfall or options.distractors:
@@ -107,18 +110,18 @@ def landmark_json(result: Result) -> dict[str, Json]:
     ``intervals`` and ``queries`` (how many count) have the same form; ``per_query`` holds the main measure's
     values by query.
     """
-    kind = result.main.split()[0]
+    kind = result.main.kind if result.main.k is None else f"{result.main.kind}@{result.main.k}"
     per_query: dict[str, Json] = {
-        _task(column.name): dict(zip(result.queries, column.values, strict=True))
+        column.quantity.task: dict(zip(result.queries, column.values, strict=True))
         for column in result.columns
-        if column.name.split()[0] == kind
+        if replace(column.quantity, task=result.main.task) == result.main
     }
     return {
         "model": result.card.model,
         "benchmark": result.card.benchmark,
-        "metrics": _nested({measure.name: measure.value for measure in result.measures}),
-        "intervals": _nested({m.name: None if m.low is None else [m.low, m.high] for m in result.measures}),
-        "queries": _nested({measure.name: measure.count for measure in result.measures}),
+        "metrics": _nested({measure.quantity: measure.value for measure in result.measures}),
+        "intervals": _intervals(result.measures),
+        "queries": _nested({measure.quantity: measure.count for measure in result.measures}),
         "per_query": {kind: per_query},
         **_how(result.card),
     }
@@ -132,28 +135,34 @@ def _how(card: ProtocolCard) -> dict[str, Json]:
     return {"protocol": described, "versions": {part.name: part.version for part in card.versions}}
 
 
-def _task(name: str) -> str:
-    return name.partition(" ")[2] or "all"
+def _intervals(measures: Sequence[Measure]) -> dict[str, Json]:
+    return _nested(
+        {
+            measure.quantity: None if measure.low is None else [measure.low, measure.high]
+            for measure in measures
+        }
+    )
 
 
-def _nested(values: dict[str, Json]) -> dict[str, Json]:
-    """Returns ``{"mP@5 easy": x}`` as ``{"mP": {"easy": {"5": x}}}``."""
-    found: dict[str, Json] = {}
-    for name, value in values.items():
-        measure, _, rank = name.split()[0].partition("@")
-        path: tuple[str, ...]
-        if measure == "mP":
-            path = ("mP", _task(name), rank)
-        elif measure == "R":
-            path = ("recall", rank)
-        else:
-            path = ({"µAP": "microAP"}.get(measure, name.split()[0]), _task(name))
-        here: Json = found
-        for key in path[:-1]:
+def _nested(values: Mapping[Quantity, Json]) -> dict[str, Json]:
+    """Returns each value under the keys of its quantity: ``{"mP": {"easy": {"5": 0.8}}}``."""
+    nested: dict[str, Json] = {}
+    for quantity, value in values.items():
+        *keys, last = _keys(quantity)
+        here: Json = nested
+        for key in keys:
             here = here.setdefault(key, {}) if isinstance(here, dict) else here
         if isinstance(here, dict):
-            here[path[-1]] = value
-    return found
+            here[last] = value
+    return nested
+
+
+def _keys(quantity: Quantity) -> tuple[str, ...]:
+    if quantity.kind == "mP":
+        return "mP", quantity.task, str(quantity.k)
+    if quantity.kind == "R":
+        return "recall", str(quantity.k)
+    return ("microAP" if quantity.kind == "µAP" else quantity.kind), quantity.task
 
 
 def _waterfall(model: str, folder: LandmarkFolder, options: LandmarkOptions, output: Output) -> None:
@@ -183,12 +192,10 @@ def _stages_json(found: Waterfall) -> list[Json]:
     return [
         {
             "name": stage.name,
-            "metrics": _nested({measure.name: measure.value for measure in stage.measures}),
-            "intervals": _nested(
-                {m.name: None if m.low is None else [m.low, m.high] for m in stage.measures}
-            ),
+            "metrics": _nested({measure.quantity: measure.value for measure in stage.measures}),
+            "intervals": _intervals(stage.measures),
             "p_values": {
-                _task(measure.name): None if change is None else change.p_value
+                measure.quantity.task: None if change is None else change.p_value
                 for measure, change in zip(stage.measures, stage.changes, strict=True)
             },
             "milliseconds": stage.milliseconds,

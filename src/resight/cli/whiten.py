@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from resight.cli.whiten_photos import Described, Matches
     from resight.collection.reports import BrokenPhoto
-    from resight.evaluation.whitening import Separation
+    from resight.evaluation.measures.separation import Separation
     from resight.models.model import Model
     from resight.models.whitening import Whitening
 
@@ -225,7 +225,7 @@ def _write(
     held: Bool[np.ndarray, " n"],
     out: Path,
 ) -> _Outcome:
-    from resight.evaluation.whitening import separation
+    from resight.evaluation.measures.separation import separation
     from resight.models import WhitenedModel, bundle
     from resight.models.whitening_fit import variance_kept
 

@@ -1,17 +1,15 @@
 """The field's measures, to the formula, and the way from a model and a benchmark to a result."""
 
-from resight.evaluation.answers import FirstAnswers, first_answers
 from resight.evaluation.card import ProtocolCard
 from resight.evaluation.comparison import Comparison, compare
 from resight.evaluation.descriptor_files import GivenDescriptors, read_descriptors
+from resight.evaluation.labelled import describe_set, evaluate_benchmark, measure_set
 from resight.evaluation.landmark_description import LandmarkDescriptors, describe_landmarks
-from resight.evaluation.landmark_protocols import (
+from resight.evaluation.landmarks import (
     evaluate_landmarks,
     measure_descriptors,
     measure_similarities,
 )
-from resight.evaluation.landmark_recognition import evaluate_recognition
-from resight.evaluation.landmark_refinement import Refinement
 from resight.evaluation.measures.average_precision import average_precision
 from resight.evaluation.measures.clustering import (
     ClusterResult,
@@ -27,11 +25,13 @@ from resight.evaluation.measures.recognition import (
     micro_average_precision,
     micro_average_precision_interval,
 )
-from resight.evaluation.protocols import describe_set, evaluate_benchmark, measure_set
+from resight.evaluation.pictures import FirstAnswers, first_answers
+from resight.evaluation.quantity import Quantity
+from resight.evaluation.recognition import evaluate_recognition, measure_predictions
+from resight.evaluation.refinement import Refinement
 from resight.evaluation.result import Measure, Result, read_result, write_result
 from resight.evaluation.revisited import RevisitedResult, evaluate_revisited
 from resight.evaluation.statistics import Interval, PairedTest, bootstrap, most_changed, paired
-from resight.evaluation.submissions import measure_predictions
 from resight.evaluation.waterfall import Stage, Steps, Waterfall, evaluate_waterfall
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "PairedTest",
     "PerQuery",
     "ProtocolCard",
+    "Quantity",
     "Refinement",
     "Result",
     "RevisitedResult",

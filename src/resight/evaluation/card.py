@@ -5,17 +5,29 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from resight._version import __version__
 from resight.datasets.dataset import LabelledImages
+from resight.datasets.landmark_truth import Formula, LandmarkTruth
+from resight.datasets.revisited import DIFFICULTIES
 from resight.models.model import Model, Wrapping
 
-__all__ = ["CONVENTIONS", "Fact", "ProtocolCard", "Version", "make_card", "scales_of", "versions"]
+__all__ = [
+    "Fact",
+    "ProtocolCard",
+    "QueryView",
+    "Source",
+    "Version",
+    "labelled_card",
+    "landmark_card",
+    "source_of",
+    "versions",
+]
 
-CONVENTIONS = (
+_LABELLED_CONVENTIONS = (
     "Scores are inner products of unit descriptors; larger is better.",
     "Equal scores are ordered by the smaller index.",
     "A query in the database is left out of its own answers by its index.",
@@ -24,8 +36,29 @@ CONVENTIONS = (
     "NMI and AMI use the arithmetic mean of the entropies, over all images of the split.",
     "Intervals: 95 %, percentile bootstrap over queries, 1000 draws.",
 )
-"""What the numbers mean where the field's programs differ."""
+_LANDMARK_CONVENTIONS = (
+    "Queries without a positive are left out of a mean; positives that are not ranked count as misses.",
+    "mP@k looks at the first min(k, rank of the last positive) answers, as the revisited benchmarks do.",
+    "Intervals: 95 %, percentile bootstrap over queries, 1000 draws.",
+)
 
+QueryView = Literal["cropped", "whole", "without boxes", "unknown"]
+"""How queries were shown: cropped to their boxes; whole, by choice or because there are no boxes; or the
+descriptors come from a file, which does not say."""
+
+_VIEWS: dict[QueryView, str] = {
+    "cropped": "cropped to their boxes, at the pixel scale their photos have in the database",
+    "whole": "whole photos",
+    "without boxes": "whole photos: the ground truth has no boxes",
+    "unknown": "not known: as in the file",
+}
+_FORMULAS: dict[Formula, str] = {
+    "trapezoidal": "trapezoidal (Philbin 2007, Radenovic 2018)",
+    "rectangular at 100": "rectangular, first 100 answers, divided by min(positives, 100) (Weyand 2020)",
+    "recall": "none; recall: a right reference among the first k",
+}
+_COMPUTED = "inner products of L2-normalised descriptors in float64, rounded to 2^-30; larger is better"
+_REVISITED_JUNK = "taken out before ranks are counted; Easy: hard and junk, Medium: junk, Hard: easy and junk"
 _PACKAGES = ("numpy", "pillow", "opencv-python-headless", "torch", "torchvision", "timm")
 
 
@@ -74,7 +107,7 @@ class ProtocolCard:
         data_fingerprint: Of the split's paths, labels, boxes and roles.
         versions: What it was computed with.
         conventions: What the numbers mean where the field's programs differ.
-        facts: What the benchmark's own protocol leaves open, as it was done.
+        facts: What the benchmark's own protocol leaves open, as it was done; for people.
     """
 
     benchmark: str
@@ -98,14 +131,57 @@ class ProtocolCard:
     facts: tuple[Fact, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where descriptors come from.
+
+    Attributes:
+        name: The model's name, or the file's.
+        fingerprint: Of the model, or of the file's contents.
+        dim: Length of a descriptor; 0: there are scores alone.
+        max_side: As on the card; 0: not known.
+        scales: As on the card; empty: not known.
+        view: How queries were shown.
+        whitening: Which, in words.
+        root: Name of the folder of the photos, or of the file.
+    """
+
+    name: str
+    fingerprint: str
+    dim: int
+    max_side: int
+    scales: tuple[float, ...]
+    view: QueryView
+    whitening: str
+    root: str
+
+
 @runtime_checkable
 class _MultiScale(Protocol):
     @property
     def scales(self) -> tuple[float, ...]: ...
 
 
-def make_card(
-    model: Model, benchmark: str, test: LabelledImages, *, selection: str, seed: int, split: str = "test"
+@runtime_checkable
+class _Whitening(Protocol):
+    @property
+    def kind(self) -> str: ...
+    @property
+    def provenance(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def dim(self) -> int: ...
+
+
+@runtime_checkable
+class _Whitened(Protocol):
+    @property
+    def whitening(self) -> object: ...
+
+
+def labelled_card(
+    model: Model, benchmark: str, test: LabelledImages, *, selection: str, seed: int
 ) -> ProtocolCard:
     """Returns the card of measuring a model on a labelled set.
 
@@ -115,7 +191,6 @@ def make_card(
         test: The images measured on.
         selection: How the model was chosen.
         seed: Of k-means and the bootstrap.
-        split: Which part of the benchmark the images are.
     """
     queries, gallery = (
         len(test) if mask is None else int(np.count_nonzero(mask)) for mask in (test.queries, test.gallery)
@@ -123,7 +198,7 @@ def make_card(
     return ProtocolCard(
         benchmark,
         test.root.name,
-        split,
+        "test",
         len(test),
         test.classes,
         queries,
@@ -133,16 +208,86 @@ def make_card(
         model.fingerprint,
         model.dim,
         model.max_side,
-        scales_of(model),
+        _scales(model),
         selection,
         seed,
         test.fingerprint,
         versions(),
-        CONVENTIONS,
+        _LABELLED_CONVENTIONS,
     )
 
 
-def scales_of(model: Model) -> tuple[float, ...]:
+def source_of(model: Model, *, view: QueryView, root: str) -> Source:
+    """Returns a model as a source of descriptors."""
+    return Source(
+        model.name,
+        model.fingerprint,
+        model.dim,
+        model.max_side,
+        _scales(model),
+        view,
+        _whitening(model),
+        root,
+    )
+
+
+def landmark_card(
+    truth: LandmarkTruth,
+    source: Source,
+    *,
+    reranking: str,
+    distractors: str,
+    selection: str,
+    seed: int,
+    nothing_in: int = 0,
+) -> ProtocolCard:
+    """Returns the card of measuring descriptors on a landmark benchmark.
+
+    Args:
+        truth: The benchmark.
+        source: Of the descriptors.
+        reranking: What was done after the first ranking, in words.
+        distractors: What else was in the database, in words.
+        selection: How the model was chosen.
+        seed: Of the bootstrap.
+        nothing_in: How many database images the model found nothing in.
+    """
+    return ProtocolCard(
+        benchmark=truth.benchmark,
+        folder=source.root,
+        split=", ".join(task.name for task in truth.tasks),
+        images=len(truth.database),
+        classes=0,
+        queries=len(truth.queries),
+        gallery=len(truth.database),
+        boxes=source.view == "cropped",
+        model=source.name,
+        model_fingerprint=source.fingerprint,
+        dim=source.dim,
+        max_side=source.max_side,
+        scales=source.scales,
+        selection=selection,
+        seed=seed,
+        data_fingerprint=truth.fingerprint,
+        versions=versions(),
+        conventions=_LANDMARK_CONVENTIONS,
+        facts=(
+            Fact("queries shown", _VIEWS[source.view]),
+            Fact("query’s own photo", truth.query_rule),
+            Fact("whitening", source.whitening),
+            Fact("scores", _COMPUTED if source.dim else "as in the file, larger is better"),
+            Fact("re-ranking", reranking),
+            Fact("distractors", distractors),
+            Fact("average precision", _FORMULAS[truth.formula]),
+            Fact("ties", "equal scores are ordered by the smaller database index"),
+            Fact("ignored", _ignored(truth)),
+            Fact("without descriptor", f"{nothing_in:,} database images; they score 0"),
+            Fact("ranking", "of the whole database, not truncated"),
+        ),
+    )
+
+
+def _scales(model: Model) -> tuple[float, ...]:
     """Returns at which multiples of its size a model describes each photo."""
     while isinstance(model, Wrapping):
         model = model.model
@@ -151,11 +296,28 @@ def scales_of(model: Model) -> tuple[float, ...]:
 
 def versions() -> tuple[Version, ...]:
     """Returns this program, Python and the packages that can change a result, as installed here."""
-    found = [Version("resight", __version__), Version("python", platform.python_version())]
+    installed = [Version("resight", __version__), Version("python", platform.python_version())]
     for package in _PACKAGES:
         try:
-            found.append(Version(package, metadata.version(package)))
+            installed.append(Version(package, metadata.version(package)))
         except metadata.PackageNotFoundError:
             # An optional part that is not here took no part.
             continue
-    return tuple(found)
+    return tuple(installed)
+
+
+def _ignored(truth: LandmarkTruth) -> str:
+    if tuple(task.name for task in truth.tasks) == DIFFICULTIES:
+        return _REVISITED_JUNK
+    junk = any(ignored for task in truth.tasks for ignored in task.ignored)
+    return "junk, taken out before ranks are counted" if junk else "nothing"
+
+
+def _whitening(model: Model) -> str:
+    whitening = model.whitening if isinstance(model, _Whitened) else None
+    if not isinstance(whitening, _Whitening):
+        return "none besides the model's own"
+    return (
+        f"{whitening.kind}, {whitening.dim} dimensions, fitted on {whitening.provenance}, "
+        f"{whitening.fingerprint[:16]}"
+    )

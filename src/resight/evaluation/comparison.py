@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from resight.errors import InvalidInput
+from resight.evaluation.quantity import Quantity
 from resight.evaluation.result import Result
 from resight.evaluation.statistics import PairedTest, most_changed, paired
 
@@ -18,16 +19,21 @@ class ComparedMeasure:
     """One measure of both results, over the queries that count in both.
 
     Attributes:
-        name: Of the measure.
+        quantity: What is measured.
         first: Mean of the first result.
         second: Mean of the second.
         test: Of their difference, query by query.
     """
 
-    name: str
+    quantity: Quantity
     first: float
     second: float
     test: PairedTest
+
+    @property
+    def name(self) -> str:
+        """The quantity's, for people."""
+        return self.quantity.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ class Comparison:
         measures: In the order of the results.
         changed: The queries whose main measure differs most, the largest difference first.
         differences: What else differs on the protocol cards, in words: the numbers may not be comparable.
-        main: Name of the main measure.
+        main: The main measure.
     """
 
     first: str
@@ -57,7 +63,7 @@ class Comparison:
     measures: tuple[ComparedMeasure, ...]
     changed: tuple[ChangedQuery, ...]
     differences: tuple[str, ...]
-    main: str
+    main: Quantity
 
 
 def compare(first: Result, second: Result, *, changed: int = 10, seed: int = 0) -> Comparison:
@@ -77,17 +83,17 @@ def compare(first: Result, second: Result, *, changed: int = 10, seed: int = 0) 
             f"the results are of different queries ({len(first.queries)} of {first.card.benchmark}, "
             f"{len(second.queries)} of {second.card.benchmark}): only results of one set can be compared"
         )
-    others = {column.name: column.array for column in second.columns}
+    others = {column.quantity: column.array for column in second.columns}
     tests = []
     for column in first.columns:
-        if column.name in others:
-            left, right = column.array, others[column.name]
+        if column.quantity in others:
+            left, right = column.array, others[column.quantity]
             counted = ~np.isnan(left) & ~np.isnan(right)
             if counted.any():
                 test = paired(left, right, seed=seed)
                 tests.append(
                     ComparedMeasure(
-                        column.name, float(left[counted].mean()), float(right[counted].mean()), test
+                        column.quantity, float(left[counted].mean()), float(right[counted].mean()), test
                     )
                 )
     if not tests:
@@ -109,7 +115,10 @@ def _relevant(result: Result) -> tuple[int, int, int, int]:
 
 def _changed(first: Result, second: Result, count: int) -> tuple[ChangedQuery, ...]:
     columns = [
-        column.array for result in (first, second) for column in result.columns if column.name == first.main
+        column.array
+        for result in (first, second)
+        for column in result.columns
+        if column.quantity == first.main
     ]
     if len(columns) != 2:
         return ()

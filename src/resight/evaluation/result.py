@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import types
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Literal, cast, get_args
 
 import numpy as np
 from jaxtyping import Float64
@@ -15,7 +14,9 @@ from jaxtyping import Float64
 from resight.errors import InvalidInput
 from resight.evaluation.card import ProtocolCard
 from resight.evaluation.measures.clustering import ClusterResult
-from resight.files import write_whole
+from resight.evaluation.quantity import WHOLE, Kind, Quantity
+from resight.evaluation.statistics import Interval
+from resight.files import JSON, from_json, parse_json, to_json, write_whole
 
 __all__ = [
     "FORMAT_VERSION",
@@ -25,15 +26,17 @@ __all__ = [
     "Result",
     "ShownAnswer",
     "ShownPhoto",
+    "named",
     "read_result",
     "write_result",
 ]
 
-FORMAT_VERSION = 2
-"""Version of the JSON files that this code writes, and the newest it reads. Version 1 knew labelled sets
-only; what it lacks takes its default."""
+FORMAT_VERSION = 3
+"""Version of the JSON files that this code writes, and the newest it reads. Versions 1 and 2 called a measure
+by its name alone; version 1 knew labelled sets only, and what it lacks takes its default."""
 
 _FORMAT = "resight result"
+_MAP_AT_R = Quantity("MAP@R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +44,30 @@ class Measure:
     """One number of the result.
 
     Attributes:
-        name: ``R@1``, ``MAP@R``, ``NMI`` and so on.
+        quantity: What is measured.
         value: A fraction; None where nothing could be measured.
         low: Lower end of the bootstrap interval; None where there is none.
         high: Upper end.
         count: Over how many queries (images for NMI and AMI).
     """
 
-    name: str
+    quantity: Quantity
     value: float | None
     low: float | None
     high: float | None
     count: int
+
+    @classmethod
+    def of(cls, quantity: Quantity, interval: Interval) -> Measure:
+        """Returns a mean with its interval; no value where no query counts."""
+        if interval.count == 0:
+            return cls(quantity, None, None, None, 0)
+        return cls(quantity, interval.mean, interval.low, interval.high, interval.count)
+
+    @property
+    def name(self) -> str:
+        """The quantity's, for people."""
+        return self.quantity.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +75,22 @@ class Column:
     """A measure's value for every query.
 
     Attributes:
-        name: That of the measure.
+        quantity: What is measured.
         values: One a query, in the order of ``Result.queries``; None where the query does not count.
     """
 
-    name: str
+    quantity: Quantity
     values: tuple[float | None, ...]
+
+    @classmethod
+    def of(cls, quantity: Quantity, values: Float64[np.ndarray, " queries"]) -> Column:
+        """Returns the column of an array in which NaN marks the queries that do not count."""
+        return cls(quantity, tuple(None if math.isnan(value) else value for value in values.tolist()))
+
+    @property
+    def name(self) -> str:
+        """The quantity's, for people."""
+        return self.quantity.name
 
     @property
     def array(self) -> Float64[np.ndarray, " queries"]:
@@ -93,7 +118,7 @@ class ShownAnswer:
     """An answer of the report, in its rank's place.
 
     Attributes:
-        photo: What was found.
+        photo: The answer's.
         score: Inner product, larger is better; None where it is not known.
         right: Whether it has the query's label, or must be found.
         rank: From 1, what is ignored not counted; None where its place is its rank, or it is ignored.
@@ -113,20 +138,20 @@ class PictureRow:
 
     Attributes:
         kind: Why it is shown.
-        query: The photo asked with.
-        map_at_r: Its value of ``measure``; None without positives.
+        query: Its photo.
+        value: Its value of ``quantity``; None without positives.
         positives: How many right answers there are.
         answers: The first of all answers, best first.
-        measure: By which the queries are ordered.
+        quantity: By which the queries are ordered.
         missed: Right answers that come late or not at all, the latest first.
     """
 
     kind: Literal["worst", "median"]
     query: ShownPhoto
-    map_at_r: float | None
+    value: float | None
     positives: int
     answers: tuple[ShownAnswer, ...]
-    measure: str = "MAP@R"
+    quantity: Quantity = _MAP_AT_R
     missed: tuple[ShownAnswer, ...] = ()
 
 
@@ -137,11 +162,11 @@ class Result:
     Attributes:
         card: How it came about.
         measures: The means, with intervals.
-        clusters: How NMI and AMI were found; None where they were not asked for.
+        clusters: How NMI and AMI came about; None where they were not measured.
         queries: The queries' paths, relative to the benchmark's root.
         columns: The values the means are made of.
         rows: The worst and the median queries by the main measure with their first answers.
-        main: Name of the column that queries are ordered by.
+        main: What the queries are ordered by.
     """
 
     card: ProtocolCard
@@ -150,7 +175,7 @@ class Result:
     queries: tuple[str, ...]
     columns: tuple[Column, ...]
     rows: tuple[PictureRow, ...]
-    main: str = "MAP@R"
+    main: Quantity = _MAP_AT_R
 
     def __post_init__(self) -> None:
         for column in self.columns:
@@ -166,8 +191,19 @@ def write_result(result: Result, path: str | Path) -> None:
     Raises:
         OSError: The file cannot be written.
     """
-    content = {"format": _FORMAT, "version": FORMAT_VERSION, **asdict(result)}
+    content = {
+        "format": _FORMAT,
+        "version": FORMAT_VERSION,
+        **to_json(result),
+        "measures": [named(measure) for measure in result.measures],
+        "columns": [named(column) for column in result.columns],
+    }
     write_whole(path, json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+
+
+def named(entry: Measure | Column) -> dict[str, JSON]:
+    """Returns a measure or a column as JSON, its name for people before its quantity."""
+    return {"name": entry.name, **to_json(entry)}
 
 
 def read_result(path: str | Path) -> Result:
@@ -177,7 +213,7 @@ def read_result(path: str | Path) -> Result:
         InvalidInput: There is no file, or it is truncated, something else, or of a newer version.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = parse_json(Path(path).read_bytes())
     except OSError as error:
         raise InvalidInput(f"cannot read the result {path}: {error.strerror or error}") from None
     except ValueError as error:
@@ -190,47 +226,48 @@ def read_result(path: str | Path) -> Result:
             f"{FORMAT_VERSION}: upgrade Resight"
         )
     try:
-        return _dataclass(Result, {key: content[key] for key in content if key not in ("format", "version")})
+        version = content.pop("version")
+        del content["format"]
+        return from_json(Result, _without_names(content) if version == FORMAT_VERSION else _upgraded(content))
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidInput(f"{path} is a damaged result of resight evaluate: {error}") from None
 
 
-Value = TypeVar("Value")
+Entries = dict[str, JSON]
 
 
-def _dataclass(kind: type[Value], content: object) -> Value:
-    """Returns the dataclass of a JSON object, every field checked against its declared type."""
-    declared = fields(kind)  # type: ignore[arg-type]  # called with dataclasses alone
-    needed = {field.name for field in declared if field.default is MISSING}
-    names = [field.name for field in declared]
-    if not isinstance(content, dict) or not needed <= content.keys() <= set(names):
-        raise ValueError(f"a {kind.__name__} needs exactly {', '.join(names)}")
-    hints = get_type_hints(kind)
-    return kind(
-        **{
-            name: _value(hints[name], content[name], f"{kind.__name__}.{name}")
-            for name in names
-            if name in content
-        }
-    )
+def _without_names(content: Entries) -> Entries:
+    """Returns the content of a file of this version without what is there for people."""
+    measures, columns = _objects(content, "measures"), _objects(content, "columns")
+    for entry in (*measures, *columns):
+        del entry["name"]
+    return content | {"measures": measures, "columns": columns}
 
 
-def _value(kind: object, content: object, where: str) -> object:
-    """Returns a JSON value as its declared type: dataclass, tuple, union with None, literal or plain."""
-    if get_origin(kind) is types.UnionType:
-        some = next(part for part in get_args(kind) if part is not types.NoneType)
-        return None if content is None else _value(some, content, where)
-    if get_origin(kind) is tuple and isinstance(content, list):
-        parts = get_args(kind)
-        if parts[-1] is not Ellipsis and len(parts) != len(content):
-            raise ValueError(f"{where} needs {len(parts)} values, not {len(content)}")
-        return tuple(_value(parts[0], entry, where) for entry in content)
-    if get_origin(kind) is Literal and content in get_args(kind):
-        return content
-    if isinstance(kind, type) and is_dataclass(kind):
-        return _dataclass(kind, content)
-    if kind is float and isinstance(content, int | float) and not isinstance(content, bool):
-        return float(content)
-    if isinstance(kind, type) and type(content) is kind:
-        return content
-    raise ValueError(f"{where} cannot be {str(content)[:40]!r}")
+def _upgraded(content: Entries) -> Entries:
+    """Returns the content of a file of version 1 or 2 as this version has it."""
+    measures, columns = _objects(content, "measures"), _objects(content, "columns")
+    for entry in (*measures, *columns):
+        entry["quantity"] = to_json(_quantity_named(entry.pop("name")))
+    rows = _objects(content, "rows")
+    for row in rows:
+        row["value"] = row.pop("map_at_r")
+        row["quantity"] = to_json(_quantity_named(row.pop("measure", "MAP@R")))
+    main = to_json(_quantity_named(content.get("main", "MAP@R")))
+    return content | {"measures": measures, "columns": columns, "rows": rows, "main": main}
+
+
+def _objects(content: Entries, key: str) -> list[Entries]:
+    entries = content[key]
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError(f"{key} is no list of objects")
+    return [dict(entry) for entry in entries]
+
+
+def _quantity_named(name: JSON) -> Quantity:
+    """Returns what versions 1 and 2 called by a name: ``R@1``, ``MAP@R``, ``mP@5 hard``."""
+    formula, _, task = str(name).partition(" ")
+    kind, _, k = (formula, "", "") if formula in get_args(Kind) else formula.partition("@")
+    if kind not in get_args(Kind):
+        raise ValueError(f"there is no measure {name!r}")
+    return Quantity(cast(Kind, kind), int(k) if k else None, task or WHOLE)

@@ -12,20 +12,14 @@ from jaxtyping import Float32
 from resight.datasets.landmark_folder import LandmarkFolder
 from resight.datasets.landmark_truth import LandmarkTruth
 from resight.errors import InvalidInput
-from resight.evaluation.card import ProtocolCard
-from resight.evaluation.landmark_card import landmark_card, source_of
+from resight.evaluation.card import ProtocolCard, landmark_card, source_of
 from resight.evaluation.landmark_description import LandmarkDescriptors, describe_landmarks
-from resight.evaluation.landmark_protocols import (
-    marked_images,
-    mean_of,
-    queries_shown,
-    task_columns,
-)
-from resight.evaluation.landmark_refinement import Heads, expanded_queries, verified_heads
-from resight.evaluation.measures.landmarks import LandmarkColumn, main_measure
+from resight.evaluation.landmarks import marked_images, query_view, task_columns
+from resight.evaluation.measures.landmarks import LandmarkColumn, main_quantity
 from resight.evaluation.measures.ranks import Ranks, ranks_of, scan
+from resight.evaluation.refinement import Heads, expanded_queries, verified_heads
 from resight.evaluation.result import Measure
-from resight.evaluation.statistics import PairedTest, paired
+from resight.evaluation.statistics import PairedTest, bootstrap, paired
 from resight.models.model import Model
 from resight.models.whitened import WhitenedModel
 from resight.models.whitening import Whitening
@@ -166,7 +160,7 @@ def evaluate_waterfall(
         model, folder, crop=crop, keep_local=False if steps.verify == 0 else None, progress=progress
     )
     truth = folder.truth
-    source = source_of(model, queries=queries_shown(truth, crop=crop), root=folder.root.name)
+    source = source_of(model, view=query_view(truth, crop=crop), root=folder.root.name)
     if whitening is not None:
         words = f"a step: {whitening.kind}, {whitening.dim} dimensions, fitted on {whitening.provenance}"
         source = replace(source, whitening=words)
@@ -179,14 +173,14 @@ def evaluate_waterfall(
         seed=seed,
         nothing_in=len(described.nothing_in),
     )
-    main = main_measure(truth.formula)
+    main = {main_quantity(truth.formula, task.name) for task in truth.tasks}
     stages: list[Stage] = []
     before: list[LandmarkColumn] = []
     for ranked in _stages(truth, described, whitening, steps):
         columns = [
             column
             for column in task_columns(truth, ranked.ranks, heads=ranked.heads)
-            if column.measure == main
+            if column.quantity in main
         ]
         changes = tuple(
             paired(old.values, new.values, seed=seed)
@@ -195,7 +189,7 @@ def evaluate_waterfall(
         stages.append(
             Stage(
                 ranked.name,
-                tuple(mean_of(column, seed) for column in columns),
+                tuple(Measure.of(column.quantity, bootstrap(column.values, seed=seed)) for column in columns),
                 changes or (None,) * len(columns),
                 ranked.milliseconds,
                 ranked.offline_seconds,

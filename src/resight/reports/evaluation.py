@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from resight.evaluation.card import ProtocolCard
+from resight.evaluation.quantity import Quantity
 from resight.evaluation.result import Measure, PictureRow, Result, ShownAnswer, ShownPhoto
 from resight.features import Box
 from resight.files import write_whole
@@ -96,14 +97,17 @@ def render_report(result: Result, *, root: str | Path) -> str:
     """Returns the report as HTML."""
     card = result.card
     sections = (
-        _Section(kind, tuple(_row(row, Path(root)) for row in result.rows if row.kind == kind))
+        _Section(
+            kind,
+            tuple(_row(row, Path(root), boxed=not card.classes) for row in result.rows if row.kind == kind),
+        )
         for kind in ("worst", "median")
     )
     page = _Page(
         f"{PurePosixPath(card.model).name} on {card.benchmark}, {card.folder}",
         _headline(result),
         result.measures,
-        result.main,
+        result.main.name,
         card,
         _protocol(result),
         tuple(section for section in sections if section.rows),
@@ -113,9 +117,12 @@ def render_report(result: Result, *, root: str | Path) -> str:
 
 def _headline(result: Result) -> tuple[Measure, ...]:
     """Returns recall at 1 and the main measure of every task; all measures where there is neither."""
-    kind = result.main.split()[0]
-    named = [one for one in result.measures if one.name == "R@1" or one.name.split()[0] == kind]
-    return tuple(named) or result.measures
+    chosen = (
+        measure
+        for measure in result.measures
+        if measure.quantity == Quantity("R", 1) or measure.quantity.kind == result.main.kind
+    )
+    return tuple(chosen) or result.measures
 
 
 def _protocol(result: Result) -> dict[str, str]:
@@ -148,11 +155,11 @@ def _clusters(result: Result) -> str:
     return f"k-means, {clusters.clusters:,} clusters, {starts}"
 
 
-def _row(row: PictureRow, root: Path) -> _Row:
+def _row(row: PictureRow, root: Path, *, boxed: bool) -> _Row:
     return _Row(
-        _query(row.query, root, boxed=row.measure != "MAP@R"),
-        row.measure,
-        row.map_at_r,
+        _query(row.query, root, boxed=boxed),
+        row.quantity.name,
+        row.value,
         row.positives,
         tuple(_answer(answer, root) for answer in row.answers),
         tuple(_answer(answer, root) for answer in row.missed),

@@ -75,7 +75,12 @@ def test_what_is_ignored_leaves_before_ranks_are_counted():
 def test_each_formula_has_its_measures_and_leaves_out_who_is_not_asked():
     task = Task("easy", (frozenset({2}), None, frozenset()), (frozenset(),) * 3)
     columns = measure_task("trapezoidal", task, [ranks(1), ranks(), ranks()])
-    assert [column.name for column in columns] == ["mAP easy", "mP@1 easy", "mP@5 easy", "mP@10 easy"]
+    assert [column.quantity.name for column in columns] == [
+        "mAP easy",
+        "mP@1 easy",
+        "mP@5 easy",
+        "mP@10 easy",
+    ]
     # Second of one: p0 = 0 / 1, p1 = 1 / 2.
     np.testing.assert_array_equal(columns[0].values, [0.25, np.nan, np.nan])
     (column,) = measure_task("rectangular at 100", task, [ranks(1), ranks(), ranks()])

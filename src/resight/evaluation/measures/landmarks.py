@@ -12,12 +12,13 @@ from jaxtyping import Bool, Float64, Int64
 from resight.datasets.landmark_truth import Formula, Task
 from resight.evaluation.measures.average_precision import precision_at, rectangular_at_100, trapezoidal
 from resight.evaluation.measures.ranks import Ranks
+from resight.evaluation.quantity import Quantity
 
 __all__ = [
     "PRECISIONS_AT",
     "RECALLS_AT",
     "LandmarkColumn",
-    "main_measure",
+    "main_quantity",
     "measure_task",
     "ranks_without",
 ]
@@ -33,24 +34,19 @@ class LandmarkColumn:
     """One measure of every query.
 
     Attributes:
-        measure: ``mAP``, ``mP@1``, ``mAP@100`` or ``R@1`` and so on.
-        task: Name of the task.
+        quantity: What is measured.
         values: float64 ``(queries,)``; NaN where the query does not count.
     """
 
-    measure: str
-    task: str
+    quantity: Quantity
     values: Float64[np.ndarray, " queries"]
 
-    @property
-    def name(self) -> str:
-        """Measure and task, the task alone not said where there is but one."""
-        return self.measure if self.task == "all" else f"{self.measure} {self.task}"
 
-
-def main_measure(formula: Formula) -> str:
-    """Returns the measure that a benchmark is known by."""
-    return {"trapezoidal": "mAP", "rectangular at 100": "mAP@100", "recall": "R@1"}[formula]
+def main_quantity(formula: Formula, task: str) -> Quantity:
+    """Returns what a benchmark is known by, of one task."""
+    if formula == "recall":
+        return Quantity("R", 1, task)
+    return Quantity("mAP" if formula == "trapezoidal" else "mAP@100", task=task)
 
 
 def measure_task(
@@ -63,20 +59,23 @@ def measure_task(
         task: What must be found.
         found: For each query the ranks of the positives that are ranked, from 0, ascending.
     """
-    measures: list[tuple[str, Callable[[Int64[np.ndarray, " found"], int], float]]]
+    measures: list[tuple[Quantity, Callable[[Int64[np.ndarray, " found"], int], float]]]
     if formula == "rectangular at 100":
-        measures = [("mAP@100", rectangular_at_100)]
+        measures = [(Quantity("mAP@100", task=task.name), rectangular_at_100)]
     elif formula == "recall":
-        measures = [(f"R@{k}", partial(_found_within, k=k)) for k in RECALLS_AT]
+        measures = [(Quantity("R", k, task.name), partial(_found_within, k=k)) for k in RECALLS_AT]
     else:
-        measures = [("mAP", trapezoidal), *((f"mP@{k}", partial(precision_at, k=k)) for k in PRECISIONS_AT)]
+        measures = [
+            (Quantity("mAP", task=task.name), trapezoidal),
+            *((Quantity("mP", k, task.name), partial(precision_at, k=k)) for k in PRECISIONS_AT),
+        ]
     columns = []
-    for name, measure in measures:
+    for quantity, measure in measures:
         values = [
             float("nan") if positives is None else measure(ranks, len(positives))
             for ranks, positives in zip(found, task.positives, strict=True)
         ]
-        columns.append(LandmarkColumn(name, task.name, np.array(values, dtype=np.float64)))
+        columns.append(LandmarkColumn(quantity, np.array(values, dtype=np.float64)))
     return columns
 
 

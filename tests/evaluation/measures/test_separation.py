@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from resight.errors import InvalidInput
-from resight.evaluation.whitening import separation
+from resight.evaluation.measures.separation import separation
 
 
 def _at(*degrees):

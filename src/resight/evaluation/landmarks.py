@@ -12,20 +12,19 @@ from jaxtyping import Float, Int64
 from resight.datasets.landmark_folder import LandmarkFolder
 from resight.datasets.landmark_truth import LandmarkTruth
 from resight.errors import InvalidInput
-from resight.evaluation.card import ProtocolCard
+from resight.evaluation.card import ProtocolCard, QueryView, Source, landmark_card, source_of
 from resight.evaluation.descriptor_files import open_matrix
-from resight.evaluation.landmark_card import Source, landmark_card, source_of
 from resight.evaluation.landmark_description import LandmarkDescriptors, describe_landmarks
-from resight.evaluation.landmark_refinement import (
+from resight.evaluation.measures.landmarks import LandmarkColumn, main_quantity, measure_task, ranks_without
+from resight.evaluation.measures.ranks import Progress, Ranks, rank_scores, scan
+from resight.evaluation.pictures import Pictures, landmark_rows
+from resight.evaluation.refinement import (
     UNREFINED,
     Heads,
     Refinement,
     expanded_queries,
     verified_heads,
 )
-from resight.evaluation.landmark_rows import Pictures, picture_rows
-from resight.evaluation.measures.landmarks import LandmarkColumn, main_measure, measure_task, ranks_without
-from resight.evaluation.measures.ranks import Progress, Ranks, rank_scores, scan
 from resight.evaluation.result import Column, Measure, Result
 from resight.evaluation.statistics import bootstrap
 from resight.models.model import Model
@@ -33,10 +32,9 @@ from resight.models.model import Model
 __all__ = [
     "evaluate_landmarks",
     "marked_images",
-    "mean_of",
     "measure_descriptors",
     "measure_similarities",
-    "queries_shown",
+    "query_view",
     "result_of",
     "task_columns",
 ]
@@ -74,7 +72,7 @@ def evaluate_landmarks(
     described = describe_landmarks(
         model, folder, crop=crop, keep_local=refinement.verify > 0, progress=progress
     )
-    source = source_of(model, queries=queries_shown(folder.truth, crop=crop), root=folder.root.name)
+    source = source_of(model, view=query_view(folder.truth, crop=crop), root=folder.root.name)
     return measure_descriptors(
         folder.truth,
         described,
@@ -184,12 +182,12 @@ def result_of(
     shown = pictures or Pictures(truth.database, truth.queries, crop=False)
     return Result(
         card,
-        tuple(mean_of(column, seed) for column in columns),
+        tuple(Measure.of(column.quantity, bootstrap(column.values, seed=seed)) for column in columns),
         None,
         shown.queries,
-        tuple(Column(column.name, _without_nan(column)) for column in columns),
-        picture_rows(truth, ranks, main, shown, None if heads is None else heads[main.task]),
-        main.name,
+        tuple(Column.of(column.quantity, column.values) for column in columns),
+        landmark_rows(truth, ranks, main, shown, None if heads is None else heads[main.quantity.task]),
+        main.quantity,
     )
 
 
@@ -210,17 +208,19 @@ def marked_images(truth: LandmarkTruth) -> list[Int64[np.ndarray, " _"]]:
     return [np.array(sorted(truth.marked(query)), dtype=np.int64) for query in range(len(truth.queries))]
 
 
-def queries_shown(truth: LandmarkTruth, *, crop: bool) -> str:
-    """Returns how queries are shown, for the card.
+def query_view(truth: LandmarkTruth, *, crop: bool) -> QueryView:
+    """Returns how queries are shown.
 
     Raises:
         InvalidInput: They are to be cropped, and some have no box in a benchmark that has boxes.
     """
-    if not crop or all(box is None for box in truth.boxes):
-        return "whole photos" if crop is False else "whole photos: the ground truth has no boxes"
+    if not crop:
+        return "whole"
+    if all(box is None for box in truth.boxes):
+        return "without boxes"
     if any(box is None for box in truth.boxes):
         raise InvalidInput(f"some queries of {truth.benchmark} have no box: evaluate with --whole-queries")
-    return "cropped to their boxes, at the pixel scale their photos have in the database"
+    return "cropped"
 
 
 def _depth(truth: LandmarkTruth, refinement: Refinement) -> int:
@@ -231,21 +231,9 @@ def _depth(truth: LandmarkTruth, refinement: Refinement) -> int:
 
 def _main(truth: LandmarkTruth, columns: Sequence[LandmarkColumn]) -> LandmarkColumn:
     """Returns the column that queries are ordered by: of Medium, else of the only or the last task."""
-    name = main_measure(truth.formula)
-    named = {column.task: column for column in columns if column.measure == name}
-    return named.get("medium", named[truth.tasks[-1].name])
-
-
-def mean_of(column: LandmarkColumn, seed: int) -> Measure:
-    """Returns the mean over the queries that count, with its bootstrap interval."""
-    interval = bootstrap(column.values, seed=seed)
-    if interval.count == 0:
-        return Measure(column.name, None, None, None, 0)
-    return Measure(column.name, interval.mean, interval.low, interval.high, interval.count)
-
-
-def _without_nan(column: LandmarkColumn) -> tuple[float | None, ...]:
-    return tuple(None if np.isnan(value) else value for value in column.values.tolist())
+    tasks = [task.name for task in truth.tasks]
+    main = main_quantity(truth.formula, "medium" if "medium" in tasks else tasks[-1])
+    return next(column for column in columns if column.quantity == main)
 
 
 def _distractors(path: str | Path | None, parts: Sequence[Float[np.ndarray, "_ dim"]]) -> str:

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32
 
 from resight.datasets.dataset import Benchmark, LabelledImages
 from resight.errors import InvalidInput
-from resight.evaluation.answers import FirstAnswers, first_answers
-from resight.evaluation.card import make_card
+from resight.evaluation.card import labelled_card
 from resight.evaluation.measures.clustering import ClusterResult, cluster
 from resight.evaluation.measures.labels import LabelResult, evaluate_labels
 from resight.evaluation.measures.positives import Progress
-from resight.evaluation.result import Column, Measure, PictureRow, Result, ShownAnswer, ShownPhoto
+from resight.evaluation.pictures import labelled_rows
+from resight.evaluation.quantity import Quantity
+from resight.evaluation.result import Column, Measure, Result
 from resight.evaluation.statistics import bootstrap
 from resight.models.model import Model
 
 __all__ = ["describe_set", "evaluate_benchmark", "measure_set"]
-
-_ROWS_OF_A_KIND, _ANSWERS_SHOWN = 8, 8
 
 
 def evaluate_benchmark(
@@ -114,94 +112,36 @@ def measure_set(
     test = benchmark.test
     if len(descriptors) != len(test):
         raise InvalidInput(f"{len(descriptors)} descriptors were given for {len(test)} test images")
-    found = evaluate_labels(
+    values = evaluate_labels(
         descriptors, test.labels, queries=test.queries, gallery=test.gallery, ks=benchmark.ks
     )
-    columns = _columns(found)
-    grouped = cluster(descriptors, test.labels, seed=seed) if clusters else None
+    columns = _columns(values)
+    clustered = cluster(descriptors, test.labels, seed=seed) if clusters else None
+    means = (Measure.of(column.quantity, bootstrap(column.array, seed=seed)) for column in columns)
     return Result(
-        make_card(model, benchmark.name, test, selection=selection, seed=seed),
-        (*(_mean(column, seed) for column in columns), *_agreement(grouped, len(test))),
-        grouped,
-        tuple(test.paths[query] for query in found.per_query.queries),
+        labelled_card(model, benchmark.name, test, selection=selection, seed=seed),
+        (*means, *_agreement(clustered, len(test))),
+        clustered,
+        tuple(test.paths[query] for query in values.per_query.queries),
         columns,
-        _rows(found, test, descriptors),
+        labelled_rows(values.per_query, test, descriptors),
     )
 
 
-def _columns(found: LabelResult) -> tuple[Column, ...]:
-    values = found.per_query
-    recalls = [
-        (f"R@{k}", hits.astype(np.float64))
-        for (k, _), hits in zip(found.recall, values.recall.T, strict=True)
-    ]
-    named = [*recalls, ("MAP@R", values.map_at_r), ("R-precision", values.r_precision)]
-    return tuple(Column(name, _without_nan(column)) for name, column in named)
+def _columns(values: LabelResult) -> tuple[Column, ...]:
+    queries = values.per_query
+    recalls = zip(values.recall, queries.recall.T, strict=True)
+    return (
+        *(Column.of(Quantity("R", k), hits.astype(np.float64)) for (k, _), hits in recalls),
+        Column.of(Quantity("MAP@R"), queries.map_at_r),
+        Column.of(Quantity("R-precision"), queries.r_precision),
+    )
 
 
-def _without_nan(values: Float64[np.ndarray, " n"]) -> tuple[float | None, ...]:
-    return tuple(None if np.isnan(value) else value for value in values.tolist())
-
-
-def _mean(column: Column, seed: int) -> Measure:
-    interval = bootstrap(column.array, seed=seed)
-    if interval.count == 0:
-        return Measure(column.name, None, None, None, 0)
-    return Measure(column.name, interval.mean, interval.low, interval.high, interval.count)
-
-
-def _agreement(found: ClusterResult | None, images: int) -> tuple[Measure, ...]:
-    if found is None:
+def _agreement(clusters: ClusterResult | None, images: int) -> tuple[Measure, ...]:
+    if clusters is None:
         return ()
-    return Measure("NMI", found.nmi, None, None, images), Measure("AMI", found.ami, None, None, images)
-
-
-def _rows(
-    found: LabelResult, test: LabelledImages, descriptors: Float32[np.ndarray, "n dim"]
-) -> tuple[PictureRow, ...]:
-    """Returns the worst queries by MAP@R, of different labels while there are such, and the median ones."""
-    values = found.per_query
-    counted = np.flatnonzero(values.positives > 0)
-    order = counted[np.lexsort((values.queries[counted], values.map_at_r[counted]))]
-    worst = _of_different_labels(order, test.labels[values.queries])
-    middle = max(0, len(order) // 2 - _ROWS_OF_A_KIND // 2)
-    median = [place for place in order[middle:].tolist() if place not in worst][:_ROWS_OF_A_KIND]
-    places = [*worst, *median]
-    answers = (
-        first_answers(descriptors, values.queries[places].tolist(), _ANSWERS_SHOWN, gallery=test.gallery)
-        if places
-        else []
-    )
-    return tuple(
-        PictureRow(
-            "worst" if number < len(worst) else "median",
-            _shown(test, int(values.queries[place])),
-            float(values.map_at_r[place]),
-            int(values.positives[place]),
-            _judged(test, int(values.queries[place]), found_answers),
-        )
-        for number, (place, found_answers) in enumerate(zip(places, answers, strict=True))
-    )
-
-
-def _of_different_labels(order: np.ndarray, labels: np.ndarray) -> list[int]:
-    """Returns the first places of an order; a label comes again only when every other one has been taken."""
-    _, first = np.unique(labels[order], return_index=True)
-    once = np.sort(first)[:_ROWS_OF_A_KIND]
-    rest = np.setdiff1d(np.arange(len(order)), once)[: _ROWS_OF_A_KIND - len(once)]
-    chosen: Sequence[int] = np.sort(np.concatenate([once, rest])).tolist()
-    return [int(order[number]) for number in chosen]
-
-
-def _judged(test: LabelledImages, query: int, found: FirstAnswers) -> tuple[ShownAnswer, ...]:
-    return tuple(
-        ShownAnswer(_shown(test, index), score, bool(test.labels[index] == test.labels[query]))
-        for index, score in zip(found.indices.tolist(), found.scores.tolist(), strict=True)
-    )
-
-
-def _shown(test: LabelledImages, index: int) -> ShownPhoto:
-    box = test.boxes[index] if test.boxes is not None else None
-    return ShownPhoto(
-        test.paths[index], test.label_names[int(test.labels[index])], None if box is None else box.corners
+    return (
+        Measure(Quantity("NMI"), clusters.nmi, None, None, images),
+        Measure(Quantity("AMI"), clusters.ami, None, None, images),
     )

@@ -1,0 +1,258 @@
+"""Predictions as the Google Landmarks challenges take them: made by a model or read, and measured."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from resight.datasets.landmark_folder import LandmarkFolder
+from resight.datasets.landmark_truth import LandmarkTruth
+from resight.datasets.landmarks import Solution, Usage, image_path, read_solution, read_train, rows
+from resight.errors import InvalidInput
+from resight.evaluation.card import Fact, ProtocolCard, Source, source_of, versions
+from resight.evaluation.landmark_description import describe_landmarks
+from resight.evaluation.landmarks import marked_images
+from resight.evaluation.measures.ranks import scan
+from resight.evaluation.measures.recognition import (
+    average_precisions_at_100,
+    micro_average_precision_interval,
+)
+from resight.evaluation.quantity import Quantity
+from resight.evaluation.result import Column, Measure, Result
+from resight.evaluation.statistics import bootstrap
+from resight.models.model import Model
+from resight.search.recognition import neighbour_scores, recognise
+
+__all__ = ["evaluate_recognition", "measure_predicted", "measure_predictions"]
+
+_SOLUTION = "recognition_solution_v2.1.csv"
+_TRAINS = ("train_clean.csv", "train.csv")
+_SCORED: tuple[Usage, ...] = ("Public", "Private")
+_CONVENTIONS = {
+    "retrieval": (
+        "mAP@100 is rectangular: precision at each first hit within 100, divided by min(positives, 100).",
+        "A test image without prediction scores 0; a repeated image scores nothing and keeps its rank.",
+        "Intervals: 95 %, percentile bootstrap over test images, 1000 draws.",
+    ),
+    "recognition": (
+        "µAP is over all predictions together: ties by image, then class; M counts images with a landmark.",
+        "A prediction for an image without landmark is wrong; accuracy is over images with a landmark.",
+        "Intervals: 95 %, percentile bootstrap over test images, 1000 draws.",
+    ),
+}
+
+
+def evaluate_recognition(
+    model: Model,
+    root: str | Path,
+    *,
+    neighbours: int = 3,
+    selection: str = "not stated",
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Result:
+    """Returns the micro average precision of a model on a copy of Google Landmarks v2.
+
+    Every test image that counts is given the landmark with the largest sum of cosines among its nearest
+    training images (``resight.search.recognition``), and that sum as its score.
+
+    Args:
+        model: Describes the photos.
+        root: Holds ``recognition_solution_v2.1.csv``, ``train_clean.csv`` or ``train.csv``, ``train/`` and
+            ``test/``.
+        neighbours: Training images that vote.
+        selection: How the model was chosen; it goes on the card.
+        seed: Of the bootstrap.
+        progress: Called with the photos described and their number.
+
+    Raises:
+        InvalidInput: A list or a photo is missing.
+        UnreadableImage: A photo is broken.
+    """
+    root = Path(root)
+    solution = read_solution(root / _SOLUTION)
+    if solution.kind != "recognition":
+        raise InvalidInput(f"{root / _SOLUTION} is a solution of retrieval")
+    folder, landmarks, train = _folder(root, solution)
+    described = describe_landmarks(model, folder, crop=False, progress=progress)
+    nearest = scan(
+        described.queries, [described.database], marked_images(folder.truth), first=neighbours
+    ).first
+    predicted = {}
+    for query, image in enumerate(folder.truth.queries):
+        ids, scores = nearest.row(query)
+        cosines = neighbour_scores(scores.tolist(), [None] * len(ids))
+        best = recognise([landmarks[row] for row in ids.tolist()], np.asarray(cosines), neighbours=neighbours)
+        predicted[image] = f"{best[0].label} {best[0].score!r}"
+    return measure_predicted(
+        predicted,
+        solution,
+        source_of(model, view="whole", root=root.name),
+        method=f"by the {neighbours} nearest of {len(landmarks):,} images of {train}, "
+        "sum of cosines a landmark",
+        selection=selection,
+        seed=seed,
+    )
+
+
+def _folder(root: Path, solution: Solution) -> tuple[LandmarkFolder, tuple[str, ...], str]:
+    """Returns the photos, the landmark of each training image, and the name of the list they come from."""
+    train = next((name for name in _TRAINS if (root / name).is_file()), None)
+    if train is None:
+        raise InvalidInput(f"{root} has neither {' nor '.join(_TRAINS)}")
+    images, landmarks = read_train(root / train)
+    queries = tuple(image for image, usage in solution.usages.items() if usage != "Ignored")
+    truth = LandmarkTruth(
+        "gldv2 recognition", images, queries, (None,) * len(queries), (), "recall", "Not in training."
+    )
+    folder = LandmarkFolder(
+        truth,
+        root,
+        tuple(image_path(Path("train"), image).as_posix() for image in images),
+        tuple(image_path(Path("test"), image).as_posix() for image in queries),
+    )
+    return folder, landmarks, train
+
+
+def measure_predictions(path: str | Path, solution: Solution, *, name: str, seed: int = 0) -> Result:
+    """Returns the result of a file of predictions, its public and its private test images each for itself.
+
+    Columns ``id`` and ``images`` (index images, best first, between blanks), or ``id`` and ``landmarks`` (a
+    landmark and its score; nothing: no prediction). Predictions for ignored test images are left out.
+
+    Args:
+        path: The CSV file.
+        solution: As ``resight.datasets.landmarks.read_solution`` returns it.
+        name: Of the solution's file.
+        seed: Of the bootstrap.
+
+    Raises:
+        InvalidInput: The file cannot be read or understood, predicts an image twice, or one that the solution
+            does not have.
+    """
+    path = Path(path)
+    column = "images" if solution.kind == "retrieval" else "landmarks"
+    predicted: dict[str, str] = {}
+    for row in rows(path, ("id", column)):
+        if row["id"] in predicted:
+            raise InvalidInput(f"{path} predicts {row['id']} twice")
+        if row["id"] not in solution.usages:
+            raise InvalidInput(f"{path} predicts {row['id']}, which is no test image of {name}")
+        predicted[row["id"]] = row[column]
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    source = Source(path.name, digest, 0, 0, (), "unknown", "not known", name)
+    return measure_predicted(predicted, solution, source, seed=seed)
+
+
+def measure_predicted(
+    predicted: Mapping[str, str],
+    solution: Solution,
+    source: Source,
+    *,
+    method: str = "as in the file",
+    selection: str = "not stated",
+    seed: int = 0,
+) -> Result:
+    """Returns the result of predictions in the form that the challenges' files have.
+
+    Args:
+        predicted: Test image to its column of the file; those that are ignored may be among them.
+        solution: What is right.
+        source: Of the predictions, for the card.
+        method: How they were made, in words.
+        selection: How the model was chosen.
+        seed: Of the bootstrap.
+
+    Raises:
+        InvalidInput: A prediction cannot be understood, or no test image counts.
+    """
+    queries = tuple(image for image, usage in solution.usages.items() if usage != "Ignored")
+    parts = [usage for usage in _SCORED if solution.of(usage)]
+    if not parts:
+        raise InvalidInput(f"{source.root} has neither a public nor a private test image")
+    measures, columns = [], []
+    for usage in parts:
+        answers = solution.of(usage)
+        own = {image: text for image, text in predicted.items() if image in answers}
+        if solution.kind == "retrieval":
+            values = average_precisions_at_100({image: text.split() for image, text in own.items()}, answers)
+            quantity = Quantity("mAP@100", task=usage.lower())
+            column = Column(quantity, tuple(values.get(image) for image in queries))
+            measure = Measure.of(quantity, bootstrap(column.array, seed=seed))
+        else:
+            measure, column = _recognition(source.name, own, answers, queries, usage, seed)
+        measures.append(measure)
+        columns.append(column)
+    return Result(
+        _card(source, solution, queries, method, selection, seed),
+        tuple(measures),
+        None,
+        queries,
+        tuple(columns),
+        (),
+        columns[-1].quantity,
+    )
+
+
+def _recognition(
+    name: str,
+    own: dict[str, str],
+    answers: dict[str, frozenset[str]],
+    queries: tuple[str, ...],
+    usage: Usage,
+    seed: int,
+) -> tuple[Measure, Column]:
+    images, classes, scores = [], [], []
+    for image, text in own.items():
+        if not text.strip():
+            continue
+        try:
+            landmark, score = text.split()
+            scores.append(float(score))
+        except ValueError:
+            raise InvalidInput(
+                f"{name} predicts {text!r:.40} for {image}; a landmark and its score are expected"
+            ) from None
+        images.append(image)
+        classes.append(landmark)
+    interval = micro_average_precision_interval(images, classes, np.array(scores), answers, seed=seed)
+    landmark_of = dict(zip(images, classes, strict=True))
+    right = tuple(
+        float(landmark_of.get(image) in answers[image]) if answers.get(image) else None for image in queries
+    )
+    task = usage.lower()
+    return Measure.of(Quantity("µAP", task=task), interval), Column(Quantity("accuracy", task=task), right)
+
+
+def _card(
+    source: Source, solution: Solution, queries: tuple[str, ...], method: str, selection: str, seed: int
+) -> ProtocolCard:
+    answers = repr([(image, sorted(solution.answers[image])) for image in queries])
+    return ProtocolCard(
+        benchmark=f"gldv2 {solution.kind}",
+        folder=source.root,
+        split="public, private",
+        images=len(queries),
+        classes=0,
+        queries=len(queries),
+        gallery=0,
+        boxes=False,
+        model=source.name,
+        model_fingerprint=source.fingerprint,
+        dim=source.dim,
+        max_side=source.max_side,
+        scales=source.scales,
+        selection=selection,
+        seed=seed,
+        data_fingerprint=hashlib.sha256(answers.encode()).hexdigest(),
+        versions=versions(),
+        conventions=_CONVENTIONS[solution.kind],
+        facts=(
+            Fact("predictions", method),
+            Fact("whitening", source.whitening),
+            Fact("left out", "ignored test images"),
+        ),
+    )
