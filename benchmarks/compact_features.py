@@ -36,8 +36,8 @@ from resight.models.codec import as_stored, unit_descriptors
 from resight.models.extract import extract
 from resight.scenes.render import write_collection
 from resight.search.exact import ExactIndex
-from resight.search.geometry import verification
-from resight.search.geometry.settings import settings_named
+from resight.search.geometry.config import verification_config
+from resight.search.geometry.reranking import VerifiedRanking, rerank
 from resight.search.ranking import Ranking
 
 FITTED_ON = 200_000
@@ -173,12 +173,12 @@ def compare(name: str, test: Places, train: Places, *, settings: str, top: int) 
         queries: Sequence[LocalFeatures], stored: Sequence[LocalFeatures]
     ) -> tuple[np.ndarray, float]:
         started = time.perf_counter()
-        better, _ = verification.rerank(
+        better = rerank(
             ranking,
             queries,
             lambda found: [stored[one] for one in found.tolist()],
             top=top,
-            settings=settings_named(settings),
+            config=verification_config(settings),
         )
         return precisions(better, test), (time.perf_counter() - started) / test.queries
 
@@ -202,7 +202,7 @@ def compare(name: str, test: Places, train: Places, *, settings: str, top: int) 
         yield line(shown, form, codec.bytes_per_feature, size, found, plain, seconds)
 
 
-def precisions(ranking: Ranking, test: Places) -> np.ndarray:
+def precisions(ranking: Ranking | VerifiedRanking, test: Places) -> np.ndarray:
     """Returns the average precision of each query."""
     found = []
     for row, place in enumerate(test.places[: test.queries]):

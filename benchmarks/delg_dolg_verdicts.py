@@ -39,9 +39,9 @@ from resight.models import GlobalDescriber
 from resight.models import bundle as bundles
 from resight.models.delg_describer import LocalDescriber
 from resight.models.preprocess import to_input
-from resight.search.geometry import verification
-from resight.search.geometry.matching import Rule
-from resight.search.geometry.settings import PROTOCOLS, Settings, settings_named
+from resight.search.geometry.config import PROTOCOLS, VerificationConfig, verification_config
+from resight.search.geometry.matching import MatchRule
+from resight.search.geometry.reranking import rerank
 
 ALONE = "descriptor alone"
 PHOTOS_FOR_PCA = 600
@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("towns", type=Path, nargs="+", metavar="TOWN")
     parser.add_argument("--group", action="append", nargs="+", required=True, metavar=("NAME", "BUNDLE"))
     parser.add_argument("--pca", type=Path, metavar="TRAIN")
-    parser.add_argument("--settings", action="append", choices=(*PROTOCOLS, *get_args(Rule)), default=[])
+    parser.add_argument("--settings", action="append", choices=(*PROTOCOLS, *get_args(MatchRule)), default=[])
     parser.add_argument("--top", type=int, default=100)
     parser.add_argument("--max-side", type=int, help="of photos, pixels; what each bundle says if not given")
     parser.add_argument("--jobs", type=int, default=2)
@@ -156,12 +156,14 @@ def measured(job: Job) -> Found:
     found = {ALONE: precisions(ranking, test)}
     local = local_of(features) if job.settings else []
     for name in job.settings:
-        better, _ = verification.rerank(
+        better = rerank(
             ranking,
             local[: test.queries],
             lambda ids: [local[one] for one in ids.tolist()],
             top=job.top,
-            settings=settings_named(name) if name in PROTOCOLS else Settings(matching=cast(Rule, name)),
+            config=verification_config(name)
+            if name in PROTOCOLS
+            else VerificationConfig(matching=cast(MatchRule, name)),
         )
         found[name] = precisions(better, test)
     shown = "  ".join(f"{way} {np.nanmean(values):.4f}" for way, values in found.items())

@@ -22,7 +22,7 @@ import resight
 from resight import images
 from resight.features import LocalFeatures
 from resight.models.model import Model
-from resight.search import Settings, match_many, settings_named, verify
+from resight.search import VerificationConfig, match_many, verification_config, verify
 
 PIXELS = (3, 5, 10)
 
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--fit", choices=["similarity", "affine", "homography"])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    settings = settings_named(options.settings)
+    settings = verification_config(options.settings)
     if options.fit:
         settings = dataclasses.replace(settings, model=options.fit)
     model = at_side(resight.load_model(options.model), options.max_side)
@@ -61,7 +61,7 @@ def main() -> None:
         options.json.write_text(text + "\n")
 
 
-def judge_sequence(model: Model, sequence: Path, settings: Settings) -> list[dict[str, object]]:
+def judge_sequence(model: Model, sequence: Path, settings: VerificationConfig) -> list[dict[str, object]]:
     """Returns the figures of the first photo with each of the others."""
     truth = json.loads((sequence / "H.json").read_text())
     first = local(model, sequence / "img1.jpg")
@@ -73,7 +73,7 @@ def judge_sequence(model: Model, sequence: Path, settings: Settings) -> list[dic
 
 
 def judge(
-    first: LocalFeatures, second: LocalFeatures, truth: np.ndarray, settings: Settings
+    first: LocalFeatures, second: LocalFeatures, truth: np.ndarray, settings: VerificationConfig
 ) -> dict[str, object]:
     """Returns the figures of one pair; a share of nothing is none."""
     matches = next(
@@ -85,7 +85,7 @@ def judge(
             max_distance=settings.max_distance,
         )
     )
-    found = verify(first, second, settings=settings)
+    found = verify(first, second, config=settings)
     before = distances(first.positions[matches.query], second.positions[matches.answer], truth)
     after = distances(found.query_points, found.answer_points, truth)
     return {

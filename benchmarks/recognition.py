@@ -27,7 +27,7 @@ import numpy as np
 from resight.collection import Classifier, Collection
 from resight.evaluation.measures.recognition import micro_average_precision, micro_average_precision_interval
 from resight.scenes.render import write_collection
-from resight.search.recognition import Rule, choose_threshold, neighbour_scores, recognise
+from resight.search.recognition import VotingRule, choose_threshold, neighbour_scores, recognise
 
 INDEXED, ASKED = 3, 2
 VERIFIED = 20
@@ -88,7 +88,7 @@ def render(
 
 
 def ask(collection: Collection, questions: Sequence[Question]) -> list[Found]:
-    classifier = Classifier(collection, rule=Rule(verify=VERIFIED))
+    classifier = Classifier(collection, rule=VotingRule(verify=VERIFIED))
     found = []
     for question in questions:
         hits = sorted(
@@ -105,7 +105,7 @@ def ask(collection: Collection, questions: Sequence[Question]) -> list[Found]:
     return found
 
 
-def predict(found: Sequence[Found], rule: Rule) -> Predictions:
+def predict(found: Sequence[Found], rule: VotingRule) -> Predictions:
     """Returns what the rule says, which verifies the ``rule.verify`` nearest."""
     labels, scores = [], []
     for one in found:
@@ -136,13 +136,13 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return round(float(low), 4), round(float(high), 4)
 
 
-def threshold(found: Sequence[Found], predictions: Predictions, rule: Rule) -> float:
+def threshold(found: Sequence[Found], predictions: Predictions, rule: VotingRule) -> float:
     truth = np.array([one.question.label for one in found])
     right = np.array(predictions.labels) == truth
     return choose_threshold("label", rule, predictions.scores, right, truth != "").threshold
 
 
-def measure(validation: Sequence[Found], test: Sequence[Found], rule: Rule) -> dict[str, object]:
+def measure(validation: Sequence[Found], test: Sequence[Found], rule: VotingRule) -> dict[str, object]:
     """Returns the figures of a rule on the test questions, its threshold from the validation questions."""
     least = threshold(validation, predict(validation, rule), rule)
     predictions = predict(test, rule)
@@ -167,7 +167,7 @@ def measure(validation: Sequence[Found], test: Sequence[Found], rule: Rule) -> d
     }
 
 
-def difference(test: Sequence[Found], one: Rule, other: Rule) -> dict[str, object]:
+def difference(test: Sequence[Found], one: VotingRule, other: VotingRule) -> dict[str, object]:
     """Returns micro-AP of one rule less that of another over the same draws of test photos."""
     first, second = predict(test, one), predict(test, other)
     draws = np.random.default_rng(0).integers(len(test), size=(DRAWS, len(test)))
@@ -185,7 +185,7 @@ def grid(validation: Sequence[Found]) -> list[dict[str, object]]:
         for neighbours in (1, 3, 5)
         for verify in (0, 3, 5, 10, VERIFIED)
         for most in ((70,) if verify == 0 else (35, 70))
-        for rule in [Rule(neighbours, verify, most)]
+        for rule in [VotingRule(neighbours, verify, most)]
     ]
 
 
@@ -209,7 +209,7 @@ def main() -> None:
         started = time.perf_counter()
         said = [classifier.classify(question.path) for question in test]
         seconds = (time.perf_counter() - started) / len(test)
-    usual = Rule()
+    usual = VotingRule()
     predictions = predict(asked, usual)
     same = [one.best == label for one, label in zip(said, predictions.labels, strict=True)]
     without = replace(usual, verify=0)

@@ -29,7 +29,7 @@ import resight
 from resight import images, scenes
 from resight.features import LocalFeatures
 from resight.models.model import Model
-from resight.search import Settings, settings_named, verify
+from resight.search import VerificationConfig, verification_config, verify
 
 SHARED = {"fountain-P11", "entry-P10", "castle-P30"}
 PHOTOS = 8
@@ -37,16 +37,16 @@ NEGATIVES = 300
 SEED = 77
 VIEWS = 6
 TRIED = [
-    Settings(),
-    Settings(threshold=12.0),
-    Settings(ratio=0.8),
-    Settings(ratio=0.85, threshold=24.0),
-    Settings(matching="mutual", threshold=6.0),
-    Settings(matching="mutual", threshold=12.0),
-    Settings(matching="mutual", threshold=20.0),
-    Settings(model="homography"),
-    Settings(model="similarity"),
-    settings_named("delg"),
+    VerificationConfig(),
+    VerificationConfig(threshold=12.0),
+    VerificationConfig(ratio=0.8),
+    VerificationConfig(ratio=0.85, threshold=24.0),
+    VerificationConfig(matching="mutual", threshold=6.0),
+    VerificationConfig(matching="mutual", threshold=12.0),
+    VerificationConfig(matching="mutual", threshold=20.0),
+    VerificationConfig(model="homography"),
+    VerificationConfig(model="similarity"),
+    verification_config("delg"),
 ]
 Pair = tuple[LocalFeatures, LocalFeatures]
 
@@ -139,18 +139,21 @@ def read_planar(model: Model, folder: Path) -> list[tuple[Pair, np.ndarray]]:
 
 
 def judge(
-    settings: Settings, positives: list[Pair], negatives: list[Pair], planar: list[tuple[Pair, np.ndarray]]
+    settings: VerificationConfig,
+    positives: list[Pair],
+    negatives: list[Pair],
+    planar: list[tuple[Pair, np.ndarray]],
 ) -> dict[str, object]:
     """Returns the figures of one rule."""
     started = time.perf_counter()
-    right = np.array([verify(*pair, settings=settings).inliers for pair in positives])
-    found_wrong = [verify(*pair, settings=settings) for pair in negatives]
+    right = np.array([verify(*pair, config=settings).inliers for pair in positives])
+    found_wrong = [verify(*pair, config=settings) for pair in negatives]
     wrong = np.array([found.inliers for found in found_wrong])
     expected = np.array([found.expected for found in found_wrong])
     seconds = time.perf_counter() - started
     agreeing = found = 0
     for pair, truth in planar:
-        verified = verify(*pair, settings=settings)
+        verified = verify(*pair, config=settings)
         moved = np.c_[verified.query_points, np.ones(verified.inliers)] @ truth.T
         away = np.linalg.norm(moved[:, :2] / moved[:, 2:] - verified.answer_points, axis=1)
         agreeing, found = agreeing + int((away < 5).sum()), found + verified.inliers

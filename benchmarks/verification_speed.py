@@ -35,8 +35,9 @@ from resight.datasets.revisited import GroundTruth, QueryTruth, read_ground_trut
 from resight.evaluation import evaluate_revisited
 from resight.features import ImageFeatures, LocalFeatures
 from resight.models.model import Model
-from resight.search import ExactIndex, Ranking, Settings, rerank, settings_named, without
-from resight.search.geometry.verification import sort_by_inliers
+from resight.search import ExactIndex, Ranking, VerificationConfig, verification_config, without
+from resight.search.geometry.reranking import order_by_inliers
+from resight.search.geometry.verification import verify_answers
 
 TOP = 100
 DIFFICULTIES = ("medium", "hard")
@@ -61,8 +62,8 @@ def main() -> None:
     database, queries = read_features(model, options.folder, truth, options.cache)
     ranking = search(database, queries)
     ways: dict[str, Verify] = {
-        "default": lambda query, answers: ours(query, answers, Settings()),
-        "delg": lambda query, answers: ours(query, answers, settings_named("delg")),
+        "default": lambda query, answers: ours(query, answers, VerificationConfig()),
+        "delg": lambda query, answers: ours(query, answers, verification_config("delg")),
         "official": official,
     }
     result = {
@@ -79,12 +80,9 @@ def main() -> None:
         options.json.write_text(text + "\n")
 
 
-def ours(query: LocalFeatures, answers: Sequence[LocalFeatures], settings: Settings) -> np.ndarray:
+def ours(query: LocalFeatures, answers: Sequence[LocalFeatures], settings: VerificationConfig) -> np.ndarray:
     """Returns the inliers of each answer with the package's verification."""
-    ids = np.arange(len(answers))
-    ranking = Ranking(ids[None], np.zeros((1, len(answers)), dtype=np.float32))
-    _, found = rerank(ranking, [query], lambda _: answers, top=len(answers), settings=settings)
-    return np.array([found[0][number].inliers for number in range(len(answers))])
+    return np.array([match.inliers for match in verify_answers(query, answers, config=settings)])
 
 
 def official(query: LocalFeatures, answers: Sequence[LocalFeatures]) -> np.ndarray:
@@ -199,7 +197,7 @@ def reorder(
     reranked = {}
     for difficulty, (ids, scores) in rows.items():
         head = ids[:TOP]
-        order, _ = sort_by_inliers(scores[:TOP], inliers[np.searchsorted(images_seen, head)])
+        order = order_by_inliers(scores[:TOP], inliers[np.searchsorted(images_seen, head)])
         reranked[difficulty] = np.concatenate([head[order], ids[TOP:]])
     return reranked
 

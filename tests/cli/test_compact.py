@@ -231,7 +231,7 @@ def test_a_collection_made_with_it_holds_the_codes(run, places, delg, tmp_path):
     query = sorted(places.iterdir())[0]
     first = collection.search(query, verify=3)[0]
     assert Path(first.path) == query
-    assert first.inliers > first.expected
+    assert first.inliers > first.match.expected
     held = collection.info().local
     assert (held.form, held.features_per_photo) == ("8 codes of a byte", 40)
 

@@ -17,6 +17,7 @@ from resight.collection.answer import Keypoints
 from resight.features import Box
 from resight.reports.sheet import write_sheet
 from resight.reports.sheet.figure import MAX_LINES
+from resight.search import Verification
 
 VOID = {"meta", "input", "br", "wbr", "image", "use", "line", "circle", "polygon", "path", "rect"}
 
@@ -76,23 +77,21 @@ def photo(path: Path, width: int = 200, height: int = 100) -> str:
 def hit(path: str, rank: int, inliers: int | None, score: float = 0.5) -> Hit:
     points = np.random.default_rng(rank).uniform(0, 99, (inliers or 0, 2)).astype(np.float32)
     region = np.array([[10, 10], [90, 12], [88, 80], [12, 84]], dtype=np.float32)
-    verified = inliers is not None
+    match = None if inliers is None else Verification(inliers, points, points + 1, np.eye(3), region, 4.4)
     return Hit(
         rank=rank,
-        score=score + 2 * (inliers or 0),
+        similarity=score,
         path=path,
         width=200,
         height=100,
-        inliers=inliers,
-        expected=4.4 if verified else None,
-        query=0 if verified else None,
-        query_points=points if verified else None,
-        answer_points=points + 1 if verified else None,
-        transform=np.eye(3) if verified else None,
-        region=region if verified else None,
-        box=Box(10, 10, 90, 84) if verified else None,
+        match=match,
+        query=None if match is None else 0,
         metadata={},
     )
+
+
+def with_match(found: Hit, **changes: object) -> Hit:
+    return replace(found, match=replace(found.match, **changes))
 
 
 @pytest.fixture
@@ -123,23 +122,22 @@ def test_answers_stand_in_order_with_their_numbers(sheet, answer):
             assert numbers == ["similarity"]
             assert "chance" not in card.words()
         else:
-            assert numbers == ["similarity", "inliers", "by chance", "score"]
-            assert f"{found.score:.3f}" in card.words()
+            assert numbers == ["similarity", "inliers", "by chance"]
             assert "chance would give 4" in card.words()
 
 
 def test_verdicts_are_words_and_classes(sheet):
     cards = sheet.all("li", kind="answer")
     kinds = [card.attributes["class"].split()[1] for card in cards]
-    assert kinds == ["confirmed", "likely", "unlikely", "similar"]
+    assert kinds == ["confirmed", "likely", "unlikely", "unchecked"]
     pills = [card.all("span", kind="pill")[0].words() for card in cards]
-    assert pills == ["confirmed by geometry", "possibly the same", "unlikely", "looks similar"]
+    assert pills == ["confirmed by geometry", "possibly the same", "unlikely", "not checked"]
     assert "1 confirmed by geometry" in sheet.words()
     assert "1,234 searched photos" in sheet.words()
 
 
 def test_no_more_inliers_than_chance_gives_are_drawn_and_said_as_nothing(answer, tmp_path):
-    many = replace(hit(answer.hits[0].path, 1, 25), expected=25.2)
+    many = with_match(hit(answer.hits[0].path, 1, 25), expected=25.2)
     write_sheet(replace(answer, hits=[many]), tmp_path / "sheet.html")
     root = read_sheet(tmp_path / "sheet.html")
     card = root.all("li", kind="answer")[0]
@@ -165,7 +163,7 @@ def test_many_matches_are_thinned_and_the_sheet_says_so(answer, tmp_path):
 
 def test_matches_and_outlines_lie_where_the_pixels_are(answer, tmp_path):
     """Two photos of 200 x 100 side by side: 493 drawing units wide each, 14 apart, so 2.465 units a pixel."""
-    found = replace(
+    found = with_match(
         hit(answer.hits[0].path, 1, 20),
         query_points=np.full((20, 2), 9.5, dtype=np.float32),
         answer_points=np.full((20, 2), 49.5, dtype=np.float32),

@@ -13,7 +13,7 @@ from made_photos import picture, stored, write_photo
 from resight.collection import Classifier, Collection
 from resight.collection.classifying import kept_calibration
 from resight.errors import CollectionDamaged, InvalidInput, UnreadableImage
-from resight.search.recognition import Rule
+from resight.search.recognition import VotingRule
 
 NAMES = ("arch", "bridge", "castle", "dome")
 
@@ -69,7 +69,9 @@ def test_cosines_are_those_of_the_descriptors(labelled, tmp_path, model):
 
 
 def test_photos_without_a_label_do_not_vote(labelled, tmp_path):
-    found = Classifier(labelled, rule=Rule(neighbours=30)).classify(tmp_path / "photos" / "other-20.png")
+    found = Classifier(labelled, rule=VotingRule(neighbours=30)).classify(
+        tmp_path / "photos" / "other-20.png"
+    )
     assert len(found.votes) + len(found.others) == 12
     assert found.answer.searched == 12
 
@@ -138,13 +140,13 @@ def test_the_chosen_threshold_is_kept_and_rejects_unknown_things(labelled, tmp_p
 
 
 def test_a_threshold_is_for_its_own_label_and_rule(labelled, tmp_path):
-    rule = Rule(neighbours=2, verify=4)
+    rule = VotingRule(neighbours=2, verify=4)
     chosen = Classifier(labelled, rule=rule).calibrate(validation(tmp_path / "validation"))
     assert Classifier(labelled).rule == rule
     assert Classifier(labelled).threshold == chosen.threshold
-    assert Classifier(labelled, rule=Rule(neighbours=1)).threshold is None
+    assert Classifier(labelled, rule=VotingRule(neighbours=1)).threshold is None
     assert Classifier(labelled, label="order").threshold is None
-    assert Classifier(labelled, label="order").rule == Rule()
+    assert Classifier(labelled, label="order").rule == VotingRule()
     assert Classifier(labelled, threshold=0.5).threshold == 0.5
 
 
@@ -153,7 +155,7 @@ def test_what_is_added_afterwards_keeps_the_threshold_and_counts_at_once(labelle
     photo = str(noisy(tmp_path / "photos" / "fort.png", 60, 0))
     labelled.add(photo, metadata={photo: {"label": "fort"}})
     assert kept_calibration(labelled) == chosen
-    rule = Rule(neighbours=1)
+    rule = VotingRule(neighbours=1)
     assert Classifier(labelled, rule=rule).classify(noisy(tmp_path / "new.png", 60, 4)).label == "fort"
 
 

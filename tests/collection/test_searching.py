@@ -11,7 +11,7 @@ import pytest
 from grid_model import GridModel
 from made_photos import picture, stored, write_photo
 
-from resight.collection import Collection
+from resight.collection import Collection, Query
 from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box
 from resight.search.exact import ExactIndex
@@ -24,7 +24,7 @@ def test_scores_are_those_of_brute_force_over_what_is_stored(collection, photos,
     halves = table["descriptor"].combine_chunks().flatten().to_numpy().reshape(12, -1).astype(np.float64)
     scores = halves @ model.describe([query])[0].astype(np.float64)
     order = np.argsort(-scores)
-    hits = collection.search(query, top=12)
+    hits = collection.search(query, top=12, verify=0)
     assert [hit.path for hit in hits] == [str(photos / table["path"][place].as_py()) for place in order]
     np.testing.assert_allclose([hit.score for hit in hits], scores[order], atol=1e-6)
     assert [hit.rank for hit in hits] == list(range(1, 13))
@@ -42,7 +42,7 @@ def test_top_limits_and_more_than_there_are_is_no_error(collection, photos):
 
 def test_empty_collection_has_no_answers(tmp_path, photos, model):
     collection = Collection.create(tmp_path / "c", model=model)
-    answer = collection.answer(photos / "a" / "p00.png", verify=10, expand=2)
+    answer = collection.answer(Query(photos / "a" / "p00.png", verify=10, expand=2))
     assert (answer.hits, answer.searched) == ([], 0)
 
 
@@ -51,17 +51,19 @@ def test_verification_says_where_the_thing_is(collection, photos):
     first, *others = collection.search(query, top=12, verify=5)
     assert first.path == str(query)
     assert first.inliers >= 30
-    assert first.score == pytest.approx(1 + 2 * first.inliers, abs=0.01)
+    assert first.score == first.similarity == pytest.approx(1, abs=0.01)
+    assert first.verdict == "confirmed"
     assert first.query == 0
-    assert len(first.query_points) == len(first.answer_points) == first.inliers
-    np.testing.assert_allclose(first.query_points, first.answer_points, atol=1e-3)
-    np.testing.assert_allclose(first.transform, np.eye(3), atol=1e-3)
+    assert len(first.match.query_points) == len(first.match.answer_points) == first.inliers
+    np.testing.assert_allclose(first.match.query_points, first.match.answer_points, atol=1e-3)
+    np.testing.assert_allclose(first.match.transform, np.eye(3), atol=1e-3)
     np.testing.assert_allclose(first.box.corners, (0, 0, 96, 64), atol=0.1)
     assert sum(hit.inliers is not None for hit in others) == 4
-    assert 3 <= first.expected < first.inliers
-    assert [hit.expected is None for hit in others] == [hit.inliers is None for hit in others]
-    scores = [hit.score for hit in [first, *others]]
-    assert scores == sorted(scores, reverse=True)
+    assert 3 <= first.match.expected < first.inliers
+    assert [hit.match is None for hit in others] == [hit.inliers is None for hit in others]
+    assert [hit.verdict == "unchecked" for hit in others] == [hit.match is None for hit in others]
+    order = [(hit.match is not None, hit.inliers or 0, hit.similarity) for hit in [first, *others]]
+    assert order == sorted(order, reverse=True)
 
 
 def test_verified_photos_of_another_size_are_told_in_their_own_pixels(collection, photos, tmp_path):
@@ -76,7 +78,7 @@ def test_verified_photos_of_another_size_are_told_in_their_own_pixels(collection
         if hit.path == str(large)
     )
     assert (hit.width, hit.height) == (480, 320)
-    assert hit.transform[0, 0] == pytest.approx(5, rel=0.05)
+    assert hit.match.transform[0, 0] == pytest.approx(5, rel=0.05)
     np.testing.assert_allclose(hit.box.corners, (0, 0, 480, 320), atol=12)
 
 
@@ -86,7 +88,7 @@ def test_verification_changes_the_order(collection, photos, monkeypatch):
     mixed = picture(1).copy()
     mixed[:, 56:] = picture(2)[:, 56:]
     cv2.imwrite(str(query), mixed)
-    plain = collection.search(query, top=12)
+    plain = collection.search(query, top=12, verify=0)
     verified = collection.search(query, top=12, verify=12)
     assert {hit.path for hit in plain} == {hit.path for hit in verified}
     inliers = [hit.inliers for hit in verified]
@@ -98,10 +100,10 @@ def test_box_searches_for_a_part(collection, photos):
     query = photos.parent / "wide.png"
     cv2.imwrite(str(query), np.hstack([picture(4), picture(5)]))
     box = Box(96, 0, 192, 64)
-    answer = collection.answer(query, top=1, box=box, verify=1)
+    answer = collection.answer(Query(query, top=1, box=box, verify=1))
     assert answer.hits[0].path == str(photos / "a" / "p05.png")
     assert (answer.queries[0].box, answer.queries[0].width, answer.queries[0].height) == (box, 192, 64)
-    np.testing.assert_allclose(answer.hits[0].query_points[:, 0].min(), 96 + 3.5 * 1.5, atol=1.5)
+    np.testing.assert_allclose(answer.hits[0].match.query_points[:, 0].min(), 96 + 3.5 * 1.5, atol=1.5)
     np.testing.assert_allclose(answer.hits[0].box.corners, (0, 0, 96, 64), atol=3)
     assert collection.search(query, top=1, box=(0, 0, 96, 64))[0].path == str(photos / "a" / "p04.png")
 
@@ -111,11 +113,11 @@ def test_filter_is_applied_before_the_search(collection, photos):
     collection.add(photos, metadata=values)
     query = photos / "a" / "p00.png"
     # The best two of those that pass, however far behind they are without the filter.
-    answer = collection.answer(query, top=2, where="year >= 2010")
+    answer = collection.answer(Query(query, top=2, where="year >= 2010", verify=0))
     assert answer.searched == 2
     assert {hit.path for hit in answer.hits} == {str(photos / "b" / "p10.png"), str(photos / "b" / "p11.png")}
     assert {hit.metadata["year"] for hit in answer.hits} == {2010, 2011}
-    everyone = [hit.path for hit in collection.search(query, top=12)]
+    everyone = [hit.path for hit in collection.search(query, top=12, verify=0)]
     assert [hit.path for hit in answer.hits] == [
         path for path in everyone if path.endswith(("10.png", "11.png"))
     ]
@@ -131,7 +133,7 @@ def test_wrong_filters_are_refused(collection, photos, where):
 
 def test_several_photos_make_one_query(collection, photos):
     queries = [photos / "a" / "p01.png", photos / "b" / "p08.png"]
-    answer = collection.answer(queries, top=2, verify=2)
+    answer = collection.answer(Query(queries, top=2, verify=2))
     assert {hit.path for hit in answer.hits} == {str(query) for query in queries}
     assert {(hit.query, hit.path) for hit in answer.hits} == {(0, str(queries[0])), (1, str(queries[1]))}
     assert [photo.path for photo in answer.queries] == [str(query) for query in queries]
@@ -145,9 +147,9 @@ def test_unwanted_photos_push_answers_away(collection, photos):
     def score_of(hits):
         return next(hit.score for hit in hits if hit.path == str(unwanted))
 
-    answer = collection.answer(query, top=12, without=[unwanted])
+    answer = collection.answer(Query(query, top=12, without=[unwanted], verify=0))
     assert [photo.wanted for photo in answer.queries] == [True, False]
-    assert score_of(answer.hits) < score_of(collection.search(query, top=12))
+    assert score_of(answer.hits) < score_of(collection.search(query, top=12, verify=0))
     assert answer.hits[0].path == str(photos / "a" / "p02.png")
 
 
@@ -160,9 +162,9 @@ def test_expansion_uses_the_best_answers(collection, photos, model):
         table["descriptor"].combine_chunks().flatten().to_numpy().reshape(12, -1),
     )
     expected = search_expanded(index, model.describe([query]), 12, n=3)
-    hits = collection.search(query, top=12, expand=3)
+    hits = collection.search(query, top=12, expand=3, verify=0)
     np.testing.assert_array_equal([hit.score for hit in hits], expected.scores[0])
-    assert [hit.score for hit in hits] != [hit.score for hit in collection.search(query, top=12)]
+    assert [hit.score for hit in hits] != [hit.score for hit in collection.search(query, top=12, verify=0)]
 
 
 @pytest.mark.parametrize(
@@ -191,7 +193,7 @@ def test_wrong_queries_are_refused(collection, photos, tmp_path):
 def test_a_model_without_local_features_cannot_verify(tmp_path, photos):
     collection = Collection.create(tmp_path / "c", model=GridModel(with_local=False))
     collection.add(photos)
-    assert len(collection.search(photos / "a" / "p00.png")) == 10
+    assert [hit.match for hit in collection.search(photos / "a" / "p00.png")] == [None] * 10
     with pytest.raises(InvalidInput, match="no local features"):
         collection.search(photos / "a" / "p00.png", verify=5)
 
@@ -209,7 +211,7 @@ def test_an_open_collection_sees_what_another_writes(collection, photos, tmp_pat
     found = reader.search(photos / "a" / "p01.png", top=50, verify=50)
     assert found[0].path == str(photos / "a" / "p01.png")
     assert len(found) == len(reader) == 8
-    answer = reader.answer(photos / "new.png", top=8)
+    answer = reader.answer(Query(photos / "new.png", top=8))
     assert answer.searched == len(answer.hits) == 8
 
 

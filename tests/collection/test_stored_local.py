@@ -10,7 +10,7 @@ import pytest
 from grid_model import GridModel
 from made_photos import picture, stored
 
-from resight.collection import Collection
+from resight.collection import Collection, Query
 from resight.errors import InvalidInput, ModelMismatch
 from resight.features import Box, LocalFeatures, ReceptiveField
 from resight.images import Photo
@@ -115,11 +115,11 @@ def test_a_whitening_over_the_model_keeps_its_codec(tmp_path, photos):
 def test_keypoints_are_shown_for_models_with_attention_alone(tmp_path, photos):
     collection = Collection.create(tmp_path / "l.resight", model=LookingModel())
     collection.add(photos)
-    answer = collection.answer(photos / "a" / "p02.png", top=12, verify=4)
+    answer = collection.answer(Query(photos / "a" / "p02.png", top=12, verify=4))
     assert answer.queries[0].keypoints.positions.shape == (64, 2)
     assert [hit.keypoints is not None for hit in answer.hits] == [True] * 4 + [False] * 8
     np.testing.assert_allclose(
         answer.hits[0].keypoints.positions, answer.queries[0].keypoints.positions, atol=1e-3
     )
-    plain = collection.answer(photos / "a" / "p02.png", top=12)
+    plain = collection.answer(Query(photos / "a" / "p02.png", top=12, verify=0))
     assert all(hit.keypoints is None for hit in plain.hits)

@@ -30,7 +30,8 @@ from resight.features import ImageFeatures, LocalFeatures
 from resight.models.codec import BinaryCodec
 from resight.reports import write_report
 from resight.search import Ranking
-from resight.search.geometry.verification import rerank, settings_named
+from resight.search.geometry.config import verification_config
+from resight.search.geometry.verification import verify_answers
 
 SOURCE = Source("theirs.npy", "f" * 64, 2, 0, (), "unknown", "not known", "gnd.pkl")
 
@@ -196,13 +197,13 @@ def test_verification_sees_what_a_collection_would_store(folder):
 def test_a_protocol_by_name_decides_how_it_is_verified(folder, monkeypatch):
     used = []
 
-    def watched(*arguments, settings, **options):
-        used.append(settings)
-        return rerank(*arguments, settings=settings, **options)
+    def watched(*arguments, config):
+        used.append(config)
+        return verify_answers(*arguments, config=config)
 
-    monkeypatch.setattr("resight.search.geometry.verification.rerank", watched)
+    monkeypatch.setattr("resight.search.geometry.verification.verify_answers", watched)
     found = evaluate_landmarks(Local(), folder, refinement=Refinement(verify=5, protocol="delg"))
-    assert set(used) == {settings_named("delg")}
+    assert set(used) == {verification_config("delg")}
     assert facts(found)["re-ranking"].endswith("protocol delg")
     with pytest.raises(InvalidInput, match="no verification protocol 'ours'"):
         Refinement(verify=5, protocol="ours")

@@ -7,7 +7,7 @@ import pytest
 
 from resight.errors import InvalidInput
 from resight.evaluation.measures.recognition import micro_average_precision
-from resight.search.recognition import Rule, choose_threshold, neighbour_scores, recognise
+from resight.search.recognition import VotingRule, choose_threshold, neighbour_scores, recognise
 
 
 def literal_rule(labels, cosines, inliers, neighbours, most):
@@ -70,9 +70,9 @@ def test_without_neighbours_there_is_no_label():
         (lambda: neighbour_scores([float("nan")], [1]), "finite cosine"),
         (lambda: recognise(["a"], np.zeros(2)), "got 1 labels, 2 scores"),
         (lambda: recognise(["a"], np.zeros(1), neighbours=0), "neighbours=0"),
-        (lambda: Rule(neighbours=0), "neighbours and max_inliers of at least 1"),
-        (lambda: Rule(verify=-1), "verify of at least 0"),
-        (lambda: Rule(max_inliers=0), "not 3, 0 and 10"),
+        (lambda: VotingRule(neighbours=0), "neighbours and max_inliers of at least 1"),
+        (lambda: VotingRule(verify=-1), "verify of at least 0"),
+        (lambda: VotingRule(max_inliers=0), "not 3, 0 and 10"),
     ],
 )
 def test_what_cannot_be_right_is_refused(call, sentence):
@@ -99,7 +99,7 @@ def test_no_threshold_has_a_larger_f1(seed):
     right[0] = True
     # Few levels, so that scores are often equal.
     scores = np.round(rng.normal(known + 0.5 * right, 0.5), 1)
-    chosen = choose_threshold("label", Rule(), scores, right, known)
+    chosen = choose_threshold("label", VotingRule(), scores, right, known)
     every = [f1_at(threshold, scores, right, known) for threshold in scores]
     assert f1_at(chosen.threshold, scores, right, known) == pytest.approx(max(every))
     assert chosen.f1 == pytest.approx(max(every))
@@ -114,7 +114,7 @@ def test_no_threshold_has_a_larger_f1(seed):
 def test_the_threshold_lies_half_way_between_what_is_told_apart():
     chosen = choose_threshold(
         "place",
-        Rule(),
+        VotingRule(),
         np.array([2.0, 1.0, 0.4, 0.2]),
         np.array([True, True, False, False]),
         np.array([True, True, False, True]),
@@ -127,9 +127,9 @@ def test_the_threshold_lies_half_way_between_what_is_told_apart():
 def test_nothing_right_gives_no_threshold():
     no, yes = np.array([False, False]), np.array([True, False])
     with pytest.raises(InvalidInput, match="none of the 1 known among 2 validation photos"):
-        choose_threshold("label", Rule(), np.array([1.0, 2.0]), no, yes)
+        choose_threshold("label", VotingRule(), np.array([1.0, 2.0]), no, yes)
     with pytest.raises(InvalidInput, match="only a known one can be right"):
-        choose_threshold("label", Rule(), np.array([1.0, 2.0]), ~yes, yes)
+        choose_threshold("label", VotingRule(), np.array([1.0, 2.0]), ~yes, yes)
 
 
 def test_leaving_out_the_last_answers_never_raises_micro_ap():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from resight.collection import Classified, Classifier
     from resight.collection.classifying import Vote
     from resight.errors import UnreadableImage
-    from resight.search.recognition import Calibration, Rule
+    from resight.search.recognition import Calibration, VotingRule
 
 __all__ = ["EXAMPLE", "classify"]
 
@@ -121,7 +121,9 @@ def _check(
         raise typer.BadParameter(f"a sheet shows one photo, not {len(photos)}", param_hint="--html")
 
 
-def _changed(usual: Rule, neighbours: int | None, verify: int | None, max_inliers: int | None) -> Rule:
+def _changed(
+    usual: VotingRule, neighbours: int | None, verify: int | None, max_inliers: int | None
+) -> VotingRule:
     """Returns the usual rule with what was given changed."""
     given = {"neighbours": neighbours, "verify": verify, "max_inliers": max_inliers}
     return replace(usual, **{name: value for name, value in given.items() if value is not None})
@@ -188,7 +190,7 @@ def _result_json(
                 "score": vote.score,
                 "cosine": vote.cosine,
                 "inliers": vote.hit.inliers,
-                "expected": vote.hit.expected,
+                "expected": None if vote.hit.match is None else vote.hit.match.expected,
             }
             for vote in given
         ]
@@ -259,7 +261,7 @@ def _print_one(found: Classified, threshold: float | None) -> None:
     """Prints what a photo shows and the neighbours that say so."""
     from rich.text import Text
 
-    from resight.reports.verdict import verdict
+    from resight.reports.verdict import VERDICT_WORDS
 
     out = console()
     needed = "" if threshold is None else f", at least {threshold:.3f} needed"
@@ -277,7 +279,7 @@ def _print_one(found: Classified, threshold: float | None) -> None:
                 f"{vote.cosine:.3f}",
                 inliers,
                 Text(vote.label),
-                verdict(vote.hit.inliers, vote.hit.expected).words,
+                VERDICT_WORDS[vote.hit.verdict],
                 Text(shown_path(vote.hit.path)),
             )
     out.print(table, "")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from resight.cli.demo_answer import SHOWN, VERIFIED, index_folder, without_query
 from resight.cli.output import count, shown_path
 from resight.cli.progress import progress
-from resight.reports.verdict import verdict
 
 if TYPE_CHECKING:
     from resight.collection import Answer, Collection
@@ -50,6 +49,7 @@ def folder_demo(photos: Path, out: Path) -> FolderDemo:
     Raises:
         InvalidInput: The folder is not there, or holds no photo that can be read.
     """
+    from resight.collection import Query
     from resight.errors import InvalidInput
     from resight.reports.sheet import write_sheet
 
@@ -61,7 +61,7 @@ def folder_demo(photos: Path, out: Path) -> FolderDemo:
         )
     tried = _spread(_readable(collection, photos), _TRIED)
     best = _most_confirmed(collection, tried)
-    answer = without_query(collection.answer([best], top=SHOWN + 1, verify=VERIFIED), SHOWN)
+    answer = without_query(collection.answer(Query(best, top=SHOWN + 1, verify=VERIFIED)), SHOWN)
     write_sheet(answer, out / "answers.html")
     confirmed = _confirmed(answer)
     return FolderDemo(
@@ -90,10 +90,12 @@ def _spread(paths: Sequence[Path], number: int) -> list[Path]:
 
 def _most_confirmed(collection: Collection, tried: Sequence[Path]) -> Path:
     """Returns the query with the most confirmed answers, then the most inliers: it has the most to show."""
+    from resight.collection import Query
+
     found = []
     with progress("Trying queries", "queries") as report:
         for done, query in enumerate(tried, 1):
-            asked = collection.answer([query], top=SHOWN + 1, verify=_VERIFIED_WHILE_TRYING)
+            asked = collection.answer(Query(query, top=SHOWN + 1, verify=_VERIFIED_WHILE_TRYING))
             answer = without_query(asked, SHOWN)
             inliers = max((hit.inliers or 0 for hit in answer.hits), default=0)
             found.append((_confirmed(answer), inliers, query))
@@ -102,7 +104,7 @@ def _most_confirmed(collection: Collection, tried: Sequence[Path]) -> Path:
 
 
 def _confirmed(answer: Answer) -> int:
-    return sum(verdict(hit.inliers, hit.expected).kind == "confirmed" for hit in answer.hits)
+    return sum(hit.verdict == "confirmed" for hit in answer.hits)
 
 
 def _finding(query: Path, tried: int, confirmed: int) -> str:

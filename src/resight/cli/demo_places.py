@@ -133,10 +133,13 @@ def _search_all(collection: Collection, place_of: Mapping[Path, tuple[int, int]]
 
 
 def _search(collection: Collection, query: Path, place_of: Mapping[Path, tuple[int, int]]) -> _Searched:
+    from resight.collection import Query
+
     place, _ = place_of[query]
     total = len(collection)
     before, after = (
-        without_query(collection.answer([query], top=total, verify=verify), total) for verify in (0, VERIFIED)
+        without_query(collection.answer(Query(query, top=total, verify=verify)), total)
+        for verify in (0, VERIFIED)
     )
     shows = [
         [place_of.get(Path(hit.path), (None, 0))[0] == place for hit in answer.hits]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from resight.errors import InvalidInput
     from resight.features import LocalFeatures
     from resight.models.model import Model
-    from resight.search import Ranking
+    from resight.search import Ranking, Verification
     from resight.search.given import GivenRankings
 
 __all__ = ["DEPTHS", "Method", "Moved", "Reranked", "RerankedQuery", "by_descriptors", "by_geometry"]
@@ -41,8 +41,8 @@ class Moved:
         rank: From 1.
         old_rank: Where it was, from 1.
         id: What the answer is called, as given.
-        score: Of the method; larger is better.
-        old_score: As given.
+        score: Of the method, larger is better; of verify, which orders by inliers first, the old one.
+        old_score: Of the ranking before.
         inliers: Matches that one transform explains; None where not verified.
     """
 
@@ -111,8 +111,9 @@ def by_descriptors(given: GivenRankings, method: Method, model: str | None, *, t
         "superglobal": search.rerank_super_global,
         "diffusion": search.rerank_diffusion,
     }
-    found = methods[method](given.ranking, queries, descriptors_of, top=top)
-    return Reranked(method, top, _moved(given, found, None))
+    ranking = methods[method](given.ranking, queries, descriptors_of, top=top)
+    rows = [(ids, scores, (None,) * len(ids)) for ids, scores in map(ranking.row, range(len(ranking)))]
+    return Reranked(method, top, _moved(given, rows))
 
 
 def _given_descriptors(
@@ -172,9 +173,9 @@ def _lacking(what: str, kind: Literal["descriptor", "photo"]) -> InvalidInput:
 
 
 def by_geometry(given: GivenRankings, name: str, *, top: int) -> Reranked:
-    """Returns the rankings re-ordered by inliers, answers with equally many in the order given.
+    """Returns the rankings re-ordered by inliers, answers with equally many in their old order.
 
-    The score is 2 an inlier and, below 1, the old place. Photos are read query by query.
+    Photos are read query by query.
 
     Args:
         given: Not changed.
@@ -186,20 +187,13 @@ def by_geometry(given: GivenRankings, name: str, *, top: int) -> Reranked:
         UnreadableImage: A photo cannot be read.
         ModelError: The model cannot be loaded.
     """
-    import numpy as np
-
     from resight.models import load_model
-    from resight.search import Ranking
-    from resight.search.geometry.verification import rerank
+    from resight.search.geometry.reranking import rerank
 
     photos = _photos(given)
     asked, answers = photos[: len(given.queries)], photos[len(given.queries) :]
     model = load_model(name)
-    ids = given.ranking.ids
-    # Given scores may be on any scale, and verification adds 2 an inlier to them.
-    places = np.tile(1 - np.arange(ids.shape[1]) / ids.shape[1], (len(ids), 1)).astype(np.float32)
-    ranking = Ranking(ids, np.where(ids >= 0, places, np.float32(-np.inf)))
-    checked, done = int((ids[:, :top] >= 0).sum()), 0
+    checked, done = int((given.ranking.ids[:, :top] >= 0).sum()), 0
     with progress("Verifying", "answers") as report:
 
         def features_of(rows: Int64[np.ndarray, " n"]) -> list[LocalFeatures]:
@@ -212,9 +206,8 @@ def by_geometry(given: GivenRankings, name: str, *, top: int) -> Reranked:
             return found
 
         queries = [_local(model, photo) for photo in asked]
-        found, fits = rerank(ranking, queries, features_of, top=top)
-    inliers = [{row: fit.inliers for row, fit in by_row.items()} for by_row in fits]
-    return Reranked("verify", top, _moved(given, found, inliers))
+        verified = rerank(given.ranking, queries, features_of, top=top)
+    return Reranked("verify", top, _moved(given, [verified.row(query) for query in range(len(verified))]))
 
 
 def _local(model: Model, photo: Path) -> LocalFeatures:
@@ -230,25 +223,27 @@ def _local(model: Model, photo: Path) -> LocalFeatures:
 
 
 def _moved(
-    given: GivenRankings, found: Ranking, inliers: Sequence[Mapping[int, int]] | None
+    given: GivenRankings,
+    new: Sequence[
+        tuple[Int64[np.ndarray, " answers"], Float32[np.ndarray, " answers"], Sequence[Verification | None]]
+    ],
 ) -> list[RerankedQuery]:
     """Returns for each query its answers in the new order, with the ranks and scores they had."""
     queries: list[RerankedQuery] = []
-    for number, query in enumerate(given.queries):
-        rows, scores = given.ranking.row(number)
-        old = {row: place for place, row in enumerate(rows.tolist())}
-        fits: Mapping[int, int] = {} if inliers is None else inliers[number]
-        new = zip(*(side.tolist() for side in found.row(number)), strict=True)
+    for number, (query, (ids, scores, matches)) in enumerate(zip(given.queries, new, strict=True)):
+        old_ids, old_scores = given.ranking.row(number)
+        old = {row: place for place, row in enumerate(old_ids.tolist())}
+        rows = zip(ids.tolist(), scores.tolist(), matches, strict=True)
         answers = [
             Moved(
                 rank=rank,
                 old_rank=old[row] + 1,
                 id=given.answers[row],
                 score=score,
-                old_score=float(scores[old[row]]),
-                inliers=fits.get(row),
+                old_score=float(old_scores[old[row]]),
+                inliers=None if match is None else match.inliers,
             )
-            for rank, (row, score) in enumerate(new, 1)
+            for rank, (row, score, match) in enumerate(rows, 1)
         ]
         queries.append(RerankedQuery(query.name, answers))
     return queries

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from resight.cli.options import CollectionArgument, JsonOption
 from resight.cli.output import command_line, console, count, plain_table, shown_path, write_json
+from resight.collection.query import RefineMethod
 
 if TYPE_CHECKING:
     from resight.cli.output import Json
-    from resight.collection import Answer
+    from resight.collection import Answer, Hit
     from resight.features import Box
 
-__all__ = ["EXAMPLE", "VERIFIED", "search"]
+__all__ = ["EXAMPLE", "search"]
 
 EXAMPLE = (
     "Example:\n\n  resight search photos.resight query.jpg --html answers.html --open\n\n"
@@ -25,9 +24,6 @@ EXAMPLE = (
     '  resight search photos.resight query.jpg --where "year >= 2020" --top 20 --json\n\n'
     "Two queries are two photos of one thing; what the answers must not show is given by --without."
 )
-VERIFIED = 100
-"""How many answers geometry checks when nobody says: the usual choice of the field's protocols."""
-
 QueryArgument = Annotated[list[Path], typer.Argument(metavar="QUERY...", help="Photos of the thing.")]
 BoxOption = Annotated[
     str | None, typer.Option(metavar="X0,Y0,X1,Y1", help="Where the thing is in the query photo, in pixels.")
@@ -41,11 +37,12 @@ VerifyOption = Annotated[
     typer.Option(
         min=0,
         metavar="N",
-        help="How many of the best answers geometry checks; 0 for none, else 100 if it can.",
+        help="How many of the best answers geometry checks; 0 for none. By default 100 with a model that has "
+        "local features, else 0.",
     ),
 ]
 RefineOption = Annotated[
-    Literal["diffusion", "reciprocal", "superglobal"] | None,
+    RefineMethod | None,
     typer.Option(
         help="Order answers by their neighbours in the collection. reciprocal: the first 100, by how alike "
         "their neighbourhoods are; superglobal: the first 400 and the query, averaged with their neighbours; "
@@ -82,20 +79,19 @@ def search(
     """Find the photos of a collection that show the same thing as a query photo."""
     region = _parse_box(box)
     _check_sheet(html, show=show)
-    from resight.collection import Collection
+    from resight.collection import Collection, Query
 
-    opened = Collection.open(collection)
-    ask = partial(
-        opened.answer,
+    asked = Query(
         query,
         top=top,
         box=region,
-        expand=expand,
-        where=where,
         without=without or (),
+        where=where,
+        expand=expand,
         refine=refine,
+        verify="auto" if verify is None else verify,
     )
-    answer = _verified_if_possible(ask) if verify is None else ask(verify=verify)
+    answer = Collection.open(collection).answer(asked)
     if html is not None:
         write_and_open(answer, html, show=show)
     if as_json:
@@ -121,16 +117,6 @@ def _parse_box(text: str | None) -> Box | None:
         raise typer.BadParameter(str(error), param_hint="--box") from None
 
 
-def _verified_if_possible(ask: Callable[..., Answer]) -> Answer:
-    """Returns the answer verified by geometry, unverified where the model has no local features."""
-    from resight.errors import NoLocalFeatures
-
-    try:
-        return ask(verify=VERIFIED)
-    except NoLocalFeatures:
-        return ask(verify=0)
-
-
 def write_and_open(answer: Answer, path: Path, *, show: bool) -> None:
     """Writes the result sheet, and shows it in the browser if wanted.
 
@@ -145,57 +131,68 @@ def write_and_open(answer: Answer, path: Path, *, show: bool) -> None:
 
 
 def answer_json(answer: Answer) -> Json:
-    """Returns everything an answer holds, and for each hit its similarity and verdict."""
+    """Returns everything an answer holds but keypoints, which are there to be drawn."""
     from resight.cli.output import as_json
-    from resight.reports.verdict import verdict
 
-    hits: list[Json] = []
-    for hit in answer.hits:
-        fields = _plain(as_json(hit))
-        kind = verdict(hit.inliers, hit.expected).kind
-        judged: Json = {"similarity": as_json(hit.similarity), "verdict": kind}
-        hits.append({**fields, **judged} if isinstance(fields, dict) and isinstance(judged, dict) else fields)
     return {
-        "queries": [_plain(as_json(query)) for query in answer.queries],
-        "hits": hits,
+        "queries": [
+            {
+                "path": query.path,
+                "box": as_json(query.box),
+                "width": query.width,
+                "height": query.height,
+                "wanted": query.wanted,
+            }
+            for query in answer.queries
+        ],
+        "hits": [_hit_json(hit) for hit in answer.hits],
         "searched": answer.searched,
         "seconds": as_json(answer.seconds),
     }
 
 
-def _plain(fields: Json) -> Json:
-    """Returns the fields of a photo without its keypoints, which are there to be drawn."""
-    if not isinstance(fields, dict):
-        return fields
-    return {name: value for name, value in fields.items() if name != "keypoints"}
+def _hit_json(hit: Hit) -> Json:
+    from resight.cli.output import as_json
+
+    match = hit.match
+    return {
+        "rank": hit.rank,
+        "score": hit.score,
+        "path": hit.path,
+        "width": hit.width,
+        "height": hit.height,
+        "inliers": hit.inliers,
+        "expected": None if match is None else match.expected,
+        "query": hit.query,
+        "query_points": None if match is None else as_json(match.query_points),
+        "answer_points": None if match is None else as_json(match.answer_points),
+        "transform": None if match is None else as_json(match.transform),
+        "region": None if match is None else as_json(match.region),
+        "box": as_json(hit.box),
+        "metadata": as_json(hit.metadata),
+        "similarity": hit.similarity,
+        "verdict": hit.verdict,
+    }
 
 
 def print_answer(answer: Answer) -> None:
     """Prints the hits as a table, and how long the search took."""
     from rich.text import Text
 
-    from resight.reports.verdict import verdict
+    from resight.reports.verdict import VERDICT_WORDS
 
     out = console()
-    styles = {"confirmed": "bold green", "likely": "yellow", "similar": "", "unlikely": "dim"}
-    table = plain_table(
-        "rank",
-        "score",
-        "similarity",
-        "inliers",
-        "chance",
-        "verdict",
-        "photo",
-        right=("rank", "score", "similarity", "inliers", "chance"),
-    )
+    styles = {"confirmed": "bold green", "likely": "yellow", "unchecked": "", "unlikely": "dim"}
+    numbers = ("rank", "similarity", "inliers", "chance")
+    table = plain_table(*numbers, "verdict", "photo", right=numbers)
     for hit in answer.hits:
-        judged = verdict(hit.inliers, hit.expected)
-        inliers = "" if hit.inliers is None else str(hit.inliers)
-        words = Text(judged.words, style=styles[judged.kind])
-        chance = "" if hit.expected is None else f"{hit.expected:.0f}"
-        values = str(hit.rank), f"{hit.score:.3f}", f"{hit.similarity:.3f}", inliers, chance
+        words = Text(VERDICT_WORDS[hit.verdict], style=styles[hit.verdict])
+        inliers, chance = "", ""
+        if hit.match is not None:
+            inliers, chance = str(hit.match.inliers), f"{hit.match.expected:.0f}"
+        values = str(hit.rank), f"{hit.similarity:.3f}", inliers, chance
         table.add_row(*values, words, Text(shown_path(hit.path)))
     if answer.hits:
         out.print(table, "")
-    found = count(len(answer.hits), "answer")
-    out.print(f"{found} from {count(answer.searched, 'photo')} searched in {answer.seconds.total:.2f} s.\n")
+    answers = count(len(answer.hits), "answer")
+    out.print(f"{answers} from {count(answer.searched, 'photo')} searched in {answer.seconds.total:.2f} s.\n")

@@ -3,7 +3,7 @@
 from resight.collection.answer import Answer, Hit, QueryPhoto, Seconds
 from resight.collection.classifying import Classified, Classifier
 from resight.collection.collection import Collection
-from resight.collection.refining import Refinement
+from resight.collection.query import PhotoSource, Query, RefineMethod
 from resight.collection.reports import (
     BrokenPhoto,
     CheckReport,
@@ -28,9 +28,11 @@ __all__ = [
     "Hit",
     "IndexReport",
     "LocalInfo",
+    "PhotoSource",
     "Progress",
+    "Query",
     "QueryPhoto",
-    "Refinement",
+    "RefineMethod",
     "RootInfo",
     "Seconds",
     "find_photos",

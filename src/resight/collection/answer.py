@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32
 
 from resight.collection.metadata import Value
 from resight.features import Box, LocalFeatures
+from resight.search.geometry.verdict import Verdict, verdict
+from resight.search.geometry.verification import Verification
 
 __all__ = ["Answer", "Hit", "Keypoints", "QueryPhoto", "Seconds"]
 
@@ -59,50 +61,59 @@ class QueryPhoto:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hit:
-    """A photo found, and why.
+    """One answer of a search, and the evidence for it.
 
     Attributes:
-        rank: From 1.
-        score: Inner product of the descriptors, or what refinement made of it, plus 2 for each inlier if
-            verified; larger is better.
+        rank: From 1. Verified answers come first, by (inliers, similarity); the others follow by similarity.
+        similarity: Inner product of the descriptors, or the score that a refinement replaced it by; larger is
+            better.
         path: The photo's file, absolute.
         width: Width of the whole upright photo, pixels.
         height: Height of the whole upright photo, pixels.
-        inliers: Matches that agree with one transform; None where not verified.
-        expected: Inliers that chance would reach, had the matches meant nothing
-            (`resight.search.geometry.chance`); those beyond are what speaks for an answer. None where not
-            verified.
-        query: Which of the answer's queries the matches are with; None where not verified.
-        query_points: float32 ``(inliers, 2)``, pixels of the query photo; integer coordinates are centres.
-        answer_points: float32 ``(inliers, 2)``, pixels of this photo.
-        transform: float64 ``(3, 3)``, from query pixels to pixels of this photo; None without a fit.
-        region: float32 ``(4, 2)``, corners of the query's box in this photo, integer
-            coordinates being centres; None without a fit.
-        box: Bounds of the region inside this photo, along pixel edges; None without a fit or outside.
+        match: What geometry says: inliers and how many chance would reach, matched points in pixels of the
+            query photo and of this one, transform and region; None where not verified.
+        query: Which of the answer's query photos the match is with; None where not verified.
         metadata: The user's values of this photo; names without a value are left out.
         keypoints: Where the model looked, for a verified answer of a model with attention; otherwise None.
     """
 
     rank: int
-    score: float
+    similarity: float
     path: str
     width: int
     height: int
-    inliers: int | None
-    expected: float | None
+    match: Verification | None
     query: int | None
-    query_points: Float32[np.ndarray, "inliers 2"] | None
-    answer_points: Float32[np.ndarray, "inliers 2"] | None
-    transform: Float64[np.ndarray, "3 3"] | None
-    region: Float32[np.ndarray, "4 2"] | None
-    box: Box | None
     metadata: Mapping[str, Value]
     keypoints: Keypoints | None = None
 
     @property
-    def similarity(self) -> float:
-        """The score without the 2 that each inlier adds."""
-        return self.score - 2 * (self.inliers or 0)
+    def verdict(self) -> Verdict:
+        """How far the answer can be trusted: `resight.search.verdict` of its match."""
+        return verdict(self.match)
+
+    @property
+    def score(self) -> float:
+        """The similarity. It does not order verified answers alone: inliers come first."""
+        return self.similarity
+
+    @property
+    def inliers(self) -> int | None:
+        """Matched points that agree on one transform; None where not verified."""
+        return None if self.match is None else self.match.inliers
+
+    @property
+    def box(self) -> Box | None:
+        """Bounds of the match's region inside this photo, along pixel edges; None without a fit or outside.
+
+        A region's corners are positions (the first pixel's centre is 0), a box runs along edges (it is 0.5).
+        """
+        if self.match is None or self.match.region is None:
+            return None
+        region = self.match.region
+        x0, y0 = np.maximum(region.min(axis=0) + 0.5, 0.0).tolist()
+        x1, y1 = np.minimum(region.max(axis=0) + 0.5, (self.width, self.height)).tolist()
+        return Box(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,13 @@ from resight.collection.answer import Answer, Hit
 from resight.collection.collection import LOCK_TIMEOUT, Collection
 from resight.collection.lock import writer_lock
 from resight.collection.metadata import Value, metadata_names, read_cell
+from resight.collection.query import Query
 from resight.collection.roots import Key
 from resight.collection.scan import canonical
 from resight.collection.store import Store
 from resight.errors import InvalidInput, NoLocalFeatures
 from resight.models.extract import content_of
-from resight.search.recognition import Calibration, Rule, choose_threshold, neighbour_scores, recognise
+from resight.search.recognition import Calibration, VotingRule, choose_threshold, neighbour_scores, recognise
 
 __all__ = [
     "LABEL",
@@ -102,7 +103,7 @@ class Classifier:
         collection: Collection,
         *,
         label: str | None = None,
-        rule: Rule | None = None,
+        rule: VotingRule | None = None,
         threshold: float | None = None,
     ) -> None:
         if threshold is not None and not math.isfinite(threshold):
@@ -233,10 +234,12 @@ class Classifier:
 
         def ask(verify: int) -> Answer:
             return self._collection.answer(
-                photo,
-                top=max(self.rule.neighbours, self.rule.verify),
-                verify=verify,
-                where=_labelled(self.label),
+                Query(
+                    photo,
+                    top=max(self.rule.neighbours, self.rule.verify),
+                    where=_labelled(self.label),
+                    verify=verify,
+                )
             )
 
         if self._verify:
@@ -257,9 +260,9 @@ def usual_label(kept: Calibration | None) -> str:
     return kept.label if kept else LABEL
 
 
-def usual_rule(kept: Calibration | None, label: str) -> Rule:
+def usual_rule(kept: Calibration | None, label: str) -> VotingRule:
     """Returns how neighbours vote for a label unless somebody says otherwise."""
-    return kept.rule if kept and kept.label == label else Rule()
+    return kept.rule if kept and kept.label == label else VotingRule()
 
 
 def _labels(collection: Collection, column: str) -> dict[str, int]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import final
+from typing import Literal, final
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from resight.collection.known import keys_under, known_photos
 from resight.collection.local_sample import local_info
 from resight.collection.lock import writer_lock
 from resight.collection.metadata import Value, metadata_names
-from resight.collection.refining import Refinement
+from resight.collection.query import PhotoSource, Query, RefineMethod
 from resight.collection.reports import (
     BrokenPhoto,
     CheckReport,
@@ -119,6 +119,17 @@ class Collection:
         """Returns the number of photos that can be searched."""
         self._store.refresh()
         return self._store.table([], where="broken IS NULL").num_rows
+
+    def __iter__(self) -> Iterator[str]:
+        """Yields the absolute paths of the photos that can be searched, in the order of storage."""
+        self._store.refresh()
+        table, roots = self._store.table(["root", "path"], where="broken IS NULL"), self._store.roots
+        for root, path in zip(table["root"].to_pylist(), table["path"].to_pylist(), strict=True):
+            yield roots.path_of(Key(root, path))
+
+    def __contains__(self, path: object) -> bool:
+        """Returns whether a photo of that path can be searched."""
+        return isinstance(path, str | Path) and canonical(path) in set(self)
 
     def __repr__(self) -> str:
         return f"<Collection {self.path} of {self._store.header.model}>"
@@ -293,79 +304,46 @@ class Collection:
 
     def search(
         self,
-        query: str | Path | Sequence[str | Path],
+        photos: PhotoSource | Sequence[PhotoSource],
         *,
         top: int = 10,
-        box: Box | tuple[float, float, float, float] | None = None,
-        verify: int = 0,
-        expand: int = 0,
+        box: Box | Sequence[float] | None = None,
+        without: PhotoSource | Sequence[PhotoSource] = (),
         where: str | None = None,
-        without: Sequence[str | Path] = (),
-        refine: Refinement | None = None,
+        expand: int = 0,
+        refine: RefineMethod | None = None,
+        verify: int | Literal["auto"] = "auto",
     ) -> list[Hit]:
-        """Returns ``answer(...).hits``, best first."""
+        """Returns the photos of the collection that show the same thing, best first.
+
+        The arguments are those of `Query`, which explains them; the errors are those of `answer`.
+        """
         return self.answer(
-            query,
-            top=top,
-            box=box,
-            verify=verify,
-            expand=expand,
-            where=where,
-            without=without,
-            refine=refine,
+            Query(
+                photos,
+                top=top,
+                box=box,
+                without=without,
+                where=where,
+                expand=expand,
+                refine=refine,
+                verify=verify,
+            )
         ).hits
 
-    def answer(
-        self,
-        query: str | Path | Sequence[str | Path],
-        *,
-        top: int = 10,
-        box: Box | tuple[float, float, float, float] | None = None,
-        verify: int = 0,
-        expand: int = 0,
-        where: str | None = None,
-        without: Sequence[str | Path] = (),
-        refine: Refinement | None = None,
-    ) -> Answer:
-        """Returns the photos of the collection that show the same thing, best first.
+    def answer(self, query: Query) -> Answer:
+        """Returns the photos of the collection that show the same thing, best first, and how they were found.
 
         A query photo that is itself in the collection is found like any other.
 
-        Args:
-            query: A photo of the thing, or several, which are combined to one query.
-            top: How many photos to return at most.
-            box: Where the thing is in the query photo; only for a single one.
-            verify: How many of the best to verify by geometry and order by inliers; 0: none. Their
-                `Hit.inliers` mean something beyond `Hit.expected`, which chance would reach.
-            expand: How many of the best to enrich the query with before searching again; 0: none.
-            where: SQL condition on the user's metadata (and on path, width, height, file_size, modified_ns);
-                only photos that fulfil it are searched.
-            without: Photos of what it must not be.
-            refine: Orders the answers by their neighbours in the collection, before verification: "diffusion"
-                (over the whole collection; not with ``where`` or ``expand``), "reciprocal" (the first 100) or
-                "superglobal" (the first 400). Their scores replace the inner products. `Refinement` says
-                what each does and costs.
-
         Raises:
-            InvalidInput: An argument cannot be right or goes badly with another, or the model has no
-                local features to verify with.
+            InvalidInput: The box lies outside its photo, or the filter cannot be understood.
+            NoLocalFeatures: The query asks for verification by a number, and the model has no local features.
             UnreadableImage: A query photo cannot be read.
             ModelError: The model cannot be loaded, or is another.
             CollectionError: The collection is gone or cannot be read.
         """
-        return answer_query(
-            self._store,
-            self._resident,
-            lambda: self.model,
-            [query] if isinstance(query, str | Path) else list(query),
-            unwanted=[without] if isinstance(without, str | Path) else list(without),
-            box=Box(*box) if isinstance(box, tuple) else box,
-            top=top,
-            verify=verify,
-            expand=expand,
-            where=where,
-            refine=refine,
-        )
+        return answer_query(self._store, self._resident, lambda: self.model, query)
 
     @contextmanager
     def _writing(self) -> Iterator[Store]:

@@ -12,7 +12,7 @@ from resight._version import __version__
 from resight.collection.roots import Root
 from resight.errors import CollectionDamaged, CollectionNotFound, InvalidInput, ModelMismatch
 from resight.models.model import Model
-from resight.search.recognition import Calibration, Rule
+from resight.search.recognition import Calibration, VotingRule
 
 __all__ = ["FORMAT", "HEADER_KEY", "Header"]
 
@@ -113,7 +113,7 @@ class Header:
 
 
 def _calibration(values: Mapping[str, Any]) -> Calibration:
-    rule = Rule(*(int(values["rule"][name]) for name in ("neighbours", "verify", "max_inliers")))
+    rule = VotingRule(*(int(values["rule"][name]) for name in ("neighbours", "verify", "max_inliers")))
     return Calibration(
         str(values["label"]),
         rule,

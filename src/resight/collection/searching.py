@@ -1,19 +1,19 @@
-"""A search in a collection: filter, scan, refinement, verification, and the rows of what was found."""
+"""A search in a collection: query described, filter, scan, refinement, verification, rows of the answers."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from resight.collection.answer import Answer, Hit, Keypoints, Seconds
+from resight import images
+from resight.collection.answer import Answer, Hit, Keypoints, QueryPhoto, Seconds
 from resight.collection.metadata import metadata_names
-from resight.collection.querying import Query, describe_query
-from resight.collection.refining import check_refinement, refined_ranking
+from resight.collection.query import VERIFY_DEPTH, Query
 from resight.collection.resident import ResidentIndex
 from resight.collection.roots import Key
 from resight.collection.store import Store
@@ -21,112 +21,167 @@ from resight.errors import CollectionDamaged, InvalidInput, NoLocalFeatures
 from resight.features import Box, LocalFeatures
 from resight.models.codec import LocalCodec, as_stored
 from resight.models.model import Model, attending, codec_of
-from resight.search.geometry import verification
+from resight.search.combination import combine
+from resight.search.expansion import search_expanded
+from resight.search.geometry.reranking import VerifiedRanking
+from resight.search.geometry.verification import Verification, verify_answers
 from resight.search.ranking import Ranking
+from resight.search.reciprocal import rerank_reciprocal
+from resight.search.super_global import rerank_super_global
 
 __all__ = ["answer_query"]
 
 LOCAL_ROWS = 64
 """Local features read from the disk at once: 13 MB at 200 kB a photo."""
 
+_DEPTHS = {"reciprocal": 100, "superglobal": 400}
+"""Answers that a re-ranking by descriptors looks at; those of the papers."""
+
 
 def answer_query(
-    store: Store,
-    resident: ResidentIndex,
-    load_model: Callable[[], Model],
-    wanted: Sequence[str | Path],
-    *,
-    unwanted: Sequence[str | Path],
-    box: Box | None,
-    top: int,
-    verify: int,
-    expand: int,
-    where: str | None,
-    refine: str | None = None,
+    store: Store, resident: ResidentIndex, load_model: Callable[[], Model], query: Query
 ) -> Answer:
-    """Returns the answer to a query; `Collection.answer` says what the arguments mean.
+    """Returns the answer to a query.
 
     Raises:
-        InvalidInput: A number, the box or the filter cannot be right.
+        InvalidInput: The box lies outside its photo, or the filter cannot be understood.
         NoLocalFeatures: Verification is wanted and the model has none.
         UnreadableImage: A query photo cannot be read.
         CollectionDamaged: The collection cannot be read.
     """
-    for name, number, least in (("top", top, 1), ("verify", verify, 0), ("expand", expand, 0)):
-        if number < least:
-            raise InvalidInput(f"{name} must be at least {least}, not {number}")
-    check_refinement(refine, expand=expand, where=where)
     clock = [time.perf_counter()]
     model = load_model()
-    query = describe_query(model, wanted, unwanted, box)
+    described = _describe(model, query)
+    depth = described.depth(query)
     clock.append(time.perf_counter())
     with resident.lock:
         index = resident.current()
-        if refine == "diffusion":
+        if query.refine == "diffusion":
             # Its graph counts as loading: it is built once.
             resident.diffusion()
         clock.append(time.perf_counter())
-        allowed = None if where is None else store.ids_where(where)
+        allowed = None if query.where is None else store.ids_where(query.where)
         if allowed is not None:
             # A photo may have come or gone between the two reads.
             allowed = np.intersect1d(allowed, index.ids)
         searched = len(index) if allowed is None else len(allowed)
-        k = max(1, min(max(top, verify), searched))
-        ranking = refined_ranking(
-            resident, query.descriptor, k, refine=refine, expand=expand, allowed=allowed
-        )
+        k = max(1, min(max(query.top, depth), searched))
+        ranking = _ranking(resident, described.descriptor, k, query, allowed)
     clock.append(time.perf_counter())
-    ids, scores = ranking.row(0)
-    found: dict[int, tuple[int, verification.Verification]] = {}
-    keypoints: dict[int, Keypoints] = {}
-    if verify:
-        codec = codec_of(model)
-        local = _local_features(store, ids[:verify], codec)
-        if attending(model) is not None:
-            heads = zip(ids[:verify].tolist(), local, strict=True)
-            keypoints = {row_id: Keypoints.of(one) for row_id, one in heads if one is not None}
-        ids, scores, found = _verified(ranking, query, local, codec)
+    head = ranking.row(0)[0][:depth]
+    local = _local_features(store, head, codec_of(model))
+    matches = _matches(described, local, codec_of(model))
+    verified = VerifiedRanking.of(ranking, [[match for _, match in matches]])
+    queries = {row: number for row, (number, _) in zip(head.tolist(), matches, strict=True)}
+    keypoints = {}
+    if attending(model) is not None:
+        pairs = zip(head.tolist(), local, strict=True)
+        keypoints = {row: Keypoints.of(features) for row, features in pairs if features is not None}
     clock.append(time.perf_counter())
-    hits = _hits(store, ids[:top], scores[:top], found, keypoints)
-    described, loaded, scanned, verified = (after - before for before, after in pairwise(clock))
-    seconds = Seconds(described, loaded, scanned, verified, time.perf_counter() - clock[0])
-    return Answer(query.photos, hits, searched, seconds)
+    hits = _hits(store, verified, query.top, queries, keypoints)
+    describe, load, search, verify = (after - before for before, after in pairwise(clock))
+    seconds = Seconds(describe, load, search, verify, time.perf_counter() - clock[0])
+    return Answer(described.photos, hits, searched, seconds)
 
 
-def _verified(
-    ranking: Ranking, query: Query, answers: Sequence[LocalFeatures | None], codec: LocalCodec | None
-) -> tuple[
-    Int64[np.ndarray, " found"],
-    Float32[np.ndarray, " found"],
-    dict[int, tuple[int, verification.Verification]],
-]:
-    """Returns ids and scores re-ranked by geometry, and by id the query photo that fits best with the fit.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Described:
+    """A query's photos as the model sees them.
 
-    ``answers`` are the local features of the first ids, which are verified, as they are compared. Several
-    query photos are verified one by one; an answer counts the inliers of its best.
+    Attributes:
+        photos: Those of the thing first.
+        descriptor: float32 ``(dim,)``: of the one photo, or of all combined.
+        local: Local features of the photos of the thing, inside the box where there is one.
     """
-    local = [features for features in query.local if features is not None]
-    if len(local) < len(query.local):
-        raise NoLocalFeatures("this model has no local features to verify with: search without verify")
+
+    photos: list[QueryPhoto]
+    descriptor: Float32[np.ndarray, " dim"]
+    local: list[LocalFeatures | None]
+
+    @property
+    def boxes(self) -> list[Box]:
+        """What is searched for in each photo of the thing, in its pixels."""
+        return [
+            photo.box or Box(0.0, 0.0, float(photo.width), float(photo.height))
+            for photo in self.photos
+            if photo.wanted
+        ]
+
+    def depth(self, query: Query) -> int:
+        """Returns how many answers are verified.
+
+        Raises:
+            NoLocalFeatures: A number is given and the model has no local features.
+        """
+        has_local = all(features is not None for features in self.local)
+        if query.verify == "auto":
+            return VERIFY_DEPTH if has_local else 0
+        if query.verify and not has_local:
+            raise NoLocalFeatures("this model has no local features to verify with: search without verify")
+        return query.verify
+
+
+def _describe(model: Model, query: Query) -> _Described:
+    photos: list[QueryPhoto] = []
+    descriptors: list[Float32[np.ndarray, " dim"]] = []
+    local: list[LocalFeatures | None] = []
+    for path in [*query.photos, *query.without]:
+        is_wanted = len(photos) < len(query.photos)
+        photo = images.read(path, max_side=model.max_side, box=query.box if is_wanted else None)
+        (features,) = model.extract([photo])
+        box = photo.region if query.box is not None and is_wanted else None
+        attended = features.local if attending(model) is not None else None
+        keypoints = None if attended is None else Keypoints.of(attended)
+        photos.append(QueryPhoto(str(path), box, photo.width, photo.height, is_wanted, keypoints))
+        descriptors.append(features.descriptor)
+        if is_wanted:
+            local.append(features.local)
+    rows = np.stack(descriptors)
+    count = len(query.photos)
+    return _Described(photos, combine(rows[:count], rows[count:]), local)
+
+
+def _ranking(
+    resident: ResidentIndex,
+    descriptor: Float32[np.ndarray, " dim"],
+    k: int,
+    query: Query,
+    allowed: Int64[np.ndarray, " m"] | None,
+) -> Ranking:
+    """Returns the best k or more for one descriptor, refined as the query says; hold the resident's lock."""
+    if query.refine == "diffusion":
+        return resident.diffusion().rank(descriptor[None], k)
+    index = resident.current()
+    searched = len(index) if allowed is None else len(allowed)
+    k = max(1, min(max(k, _DEPTHS.get(query.refine or "", 0)), searched))
+    ranking = search_expanded(index, descriptor[None], k, n=query.expand, allowed=allowed)
+    if query.refine == "reciprocal":
+        return rerank_reciprocal(ranking, descriptor[None], index.descriptors, top=_DEPTHS["reciprocal"])
+    if query.refine == "superglobal":
+        return rerank_super_global(ranking, descriptor[None], index.descriptors, top=_DEPTHS["superglobal"])
+    return ranking
+
+
+def _matches(
+    described: _Described, answers: Sequence[LocalFeatures | None], codec: LocalCodec | None
+) -> list[tuple[int, Verification]]:
+    """Returns for each answer the query photo with most inliers and its match; the first photo at ties.
+
+    ``answers`` are local features as they are compared. Query photos are verified one by one.
+    """
+    if not answers:
+        return []
+    local = [features for features in described.local if features is not None]
     if codec is not None:
         local = [as_stored(codec, features) for features in local]
-    top = len(answers)
-    ids, scores = ranking.row(0)
-    head, head_scores = ids[:top], scores[:top]
-    several = Ranking(
-        np.repeat(head[None], len(local), axis=0), np.repeat(head_scores[None], len(local), axis=0)
-    )
-    _, fits = verification.rerank(several, local, lambda _: answers, top=top, regions=query.boxes)
-    best = {
-        row_id: max(
-            ((number, by_id[row_id]) for number, by_id in enumerate(fits)),
-            key=lambda fit: (fit[1].inliers, -fit[0]),
-        )
-        for row_id in head.tolist()
-    }
-    inliers = np.array([best[row_id][1].inliers for row_id in head.tolist()], dtype=np.int64)
-    order, head_scores = verification.sort_by_inliers(head_scores, inliers)
-    return np.concatenate([head[order], ids[top:]]), np.concatenate([head_scores, scores[top:]]), best
+    by_photo = [
+        verify_answers(features, answers, region=box)
+        for features, box in zip(local, described.boxes, strict=True)
+    ]
+    return [
+        max(enumerate(matches), key=lambda match: (match[1].inliers, -match[0]))
+        for matches in zip(*by_photo, strict=True)
+    ]
 
 
 def _local_features(
@@ -139,7 +194,7 @@ def _local_features(
     Raises:
         CollectionDamaged: Those of a photo cannot be understood.
     """
-    found: dict[int, LocalFeatures] = {}
+    features: dict[int, LocalFeatures] = {}
     for start in range(0, len(ids), LOCAL_ROWS):
         table = store.rows(ids[start : start + LOCAL_ROWS], ["path", "local"])
         columns = (table[name] for name in ("_rowid", "path", "local"))
@@ -152,56 +207,48 @@ def _local_features(
                         f"what {store.path} holds of {path} is damaged: {error}; remove that photo and index "
                         "it again"
                     ) from None
-                found[row_id.as_py()] = stored if codec is None else codec.decode(stored)
-    return [found.get(row_id) for row_id in ids.tolist()]
+                features[row_id.as_py()] = stored if codec is None else codec.decode(stored)
+    return [features.get(row_id) for row_id in ids.tolist()]
 
 
 def _hits(
     store: Store,
-    ids: Int64[np.ndarray, " n"],
-    scores: Float32[np.ndarray, " n"],
-    found: dict[int, tuple[int, verification.Verification]],
-    keypoints: dict[int, Keypoints],
+    ranking: VerifiedRanking,
+    top: int,
+    queries: Mapping[int, int],
+    keypoints: Mapping[int, Keypoints],
 ) -> list[Hit]:
-    """Returns the photos of some rows in order; one that was removed a moment ago is left out."""
+    """Returns the first photos of a ranking; one that was removed a moment ago is left out.
+
+    Args:
+        store: Holds their rows.
+        ranking: Of one query; its ids are row ids.
+        top: How many at most.
+        queries: Number of the query photo that each verified row is matched with.
+        keypoints: To be shown, by row id.
+    """
+    ids, similarities, matches = ranking.row(0)
+    ids = ids[:top]
     names = metadata_names(store.schema)
     table = store.rows(ids, ["root", "path", "width", "height", "broken", *names])
     rows = {row["_rowid"]: row for row in table.to_pylist() if row["broken"] is None}
     roots = store.roots
     hits: list[Hit] = []
-    for row_id, score in zip(ids.tolist(), scores.tolist(), strict=True):
+    for row_id, similarity, match in zip(ids.tolist(), similarities.tolist(), matches, strict=False):
         if row_id not in rows:
             continue
         row = rows[row_id]
-        query, fit = found.get(row_id, (None, None))
-        region = None if fit is None else fit.region
         hits.append(
             Hit(
                 rank=len(hits) + 1,
-                score=score,
+                similarity=similarity,
                 path=roots.path_of(Key(row["root"], row["path"])),
                 width=row["width"],
                 height=row["height"],
-                inliers=None if fit is None else fit.inliers,
-                expected=None if fit is None else fit.expected,
-                query=query,
-                query_points=None if fit is None else fit.query_points,
-                answer_points=None if fit is None else fit.answer_points,
-                transform=None if fit is None else fit.transform,
-                region=region,
-                box=None if region is None else _bounds(region, row["width"], row["height"]),
+                match=match,
+                query=queries.get(row_id),
                 metadata={name: row[name] for name in names if row[name] is not None},
                 keypoints=keypoints.get(row_id),
             )
         )
     return hits
-
-
-def _bounds(region: Float32[np.ndarray, "4 2"], width: int, height: int) -> Box | None:
-    """Returns the smallest box around a region inside a photo, or None when none of it is inside.
-
-    A region's corners are positions (the first pixel's centre is 0), a box runs along edges (it is 0.5).
-    """
-    x0, y0 = np.maximum(region.min(axis=0) + 0.5, 0.0).tolist()
-    x1, y1 = np.minimum(region.max(axis=0) + 0.5, (width, height)).tolist()
-    return Box(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None

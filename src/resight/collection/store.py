@@ -170,8 +170,6 @@ class Store:
         Raises:
             InvalidInput: The condition cannot be understood.
         """
-        if not where.strip():
-            raise InvalidInput('the filter is empty: write an SQL condition such as "year >= 2020"')
 
         def read(store: Store) -> pa.Table:
             try:

@@ -14,7 +14,7 @@ from resight.evaluation.landmark_description import LandmarkDescriptors
 from resight.evaluation.measures.ranks import Ranks
 from resight.features import LocalFeatures
 from resight.search.expansion import expand
-from resight.search.geometry.settings import settings_named
+from resight.search.geometry.config import verification_config
 from resight.search.ranking import Ranking
 
 __all__ = ["UNREFINED", "Heads", "Refinement", "expanded_queries", "verified_heads"]
@@ -31,7 +31,7 @@ class Refinement:
         expand: Neighbours that enter alpha query expansion; 0: none.
         alpha: Its exponent.
         verify: Answers of each query that are verified by geometry; 0: none.
-        protocol: How, by the name that `resight.search.settings_named` takes: ``delg`` as the DELG paper.
+        protocol: How, a name that `resight.search.verification_config` takes: ``delg`` is the DELG paper's.
 
     Raises:
         InvalidInput: A number is negative, or there is no such protocol.
@@ -43,7 +43,7 @@ class Refinement:
     protocol: str = "default"
 
     def __post_init__(self) -> None:
-        settings_named(self.protocol)
+        verification_config(self.protocol)
         if self.expand < 0 or self.verify < 0:
             raise InvalidInput(
                 f"expansion and verification take 0 or more answers, not {self.expand} and {self.verify}"
@@ -111,9 +111,10 @@ def verified_heads(
         top: Answers that are verified.
         protocol: How.
     """
-    from resight.search.geometry.verification import rerank, sort_by_inliers
+    from resight.search.geometry.reranking import order_by_inliers
+    from resight.search.geometry.verification import verify_answers
 
-    local, settings = described.database_local, settings_named(protocol)
+    local, config = described.database_local, verification_config(protocol)
 
     def features_of(ids: Int64[np.ndarray, " n"]) -> list[LocalFeatures | None]:
         return [local[row] if row < len(local) else None for row in ids.tolist()]
@@ -123,14 +124,12 @@ def verified_heads(
         ids, scores = ranks.first.row(query)
         kept = {task.name: _kept(ids, task, query, top) for task in truth.tasks}
         places = np.unique(np.concatenate(list(kept.values())))
-        one = Ranking(ids[places][None], scores[places][None])
-        verified = {}
+        inliers = np.zeros(len(ids), dtype=np.int64)
         if features is not None:
-            _, found = rerank(one, [features], features_of, top=len(places), settings=settings)
-            verified = found[0]
+            matches = verify_answers(features, features_of(ids[places]), config=config)
+            inliers[places] = [match.inliers for match in matches]
         for name, head in kept.items():
-            inliers = [verified[row].inliers if row in verified else 0 for row in ids[head].tolist()]
-            order, _ = sort_by_inliers(scores[head], np.array(inliers, dtype=np.int64))
+            order = order_by_inliers(scores[head], inliers[head])
             heads[name].append(ids[head][order])
     return heads
 

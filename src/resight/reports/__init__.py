@@ -9,11 +9,16 @@ from resight._lazy import face
 if TYPE_CHECKING:
     from resight.reports.evaluation import write_report
     from resight.reports.sheet import write_sheet
-    from resight.reports.verdict import Verdict, verdict
+    from resight.reports.verdict import VERDICT_WORDS, verdict_reason
 
-__all__ = ["Verdict", "verdict", "write_report", "write_sheet"]
+__all__ = ["VERDICT_WORDS", "verdict_reason", "write_report", "write_sheet"]
 
-_HOMES = {"Verdict": "verdict", "verdict": "verdict", "write_report": "evaluation", "write_sheet": "sheet"}
+_HOMES = {
+    "VERDICT_WORDS": "verdict",
+    "verdict_reason": "verdict",
+    "write_report": "evaluation",
+    "write_sheet": "sheet",
+}
 
 # So that a sheet of answers imports nothing of the evaluation.
 __getattr__, __dir__ = face(__name__, __all__, _HOMES)

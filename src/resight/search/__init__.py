@@ -22,7 +22,10 @@ from resight.search.super_global import rerank_super_global
 if TYPE_CHECKING:
     from resight.search.diffusion import Diffusion, OfflineDiffusion, rerank_diffusion
     from resight.search.exact import ExactIndex
-    from resight.search.geometry.verification import Settings, Verification, rerank, settings_named, verify
+    from resight.search.geometry.config import VerificationConfig, verification_config
+    from resight.search.geometry.reranking import VerifiedRanking, rerank
+    from resight.search.geometry.verdict import Verdict, verdict
+    from resight.search.geometry.verification import Verification, verify
 
 __all__ = [
     "PADDING_ID",
@@ -31,8 +34,10 @@ __all__ = [
     "Matches",
     "OfflineDiffusion",
     "Ranking",
-    "Settings",
+    "Verdict",
     "Verification",
+    "VerificationConfig",
+    "VerifiedRanking",
     "augment_database",
     "combine",
     "expand",
@@ -46,7 +51,8 @@ __all__ = [
     "rerank_reciprocal",
     "rerank_super_global",
     "search_expanded",
-    "settings_named",
+    "verdict",
+    "verification_config",
     "verify",
     "without",
 ]
@@ -55,11 +61,14 @@ _HOMES = {
     "Diffusion": "diffusion",
     "ExactIndex": "exact",
     "OfflineDiffusion": "diffusion",
-    "Settings": "geometry.verification",
+    "Verdict": "geometry.verdict",
     "Verification": "geometry.verification",
-    "rerank": "geometry.verification",
+    "VerificationConfig": "geometry.config",
+    "VerifiedRanking": "geometry.reranking",
+    "rerank": "geometry.reranking",
     "rerank_diffusion": "diffusion",
-    "settings_named": "geometry.verification",
+    "verdict": "geometry.verdict",
+    "verification_config": "geometry.config",
     "verify": "geometry.verification",
 }
 

@@ -17,11 +17,11 @@ from jaxtyping import Bool, Float64
 
 from resight.errors import InvalidInput
 
-__all__ = ["Calibration", "LabelScore", "Rule", "choose_threshold", "neighbour_scores", "recognise"]
+__all__ = ["Calibration", "LabelScore", "VotingRule", "choose_threshold", "neighbour_scores", "recognise"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class VotingRule:
     """How neighbours vote.
 
     Attributes:
@@ -132,7 +132,7 @@ class Calibration:
     """
 
     label: str
-    rule: Rule
+    rule: VotingRule
     threshold: float
     known: int
     unknown: int
@@ -149,7 +149,7 @@ class Calibration:
 
 def choose_threshold(
     label: str,
-    rule: Rule,
+    rule: VotingRule,
     scores: Float64[np.ndarray, " n"],
     right: Bool[np.ndarray, " n"],
     known: Bool[np.ndarray, " n"],

@@ -19,7 +19,7 @@ def without(ranking: Ranking, ignored: Sequence[Collection[int]]) -> Ranking:
 
         for difficulty in ("medium", "hard"):
             left = without(ranking, [truth.ignored(difficulty) for truth in truths])
-            reranked, _ = rerank(left, queries, features_of, top=100, settings=settings_named("delg"))
+            reranked, _ = rerank(left, queries, features_of, top=100, config=verification_config("delg"))
 
     Args:
         ranking: Not changed.

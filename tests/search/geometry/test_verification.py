@@ -10,12 +10,13 @@ from resight.errors import InvalidInput
 from resight.features import Box, LocalFeatures
 from resight.search import (
     Ranking,
-    Settings,
+    VerificationConfig,
+    VerifiedRanking,
     match_many,
     match_mutual,
     match_ratio,
     rerank,
-    settings_named,
+    verification_config,
     verify,
     without,
 )
@@ -78,7 +79,7 @@ def test_a_planted_transform_is_recovered(name, matching):
     query = features(rng, 100)
     answer = seen_through(rng, query, PLANTED[name])
     box = Box(10.5, 20.5, 300.5, 400.5)
-    found = verify(query, answer, region=box, settings=Settings(matching=matching))
+    found = verify(query, answer, region=box, config=VerificationConfig(matching=matching))
     assert found.inliers >= 90
     assert found.query_points.shape == found.answer_points.shape == (found.inliers, 2)
     corners = np.array([[10, 20, 1], [300, 20, 1], [300, 400, 1], [10, 400, 1]]) @ PLANTED[name].T
@@ -95,7 +96,7 @@ def test_a_group_grows_to_all_that_the_transform_explains(model):
     answer = seen_through(rng, query, np.array([[1.5, 0.6, 20], [-0.1, 0.7, 90], [0, 0, 1]]))
     noise = rng.normal(0, 1.5, answer.positions.shape)
     noisy = dataclasses.replace(answer, positions=(answer.positions + noise).astype(np.float32))
-    assert verify(query, noisy, settings=Settings(model=model, threshold=6.0)).inliers >= 98
+    assert verify(query, noisy, config=VerificationConfig(model=model, threshold=6.0)).inliers >= 98
 
 
 def test_a_planted_homography_is_recovered():
@@ -103,10 +104,12 @@ def test_a_planted_homography_is_recovered():
     query = features(rng, 150)
     planted = np.array([[1.1, 0.1, 10], [0.05, 0.9, 30], [4e-4, 2e-4, 1]])
     answer = seen_through(rng, query, planted)
-    found = verify(query, answer, settings=Settings(model="homography"))
+    found = verify(query, answer, config=VerificationConfig(model="homography"))
     assert found.inliers >= 100
     corners = np.array([[0, 0, 1], [640, 0, 1], [640, 640, 1], [0, 640, 1]]) @ planted.T
-    whole = verify(query, answer, region=Box(0.5, 0.5, 640.5, 640.5), settings=Settings(model="homography"))
+    whole = verify(
+        query, answer, region=Box(0.5, 0.5, 640.5, 640.5), config=VerificationConfig(model="homography")
+    )
     np.testing.assert_allclose(whole.region, corners[:, :2] / corners[:, 2:], atol=3.0)
 
 
@@ -135,7 +138,7 @@ def test_what_no_camera_sees_is_refused(refused):
         descriptors=np.r_[plain.descriptors, rng.integers(0, 256, (200, 32)).astype(np.uint8)],
     )
     for model in ("affine", "homography"):
-        found = verify(plain, answer, settings=Settings(model=model))
+        found = verify(plain, answer, config=VerificationConfig(model=model))
         assert found.inliers < 8
 
 
@@ -165,7 +168,7 @@ def test_below_the_sample_size_there_are_no_inliers(model, sample):
     rng = np.random.default_rng(0)
     for n in range(sample):
         query = features(rng, n)
-        found = verify(query, query, settings=Settings(model=model))
+        found = verify(query, query, config=VerificationConfig(model=model))
         assert (found.inliers, found.transform, found.region) == (0, None, None)
         assert found.query_points.shape == (0, 2)
 
@@ -239,7 +242,8 @@ def test_rerank_sorts_the_top_by_inliers_then_score_and_leaves_the_rest():
     def features_of(ids):
         return [None if i == 1 else local[i] for i in ids.tolist()]
 
-    reranked, found = rerank(ranking, [query], features_of, top=4)
+    reranked = rerank(ranking, [query], features_of, top=4)
+    found = [dict(zip(reranked.ids[0].tolist(), reranked.matches[0][:4], strict=False))]
     np.testing.assert_array_equal(ranking.ids, before[0])
     np.testing.assert_array_equal(ranking.scores, before[1])
     assert set(found[0]) == {4, 1, 2, 3}
@@ -247,23 +251,34 @@ def test_rerank_sorts_the_top_by_inliers_then_score_and_leaves_the_rest():
     expected = sorted([4, 1, 2, 3], key=lambda i: (-found[0][i].inliers, [4, 1, 2, 3].index(i)))
     assert reranked.ids[0].tolist() == [*expected, 5, -1]
     assert found[0][1].inliers == 0
-    assert reranked.scores[0, 0] == np.float32(np.float32(0.7) + 2 * found[0][2].inliers)
-    assert reranked.scores[0, 4:].tolist() == ranking.scores[0, 4:].tolist()
+    similarities = dict(zip(ranking.ids[0].tolist(), ranking.scores[0].tolist(), strict=True))
+    assert reranked.similarities[0].tolist() == [similarities[i] for i in reranked.ids[0].tolist()]
+    assert reranked.matches[0][4:] == (None, None)
+    ids, row, matches = reranked.row(0)
+    assert ids.tolist() == [*expected, 5]
+    assert row.tolist() == reranked.similarities[0, :5].tolist()
+    assert matches == reranked.matches[0][:5]
+    for array in (reranked.ids, reranked.similarities):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0, 0] = 0
     alone = verify(query, local[2])
     assert alone.inliers == found[0][2].inliers
     np.testing.assert_array_equal(alone.transform, found[0][2].transform)
-    same, nothing = rerank(ranking, [query], features_of, top=0)
+    same = rerank(ranking, [query], features_of, top=0)
     np.testing.assert_array_equal(same.ids, ranking.ids)
-    assert nothing == [{}]
+    np.testing.assert_array_equal(same.similarities, ranking.scores)
+    assert same.matches == ((None,) * 6,)
+    with pytest.raises(InvalidInput, match="row 0 has 6 verifications for fewer answers"):
+        VerifiedRanking.of(ranking, [[alone] * 6])
 
 
 def test_what_cannot_be_right_is_refused():
     with pytest.raises(InvalidInput, match="ratio"):
-        Settings(ratio=0)
+        VerificationConfig(ratio=0)
     with pytest.raises(InvalidInput, match="max_scale"):
-        Settings(max_scale=0.5)
+        VerificationConfig(max_scale=0.5)
     with pytest.raises(InvalidInput, match="affine"):
-        Settings(model="perspective")
+        VerificationConfig(model="perspective")
     ranking = Ranking(np.array([[1]]), np.array([[1.0]], dtype=np.float32))
     with pytest.raises(InvalidInput, match="needs as many"):
         rerank(ranking, [], lambda ids: [])
@@ -295,7 +310,7 @@ def test_features_without_orientation_are_verified_by_pairs(name, model):
     # The nearest descriptors of most query features are wrong.
     mixed = np.r_[query.descriptors[:20], rng.integers(0, 256, (20, 32)).astype(np.uint8)]
     query = without_orientation(dataclasses.replace(query, descriptors=mixed))
-    found = verify(query, answer, settings=Settings(model=model, matching="mutual"))
+    found = verify(query, answer, config=VerificationConfig(model=model, matching="mutual"))
     assert 19 <= found.inliers <= 24
     predicted = np.c_[found.query_points, np.ones(found.inliers)] @ found.transform.T
     away = np.linalg.norm(predicted[:, :2] / predicted[:, 2:] - found.answer_points, axis=1)
@@ -332,9 +347,9 @@ def test_keypoints_without_orientation_are_matched_within_a_distance():
     assert verify(query, twice).inliers == 0
     bare, bare_twice = without_orientation(query), without_orientation(twice)
     assert verify(bare, bare_twice).inliers == 30
-    assert verify(bare, bare_twice, settings=Settings(matching="ratio")).inliers == 0
-    assert Settings().rule_for(query) == "ratio"
-    assert Settings(matching="mutual").rule_for(bare) == "mutual"
+    assert verify(bare, bare_twice, config=VerificationConfig(matching="ratio")).inliers == 0
+    assert VerificationConfig().rule_for(query) == "ratio"
+    assert VerificationConfig(matching="mutual").rule_for(bare) == "mutual"
 
 
 def test_a_planted_similarity_is_recovered_under_noise_and_outliers():
@@ -344,7 +359,7 @@ def test_a_planted_similarity_is_recovered_under_noise_and_outliers():
     noisy = dataclasses.replace(
         answer, positions=(answer.positions + rng.normal(0, 2, answer.positions.shape)).astype(np.float32)
     )
-    found = verify(query, noisy, settings=Settings(model="similarity"))
+    found = verify(query, noisy, config=VerificationConfig(model="similarity"))
     assert found.inliers >= 90
     linear = found.transform[:2, :2]
     np.testing.assert_allclose(linear, rotation(40, 1.5)[:2, :2], atol=0.02)
@@ -392,8 +407,8 @@ def official(query, answer, bound, threshold, trials):
 
 def test_the_delg_protocol_finds_what_the_published_way_finds():
     rng = np.random.default_rng(0)
-    settings = settings_named("delg")
-    assert (settings.threshold, settings.trials, settings.max_distance) == (20.0, 1000, 1.0)
+    config = verification_config("delg")
+    assert (config.threshold, config.trials, config.max_distance) == (20.0, 1000, 1.0)
     for clutter in (0, 60):
         query = features(rng, 60)
         answer = seen_through(rng, query, PLANTED["affine"], clutter=clutter)
@@ -402,7 +417,7 @@ def test_the_delg_protocol_finds_what_the_published_way_finds():
             query, descriptors=np.r_[query.descriptors[:50], np.repeat(query.descriptors[:1], 10, axis=0)]
         )
         matches, inliers = official(query, answer, 1.0, 20.0, 1000)
-        found = verify(query, answer, settings=settings)
+        found = verify(query, answer, config=config)
         assert matches == 60
         assert 50 <= inliers <= 52
         assert abs(found.inliers - inliers) <= 1
@@ -414,20 +429,20 @@ def test_the_delg_protocol_finds_what_the_published_way_finds():
 
 def test_the_delg_protocol_needs_four_matches_and_counts_pixels_of_the_query():
     rng = np.random.default_rng(0)
-    settings = settings_named("delg")
+    config = verification_config("delg")
     for n, least in ((3, 0), (4, 4)):
         query = features(rng, n)
-        assert verify(query, query, settings=settings).inliers == least
+        assert verify(query, query, config=config).inliers == least
     query = features(rng, 60)
     answer = seen_through(rng, query, rotation(0, 1), clutter=0)
     noise = rng.normal(0, 5, answer.positions.shape)
     answer = dataclasses.replace(answer, positions=(answer.positions + noise).astype(np.float32))
-    assert verify(query, answer, settings=settings).inliers >= 55
+    assert verify(query, answer, config=config).inliers >= 55
     # Ten times the query's pixels: the noise is ten times as many of them.
     large = dataclasses.replace(query, positions=query.positions * 10)
-    assert verify(large, answer, settings=settings).inliers < 30
+    assert verify(large, answer, config=config).inliers < 30
     small = dataclasses.replace(answer, positions=answer.positions / 10)
-    assert verify(query, small, settings=settings).inliers >= 55
+    assert verify(query, small, config=config).inliers >= 55
 
 
 def test_a_mirror_is_refused_but_by_the_delg_protocol():
@@ -435,7 +450,7 @@ def test_a_mirror_is_refused_but_by_the_delg_protocol():
     query = features(rng, 60)
     mirror = dataclasses.replace(query, positions=query.positions * np.float32([-1, 1]))
     assert verify(query, mirror).inliers < 8
-    assert verify(query, mirror, settings=settings_named("delg")).inliers == 60
+    assert verify(query, mirror, config=verification_config("delg")).inliers == 60
 
 
 def test_junk_leaves_before_the_first_answers_are_verified():
@@ -462,20 +477,21 @@ def test_a_capped_number_of_inliers_and_the_score_make_one_order():
     }
     scores = np.array([[0.9, 0.8, 0.3, 0.2]], dtype=np.float32)
     ranking = Ranking(np.array([[0, 1, 2, 3]]), scores)
-    reranked, found = rerank(ranking, [query], lambda ids: [local[i] for i in ids.tolist()], top=3, cap=20)
-    inliers = np.array([found[0][i].inliers for i in range(3)])
+    reranked = rerank(ranking, [query], lambda ids: [local[i] for i in ids.tolist()], top=3, cap=20)
+    found = dict(zip(reranked.ids[0].tolist(), reranked.matches[0], strict=True))
+    inliers = np.array([found[i].inliers for i in range(3)])
     assert inliers[1] >= 11
     assert inliers[2] >= 70
     combined = scores[0, :3] + np.minimum(inliers, 20) / 20
     assert reranked.ids[0].tolist() == [*np.argsort(-combined).tolist(), 3] == [1, 2, 0, 3]
-    np.testing.assert_allclose(reranked.scores[0, :3], np.sort(combined)[::-1], rtol=1e-6)
+    np.testing.assert_array_equal(reranked.similarities[0], scores[0, reranked.ids[0]])
     with pytest.raises(InvalidInput, match="capped at 1 or more, not 0"):
         rerank(ranking, [query], lambda ids: [local[i] for i in ids.tolist()], cap=0)
 
 
 def test_settings_and_protocols_that_do_not_exist_are_refused():
     with pytest.raises(InvalidInput, match="no verification protocol 'delf'; there are: default, delg"):
-        settings_named("delf")
+        verification_config("delf")
     for wrong in (
         {"matching": "nearest"},
         {"sampling": "some"},
@@ -485,4 +501,4 @@ def test_settings_and_protocols_that_do_not_exist_are_refused():
         {"seed": -1},
     ):
         with pytest.raises(InvalidInput, match="verification"):
-            Settings(**wrong)
+            VerificationConfig(**wrong)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,42 +12,30 @@ from resight.reports.sheet.card import answer_card
 from resight.reports.sheet.figure import HEATS, definition
 from resight.reports.sheet.question import ShownQuery, query_figures, show_queries
 from resight.reports.sheet.style import SCRIPT, STYLE
-from resight.reports.verdict import CONFIRMED_INLIERS, LIKELY_INLIERS, verdict
+from resight.reports.verdict import VERDICT_WORDS
+from resight.search.geometry.verdict import CONFIRMED_INLIERS, LIKELY_INLIERS, Verdict
 
 if TYPE_CHECKING:
     from resight.collection import Answer
 
 __all__ = ["render_sheet", "write_sheet"]
 
-_LEGEND = (
-    (
-        "confirmed",
-        "confirmed by geometry",
-        f"{CONFIRMED_INLIERS} or more inliers: points of the query were found again in the same arrangement.",
-    ),
-    (
-        "likely",
-        "possibly the same",
-        f"{LIKELY_INLIERS} to {CONFIRMED_INLIERS - 1} inliers: more than chance, too few to be certain.",
-    ),
-    (
-        "similar",
-        "looks similar",
-        "High similarity alone: alike as a whole, the geometry was not checked.",
-    ),
-    (
-        "unlikely",
-        "unlikely",
-        f"Fewer than {LIKELY_INLIERS} inliers, or no more than chance gives: checked, nothing speaks for it.",
-    ),
-)
+_LEGEND: Mapping[Verdict, str] = {
+    "confirmed": f"{CONFIRMED_INLIERS} or more inliers: points of the query were found again in the same "
+    "arrangement.",
+    "likely": f"{LIKELY_INLIERS} to {CONFIRMED_INLIERS - 1} inliers: more than chance, too few to be sure.",
+    "unchecked": "The descriptors were compared; the geometry was not checked.",
+    "unlikely": f"Fewer than {LIKELY_INLIERS} inliers, or no more than chance gives: checked, nothing speaks "
+    "for it.",
+}
 
 _NUMBERS = (
     "Similarity is the inner product of the two photos’ descriptors: 1 for the same photo, "
     "larger is more alike. "
     "Inliers are matched points that agree on one geometric transform; "
     "by chance so many would agree if no match meant anything. "
-    "The answers are in order of their score: the similarity, plus 2 for every inlier."
+    "Answers that geometry has checked come first, those with most inliers at the top; the rest follow by "
+    "similarity."
 )
 _KEYPOINTS = "keypoints, from low to high attention" + "".join(
     f' <i class="a{number}"></i>' for number in range(HEATS)
@@ -59,7 +47,7 @@ def write_sheet(answer: Answer, path: str | Path, title: str | None = None) -> N
     """Writes the result sheet of a search: one HTML file that needs nothing else, whole or not at all.
 
     Args:
-        answer: What ``Collection.answer`` returned.
+        answer: Of `resight.Collection.answer`.
         path: The file to write; one that is there is replaced.
         title: Headline of the sheet; a sentence with the query's name by default.
 
@@ -109,18 +97,18 @@ def _headline(answer: Answer) -> str:
 
 
 def _summary(answer: Answer) -> str:
-    confirmed = sum(verdict(hit.inliers, hit.expected).kind == "confirmed" for hit in answer.hits)
+    confirmed = sum(hit.verdict == "confirmed" for hit in answer.hits)
     count = len(answer.hits)
     words = f"{count} answer{'' if count == 1 else 's'} from {answer.searched:,} searched photos"
-    if any(hit.inliers is not None for hit in answer.hits):
+    if any(hit.match is not None for hit in answer.hits):
         return f"<strong>{confirmed} confirmed by geometry</strong> · {words}"
     return words
 
 
 def _legend() -> str:
     entries = "".join(
-        f'<div><dt><span class="pill {kind}">{words}</span></dt><dd>{reason}</dd></div>'
-        for kind, words, reason in _LEGEND
+        f'<div><dt><span class="pill {verdict}">{VERDICT_WORDS[verdict]}</span></dt><dd>{meaning}</dd></div>'
+        for verdict, meaning in _LEGEND.items()
     )
     return f'<section class="legend"><h2>How to read the answers</h2><dl>{entries}</dl></section>'
 

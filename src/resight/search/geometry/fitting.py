@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64
 
-from resight.search.geometry.settings import SAMPLES, FitModel, Settings
+from resight.search.geometry.config import SAMPLES, FitModel, VerificationConfig
 
 __all__ = ["GROUP", "apply", "grow", "is_possible", "least_squares"]
 
@@ -25,28 +25,28 @@ def grow(
     source: Float32[np.ndarray, "m 2"],
     target: Float32[np.ndarray, "m 2"],
     group: Bool[np.ndarray, " m"],
-    settings: Settings,
+    config: VerificationConfig,
 ) -> tuple[Float64[np.ndarray, "3 3"], Bool[np.ndarray, " m"]] | None:
     """Returns the transform fitted to a group and what joins it, and which matches it explains.
 
     The group of a similarity transform is only a part of what an affine one explains.
     """
     best: tuple[Float64[np.ndarray, "3 3"], Bool[np.ndarray, " m"]] | None = None
-    sample = SAMPLES[settings.model]
+    sample = SAMPLES[config.model]
     most = 0
     for _ in range(ROUNDS):
         if np.count_nonzero(group) < sample:
             break
-        transform = _estimate(source[group], target[group], settings.model, settings.threshold)
+        transform = _estimate(source[group], target[group], config.model, config.threshold)
         if transform is None:
             break
         away = np.linalg.norm(apply(transform, source) - target, axis=1)
-        close = away <= settings.threshold
+        close = away <= config.threshold
         count = int(np.count_nonzero(close))
         if count < sample or count <= most:
             break
         most, best, before = count, (transform, close), group
-        group = away <= GROUP * settings.threshold
+        group = away <= GROUP * config.threshold
         # The same group once more gives the same fit once more.
         if np.array_equal(group, before):
             break
@@ -66,7 +66,7 @@ def is_possible(
     transform: Float64[np.ndarray, "3 3"],
     points: Float32[np.ndarray, "m 2"],
     reduction: float,
-    settings: Settings,
+    config: VerificationConfig,
 ) -> bool:
     """Returns whether a camera could see it: no mirror, no horizon, bounded scale and stretch.
 
@@ -74,7 +74,7 @@ def is_possible(
         transform: Of the whole photos' pixels.
         points: Inliers in the query.
         reduction: Scale of the query's pixels against the answer's that is none between the views.
-        settings: The bounds.
+        config: The bounds.
     """
     if not np.isfinite(transform).all():
         return False
@@ -90,9 +90,9 @@ def is_possible(
         whole, rest = float(np.hypot(a + d, c - b)), float(np.hypot(a - d, b + c))
         large, small = (whole + rest) / 2 * reduction, (whole - rest) / 2 * reduction
         # The smaller of a mirror or a collapse, whose determinant is not positive, is not either.
-        if large > settings.max_scale or small < 1 / settings.max_scale:
+        if large > config.max_scale or small < 1 / config.max_scale:
             return False
-        if large > settings.max_stretch * small:
+        if large > config.max_stretch * small:
             return False
     return True
 

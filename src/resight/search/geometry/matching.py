@@ -18,7 +18,7 @@ from jaxtyping import Float32, Int64
 from resight.errors import InvalidInput
 from resight.features import LocalFeatures
 
-__all__ = ["Matches", "Rule", "match_distance", "match_many", "match_mutual", "match_ratio"]
+__all__ = ["MatchRule", "Matches", "match_distance", "match_many", "match_mutual", "match_ratio"]
 
 BLOCK = 1_000_000
 """Similarities held at once: 4 MB, which stay in the processor's cache. On one core of a Xeon a product takes
@@ -27,7 +27,7 @@ STEP = 1 / 2048
 """Unit-length descriptors are rounded to multiples of it: inner products are then multiples of 2**-22 and
 below 2, and a similarity changes by 0.0002, less than by the rounding of codes to uint8."""
 
-Rule = Literal["mutual", "ratio", "distance"]
+MatchRule = Literal["mutual", "ratio", "distance"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def match_many(
     query: LocalFeatures,
     answers: Sequence[LocalFeatures],
     *,
-    rule: Rule,
+    rule: MatchRule,
     ratio: float,
     max_distance: float = 1.0,
 ) -> Iterator[Matches]:
@@ -109,7 +109,7 @@ def match_many(
     if query.metric == "hamming":
         # The similarity of codes is 1 - 2 * share, and 2 - 2 * similarity the squared distance.
         max_distance = math.sqrt(8 / math.pi * math.asin(max_distance / 2))
-    rules: dict[Rule, Callable[[Float32[np.ndarray, "q a"]], Matches]] = {
+    rules: dict[MatchRule, Callable[[Float32[np.ndarray, "q a"]], Matches]] = {
         "mutual": match_mutual,
         "ratio": lambda similarities: _match_ratio(similarities, ratio),
         "distance": lambda similarities: match_distance(similarities, max_distance),

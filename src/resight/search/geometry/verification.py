@@ -9,38 +9,28 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
-from resight.errors import InvalidInput
 from resight.features import Box, LocalFeatures
 from resight.search.geometry import hypotheses
 from resight.search.geometry.chance import inliers_by_chance
+from resight.search.geometry.config import SAMPLES, VerificationConfig
 from resight.search.geometry.fitting import GROUP, apply, grow, is_possible, least_squares
 from resight.search.geometry.matching import Matches, match_many
 from resight.search.geometry.plain_ransac import random_consensus
-from resight.search.geometry.settings import SAMPLES, Settings, settings_named
-from resight.search.ranking import Ranking
-from resight.search.recognition import neighbour_scores
 from resight.search.threads import in_threads
 
-__all__ = [
-    "Settings",
-    "Verification",
-    "rerank",
-    "settings_named",
-    "sort_by_inliers",
-    "verify",
-]
+__all__ = ["DEFAULT", "Verification", "verify", "verify_answers"]
 
-DEFAULT = Settings()
-"""What `verify` and `rerank` do unless told otherwise."""
+DEFAULT = VerificationConfig()
+"""The settings of `verify` and `rerank` by default."""
 
 SIDE = 640.0
-"""Long side in pixels of the photo in which `Settings.threshold` is counted."""
+"""Long side in pixels of the photo in which `VerificationConfig.threshold` is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +61,7 @@ def verify(
     answer: LocalFeatures,
     *,
     region: Box | None = None,
-    settings: Settings = DEFAULT,
+    config: VerificationConfig = DEFAULT,
 ) -> Verification:
     """Returns how many local features of the query one transform carries onto the answer's, and where.
 
@@ -81,128 +71,68 @@ def verify(
         query: Features of the query, inside its box if it has one.
         answer: Features of the answer.
         region: What to outline in the answer; the bounding box of the query's features if absent.
-        settings: Matching, model and thresholds.
+        config: Matching, model and thresholds.
 
     Raises:
         InvalidInput: The features come from different models.
     """
-    return _verify_share(query, [answer], region, settings)[0]
-
-
-def rerank(
-    ranking: Ranking,
-    query_features: Sequence[LocalFeatures],
-    features_of: Callable[[Int64[np.ndarray, " n"]], Sequence[LocalFeatures | None]],
-    *,
-    top: int = 100,
-    regions: Sequence[Box | None] | None = None,
-    settings: Settings = DEFAULT,
-    cap: int | None = None,
-) -> tuple[Ranking, list[dict[int, Verification]]]:
-    """Returns the ranking with its first ``top`` ids sorted by (inliers, score), and what was found for each.
-
-    A score among the first ``top`` becomes ``score + 2 * inliers``: scores of unit-length descriptors
-    differ by 2 at most, so rows stay sorted. With ``cap`` they are sorted by and become
-    ``score + min(inliers, cap) / cap`` (`resight.search.recognition`; the DELG paper caps at 70). The rest is
-    untouched.
-
-    Args:
-        ranking: Not changed.
-        query_features: One entry a row.
-        features_of: Local features of ids, in their order; ``None`` where a photo has none.
-        top: Answers that are verified in each row.
-        regions: Box of each query, to be outlined in its answers.
-        settings: Matching, model and thresholds.
-        cap: Inliers beyond it count no more; sorts by score and inliers together.
-
-    Raises:
-        InvalidInput: Lengths differ, ``top`` is negative, ``cap`` is not positive, or features come from
-            different models.
-    """
-    boxes = list(regions) if regions is not None else [None] * len(ranking)
-    if len(query_features) != len(ranking) or len(boxes) != len(ranking) or top < 0:
-        raise InvalidInput(
-            f"re-ranking {len(ranking)} queries needs as many local features and boxes and top >= 0, "
-            f"got {len(query_features)}, {len(boxes)} and {top}"
-        )
-    ids, scores = ranking.ids.copy(), ranking.scores.copy()
-    found: list[dict[int, Verification]] = []
-    for row, query in enumerate(query_features):
-        head = ranking.row(row)[0][:top]
-        head_scores = ranking.scores[row, : len(head)]
-        answers = [features if features is not None else _NOTHING for features in features_of(head)]
-        if len(answers) != len(head):
-            raise InvalidInput(f"features_of returned {len(answers)} entries for {len(head)} ids")
-        verified = _verify_many(query, answers, boxes[row], settings)
-        inliers = np.array([one.inliers for one in verified], dtype=np.int64)
-        order, scores[row, : len(head)] = sort_by_inliers(head_scores, inliers, cap=cap)
-        ids[row, : len(head)] = head[order]
-        found.append(dict(zip(head.tolist(), verified, strict=True)))
-    return Ranking(ids, scores), found
-
-
-def sort_by_inliers(
-    scores: Float32[np.ndarray, " n"], inliers: Int64[np.ndarray, " n"], *, cap: int | None = None
-) -> tuple[Int64[np.ndarray, " n"], Float32[np.ndarray, " n"]]:
-    """Returns the order by (inliers, score), ties as they stand, and ``score + 2 * inliers`` in it.
-
-    With ``cap`` the order by ``score + min(inliers, cap) / cap``, up to 1 more than the inner product of the
-    descriptors, and these scores in it.
-
-    Raises:
-        InvalidInput: ``cap`` is not positive.
-    """
-    if cap is not None:
-        if cap < 1:
-            raise InvalidInput(f"inliers must be capped at 1 or more, not {cap}")
-        combined = neighbour_scores(scores.tolist(), inliers.tolist(), max_inliers=cap).astype(np.float32)
-        order = np.argsort(-combined, kind="stable")
-        return order, combined[order]
-    order = np.lexsort((np.arange(len(scores)), -scores, -inliers))
-    return order, (scores[order] + 2.0 * inliers[order]).astype(np.float32)
+    return _verify_share(query, [answer], region, config)[0]
 
 
 _EMPTY = np.empty(0, dtype=np.float32)
 _NOTHING = LocalFeatures(_EMPTY.reshape(0, 2), _EMPTY, _EMPTY, _EMPTY, np.empty((0, 0), dtype=np.uint8))
 
 
-def _verify_many(
-    query: LocalFeatures, answers: Sequence[LocalFeatures], region: Box | None, settings: Settings
+def verify_answers(
+    query: LocalFeatures,
+    answers: Sequence[LocalFeatures | None],
+    *,
+    region: Box | None = None,
+    config: VerificationConfig = DEFAULT,
 ) -> list[Verification]:
-    """Returns one verification an answer; every processor takes a share of the answers."""
-    threads = min(os.cpu_count() or 1, len(answers))
+    """Returns what `verify` does for each of several answers; one without features has no inliers.
+
+    Every processor takes a share of the answers.
+
+    Raises:
+        InvalidInput: The features come from different models.
+    """
+    features = [answer if answer is not None else _NOTHING for answer in answers]
+    threads = min(os.cpu_count() or 1, len(features))
     if threads < 2:
-        return _verify_share(query, answers, region, settings)
-    found: list[Verification] = [_REFUSED] * len(answers)
+        return _verify_share(query, features, region, config)
+    verified: list[Verification] = [_REFUSED] * len(features)
     shares = in_threads(
-        lambda first: _verify_share(query, answers[first::threads], region, settings), range(threads)
+        lambda first: _verify_share(query, features[first::threads], region, config), range(threads)
     )
     for first, share in enumerate(shares):
-        found[first::threads] = share
-    return found
+        verified[first::threads] = share
+    return verified
 
 
 def _verify_share(
-    query: LocalFeatures, answers: Sequence[LocalFeatures], region: Box | None, settings: Settings
+    query: LocalFeatures, answers: Sequence[LocalFeatures], region: Box | None, config: VerificationConfig
 ) -> list[Verification]:
     matches = match_many(
         query,
         answers,
-        rule=settings.rule_for(query),
-        ratio=settings.ratio,
-        max_distance=settings.max_distance,
+        rule=config.rule_for(query),
+        ratio=config.ratio,
+        max_distance=config.max_distance,
     )
-    fit = _fit_plain if settings.sampling == "random" else _fit
-    return [
-        fit(query, answer, pairs, region, settings) for answer, pairs in zip(answers, matches, strict=True)
-    ]
+    fit = _fit_plain if config.sampling == "random" else _fit
+    return [fit(query, answer, pairs, region, config) for answer, pairs in zip(answers, matches, strict=True)]
 
 
 def _fit(
-    query: LocalFeatures, answer: LocalFeatures, matches: Matches, region: Box | None, settings: Settings
+    query: LocalFeatures,
+    answer: LocalFeatures,
+    matches: Matches,
+    region: Box | None,
+    config: VerificationConfig,
 ) -> Verification:
-    pairs = _distinct(query, answer, matches, settings.max_matches)
-    sample = SAMPLES[settings.model]
+    pairs = _distinct(query, answer, matches, config.max_matches)
+    sample = SAMPLES[config.model]
     if len(pairs[0]) < sample:
         return _REFUSED
     # In units of the threshold's pixels, so that photos of any size are judged alike.
@@ -215,7 +145,7 @@ def _fit(
     # The transforms that could be tried: one of each match, or of each pair.
     tests = len(source) if oriented else math.comb(len(source), 2)
     box = np.ptp(answer.positions, axis=0) / np.float32(answer_span)
-    expected = _expected(len(source), sample, tests, box, settings.threshold)
+    expected = _expected(len(source), sample, tests, box, config.threshold)
     if oriented:
         size = np.maximum(answer.scales[pairs[1]], 1e-3) / np.maximum(query.scales[pairs[0]], 1e-3)
         turn = answer.orientations[pairs[1]] - query.orientations[pairs[0]]
@@ -225,17 +155,17 @@ def _fit(
         tried = hypotheses.pairs_of(len(source))
         in_units = query_span / answer_span / reduction
         guesses = hypotheses.from_pairs(
-            source, target, tried, in_units / settings.max_scale, in_units * settings.max_scale
+            source, target, tried, in_units / config.max_scale, in_units * config.max_scale
         )
-    group = _largest_group(guesses, source, target, GROUP * settings.threshold)
-    grown = None if group is None else grow(source, target, group, settings)
+    group = _largest_group(guesses, source, target, GROUP * config.threshold)
+    grown = None if group is None else grow(source, target, group, config)
     if grown is None:
         return _refused(expected)
     fitted, close = grown
     to_query, to_answer = np.diag([query_span, query_span, 1.0]), np.diag([answer_span, answer_span, 1.0])
     transform = to_answer @ fitted @ np.linalg.inv(to_query)
     points = query.positions[pairs[0][close]]
-    if not is_possible(transform, points, reduction, settings):
+    if not is_possible(transform, points, reduction, config):
         return _refused(expected)
     corners = apply(transform, _corners(query, region)).astype(np.float32)
     return Verification(len(points), points, answer.positions[pairs[1][close]], transform, corners, expected)
@@ -255,17 +185,19 @@ def _largest_group(
 
 
 def _fit_plain(
-    query: LocalFeatures, answer: LocalFeatures, matches: Matches, region: Box | None, settings: Settings
+    query: LocalFeatures,
+    answer: LocalFeatures,
+    matches: Matches,
+    region: Box | None,
+    config: VerificationConfig,
 ) -> Verification:
     """Returns what plain RANSAC from the answer to the query finds; nothing is refused, no match left out."""
     here, there = query.positions[matches.query], answer.positions[matches.answer]
-    close = random_consensus(
-        there, here, threshold=settings.threshold, trials=settings.trials, seed=settings.seed
-    )
+    close = random_consensus(there, here, threshold=config.threshold, trials=config.trials, seed=config.seed)
     if close is None:
         return _REFUSED
-    sample = SAMPLES[settings.model]
-    tests = min(math.comb(len(here), sample), settings.trials)
+    sample = SAMPLES[config.model]
+    tests = min(math.comb(len(here), sample), config.trials)
     transform = least_squares(here[close], there[close])
     return Verification(
         int(np.count_nonzero(close)),
@@ -273,7 +205,7 @@ def _fit_plain(
         there[close],
         transform,
         apply(transform, _corners(query, region)).astype(np.float32),
-        _expected(len(here), sample, tests, np.ptp(query.positions, axis=0), settings.threshold),
+        _expected(len(here), sample, tests, np.ptp(query.positions, axis=0), config.threshold),
     )
 
 

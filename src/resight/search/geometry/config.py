@@ -9,9 +9,9 @@ import numpy as np
 
 from resight.errors import InvalidInput
 from resight.features import LocalFeatures
-from resight.search.geometry.matching import Rule
+from resight.search.geometry.matching import MatchRule
 
-__all__ = ["PROTOCOLS", "SAMPLES", "FitModel", "Settings", "settings_named"]
+__all__ = ["PROTOCOLS", "SAMPLES", "FitModel", "VerificationConfig", "verification_config"]
 
 FitModel = Literal["similarity", "affine", "homography"]
 
@@ -20,7 +20,7 @@ SAMPLES: dict[FitModel, int] = {"similarity": 2, "affine": 3, "homography": 4}
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class VerificationConfig:
     """How matches are found and judged.
 
     Attributes:
@@ -48,7 +48,7 @@ class Settings:
     """
 
     model: FitModel = "affine"
-    matching: Rule | None = None
+    matching: MatchRule | None = None
     ratio: float = 0.9
     threshold: float = 20.0
     max_scale: float = 8.0
@@ -87,7 +87,7 @@ class Settings:
                 f"verification needs trials >= 1 and seed >= 0, not {self.trials} and {self.seed}"
             )
 
-    def rule_for(self, features: LocalFeatures) -> Rule:
+    def rule_for(self, features: LocalFeatures) -> MatchRule:
         """Returns how these features of a query are matched.
 
         If nothing is said: by the ratio test where keypoints have orientations. Those without are cells of
@@ -99,9 +99,9 @@ class Settings:
         return "ratio" if features.orientations.any() else "distance"
 
 
-PROTOCOLS: dict[str, Settings] = {
-    "default": Settings(),
-    "delg": Settings(matching="distance", max_distance=1.0, threshold=20.0, sampling="random"),
+PROTOCOLS: dict[str, VerificationConfig] = {
+    "default": VerificationConfig(),
+    "delg": VerificationConfig(matching="distance", max_distance=1.0, threshold=20.0, sampling="random"),
 }
 """``delg``: the geometric re-ranking of the DELG code (B. Cao et al., Unifying Deep Local and Global Features
 for Image Search, ECCV 2020, and its released script). Each query feature's nearest answer feature within
@@ -111,7 +111,7 @@ that this difficulty's junk has left (`resight.search.without`), Medium and Hard
 by (inliers, score). It differs from the script in the generator of the samples alone."""
 
 
-def settings_named(name: str) -> Settings:
+def verification_config(name: str) -> VerificationConfig:
     """Returns the settings of a protocol: ``default`` or ``delg``.
 
     Raises:

@@ -1,0 +1,132 @@
+"""What is searched for in a collection, and how: one value, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+from resight.errors import InvalidInput
+from resight.features import Box
+
+__all__ = ["VERIFY_DEPTH", "PhotoSource", "Query", "RefineMethod"]
+
+PhotoSource: TypeAlias = str | Path
+"""A query photo: the path of a file."""
+
+RefineMethod = Literal["diffusion", "reciprocal", "superglobal"]
+"""How a ranking is refined by the descriptors of the collection alone:
+
+- ``diffusion`` spreads the scores over the graph of the whole collection (`resight.search.Diffusion`). It
+  finds what resembles the answers without resembling the query. The graph is built at the first such search
+  after each change of the collection, in time that grows with the square of its size.
+- ``reciprocal`` orders the first 100 by how alike their neighbourhoods are
+  (`resight.search.rerank_reciprocal`).
+- ``superglobal`` refines the first 400 and the query by their neighbours
+  (`resight.search.rerank_super_global`).
+"""
+
+VERIFY_DEPTH = 100
+"""Answers that ``verify="auto"`` verifies with a model that has local features: the usual depth of the
+field's protocols."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, init=False)
+class Query:
+    """A query: what is searched for, where, and how the answers are ordered.
+
+    Args:
+        photos: A photo of the thing, or several, which are combined to one query.
+        top: How many answers to return at most.
+        box: Where the thing is in the query photo: a `Box`, or x0, y0, x1, y1 in pixels; only for a single
+            photo.
+        without: Photos of what the answers must not show.
+        where: SQL condition on the user's metadata (and on path, width, height, file_size, modified_ns); only
+            photos that fulfil it are searched.
+        expand: Best answers that enrich the query before it is searched again; 0 for none.
+        refine: Orders the answers by their neighbours in the collection, before verification; the refined
+            scores replace the inner products. ``diffusion`` takes neither ``where`` nor ``expand``.
+        verify: Best answers that geometry verifies and orders by inliers; 0 for none. ``"auto"``:
+            `VERIFY_DEPTH` with a model that has local features, 0 with one that has none.
+
+    Raises:
+        InvalidInput: A value is out of its range, or two of them contradict each other.
+    """
+
+    photos: tuple[PhotoSource, ...]
+    top: int
+    box: Box | None
+    without: tuple[PhotoSource, ...]
+    where: str | None
+    expand: int
+    refine: RefineMethod | None
+    verify: int | Literal["auto"]
+
+    def __init__(
+        self,
+        photos: PhotoSource | Sequence[PhotoSource],
+        *,
+        top: int = 10,
+        box: Box | Sequence[float] | None = None,
+        without: PhotoSource | Sequence[PhotoSource] = (),
+        where: str | None = None,
+        expand: int = 0,
+        refine: RefineMethod | None = None,
+        verify: int | Literal["auto"] = "auto",
+    ) -> None:
+        values = {
+            "photos": _as_tuple(photos),
+            "top": top,
+            "box": _as_box(box),
+            "without": _as_tuple(without),
+            "where": where,
+            "expand": expand,
+            "refine": refine,
+            "verify": verify,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        self._check_values()
+        self._check_contradictions()
+
+    def _check_values(self) -> None:
+        if not self.photos:
+            raise InvalidInput("a search needs at least one query photo")
+        for name, number, least in (("top", self.top, 1), ("expand", self.expand, 0)):
+            if number < least:
+                raise InvalidInput(f"{name} must be at least {least}, not {number}")
+        if self.verify != "auto" and (isinstance(self.verify, str) or self.verify < 0):
+            raise InvalidInput(f"verify must be 'auto' or a number of at least 0, not {self.verify!r}")
+        if self.where is not None and not self.where.strip():
+            raise InvalidInput('the filter is empty: write an SQL condition such as "year >= 2020"')
+        if self.refine is not None and self.refine not in get_args(RefineMethod):
+            raise InvalidInput(f"refine is one of {', '.join(get_args(RefineMethod))}, not {self.refine!r}")
+
+    def _check_contradictions(self) -> None:
+        if self.box is not None and len(self.photos) > 1:
+            raise InvalidInput(
+                f"a box belongs to one query photo, not to {len(self.photos)}: crop the others beforehand"
+            )
+        if self.refine == "diffusion" and self.where is not None:
+            raise InvalidInput(
+                "diffusion runs over the graph of the whole collection and cannot be confined by a filter: "
+                "leave the filter out, or refine by reciprocal or superglobal"
+            )
+        if self.refine == "diffusion" and self.expand:
+            raise InvalidInput(
+                "diffusion already starts from the query's neighbours and takes no expanded query: "
+                "use either diffusion or query expansion"
+            )
+
+
+def _as_tuple(photos: PhotoSource | Sequence[PhotoSource]) -> tuple[PhotoSource, ...]:
+    return (photos,) if isinstance(photos, str | Path) else tuple(photos)
+
+
+def _as_box(box: Box | Sequence[float] | None) -> Box | None:
+    if box is None or isinstance(box, Box):
+        return box
+    if len(box) != 4:
+        raise InvalidInput(f"a box is four numbers x0, y0, x1, y1 in pixels, not {len(box)}")
+    return Box(*box)
