@@ -214,7 +214,7 @@ def test_each_use_has_its_definition_and_the_query_is_carried_once(sheet):
 def test_names_and_values_are_escaped(answer, tmp_path):
     name = tmp_path / "<b>&\"'; onload=x.jpg"
     bad = replace(answer.hits[0], path=photo(name), metadata={"note": "<script>alert(1)</script>"})
-    query = replace(answer.queries[0], path=photo(tmp_path / "<i>query.jpg"))
+    query = replace(answer.queries[0], source=photo(tmp_path / "<i>query.jpg"))
     write_sheet(replace(answer, queries=[query], hits=[bad]), tmp_path / "sheet.html", "<u>title</u>")
     root = read_sheet(tmp_path / "sheet.html")
     assert not root.all("b")

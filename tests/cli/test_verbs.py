@@ -148,6 +148,11 @@ def test_search_as_json_holds_everything(run, made, rendered):
     assert len(first["box"]) == 4
     assert len(first["transform"]) == 3
     assert first["metadata"] == {"year": 1990 + 5, "kind": "town"}
+    assert list(first) == [
+        *("rank", "score", "path", "width", "height", "inliers", "expected", "query", "query_points"),
+        *("answer_points", "transform", "region", "box", "metadata", "similarity", "verdict"),
+    ]
+    assert list(answer["queries"][0]) == ["path", "box", "width", "height", "wanted"]
 
 
 def test_search_without_verification(run, made, rendered):

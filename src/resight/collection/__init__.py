@@ -3,7 +3,7 @@
 from resight.collection.answer import Answer, Hit, QueryPhoto, Seconds
 from resight.collection.classifying import Classified, Classifier
 from resight.collection.collection import Collection
-from resight.collection.query import PhotoSource, Query, RefineMethod
+from resight.collection.query import Query, RefineMethod
 from resight.collection.reports import (
     BrokenPhoto,
     CheckReport,
@@ -28,7 +28,6 @@ __all__ = [
     "Hit",
     "IndexReport",
     "LocalInfo",
-    "PhotoSource",
     "Progress",
     "Query",
     "QueryPhoto",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
 
 from resight.collection.metadata import Value
 from resight.features import Box, LocalFeatures
+from resight.images import PhotoSource
 from resight.search.geometry.verdict import Verdict, verdict
 from resight.search.geometry.verification import Verification
 
@@ -38,12 +40,12 @@ class Keypoints:
         return cls(best.positions, best.scores)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class QueryPhoto:
     """A photo that was searched for.
 
     Attributes:
-        path: The file as the caller named it.
+        source: The photo as the query holds it: a path, bytes, a PIL image or an array.
         box: The part of it that was searched for, inside the photo; None for the whole.
         width: Width of the whole upright photo, pixels.
         height: Height of the whole upright photo, pixels.
@@ -51,12 +53,17 @@ class QueryPhoto:
         keypoints: Where the model looked, for a model with attention; otherwise None.
     """
 
-    path: str
+    source: PhotoSource
     box: Box | None
     width: int
     height: int
     wanted: bool = True
     keypoints: Keypoints | None = None
+
+    @property
+    def path(self) -> str:
+        """The file as the caller named it; words where the photo came from memory."""
+        return str(self.source) if isinstance(self.source, str | Path) else "a photo in memory"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

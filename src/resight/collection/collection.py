@@ -19,7 +19,7 @@ from resight.collection.known import keys_under, known_photos
 from resight.collection.local_sample import local_info
 from resight.collection.lock import writer_lock
 from resight.collection.metadata import Value, metadata_names
-from resight.collection.query import PhotoSource, Query, RefineMethod
+from resight.collection.query import Query, RefineMethod
 from resight.collection.reports import (
     BrokenPhoto,
     CheckReport,
@@ -35,7 +35,7 @@ from resight.collection.searching import answer_query
 from resight.collection.store import Store
 from resight.errors import InvalidInput, StorageFailed
 from resight.features import Box
-from resight.images import MAX_PIXELS
+from resight.images import MAX_PIXELS, PhotoSource
 from resight.models.model import Model
 
 __all__ = ["LOCK_TIMEOUT", "Collection"]

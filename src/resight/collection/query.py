@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, get_args
 
 from resight.errors import InvalidInput
 from resight.features import Box
+from resight.images import PhotoSource
 
-__all__ = ["VERIFY_DEPTH", "PhotoSource", "Query", "RefineMethod"]
-
-PhotoSource: TypeAlias = str | Path
-"""A query photo: the path of a file."""
+__all__ = ["VERIFY_DEPTH", "Query", "RefineMethod"]
 
 RefineMethod = Literal["diffusion", "reciprocal", "superglobal"]
 """How a ranking is refined by the descriptors of the collection alone:
@@ -37,7 +34,8 @@ class Query:
     """A query: what is searched for, where, and how the answers are ordered.
 
     Args:
-        photos: A photo of the thing, or several, which are combined to one query.
+        photos: A photo of the thing, or a list of several, which are combined to one query; each a path, a
+            file's bytes, an open file (which is read at once), a PIL image or an RGB uint8 array.
         top: How many answers to return at most.
         box: Where the thing is in the query photo: a `Box`, or x0, y0, x1, y1 in pixels; only for a single
             photo.
@@ -121,7 +119,9 @@ class Query:
 
 
 def _as_tuple(photos: PhotoSource | Sequence[PhotoSource]) -> tuple[PhotoSource, ...]:
-    return (photos,) if isinstance(photos, str | Path) else tuple(photos)
+    several = photos if isinstance(photos, list | tuple) else (photos,)
+    # A file can be read once, a query is answered and shown.
+    return tuple(photo.read() if hasattr(photo, "read") else photo for photo in several)
 
 
 def _as_box(box: Box | Sequence[float] | None) -> Box | None:

@@ -125,14 +125,14 @@ def _describe(model: Model, query: Query) -> _Described:
     photos: list[QueryPhoto] = []
     descriptors: list[Float32[np.ndarray, " dim"]] = []
     local: list[LocalFeatures | None] = []
-    for path in [*query.photos, *query.without]:
+    for source in [*query.photos, *query.without]:
         is_wanted = len(photos) < len(query.photos)
-        photo = images.read(path, max_side=model.max_side, box=query.box if is_wanted else None)
+        photo = images.photo_of(source, max_side=model.max_side, box=query.box if is_wanted else None)
         (features,) = model.extract([photo])
         box = photo.region if query.box is not None and is_wanted else None
         attended = features.local if attending(model) is not None else None
         keypoints = None if attended is None else Keypoints.of(attended)
-        photos.append(QueryPhoto(str(path), box, photo.width, photo.height, is_wanted, keypoints))
+        photos.append(QueryPhoto(source, box, photo.width, photo.height, is_wanted, keypoints))
         descriptors.append(features.descriptor)
         if is_wanted:
             local.append(features.local)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from resight import images
 from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box
+from resight.images import PhotoSource
 
 __all__ = ["EmbeddedPhoto", "embed"]
 
@@ -33,9 +34,9 @@ class EmbeddedPhoto:
 
 
 def embed(
-    path: str, max_side: int, *, width: int = 1, height: int = 1, box: Box | None = None
+    source: PhotoSource, max_side: int, *, width: int = 1, height: int = 1, box: Box | None = None
 ) -> EmbeddedPhoto:
-    """Returns the photo at that path, its long side at most ``max_side`` pixels.
+    """Returns a photo as a page carries it, its long side at most ``max_side`` pixels.
 
     ``width`` and ``height`` are what is known of it, in pixels; they shape the frame of a photo that is gone.
     With a box only that part is carried, and the size is the part's.
@@ -43,7 +44,7 @@ def embed(
     from PIL import Image
 
     try:
-        photo = images.read(path, max_side=max_side if box is None else None, box=box)
+        photo = images.photo_of(source, max_side=max_side if box is None else None, box=box)
     except UnreadableImage as error:
         return EmbeddedPhoto(max(width, 1), max(height, 1), None, error.reason)
     except InvalidInput as error:

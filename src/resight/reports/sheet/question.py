@@ -40,7 +40,7 @@ def show_queries(queries: Sequence[QueryPhoto]) -> list[ShownQuery]:
     """Returns the query photos, read and named."""
     return [
         ShownQuery(
-            f"query-{number}", query, embed(query.path, _QUERY_SIDE, width=query.width, height=query.height)
+            f"query-{number}", query, embed(query.source, _QUERY_SIDE, width=query.width, height=query.height)
         )
         for number, query in enumerate(queries)
     ]
