@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from resight.features import LocalFeatures
-from resight.search import Settings, verify
+from resight.search import VerificationConfig, verify
 from resight.search.geometry.fitting import apply, grow, is_possible
 
 
@@ -26,15 +26,21 @@ def test_a_homography_is_judged_at_the_ends_of_its_points_too(end):
     w = 1 - 600 / 1000
     derivative = np.linalg.svd(np.eye(2) / w + np.outer([300, 300], [1, 1]) / 1000 / w**2, compute_uv=False)
     large, small = derivative
-    assert is_possible(transform, points, 1.0, Settings(max_scale=1.01 * large, max_stretch=100))
-    assert not is_possible(transform, points, 1.0, Settings(max_scale=0.99 * large, max_stretch=100))
-    assert is_possible(transform, points, 1.0, Settings(max_scale=100, max_stretch=1.01 * large / small))
-    assert not is_possible(transform, points, 1.0, Settings(max_scale=100, max_stretch=0.99 * large / small))
+    assert is_possible(transform, points, 1.0, VerificationConfig(max_scale=1.01 * large, max_stretch=100))
+    assert not is_possible(
+        transform, points, 1.0, VerificationConfig(max_scale=0.99 * large, max_stretch=100)
+    )
+    assert is_possible(
+        transform, points, 1.0, VerificationConfig(max_scale=100, max_stretch=1.01 * large / small)
+    )
+    assert not is_possible(
+        transform, points, 1.0, VerificationConfig(max_scale=100, max_stretch=0.99 * large / small)
+    )
 
 
 def test_points_on_both_sides_of_the_horizon_are_refused_wherever_they_lie():
     # The horizon x - y = 500 cuts off one corner, at which no scale is looked at; another cuts off none.
-    loose = Settings(max_scale=1000, max_stretch=1000)
+    loose = VerificationConfig(max_scale=1000, max_stretch=1000)
     assert not is_possible(perspective(-1 / 500, 1 / 500), corners(), 1.0, loose)
     assert is_possible(perspective(-1 / 700, 1 / 700), corners(), 1.0, loose)
     # Numbers of the other sign are the same transform.
@@ -66,8 +72,8 @@ def test_far_matches_weigh_little_in_a_similarity():
     target = source.copy()
     target[20:] += np.float32([24, 12])
     group = np.ones(26, dtype=np.bool_)
-    settings = Settings(model="similarity", threshold=20.0)
-    transform, close = grow(source, target, group, settings)
+    config = VerificationConfig(model="similarity", threshold=20.0)
+    transform, close = grow(source, target, group, config)
     np.testing.assert_allclose(transform, similarity_by_loop(source, target, 20.0), atol=1e-6)
     assert close.tolist() == [True] * 20 + [False] * 6
 
@@ -78,7 +84,9 @@ def test_matches_within_two_thresholds_join_a_group_and_farther_ones_do_not():
     shifts = np.repeat(np.float32([0, 9.5, 19, 28.5, 38, 46]), 4)
     source = np.tile(np.float32([[0, 0], [600, 0], [600, 600], [0, 600]]), (6, 1))
     target = source + np.stack([shifts, 0 * shifts], axis=1)
-    transform, close = grow(source, target, shifts == 0, Settings(model="similarity", threshold=20.0))
+    transform, close = grow(
+        source, target, shifts == 0, VerificationConfig(model="similarity", threshold=20.0)
+    )
     np.testing.assert_allclose(transform, [[1, 0, 19], [0, 1, 0], [0, 0, 1]], atol=1e-6)
     np.testing.assert_array_equal(close, shifts < 40)
 
@@ -107,5 +115,5 @@ def test_a_group_holds_what_lies_within_two_thresholds_of_one_matchs_transform()
     query, answer = planted(
         {(0, 0): 15 * np.resize([-1, 1], 10), (190, 0): np.zeros(7), (0, 190): 30 * np.resize([-1, 1], 14)}
     )
-    found = verify(query, answer, settings=Settings(model="similarity", matching="mutual"))
+    found = verify(query, answer, config=VerificationConfig(model="similarity", matching="mutual"))
     np.testing.assert_array_equal(np.sort(found.query_points, axis=0), np.sort(query.positions[:10], axis=0))
