@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from resight.errors import InvalidInput
 from resight.losses import ArcFace, SubCentreArcFace
-from resight.losses.arcface import arcface
+from resight.losses.arcface_loss import arcface
 from resight.losses.margins import MarginRule
 
 CLASSES, DIM, BATCH = 9, 6, 40
@@ -66,7 +66,7 @@ def test_equals_pytorch_metric_learning_with_its_margin_in_degrees() -> None:
     theirs = ArcFaceLoss(CLASSES, DIM, margin=28.6, scale=64)
     theirs.W.data = weights.detach().T.clone()
     expected = theirs(descriptors, labels)
-    value = arcface(descriptors, labels, weights, scale=64.0, margin=math.radians(28.6))
+    value = arcface(descriptors, labels, weights, scale=64.0, margin=math.radians(28.6), rule="insightface")
     torch.testing.assert_close(value, expected, rtol=0, atol=1e-9)
     ours = torch.autograd.grad(value, (descriptors, weights))
     pulls = torch.autograd.grad(expected, (descriptors, theirs.W))
@@ -81,7 +81,7 @@ def test_sub_centres_equal_pytorch_metric_learning() -> None:
     )
     theirs.W.data = weights.detach().reshape(-1, DIM).T.clone()
     expected = theirs(descriptors, labels)
-    value = arcface(descriptors, labels, weights, scale=64.0, margin=math.radians(28.6))
+    value = arcface(descriptors, labels, weights, scale=64.0, margin=math.radians(28.6), rule="insightface")
     torch.testing.assert_close(value, expected, rtol=0, atol=1e-9)
     ours = torch.autograd.grad(value, (descriptors, weights))
     pulls = torch.autograd.grad(expected, (descriptors, theirs.W))
@@ -107,8 +107,8 @@ def test_equals_it_in_single_precision_over_many_blocks() -> None:
 
 def test_one_sub_centre_is_arcface() -> None:
     descriptors, weights, labels = made()
-    one = arcface(descriptors, labels, weights, scale=30.0, margin=0.3)
-    same = arcface(descriptors, labels, weights[:, None], scale=30.0, margin=0.3)
+    one = arcface(descriptors, labels, weights, scale=30.0, margin=0.3, rule="insightface")
+    same = arcface(descriptors, labels, weights[:, None], scale=30.0, margin=0.3, rule="insightface")
     assert torch.equal(one, same)
 
 
@@ -116,7 +116,7 @@ def test_without_a_margin_it_is_normalised_softmax() -> None:
     descriptors, weights, labels = made()
     cosines = descriptors @ functional.normalize(weights, dim=1).T
     expected = functional.cross_entropy(30 * cosines, labels)
-    value = arcface(descriptors, labels, weights, scale=30.0, margin=0.0)
+    value = arcface(descriptors, labels, weights, scale=30.0, margin=0.0, rule="insightface")
     torch.testing.assert_close(value, expected, rtol=0, atol=1e-12)
 
 
@@ -149,9 +149,9 @@ def test_weights_start_glorot_uniform() -> None:
 
 
 def test_wrong_settings_are_refused() -> None:
-    with pytest.raises(InvalidInput, match=r"is in radians"):
+    with pytest.raises(InvalidInput, match=r"at most 1\.571 and finite, in radians"):
         ArcFace(4, 4, margin=28.6)
     with pytest.raises(InvalidInput, match="scale must be positive and finite, not 0"):
         ArcFace(4, 4, scale=0)
-    with pytest.raises(InvalidInput, match="of 0 centres"):
+    with pytest.raises(InvalidInput, match="centres must be positive, not 0"):
         SubCentreArcFace(4, 4, centres=0)

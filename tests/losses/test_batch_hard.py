@@ -87,9 +87,8 @@ def test_equally_hard_ones_share_the_gradient():
     anchor = torch.tensor([1.0, 0.0], dtype=torch.float64)
     up = torch.tensor([0.0, 1.0], dtype=torch.float64)
     references = torch.stack([up, up, anchor, anchor]).requires_grad_()
-    value = batch_hard_triplet(
-        anchor[None], torch.tensor([0]), References(references, torch.tensor([0, 0, 1, 1])), margin=0.5
-    )
+    against = References(references, torch.tensor([0, 0, 1, 1]))
+    value = batch_hard_triplet(anchor[None], torch.tensor([0]), against, margin=0.5, soft=False)
     value.backward()
     assert float(value.detach()) == pytest.approx(math.sqrt(2) + 0.5)
     assert torch.equal(references.grad[0], references.grad[1])
@@ -99,4 +98,4 @@ def test_equally_hard_ones_share_the_gradient():
 def test_default_margin():
     labels = torch.arange(24) % 6
     value = BatchHardTriplet()(unit_vectors(24, 8), labels)
-    torch.testing.assert_close(value, batch_hard_triplet(unit_vectors(24, 8), labels, margin=0.1))
+    torch.testing.assert_close(value, batch_hard_triplet(unit_vectors(24, 8), labels, margin=0.1, soft=False))

@@ -9,7 +9,7 @@ import torch
 
 from resight.errors import InvalidInput
 from resight.losses import Classification
-from resight.losses.classification import classification
+from resight.losses.classification_loss import classification
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
@@ -53,7 +53,9 @@ def test_wrong_inputs_are_refused() -> None:
         loss(torch.ones(2, 4), torch.tensor([0, 4]))
     with pytest.raises(InvalidInput, match=r"logits of shape \(4,\) cannot be classified"):
         loss(torch.ones(4), torch.tensor([0]))
-    with pytest.raises(InvalidInput, match="the label smoothing is 1, but must be from 0 to below 1"):
+    with pytest.raises(
+        InvalidInput, match="smoothing must be zero or positive and below 1 and finite, not 1"
+    ):
         Classification(smoothing=1)
     with pytest.raises(InvalidInput, match="temperature must be positive"):
         Classification(temperature=0)

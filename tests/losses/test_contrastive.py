@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from resight.errors import InvalidInput
 from resight.losses import Contrastive, References, TupleContrastive
-from resight.losses.contrastive import contrastive, contrastive_tuples
+from resight.losses.contrastive_loss import contrastive, contrastive_tuples
 
 
 def unit_vectors(*shape, seed=0):
@@ -133,7 +133,7 @@ def test_tuples_finite_where_all_coincide(epsilon):
 def test_tuples_finite_where_epsilon_cancels_the_difference():
     """A negative exactly epsilon above its anchor is at distance 0."""
     anchor = torch.zeros(1, 3, requires_grad=True)
-    value = contrastive_tuples(anchor, anchor.detach(), torch.full((1, 1, 3), 0.5), epsilon=0.5)
+    value = contrastive_tuples(anchor, anchor.detach(), torch.full((1, 1, 3), 0.5), margin=0.7, epsilon=0.5)
     value.backward()
     assert torch.isfinite(anchor.grad).all()
 
@@ -163,6 +163,6 @@ def test_tuples_in_half_precision():
 
 def test_tuples_of_wrong_shapes():
     with pytest.raises(InvalidInput, match=r"got \(2, 4\), \(3, 4\) and \(2, 5, 4\)"):
-        contrastive_tuples(torch.zeros(2, 4), torch.zeros(3, 4), torch.zeros(2, 5, 4))
+        contrastive_tuples(torch.zeros(2, 4), torch.zeros(3, 4), torch.zeros(2, 5, 4), margin=0.7, epsilon=0)
     with pytest.raises(InvalidInput, match=r"and \(2, 4\)"):
-        contrastive_tuples(torch.zeros(2, 4), torch.zeros(2, 4), torch.zeros(2, 4))
+        contrastive_tuples(torch.zeros(2, 4), torch.zeros(2, 4), torch.zeros(2, 4), margin=0.7, epsilon=0)

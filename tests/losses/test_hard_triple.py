@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from resight.losses.centre_spread import centre_spread
-from resight.losses.hard_triple import hard_triple
-from resight.losses.soft_triple import soft_triple
+from resight.losses.hard_triple_loss import hard_triple
+from resight.losses.soft_triple_loss import soft_triple
 
 CLASSES, CENTRES, DIM, BATCH = 7, 4, 6, 8
 

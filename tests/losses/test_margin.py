@@ -68,7 +68,7 @@ def test_against_pytorch_metric_learning(classes, dtype):
     raw = unit_vectors(8, 5).to(dtype) * 3
     triplets = all_triplets(LABELS, 40)
     peer = PeerMarginLoss(margin=0.2, beta=1.2, learn_beta=True, num_classes=classes)
-    ours = MarginLoss(classes=classes)
+    ours = MarginLoss(classes=classes, beta_per_class=classes is not None)
     a, b = raw.clone().requires_grad_(), raw.clone().requires_grad_()
     expected = peer(a, LABELS, tuple(triplets.unbind(1)))
     unit = functional.normalize(b)
@@ -105,9 +105,9 @@ def test_independent_of_the_order_of_the_pairs():
     apart = distances(unit_vectors(8, 5), unit_vectors(8, 5))
     triplets = all_triplets(LABELS, 20)
     beta = torch.full((8,), 1.2, dtype=torch.float64)
-    value = margin_loss(apart, triplets[:, :2], triplets[:, [0, 2]], beta)
+    value = margin_loss(apart, triplets[:, :2], triplets[:, [0, 2]], beta, margin=0.2)
     torch.testing.assert_close(
-        margin_loss(apart, triplets.flip(0)[:, :2], triplets.flip(0)[:, [0, 2]], beta),
+        margin_loss(apart, triplets.flip(0)[:, :2], triplets.flip(0)[:, [0, 2]], beta, margin=0.2),
         value,
         rtol=1e-12,
         atol=0,
@@ -118,7 +118,7 @@ def test_independent_of_the_order_of_the_pairs():
 def test_sampling_weights_against_a_literal_loop(dim):
     apart = torch.tensor([[0.1, 0.5, 0.7, 1.0, 1.39, 1.4, 1.9, 0.6]], dtype=torch.float64)
     negatives = torch.tensor([[True, True, True, True, True, True, True, False]])
-    weights = log_sampling_weights(apart, negatives, dim)[0]
+    weights = log_sampling_weights(apart, negatives, dim, cutoff=0.5, nonzero_loss_cutoff=1.4)[0]
     for j, d in enumerate(apart[0].tolist()):
         if j == 7 or d >= 1.4:
             assert weights[j] == -math.inf
@@ -133,7 +133,7 @@ def test_sampling_weights_are_the_inverse_density_of_random_distances():
     vectors = unit_vectors(4000, 8)
     apart = distances(vectors[:1], vectors[1:])
     negatives = torch.ones_like(apart, dtype=torch.bool)
-    log_weights = log_sampling_weights(apart, negatives, 8, cutoff=0.01)
+    log_weights = log_sampling_weights(apart, negatives, 8, cutoff=0.01, nonzero_loss_cutoff=1.4)
     weights = log_weights.softmax(dim=1)[0]
     shares = [
         float(weights[(apart[0] >= low) & (apart[0] < low + 0.15)].sum()) for low in (0.8, 0.95, 1.1, 1.25)
@@ -156,7 +156,7 @@ def test_draws_from_rows_whose_weights_would_vanish():
     """In 2048 dimensions a negative at 1.3 weighs e^-1450 of one at 0.5 and is still found in its own row."""
     apart = torch.tensor([[0.5, 1.3], [1.35, 1.3]], dtype=torch.float64)
     negatives = torch.tensor([[True, False], [False, True]])
-    log_weights = log_sampling_weights(apart, negatives, 2048)
+    log_weights = log_sampling_weights(apart, negatives, 2048, cutoff=0.5, nonzero_loss_cutoff=1.4)
     drawn = distance_weighted_negatives(log_weights, torch.tensor([1, 1]), torch.Generator())
     assert drawn.tolist() == [[0, 0], [1, 1]]
 
@@ -206,7 +206,7 @@ def test_draws_do_not_touch_the_global_generator():
 
 
 def test_boundary_is_learned_or_fixed():
-    learned, fixed = MarginLoss(classes=4, margin=0.0), MarginLoss(learn_beta=False)
+    learned, fixed = MarginLoss(classes=4, beta_per_class=True, margin=0.0), MarginLoss(learn_beta=False)
     assert learned.beta.shape == (4,)
     assert [name for name, _ in learned.named_parameters()] == ["beta"]
     assert not list(fixed.parameters())
@@ -218,7 +218,7 @@ def test_boundary_is_learned_or_fixed():
 
 def test_boundary_of_each_class_counts_for_its_anchors():
     descriptors = unit_vectors(8, 5)
-    loss = MarginLoss(classes=4, learn_beta=False)
+    loss = MarginLoss(classes=4, beta_per_class=True, learn_beta=False)
     same = loss(descriptors, LABELS)
     loss.beta[3] = 5.0
     loss.draws.zero_()
@@ -257,4 +257,4 @@ def test_references():
 @pytest.mark.parametrize("labels", [[0, 0, 4], [0, 0, -1]])
 def test_labels_without_a_boundary(labels):
     with pytest.raises(InvalidInput, match="takes labels from 0 to 3"):
-        MarginLoss(classes=4)(unit_vectors(3, 4), torch.tensor(labels))
+        MarginLoss(classes=4, beta_per_class=True)(unit_vectors(3, 4), torch.tensor(labels))

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from resight.errors import InvalidInput
-from resight.losses.margins import MarginRule, check_margin, cosine_of_sum, with_margin
+from resight.losses import ArcFace
+from resight.losses.margins import MarginRule, cosine_of_sum, with_margin
 
 
 def literal(cosine: float, margin: float, rule: str) -> float:
@@ -54,7 +55,10 @@ def test_cosine_of_sum_is_exact_up_to_the_floor() -> None:
 
 
 def test_degrees_and_unknown_rules_are_refused() -> None:
-    with pytest.raises(InvalidInput, match=r"the margin is 28\.6, but is in radians, from 0 to π/2"):
-        check_margin(28.6)
-    with pytest.raises(InvalidInput, match="there is no margin rule 'easy': name delg or insightface"):
-        check_margin(0.1, "easy")
+    degrees = (
+        r"ArcFace: margin must be zero or positive and at most 1\.571 .*\(28\.6 degrees are 0\.5\), not 28\.6"
+    )
+    with pytest.raises(InvalidInput, match=degrees):
+        ArcFace(4, 4, margin=28.6)
+    with pytest.raises(InvalidInput, match="rule must be delg or insightface, not 'easy'"):
+        ArcFace(4, 4, rule="easy")

@@ -11,7 +11,7 @@ from pytorch_metric_learning.miners import MultiSimilarityMiner
 from torch.nn import functional
 
 from resight.losses import MultiSimilarity, References
-from resight.losses.multi_similarity import multi_similarity
+from resight.losses.multi_similarity_loss import multi_similarity
 
 
 def unit_vectors(*shape, seed=0):
@@ -47,7 +47,7 @@ def test_against_a_literal_loop(epsilon):
         unit_vectors(8, 5) + 0.7 * unit_vectors(4, 5, seed=5)[labels]
     ).requires_grad_()
     expected = literally(descriptors, labels, descriptors, labels, range(8), epsilon)
-    value = multi_similarity(descriptors, torch.tensor(labels), epsilon=epsilon)
+    value = multi_similarity(descriptors, torch.tensor(labels), alpha=2, beta=50, base=0.5, epsilon=epsilon)
     torch.testing.assert_close(value, expected, rtol=1e-12, atol=0)
     ours, theirs = (torch.autograd.grad(each, descriptors)[0] for each in (value, expected))
     torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
@@ -83,12 +83,14 @@ def test_mining_by_hand():
     similarities = [0.9, 0.5, 0.55, 0.3]
     others = torch.tensor([[s, math.sqrt(1 - s * s)] for s in similarities], dtype=torch.float64)
     references = References(others, torch.tensor([0, 0, 1, 1]))
-    value = multi_similarity(anchor, torch.tensor([0]), references)
+    value = multi_similarity(anchor, torch.tensor([0]), references, alpha=2, beta=50, base=0.5, epsilon=0.1)
     expected = math.log(1 + math.exp(-2 * 0.0)) / 2 + math.log(1 + math.exp(50 * 0.05)) / 50
     assert float(value) == pytest.approx(expected, rel=1e-12)
 
 
 def test_large_beta_does_not_overflow():
     descriptors = unit_vectors(4, 3).float()
-    value = multi_similarity(descriptors, torch.tensor([0, 0, 1, 1]), beta=1e4, epsilon=None)
+    value = multi_similarity(
+        descriptors, torch.tensor([0, 0, 1, 1]), alpha=2, beta=1e4, base=0.5, epsilon=None
+    )
     assert torch.isfinite(value)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from resight.losses import NormalisedSoftmax
-from resight.losses.normalised_softmax import normalised_softmax
+from resight.losses.normalised_softmax_loss import normalised_softmax
 
 CLASSES, DIM, BATCH = 9, 6, 8
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from resight.losses import ProxyAnchor
-from resight.losses.proxy_anchor import proxy_anchor
+from resight.losses.proxy_anchor_loss import proxy_anchor
 
 CLASSES, DIM, BATCH = 9, 6, 8
 LABELS = {

@@ -10,7 +10,7 @@ from pytorch_metric_learning.losses import ProxyNCALoss
 from torch import Tensor
 from torch.nn import functional
 
-from resight.losses.proxy_nca import proxy_nca
+from resight.losses.proxy_nca_loss import proxy_nca
 
 CLASSES, DIM, BATCH = 9, 6, 8
 

@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score
 from torch.nn import functional
 
 from resight.losses import References, SmoothAP
-from resight.losses.smooth_ap import smooth_ap
+from resight.losses.smooth_ap_loss import smooth_ap
 
 
 def unit_vectors(*shape, seed=0):
@@ -92,6 +92,6 @@ def test_by_hand():
     """One positive behind one negative, by ten times the temperature."""
     query = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
     others = torch.tensor([[s, math.sqrt(1 - s * s)] for s in (0.5, 0.6)], dtype=torch.float64)
-    value = smooth_ap(query, torch.tensor([0]), References(others, torch.tensor([0, 1])))
+    value = smooth_ap(query, torch.tensor([0]), References(others, torch.tensor([0, 1])), temperature=0.01)
     step = 1 / (1 + math.exp(-10))
     assert float(value) == pytest.approx(1 - 1 / (1 + step), rel=1e-12)

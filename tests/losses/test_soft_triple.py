@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from resight.losses import SoftTriple
 from resight.losses.associations import SoftCentres
-from resight.losses.soft_triple import soft_triple
+from resight.losses.soft_triple_loss import soft_triple
 
 CLASSES, CENTRES, DIM, BATCH = 7, 4, 6, 8
 LAMBDA, GAMMA, DELTA, TAU = 20.0, 0.1, 0.01, 0.2

@@ -10,7 +10,7 @@ from pytorch_metric_learning.reducers import AvgNonZeroReducer, MeanReducer, Sum
 from torch.nn import functional
 
 from resight.losses import References, Triplet, TupleTriplet
-from resight.losses.triplet import triplet, triplet_tuples
+from resight.losses.triplet_loss import triplet, triplet_tuples
 
 LABELS = [0, 0, 0, 1, 1, 2, 2, 3]
 REDUCERS = {"active": AvgNonZeroReducer, "mean": MeanReducer, "sum": SumReducer}

@@ -118,7 +118,7 @@ def test_frozen_statistics_are_the_trunks_alone(recipe_file):
     ("override", "said"),
     [
         (["objective.reconstruction.output=descriptor"], "the loss mean takes the output reconstruction"),
-        (["objective.ranking.output=reconstruction"], "the loss mean takes the output reconstruction"),
+        (["objective.ranking.output=reconstruction"], "arcface takes the output descriptor or branches"),
         (["objective.ranking.output=branches"], "the model delg has no output branches"),
         (["use.scales=[1.0, 1.0]"], "two scales are the same"),
         (["use.scales=[]"], "use.scales: "),

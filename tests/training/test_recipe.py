@@ -62,7 +62,10 @@ def test_an_override_can_replace_a_whole_part(recipe_file):
         ("optimiser.learning_rate=.nan", "optimiser.learning_rate"),
         ("name.first=a", "leads into name, which holds 'made' and no keys"),
         ("training.epochs", "an override is written key.sub=value, not 'training.epochs'"),
-        ("objective.0.output=logits", "the loss classification takes the output logits"),
+        (
+            "objective.0.output=logits",
+            "multi_similarity takes the output descriptor or branches, not logits",
+        ),
         ("objective.0.output=branches", "the model embedding has no output branches: it has descriptor"),
         ("objective=[]", "objective"),
     ],

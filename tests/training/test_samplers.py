@@ -132,17 +132,17 @@ def test_few_photos_still_make_one_batch():
     ("make", "words"),
     [
         (lambda: PlainSampler(7, 8, 0), "7 photos do not fill a batch of 8"),
-        (lambda: PlainSampler(8, 0, 0), "a batch from 1"),
-        (lambda: PlainSampler(8, 8, -1), "a seed from 0"),
+        (lambda: PlainSampler(8, 0, 0), "batch must be positive, not 0"),
+        (lambda: PlainSampler(8, 8, -1), "seed must be zero or positive, not -1"),
         (lambda: ClassBalancedSampler(LABELS[:0], 4, 0), "0 photos do not fill"),
         (lambda: MPerClassSampler(LABELS, 10, 4, 0), "cannot hold 4 of each class"),
-        (lambda: MPerClassSampler(LABELS, 8, 0, 0), "cannot hold 0 of each class"),
+        (lambda: MPerClassSampler(LABELS, 8, 0, 0), "per_class must be positive, not 0"),
         (lambda: MPerClassSampler(LABELS, 36, 4, 0), "needs 9 classes, and there are 8"),
         (
             lambda: MPerClassSampler(LABELS, 24, 4, 0, few="skip"),
             "6 classes with at least 4 photos, and there are 5",
         ),
-        (lambda: MPerClassSampler(LABELS, 8, 2, 0, few="drop"), "repeat or skip, not 'drop'"),
+        (lambda: MPerClassSampler(LABELS, 8, 2, 0, few="drop"), "few must be repeat or skip, not 'drop'"),
         (lambda: PlainSampler(8, 8, 0).batches(-1), "counted from 0, not -1"),
     ],
 )

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from jaxtyping import Float64, UInt8
@@ -68,9 +68,14 @@ class Transform(Protocol):
 class Stretch(Transform):
     """The whole photo at ``size`` by ``size``, its proportions lost: CGD's test transform.
 
+    Attributes:
+        size: Rows and columns of the result, pixels.
+
     Raises:
         InvalidInput: ``size`` is below 1.
     """
+
+    kind: ClassVar = "stretch"
 
     size: int = 224
 
@@ -92,13 +97,15 @@ class ResizeRandomCrop(Transform):
     CGD's training transform: 252, 224. Photos that were packed at ``resize`` are only copied from.
 
     Attributes:
-        size: Of what comes back, pixels.
-        resize: Of the whole photo before, at least ``size``.
+        size: Rows and columns of the result, pixels.
+        resize: Rows and columns of the whole photo before the crop, pixels, at least ``size``.
         mirror: Probability of mirroring left and right.
 
     Raises:
         InvalidInput: A setting is out of range.
     """
+
+    kind: ClassVar = "resize_random_crop"
 
     size: int = 224
     resize: int = 252
@@ -133,7 +140,7 @@ class RandomResizedCrop(Transform):
     largest middle part of allowed proportions is taken.
 
     Attributes:
-        size: Of what comes back, pixels.
+        size: Rows and columns of the result, pixels.
         least_area: The smallest share of the photo's area; the largest is all of it.
         ratio: The largest proportion of the long side to the short one.
         mirror: Probability of mirroring left and right.
@@ -141,6 +148,8 @@ class RandomResizedCrop(Transform):
     Raises:
         InvalidInput: A setting is out of range.
     """
+
+    kind: ClassVar = "random_resized_crop"
 
     size: int = 224
     least_area: float = 0.08
@@ -198,12 +207,14 @@ class CentreCrop(Transform):
     The test transform of SoftTriple and most of metric learning: 256, 224.
 
     Attributes:
-        size: Of what comes back, pixels.
-        resize: The short side before, at least ``size``.
+        size: Rows and columns of the result, pixels.
+        resize: Short side of the photo before the crop, pixels, at least ``size``.
 
     Raises:
         InvalidInput: A setting is out of range.
     """
+
+    kind: ClassVar = "centre_crop"
 
     size: int = 224
     resize: int = 256
@@ -234,9 +245,14 @@ class LongSide(Transform):
     What comes back differs in size from photo to photo, unless all have one size. The filter is Lanczos, as
     in cirtorch.
 
+    Attributes:
+        size: Rows or columns of the result at most, pixels.
+
     Raises:
         InvalidInput: ``size`` is below 1.
     """
+
+    kind: ClassVar = "long_side"
 
     size: int = 1024
 

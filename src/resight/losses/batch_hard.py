@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from jaxtyping import Float, Int
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from resight.losses.pairs import PairLoss, References, compare, distances
-from resight.losses.settings import not_negative
+from resight.settings.bounds import NotNegative, checked
 
 __all__ = ["BatchHardTriplet", "batch_hard_triplet"]
 
@@ -20,8 +20,8 @@ def batch_hard_triplet(
     labels: Int[Tensor, " batch"],
     references: References | None = None,
     *,
-    margin: float = 0.1,
-    soft: bool = False,
+    margin: float,
+    soft: bool,
 ) -> Float[Tensor, ""]:
     """Returns the mean over all anchors of ``max(0, max_p D(a, p) − min_n D(a, n) + margin)``.
 
@@ -39,6 +39,11 @@ def batch_hard_triplet(
 
     Raises:
         InvalidInput: The shapes do not belong together, or there is no descriptor.
+
+    Example:
+        >>> descriptors, labels = torch.eye(3), torch.tensor([0, 0, 1])
+        >>> batch_hard_triplet(descriptors, labels, margin=0.3, soft=False)
+        tensor(0.2000)
     """
     pairs = compare(descriptors, labels, references)
     apart = distances(pairs.queries, pairs.references)
@@ -54,14 +59,21 @@ def batch_hard_triplet(
 class BatchHardTriplet(PairLoss):
     """Batch-hard triplet loss: `batch_hard_triplet`."""
 
-    def __init__(self, *, margin: float = 0.1, soft: bool = False) -> None:
-        """Takes the margin, and whether the soft form without a margin takes its place.
+    kind: ClassVar = "batch_hard_triplet"
+
+    @checked
+    def __init__(self, *, margin: NotNegative = 0.1, soft: bool = False) -> None:
+        """Takes the settings.
+
+        Args:
+            margin: By how much the nearest negative must be farther than the farthest positive.
+            soft: Take the softplus of the difference, without a margin, instead of the hinge.
 
         Raises:
             InvalidInput: The margin is negative.
         """
         super().__init__()
-        self.margin = not_negative(margin, "the margin of the batch-hard triplet loss")
+        self.margin = margin
         self.soft = soft
 
     def forward(

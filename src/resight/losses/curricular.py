@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -13,9 +13,9 @@ from torch.nn import functional
 from resight.losses.associations import SingleCentre
 from resight.losses.chunked import own_and_other_classes
 from resight.losses.inputs import check_batch, check_sizes, class_weights, directions
-from resight.losses.margins import check_margin, cosine_of_sum, with_margin
-from resight.losses.settings import positive
+from resight.losses.margins import AngularMargin, cosine_of_sum, with_margin
 from resight.losses.softplus import softplus
+from resight.settings.bounds import Positive, checked
 
 __all__ = ["CurricularFace", "curricular_face", "next_t"]
 
@@ -78,6 +78,12 @@ def curricular_face(
 
     Raises:
         InvalidInput: Shapes that do not fit, or a label outside the classes.
+
+    Example:
+        >>> descriptors, labels = torch.eye(3), torch.tensor([0, 0, 1])
+        >>> weights, t = torch.eye(3)[:2], torch.zeros(())
+        >>> curricular_face(descriptors, labels, weights, t, scale=8.0, margin=0.2, update=True)
+        (tensor(3.7972), tensor(0.0033))
     """
     check_batch(descriptors, labels, weights)
     with torch.no_grad():
@@ -96,7 +102,7 @@ def curricular_face(
         SingleCentre(),
         emphasis=emphasis,
     )
-    loss = softplus(rest - scale * with_margin(own / scale, margin)).mean()
+    loss = softplus(rest - scale * with_margin(own / scale, margin, "insightface")).mean()
     return loss, t
 
 
@@ -117,21 +123,34 @@ class CurricularFace(nn.Module):
         t: Scalar, 0 at first.
     """
 
+    kind: ClassVar = "curricular_face"
     t: Tensor
 
+    @checked
     def __init__(
         self,
         classes: int,
         dim: int,
         *,
-        scale: float = 64.0,
-        margin: float = 0.5,
+        scale: Positive = 64.0,
+        margin: AngularMargin = 0.5,
         generator: torch.Generator | None = None,
     ) -> None:
+        """Draws the first weights.
+
+        Args:
+            classes: Number of classes, at least 2.
+            dim: Length of a descriptor.
+            scale: s, what cosines are multiplied by to be logits.
+            margin: m, added to the angle at the own class, radians.
+            generator: Draws the first weights; torch's own generator if ``None``.
+
+        Raises:
+            InvalidInput: A setting is outside of its range, or there are fewer than 2 classes.
+        """
         super().__init__()
         check_sizes(classes, dim)
-        check_margin(margin)
-        self.scale = positive(scale, "scale")
+        self.scale = scale
         self.margin = margin
         self.register_buffer("t", torch.zeros(()))
         self.weights = nn.Parameter(torch.empty(classes, dim))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from resight.errors import InvalidInput
 from resight.losses.pairs import PairLoss, References, compare, distances
-from resight.losses.settings import not_negative, positive
+from resight.settings.bounds import NotNegative, Number, Positive, checked
 
 __all__ = ["MarginLoss", "distance_weighted_negatives", "log_sampling_weights", "margin_loss"]
 
@@ -25,7 +25,7 @@ def margin_loss(
     negative_pairs: Int[Tensor, "negatives 2"],
     beta: Float[Tensor, " queries"],
     *,
-    margin: float = 0.2,
+    margin: float,
 ) -> Float[Tensor, ""]:
     """Returns the margin loss of the given pairs, averaged over those that cost something.
 
@@ -38,6 +38,11 @@ def margin_loss(
         negative_pairs: Likewise.
         beta: The boundary between positive and negative distances, for each query.
         margin: Half the width of the band about the boundary.
+
+    Example:
+        >>> apart, beta = torch.tensor([[0.0, 1.3, 0.9]]), torch.tensor([1.2])
+        >>> margin_loss(apart, torch.tensor([[0, 1]]), torch.tensor([[0, 2]]), beta, margin=0.2)
+        tensor(0.4000)
     """
     queries, references = positive_pairs.unbind(dim=1)
     attraction = (apart[queries, references] - beta[queries] + margin).clamp(min=0)
@@ -52,8 +57,8 @@ def log_sampling_weights(
     negatives: Bool[Tensor, "queries references"],
     dim: int,
     *,
-    cutoff: float = 0.5,
-    nonzero_loss_cutoff: float = 1.4,
+    cutoff: float,
+    nonzero_loss_cutoff: float,
 ) -> Float[Tensor, "queries references"]:
     """Returns the logarithm, up to a constant, of how probable each reference is as a query's negative.
 
@@ -115,48 +120,50 @@ class MarginLoss(PairLoss):
         draws: int64, how often negatives were drawn while training.
     """
 
+    kind: ClassVar = "margin"
     beta: Tensor
     draws: Tensor
 
+    @checked
     def __init__(
         self,
         *,
-        margin: float = 0.2,
-        beta: float = 1.2,
         classes: int | None = None,
+        margin: NotNegative = 0.2,
+        beta: Positive = 1.2,
+        beta_per_class: bool = False,
         learn_beta: bool = True,
-        nu: float = 0.0,
-        cutoff: float = 0.5,
-        nonzero_loss_cutoff: float = 1.4,
-        seed: int = 0,
+        nu: NotNegative = 0.0,
+        cutoff: Positive = 0.5,
+        nonzero_loss_cutoff: Positive = 1.4,
+        seed: Number = 0,
     ) -> None:
-        """Takes the margin, the boundary's start, the sampling's cutoffs and its seed.
+        """Takes the settings.
 
         Args:
-            margin: Half the width of the band about the boundary.
-            beta: The boundary at the start.
-            classes: Give each of so many classes a boundary of its own; labels are then 0 to classes − 1.
+            classes: Number of classes, needed where each has a boundary; labels are then 0 to classes − 1.
+            margin: α, half the width of the band about the boundary.
+            beta: β, the boundary at the start.
+            beta_per_class: Give each class a boundary of its own.
             learn_beta: Whether the boundary is a parameter.
-            nu: Weight of the mean boundary of the positive pairs' anchors, added to the loss (Wu et al. 2017,
-                section 4.2: a larger one keeps the boundary small).
-            cutoff: As in `log_sampling_weights`.
-            nonzero_loss_cutoff: As in `log_sampling_weights`.
+            nu: ν, weight of the mean boundary of the positive pairs' anchors, added to the loss (Wu et al.
+                2017, section 4.2: a larger one keeps the boundary small).
+            cutoff: Distance below which negatives are sampled as if they were that far.
+            nonzero_loss_cutoff: Distance from which on negatives are never sampled.
             seed: Of the sampling.
 
         Raises:
-            InvalidInput: A setting is out of its range.
+            InvalidInput: A setting is outside of its range.
         """
         super().__init__()
-        self.margin = not_negative(margin, "the margin of the margin loss")
-        self.nu = not_negative(nu, "nu of the margin loss")
-        self.cutoff = positive(cutoff, "the cutoff of the margin loss")
-        self.nonzero_loss_cutoff = positive(nonzero_loss_cutoff, "the nonzero-loss cutoff of the margin loss")
-        if classes is not None and classes < 1:
-            raise InvalidInput(f"the margin loss needs at least one class, not {classes}")
-        if seed < 0:
-            raise InvalidInput(f"a seed must be zero or positive, not {seed}")
+        if beta_per_class and (classes is None or classes < 1):
+            raise InvalidInput(f"a boundary for each class needs at least one class, not {classes}")
+        self.margin = margin
+        self.nu = nu
+        self.cutoff = cutoff
+        self.nonzero_loss_cutoff = nonzero_loss_cutoff
         self.seed = seed
-        start = torch.full((classes or 1,), positive(beta, "beta of the margin loss"))
+        start = torch.full((classes if classes and beta_per_class else 1,), float(beta))
         if learn_beta:
             self.beta = nn.Parameter(start)
         else:

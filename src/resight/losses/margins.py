@@ -14,24 +14,25 @@ insightface cos θ - m sin m  InsightFace without easy margin, pytorch-metric-le
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import Annotated, Literal, TypeAlias
 
 import torch
+from annotated_types import Ge, Le
 from jaxtyping import Float
 from torch import Tensor
 
-from resight.errors import InvalidInput
+__all__ = ["AngularMargin", "MarginRule", "cosine_of_sum", "with_margin"]
 
-__all__ = ["MarginRule", "check_margin", "cosine_of_sum", "with_margin"]
+MarginRule: TypeAlias = Literal["delg", "insightface"]
+"""What happens where angle and margin exceed π together."""
 
-MarginRule = Literal["delg", "insightface"]
+AngularMargin: TypeAlias = Annotated[float, Ge(0), Le(math.pi / 2), "radians (28.6 degrees are 0.5)"]
+"""An angle from 0 to π/2."""
 
 _SMALLEST_SINE_SQUARED = 1e-6
 
 
-def with_margin(
-    cosines: Float[Tensor, "..."], margin: float, rule: MarginRule = "insightface"
-) -> Float[Tensor, "..."]:
+def with_margin(cosines: Float[Tensor, "..."], margin: float, rule: MarginRule) -> Float[Tensor, "..."]:
     """Returns the cosines with the angular margin added, by the rule.
 
     Args:
@@ -52,16 +53,3 @@ def cosine_of_sum(cosines: Float[Tensor, "..."], margin: float) -> Float[Tensor,
     """
     sines = (1 - cosines.square()).clamp(min=_SMALLEST_SINE_SQUARED).sqrt()
     return cosines * math.cos(margin) - sines * math.sin(margin)
-
-
-def check_margin(margin: float, rule: str = "insightface") -> None:
-    """Checks an angular margin and the name of its rule.
-
-    Raises:
-        InvalidInput: A margin that is no angle in radians up to π/2, or an unknown rule.
-    """
-    if not 0 <= margin <= math.pi / 2:
-        raise InvalidInput(f"the margin is {margin}, but is in radians, from 0 to π/2: 28.6 degrees are 0.5")
-    if rule not in get_args(MarginRule):
-        names = " or ".join(get_args(MarginRule))
-        raise InvalidInput(f"there is no margin rule {rule!r}: name {names}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import ClassVar, final
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -15,6 +15,9 @@ __all__ = ["Mean"]
 @final
 class Mean(nn.Module):
     """The mean over the batch of one error an image; owns no parameters and looks at no label."""
+
+    kind: ClassVar = "mean"
+    takes: ClassVar = ("reconstruction",)
 
     def forward(self, errors: Float[Tensor, " batch"], labels: Int[Tensor, " batch"]) -> Float[Tensor, ""]:
         """Returns the mean error, a scalar.

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Annotated, ClassVar, final
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from resight.errors import InvalidInput
+from resight.losses.family import PAIR_LOSSES
 from resight.losses.pairs import PairLoss, References, precise
-from resight.losses.settings import not_negative
+from resight.settings.bounds import Count, NotNegative, Number, checked
 
 __all__ = ["CrossBatchMemory", "queue_rows"]
 
@@ -48,31 +49,41 @@ class CrossBatchMemory(nn.Module):
         calls: int64, how often the module was called while training, a buffer.
     """
 
+    kind: ClassVar = "cross_batch_memory"
     descriptors: Tensor
     labels: Tensor
     enqueued: Tensor
     calls: Tensor
 
+    @checked
     def __init__(
-        self, loss: PairLoss, size: int, dim: int, *, warm_up: int = 0, batch_weight: float = 0.0
+        self,
+        loss: Annotated[PairLoss, PAIR_LOSSES],
+        size: Count,
+        dim: Count,
+        *,
+        warm_up: Number = 0,
+        batch_weight: NotNegative = 0.0,
     ) -> None:
-        """Takes the loss and the shape of the queue, which is float32; ``.double()`` makes it float64.
+        """Makes an empty queue in float32; ``.double()`` makes it float64.
+
+        Args:
+            loss: The pair loss, with settings of its own.
+            size: Descriptors that the queue holds.
+            dim: Length of a descriptor.
+            warm_up: Calls at the start that compare the batch with itself alone.
+            batch_weight: Weight of the loss of the batch with itself, added to that against the queue.
 
         Raises:
-            InvalidInput: The loss is no pair loss, or a number is out of its range.
+            InvalidInput: The loss is no pair loss, or a setting is outside of its range.
         """
         super().__init__()
         if not isinstance(loss, PairLoss):
             raise InvalidInput(f"a cross-batch memory needs a pair loss, not {type(loss).__name__}")
-        if size < 1 or dim < 1 or warm_up < 0:
-            raise InvalidInput(
-                "a cross-batch memory needs a size and a dim of at least 1 and a warm-up of at least 0, got "
-                f"{size}, {dim} and {warm_up}"
-            )
         self.loss = loss
         self.size = size
         self.warm_up = warm_up
-        self.batch_weight = not_negative(batch_weight, "the batch weight of a cross-batch memory")
+        self.batch_weight = batch_weight
         self.register_buffer("descriptors", torch.zeros(size, dim))
         self.register_buffer("labels", torch.zeros(size, dtype=torch.int64))
         self.register_buffer("enqueued", torch.zeros((), dtype=torch.int64))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal, final, get_args
+from typing import Literal, final
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -22,7 +22,6 @@ __all__ = [
     "PairLoss",
     "Reduction",
     "References",
-    "check_reduction",
     "compare",
     "distances",
     "inner_products",
@@ -170,17 +169,6 @@ def reduce(
         return total
     counted = valid & (terms > 0) if reduction == "active" else valid
     return total / counted.sum().clamp(min=1)
-
-
-def check_reduction(reduction: Reduction) -> Reduction:
-    """Returns the reduction.
-
-    Raises:
-        InvalidInput: There is none of that name.
-    """
-    if reduction not in get_args(Reduction):
-        raise InvalidInput(f"there is no reduction {reduction!r}; there are {', '.join(get_args(Reduction))}")
-    return reduction
 
 
 def _check(descriptors: Tensor, labels: Tensor, references: References) -> None:

@@ -17,8 +17,8 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import nn
 
 from resight.errors import InvalidInput
+from resight.settings.choice import Settings
 from resight.training.parallel import Processes
-from resight.training.settings import Settings
 
 __all__ = ["PeakMemory", "TrainingSettings", "build_fabric", "fast_convolutions", "set_training_mode"]
 

@@ -12,8 +12,9 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
 from torch import nn
 
 from resight.errors import InvalidInput
+from resight.files.nearest import suggestion
 from resight.networks.pooling import GeM
-from resight.training.settings import Settings, nearest
+from resight.settings.choice import Settings
 
 __all__ = [
     "SGD",
@@ -145,7 +146,7 @@ def group_parameters(
     if unused:
         pattern = sorted(unused)[0]
         raise InvalidInput(
-            f"the group {pattern!r} of the recipe fits no parameter: {nearest(pattern, names)}"
+            f"the group {pattern!r} of the recipe fits no parameter: {suggestion(pattern, names)}"
         )
     return [Group(*key, parameters=tuple(parameters)) for key, parameters in chosen.items()]
 

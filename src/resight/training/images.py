@@ -4,22 +4,82 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from resight.datasets.catalogue import load
 from resight.datasets.dataset import Benchmark, LabelledImages, validation_split
 from resight.images.augment import ResizeRandomCrop, Transform
-from resight.training.data_settings import DataSettings, PackSettings, SelectionSettings
+from resight.settings.choice import Choice, Settings
 from resight.training.loading import DevicePhotos, PackedPhotos, PhotoFiles, Photos
 from resight.training.packed import PackedImages, pack
+from resight.training.parts import TRANSFORMS
 
-__all__ = ["Images", "open_images"]
+__all__ = ["DataSettings", "Images", "PackSettings", "SelectionSettings", "open_images"]
 
 # What is left of a GPU's memory is for the network.
 _SHARE_OF_GPU = 0.25
+
+
+class PackSettings(Settings):
+    """Photos decoded and resized once, in a file.
+
+    Attributes:
+        file: Path of the file; it is made from the benchmark's photos where it does not exist.
+        side: Rows and columns of each photo in pixels, where the file is made.
+        rule: How photos are brought to that size where the file is made.
+    """
+
+    file: str
+    side: PositiveInt = 252
+    rule: Literal["stretch", "crop"] = "stretch"
+
+
+class DataSettings(Settings):
+    """Which photos are trained and measured on, and how they are transformed.
+
+    Attributes:
+        benchmark: ``folder``, ``table``, ``cub200``, ``cars196``, ``sop`` or ``inshop``.
+        root: Folder of the benchmark's copy, or the table's path.
+        boxes: Whether photos are cropped to their boxes.
+        allow_deviating: Take a copy of an official set with other counts than the published ones.
+        packed: Read photos from a packed file.
+        train_transform: Transform of training photos.
+        test_transform: Transform of validation photos; its size is also that at which the trained model
+            describes photos.
+    """
+
+    benchmark: str
+    root: str
+    boxes: bool = False
+    allow_deviating: bool = False
+    packed: PackSettings | None = None
+    train_transform: Annotated[Choice, TRANSFORMS]
+    test_transform: Annotated[Choice, TRANSFORMS]
+
+
+class SelectionSettings(Settings):
+    """Which weights of a run are kept.
+
+    Attributes:
+        on: ``validation``: the best on classes held out of the training classes, which are then not trained
+            on. ``last``: those of the last step, all training classes trained on. ``test``: the best on the
+            test classes, as many papers do; such results are marked and compare with nothing else.
+        metric: The measure that is compared.
+        share: Part of the training classes that is held out.
+        seed: Draws the classes held out.
+        every: Epochs between measurements; the last epoch is always measured.
+    """
+
+    on: Literal["validation", "last", "test"] = "validation"
+    metric: Literal["map_at_r", "r_precision", "recall_at_1"] = "map_at_r"
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    seed: NonNegativeInt = 0
+    every: PositiveInt = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,7 +18,7 @@ from resight.networks.trunks import named as trunks
 from resight.networks.trunks.backbone import Backbone
 from resight.networks.trunks.receptive_field import receptive_field
 from resight.networks.trunks.strides import Stage
-from resight.training.settings import Settings
+from resight.settings.choice import Settings
 
 __all__ = [
     "CGDSettings",

@@ -107,7 +107,7 @@ class Network(nn.Module):
         said = f"trained by the recipe {recipe.name} (fingerprint {recipe.fingerprint[:16]})"
         if best is not None:
             said += f", {best.metric} {best.value:.4f} on {best.on} after {best.epoch} epochs"
-        max_side = recipe.use.max_side or recipe.data.test_transform.size
+        max_side = recipe.use.max_side or recipe.data.test_transform.make().size
         model = self.model.float()
         if isinstance(model, DELG):
             return LocalDescriber(
@@ -153,9 +153,12 @@ def build_objective(recipe: Recipe, model: GlobalNet, *, classes: int) -> Object
             and recipe.model.combine == "concatenate"
         )
         dim = model.dim // branches if shared else model.dim
+        seeds = [_seed(recipe.seed, number, branch) for branch in range(count)]
         losses = [
-            settings.loss.build(classes, dim, seed=_seed(recipe.seed, number, branch))
-            for branch in range(count)
+            settings.loss.make(
+                classes=classes, dim=dim, seed=seed, generator=torch.Generator().manual_seed(seed)
+            )
+            for seed in seeds
         ]
         parts.append(Part(settings.name, tuple(losses), settings.output, settings.weight))
     return Objective(parts)

@@ -12,16 +12,18 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, Validati
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from resight.errors import InvalidInput
+from resight.files.nearest import suggestion
+from resight.losses.family import LOSSES
 from resight.models.keypoints import LocalSettings
-from resight.training.data_settings import DataSettings, SamplerSettings, SelectionSettings
+from resight.settings.choice import MAY_IMPORT, Choice, Settings
 from resight.training.engine import TrainingSettings
 from resight.training.groups import GroupRule, OptimiserSettings
-from resight.training.loss_settings import Classification, LossSettings, Mean
+from resight.training.images import DataSettings, SelectionSettings
 from resight.training.model_settings import ModelSettings
 from resight.training.objective import OutputName
 from resight.training.recipe_file import Values, read_values
+from resight.training.samplers import SAMPLERS
 from resight.training.schedule import Constant, Schedule
-from resight.training.settings import Settings, nearest
 
 __all__ = ["LogSettings", "PartSettings", "Recipe", "UseSettings"]
 
@@ -52,19 +54,18 @@ class PartSettings(Settings):
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-    loss: LossSettings
+    loss: Annotated[Choice, LOSSES]
     output: OutputName = "descriptor"
     weight: PositiveFloat = 1.0
 
     @model_validator(mode="after")
     def _fit(self) -> PartSettings:
-        if isinstance(self.loss, Classification) != (self.output == "logits"):
+        taken = getattr(self.loss.part, "takes", ("descriptor", "branches"))
+        if self.output not in taken:
             raise PydanticCustomError(
-                "unfit", "the loss classification takes the output logits, and every other loss another one"
-            )
-        if isinstance(self.loss, Mean) != (self.output == "reconstruction"):
-            raise PydanticCustomError(
-                "unfit", "the loss mean takes the output reconstruction, and every other loss another one"
+                "unfit",
+                "the loss {kind} takes the output {taken}, not {output}",
+                {"kind": self.loss.kind, "taken": " or ".join(taken), "output": self.output},
             )
         return self
 
@@ -147,7 +148,7 @@ class Recipe(Settings):
     name: Annotated[str, Field(min_length=1)]
     seed: NonNegativeInt = 0
     data: DataSettings
-    sampler: SamplerSettings
+    sampler: Annotated[Choice, SAMPLERS]
     model: ModelSettings
     objective: Annotated[tuple[PartSettings, ...], Field(min_length=1)]
     optimiser: OptimiserSettings
@@ -195,7 +196,7 @@ class Recipe(Settings):
             InvalidInput: Something in it cannot be right.
         """
         try:
-            return cls.model_validate(_tuples(values))
+            return cls.model_validate(_tuples(values), context={MAY_IMPORT: True})
         except ValidationError as error:
             details = error.errors(include_url=False)
             sentences = [_sentence(each, values) for each in details[:_MOST_SHOWN]]
@@ -231,7 +232,7 @@ def _sentence(detail: ErrorDetails, values: Values) -> str:
         case "union_tag_invalid":
             known = [tag.strip().strip("'") for tag in str(context["expected_tags"]).split(",")]
             tag = str(context["tag"])
-            reason = f"there is no kind {tag!r}: {nearest(tag, known)}"
+            reason = f"there is no kind {tag!r}: {suggestion(tag, known)}"
         case "union_tag_not_found":
             reason = "needs a key 'kind' that says which one it is"
         case "unknown_key" | "unfit":

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from resight.errors import InvalidInput
-from resight.training.settings import nearest
+from resight.files.nearest import suggestion
 
 __all__ = ["RECIPES", "Values", "find_recipe", "override", "read_values"]
 
@@ -65,7 +65,7 @@ def find_recipe(recipe: str | Path) -> Path:
     packaged = RECIPES / f"{path}.yaml"
     if not packaged.is_file():
         known = sorted(file.stem for file in RECIPES.glob("*.yaml"))
-        raise InvalidInput(f"there is no recipe {str(path)!r}: {nearest(str(path), known)}")
+        raise InvalidInput(f"there is no recipe {str(path)!r}: {suggestion(str(path), known)}")
     return packaged
 
 
@@ -154,7 +154,7 @@ def _entry(entries: list[Any], way: str, key: str) -> int:
         if str(number) == way or (isinstance(entry, dict) and entry.get("name") == way):
             return number
     known = [*map(str, range(len(entries))), *names]
-    raise InvalidInput(f"the override {key} names the entry {way!r}: {nearest(way, known)}")
+    raise InvalidInput(f"the override {key} names the entry {way!r}: {suggestion(way, known)}")
 
 
 def _choose_benchmark(values: Values, asked: Sequence[object], path: str) -> Values:
@@ -165,7 +165,7 @@ def _choose_benchmark(values: Values, asked: Sequence[object], path: str) -> Val
     chosen = asked[-1] if asked else values.get("benchmark")
     if not isinstance(choices, dict) or chosen not in choices:
         known = [str(each) for each in choices] if isinstance(choices, dict) else []
-        raise InvalidInput(f"the recipe {path} has no benchmark {chosen!r}: {nearest(str(chosen), known)}")
+        raise InvalidInput(f"the recipe {path} has no benchmark {chosen!r}: {suggestion(str(chosen), known)}")
     return _merged(rest, choices[chosen] or {})
 
 

@@ -7,14 +7,16 @@ one epoch to the next, so that a resumed run meets the batches an uninterrupted 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, Protocol, final
+from typing import ClassVar, Literal, Protocol, final
 
 import numpy as np
 from jaxtyping import Int64
 
 from resight.errors import InvalidInput
+from resight.settings.bounds import Count, Number, checked
+from resight.settings.choice import Family
 
-__all__ = ["ClassBalancedSampler", "MPerClassSampler", "PlainSampler", "Sampler"]
+__all__ = ["SAMPLERS", "ClassBalancedSampler", "MPerClassSampler", "PlainSampler", "Sampler"]
 
 # Keeps the samplers' numbers apart from others drawn with the same seed and epoch.
 _STREAM = 0x5A3B1E
@@ -47,15 +49,18 @@ class PlainSampler:
 
     Args:
         photos: How many there are.
-        batch: Photos a batch.
-        seed: 0 or more.
+        batch: Photos a batch, of all processes together.
+        seed: Draws the order.
 
     Raises:
         InvalidInput: There are fewer photos than a batch has, or a number is out of range.
     """
 
-    def __init__(self, photos: int, batch: int, seed: int) -> None:
-        _check(photos, batch, seed)
+    kind: ClassVar = "plain"
+
+    @checked
+    def __init__(self, photos: int, batch: Count, seed: Number = 0) -> None:
+        _check(photos, batch)
         self.photos, self.batch, self.seed = photos, batch, seed
 
     @property
@@ -79,15 +84,18 @@ class ClassBalancedSampler:
 
     Args:
         labels: int64 ``(photos,)``.
-        batch: Photos a batch.
-        seed: 0 or more.
+        batch: Photos a batch, of all processes together.
+        seed: Draws the order.
 
     Raises:
         InvalidInput: There are no photos, or a number is out of range.
     """
 
-    def __init__(self, labels: Int64[np.ndarray, " photos"], batch: int, seed: int) -> None:
-        _check(max(len(labels), batch if len(labels) else 0), batch, seed)
+    kind: ClassVar = "class_balanced"
+
+    @checked
+    def __init__(self, labels: Int64[np.ndarray, " photos"], batch: Count, seed: Number = 0) -> None:
+        _check(max(len(labels), batch if len(labels) else 0), batch)
         self.batch, self.seed = batch, seed
         self.photos = len(labels)
         self._members = _by_class(labels)
@@ -130,33 +138,34 @@ class MPerClassSampler:
 
     Args:
         labels: int64 ``(photos,)``.
-        batch: Photos a batch, a multiple of ``per_class``.
+        batch: Photos a batch, of all processes together, a multiple of ``per_class``.
         per_class: Photos a class in a batch.
-        seed: 0 or more.
-        few: ``repeat`` or ``skip``.
+        seed: Draws the order.
+        few: What becomes of classes with fewer photos: ``repeat`` or ``skip``.
 
     Raises:
         InvalidInput: There are fewer classes than a batch needs, the batch is no multiple of ``per_class``,
             or a number is out of range.
     """
 
+    kind: ClassVar = "m_per_class"
+
+    @checked
     def __init__(
         self,
         labels: Int64[np.ndarray, " photos"],
-        batch: int,
-        per_class: int,
-        seed: int,
+        batch: Count,
+        per_class: Count = 4,
+        seed: Number = 0,
         *,
         few: Literal["repeat", "skip"] = "repeat",
     ) -> None:
-        if per_class < 1 or batch % per_class:
+        if batch % per_class:
             raise InvalidInput(
                 f"a batch of {batch} photos cannot hold {per_class} of each class: "
                 f"take a batch that is a multiple of them"
             )
-        if few not in ("repeat", "skip"):
-            raise InvalidInput(f"few says what becomes of small classes: repeat or skip, not {few!r}")
-        _check(max(len(labels), batch if len(labels) else 0), batch, seed)
+        _check(max(len(labels), batch if len(labels) else 0), batch)
         least = per_class if few == "skip" else 1
         self._members = [members for members in _by_class(labels) if len(members) >= least]
         self.photos = sum(len(members) for members in self._members)
@@ -187,6 +196,14 @@ class MPerClassSampler:
                     photos[label] = _rounds(self._members[label], self.per_class, rng)
                 row[place] = next(photos[label])
         return chosen.reshape(len(chosen), self.batch)
+
+
+SAMPLERS = Family(
+    "sampler",
+    lambda: {each.kind: each for each in (PlainSampler, ClassBalancedSampler, MPerClassSampler)},
+    frozenset({"photos", "labels", "seed"}),
+)
+"""The samplers a recipe can name."""
 
 
 def _rounds(members: Int64[np.ndarray, " n"], count: int, rng: np.random.Generator) -> Iterator[list[int]]:
@@ -222,8 +239,6 @@ def _generator(seed: int, epoch: int) -> np.random.Generator:
     return np.random.default_rng([_STREAM, seed, epoch])
 
 
-def _check(photos: int, batch: int, seed: int) -> None:
-    if batch < 1 or seed < 0:
-        raise InvalidInput(f"a sampler needs a batch from 1 and a seed from 0, not {batch} and {seed}")
+def _check(photos: int, batch: int) -> None:
     if photos < batch:
         raise InvalidInput(f"{photos} photos do not fill a batch of {batch}: take a smaller batch")

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
-from resight.training.settings import Settings
+from resight.settings.choice import Settings
 
 __all__ = ["Constant", "Cosine", "Exponential", "Linear", "Schedule", "Step", "factor"]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from resight.datasets.dataset import LabelledImages
 from resight.evaluation.measures.labels import evaluate_labels
 from resight.images.augment import Transform
-from resight.training.data_settings import SelectionSettings
+from resight.training.images import SelectionSettings
 from resight.training.loading import Photos, in_order
 from resight.training.network import Network
 

@@ -108,12 +108,12 @@ class _Run:
         self.memory = PeakMemory(fabric.device)
         self.images = open_images(recipe.data, recipe.selection, fabric)
         train = self.images.train
-        transform = recipe.data.train_transform.build()
+        transform = recipe.data.train_transform.make()
         self.batches = TrainingBatches(
             train,
             self.images.photos(train, transform, fabric.device),
             transform,
-            recipe.sampler.build(train, seed=recipe.seed),
+            recipe.sampler.make(photos=len(train), labels=train.labels, seed=recipe.seed),
             seed=recipe.seed,
             rank=fabric.global_rank,
             world=self.world,
@@ -140,7 +140,7 @@ class _Run:
         self.module: _FabricModule = fabric.setup_module(self.network)
         self.optimiser = cast(_FabricOptimizer, fabric.setup_optimizers(optimiser))
         self.average = None if settings.average is None else Average(self.network, settings.average)
-        shown = recipe.data.test_transform.build()
+        shown = recipe.data.test_transform.make()
         validation = self.images.validation
         self.selector = Selector(
             recipe.selection,

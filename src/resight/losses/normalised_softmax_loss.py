@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from jaxtyping import Float, Int
@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from resight.losses.associations import SingleCentre
 from resight.losses.chunked import own_and_other_classes
 from resight.losses.inputs import check_batch, check_sizes, class_weights, directions
-from resight.losses.settings import positive
 from resight.losses.softplus import softplus
+from resight.settings.bounds import Positive, checked
 
 __all__ = ["NormalisedSoftmax", "normalised_softmax"]
 
@@ -32,6 +32,12 @@ def normalised_softmax(
 
     Raises:
         InvalidInput: Shapes that do not fit, or a label outside the classes.
+
+    Example:
+        >>> descriptors, labels = torch.eye(3), torch.tensor([0, 0, 1])
+        >>> weights = torch.eye(3)[:2]
+        >>> normalised_softmax(descriptors, labels, weights, temperature=1.0)
+        tensor(0.7732)
     """
     check_batch(descriptors, labels, weights)
     own, rest = own_and_other_classes(
@@ -50,12 +56,31 @@ class NormalisedSoftmax(nn.Module):
         weights: ``(classes, dim)``, learned.
     """
 
+    kind: ClassVar = "normalised_softmax"
+
+    @checked
     def __init__(
-        self, classes: int, dim: int, *, temperature: float = 0.05, generator: torch.Generator | None = None
+        self,
+        classes: int,
+        dim: int,
+        *,
+        temperature: Positive = 0.05,
+        generator: torch.Generator | None = None,
     ) -> None:
+        """Draws the first weights.
+
+        Args:
+            classes: Number of classes, at least 2.
+            dim: Length of a descriptor.
+            temperature: What cosines are divided by to be logits.
+            generator: Draws the first weights; torch's own generator if ``None``.
+
+        Raises:
+            InvalidInput: A setting is outside of its range, or there are fewer than 2 classes.
+        """
         super().__init__()
         check_sizes(classes, dim)
-        self.temperature = positive(temperature, "temperature")
+        self.temperature = temperature
         self.weights = nn.Parameter(torch.empty(classes, dim))
         bound = 1 / math.sqrt(dim)
         nn.init.uniform_(self.weights, -bound, bound, generator=generator)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from jaxtyping import Float, Int
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from resight.losses.associations import SingleCentre
 from resight.losses.chunked import own_and_other_classes
 from resight.losses.inputs import check_batch, check_sizes, class_weights, directions
-from resight.losses.settings import positive
 from resight.losses.softplus import softplus
+from resight.settings.bounds import Positive, checked
 
 __all__ = ["ProxyNCA", "proxy_nca"]
 
@@ -36,6 +36,12 @@ def proxy_nca(
 
     Raises:
         InvalidInput: Shapes that do not fit, or a label outside the classes.
+
+    Example:
+        >>> descriptors, labels = torch.eye(3), torch.tensor([0, 0, 1])
+        >>> proxies = torch.eye(3)[[0, 2]]
+        >>> proxy_nca(descriptors, labels, proxies, scale=1.0, positive_in_denominator=False)
+        tensor(-1.3333)
     """
     check_batch(descriptors, labels, proxies)
     own, rest = own_and_other_classes(
@@ -56,18 +62,33 @@ class ProxyNCA(nn.Module):
         proxies: ``(classes, dim)``, learned.
     """
 
+    kind: ClassVar = "proxy_nca"
+
+    @checked
     def __init__(
         self,
         classes: int,
         dim: int,
         *,
-        scale: float = 9.0,
+        scale: Positive = 9.0,
         positive_in_denominator: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
+        """Draws the first proxies.
+
+        Args:
+            classes: Number of classes, at least 2.
+            dim: Length of a descriptor.
+            scale: What squared distances are multiplied by.
+            positive_in_denominator: Count the own proxy in the sum as well, which makes it a softmax.
+            generator: Draws the first proxies; torch's own generator if ``None``.
+
+        Raises:
+            InvalidInput: A setting is outside of its range, or there are fewer than 2 classes.
+        """
         super().__init__()
         check_sizes(classes, dim)
-        self.scale = positive(scale, "scale")
+        self.scale = scale
         self.positive_in_denominator = positive_in_denominator
         self.proxies = nn.Parameter(torch.empty(classes, dim))
         nn.init.normal_(self.proxies, std=1 / 8, generator=generator)

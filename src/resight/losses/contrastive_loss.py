@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from jaxtyping import Float, Int
@@ -12,14 +12,13 @@ from resight.losses.pairs import (
     PairLoss,
     Reduction,
     References,
-    check_reduction,
     compare,
     reduce,
     root,
     squared_distances,
 )
-from resight.losses.settings import not_negative, positive
 from resight.losses.tuples import check_tuples
+from resight.settings.bounds import NotNegative, Positive, checked
 
 __all__ = ["Contrastive", "TupleContrastive", "contrastive", "contrastive_tuples"]
 
@@ -29,8 +28,8 @@ def contrastive(
     labels: Int[Tensor, " batch"],
     references: References | None = None,
     *,
-    margin: float = 0.7,
-    reduction: Reduction = "active",
+    margin: float,
+    reduction: Reduction,
 ) -> Float[Tensor, ""]:
     """Returns the contrastive loss over all pairs.
 
@@ -48,6 +47,11 @@ def contrastive(
 
     Raises:
         InvalidInput: The shapes do not belong together, or there is no descriptor.
+
+    Example:
+        >>> descriptors, labels = torch.eye(3), torch.tensor([0, 0, 1])
+        >>> contrastive(descriptors, labels, margin=1.5, reduction="active")
+        tensor(1.0037)
     """
     pairs = compare(descriptors, labels, references)
     squares = squared_distances(pairs.queries, pairs.references)
@@ -64,8 +68,8 @@ def contrastive_tuples(
     positives: Float[Tensor, "tuples dim"],
     negatives: Float[Tensor, "tuples count dim"],
     *,
-    margin: float = 0.7,
-    epsilon: float = 1e-6,
+    margin: float,
+    epsilon: float,
 ) -> Float[Tensor, ""]:
     """Returns the contrastive loss of tuples of an anchor, its positive and its negatives, summed.
 
@@ -82,6 +86,11 @@ def contrastive_tuples(
 
     Raises:
         InvalidInput: The shapes do not belong together.
+
+    Example:
+        >>> anchor, positive, negative = torch.eye(3)
+        >>> contrastive_tuples(anchor[None], positive[None], negative[None, None], margin=1.5, epsilon=0.0)
+        tensor(1.0037)
     """
     tuples = check_tuples(anchors, positives, negatives)
     near = (tuples.anchors - tuples.positives + epsilon).square().sum(dim=-1)
@@ -93,15 +102,22 @@ def contrastive_tuples(
 class Contrastive(PairLoss):
     """Contrastive loss over all pairs: `contrastive`."""
 
-    def __init__(self, *, margin: float = 0.7, reduction: Reduction = "active") -> None:
-        """Takes the margin and the reduction.
+    kind: ClassVar = "contrastive"
+
+    @checked
+    def __init__(self, *, margin: Positive = 0.7, reduction: Reduction = "active") -> None:
+        """Takes the settings.
+
+        Args:
+            margin: Distance from which on a negative pair costs nothing.
+            reduction: Which terms are averaged, or whether they are summed.
 
         Raises:
-            InvalidInput: The margin is not positive, or there is no such reduction.
+            InvalidInput: A setting is outside of its range.
         """
         super().__init__()
-        self.margin = positive(margin, "the margin of the contrastive loss")
-        self.reduction = check_reduction(reduction)
+        self.margin = margin
+        self.reduction: Reduction = reduction
 
     def forward(
         self,
@@ -117,15 +133,20 @@ class Contrastive(PairLoss):
 class TupleContrastive(nn.Module):
     """Contrastive loss over tuples: `contrastive_tuples`."""
 
-    def __init__(self, *, margin: float = 0.7, epsilon: float = 1e-6) -> None:
-        """Takes the margin, and what is added to each difference.
+    @checked
+    def __init__(self, *, margin: Positive = 0.7, epsilon: NotNegative = 1e-6) -> None:
+        """Takes the settings.
+
+        Args:
+            margin: Distance from which on a negative costs nothing.
+            epsilon: Added to each difference of two numbers, as in the authors' code.
 
         Raises:
-            InvalidInput: The margin is not positive, or epsilon is negative.
+            InvalidInput: A setting is outside of its range.
         """
         super().__init__()
-        self.margin = positive(margin, "the margin of the contrastive loss")
-        self.epsilon = not_negative(epsilon, "the epsilon of the contrastive loss")
+        self.margin = margin
+        self.epsilon = epsilon
 
     def forward(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from jaxtyping import Float, Int
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from resight.errors import InvalidInput
 from resight.losses.inputs import check_labels
-from resight.losses.settings import positive
+from resight.settings.bounds import Positive, Share, checked
 
 __all__ = ["Classification", "classification"]
 
@@ -30,6 +30,11 @@ def classification(
 
     Raises:
         InvalidInput: Logits that are no matrix, or labels that do not fit it.
+
+    Example:
+        >>> logits, labels = 2 * torch.eye(3), torch.tensor([0, 1, 2])
+        >>> classification(logits, labels, temperature=0.5, smoothing=0.1)
+        tensor(0.3026)
     """
     if logits.ndim != 2 or logits.shape[0] == 0:
         raise InvalidInput(
@@ -47,11 +52,22 @@ class Classification(nn.Module):
     Defaults are CGD's: temperature 0.5, smoothing 0.1.
     """
 
-    def __init__(self, *, temperature: float = 0.5, smoothing: float = 0.1) -> None:
+    kind: ClassVar = "classification"
+    takes: ClassVar = ("logits",)
+
+    @checked
+    def __init__(self, *, temperature: Positive = 0.5, smoothing: Share = 0.1) -> None:
+        """Takes the settings.
+
+        Args:
+            temperature: What logits are divided by.
+            smoothing: ε, share of a label that is spread evenly over all classes.
+
+        Raises:
+            InvalidInput: A setting is outside of its range.
+        """
         super().__init__()
-        if not 0 <= smoothing < 1:
-            raise InvalidInput(f"the label smoothing is {smoothing}, but must be from 0 to below 1")
-        self.temperature = positive(temperature, "temperature")
+        self.temperature = temperature
         self.smoothing = smoothing
 
     def forward(

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal, final, get_args
+from typing import ClassVar, Literal, final
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from resight.errors import InvalidInput
 from resight.losses.pairs import (
     PairLoss,
     Reduction,
     References,
-    check_reduction,
     compare,
     reduce,
     root,
     squared_distances,
 )
-from resight.losses.settings import not_negative
 from resight.losses.tuples import check_tuples
+from resight.settings.bounds import NotNegative, checked
 
 __all__ = ["Distance", "Triplet", "TupleTriplet", "triplet", "triplet_tuples"]
 
@@ -32,9 +30,9 @@ def triplet(
     labels: Int[Tensor, " batch"],
     references: References | None = None,
     *,
-    margin: float = 0.1,
-    distance: Distance = "euclidean",
-    reduction: Reduction = "active",
+    margin: float,
+    distance: Distance,
+    reduction: Reduction,
 ) -> Float[Tensor, ""]:
     """Returns the triplet loss over all triplets: ``max(0, D(a, p) − D(a, n) + margin)``.
 
@@ -52,6 +50,11 @@ def triplet(
 
     Raises:
         InvalidInput: The shapes do not belong together, or there is no descriptor.
+
+    Example:
+        >>> descriptors, labels = torch.eye(3), torch.tensor([0, 0, 1])
+        >>> triplet(descriptors, labels, margin=0.1, distance="euclidean", reduction="active")
+        tensor(0.1000)
     """
     pairs = compare(descriptors, labels, references)
     distances = squared_distances(pairs.queries, pairs.references)
@@ -67,8 +70,8 @@ def triplet_tuples(
     positives: Float[Tensor, "tuples dim"],
     negatives: Float[Tensor, "tuples count dim"],
     *,
-    margin: float = 0.1,
-    distance: Distance = "squared",
+    margin: float,
+    distance: Distance,
 ) -> Float[Tensor, ""]:
     """Returns the triplet loss of tuples of an anchor, its positive and its negatives, summed.
 
@@ -85,6 +88,11 @@ def triplet_tuples(
 
     Raises:
         InvalidInput: The shapes do not belong together.
+
+    Example:
+        >>> anchor, positive, negative = torch.eye(3)
+        >>> triplet_tuples(anchor[None], positive[None], negative[None, None], margin=0.1, distance="squared")
+        tensor(0.1000)
     """
     tuples = check_tuples(anchors, positives, negatives)
     near = (tuples.anchors - tuples.positives).square().sum(dim=-1)
@@ -98,18 +106,26 @@ def triplet_tuples(
 class Triplet(PairLoss):
     """Triplet loss over all triplets: `triplet`."""
 
+    kind: ClassVar = "triplet"
+
+    @checked
     def __init__(
-        self, *, margin: float = 0.1, distance: Distance = "euclidean", reduction: Reduction = "active"
+        self, *, margin: NotNegative = 0.1, distance: Distance = "euclidean", reduction: Reduction = "active"
     ) -> None:
-        """Takes the margin, the distance and the reduction.
+        """Takes the settings.
+
+        Args:
+            margin: By how much a negative must be farther than a positive.
+            distance: Euclidean, or its square.
+            reduction: Which terms are averaged, or whether they are summed.
 
         Raises:
-            InvalidInput: The margin is negative, or there is no such distance or reduction.
+            InvalidInput: A setting is outside of its range.
         """
         super().__init__()
-        self.margin = not_negative(margin, "the margin of the triplet loss")
-        self.distance = _check_distance(distance)
-        self.reduction = check_reduction(reduction)
+        self.margin = margin
+        self.distance: Distance = distance
+        self.reduction: Reduction = reduction
 
     def forward(
         self,
@@ -132,15 +148,20 @@ class Triplet(PairLoss):
 class TupleTriplet(nn.Module):
     """Triplet loss over tuples: `triplet_tuples`."""
 
-    def __init__(self, *, margin: float = 0.1, distance: Distance = "squared") -> None:
-        """Takes the margin and the distance.
+    @checked
+    def __init__(self, *, margin: NotNegative = 0.1, distance: Distance = "squared") -> None:
+        """Takes the settings.
+
+        Args:
+            margin: By how much a negative must be farther than the positive.
+            distance: Squared, or Euclidean.
 
         Raises:
-            InvalidInput: The margin is negative, or there is no such distance.
+            InvalidInput: A setting is outside of its range.
         """
         super().__init__()
-        self.margin = not_negative(margin, "the margin of the triplet loss")
-        self.distance = _check_distance(distance)
+        self.margin = margin
+        self.distance: Distance = distance
 
     def forward(
         self,
@@ -150,9 +171,3 @@ class TupleTriplet(nn.Module):
     ) -> Float[Tensor, ""]:
         """Returns `triplet_tuples` of the tuples."""
         return triplet_tuples(anchors, positives, negatives, margin=self.margin, distance=self.distance)
-
-
-def _check_distance(distance: Distance) -> Distance:
-    if distance not in get_args(Distance):
-        raise InvalidInput(f"there is no distance {distance!r}; there are {', '.join(get_args(Distance))}")
-    return distance

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from resight.losses.pairs import PairLoss, References, compare, inner_products
-from resight.losses.settings import positive
+from resight.settings.bounds import Positive, checked
 
 __all__ = ["SmoothAP", "smooth_ap"]
 
@@ -19,7 +19,7 @@ def smooth_ap(
     labels: Int[Tensor, " batch"],
     references: References | None = None,
     *,
-    temperature: float = 0.01,
+    temperature: float,
 ) -> Float[Tensor, ""]:
     """Returns one minus the smoothed average precision, averaged over the queries that have a positive.
 
@@ -40,6 +40,11 @@ def smooth_ap(
 
     Raises:
         InvalidInput: The shapes do not belong together, or there is no descriptor.
+
+    Example:
+        >>> descriptors, labels = torch.eye(3), torch.tensor([0, 0, 1])
+        >>> smooth_ap(descriptors, labels, temperature=0.1)
+        tensor(0.3333)
     """
     pairs = compare(descriptors, labels, references)
     similarities = inner_products(pairs.queries, pairs.references)
@@ -57,14 +62,20 @@ def smooth_ap(
 class SmoothAP(PairLoss):
     """Smoothed average precision as a loss: `smooth_ap`."""
 
-    def __init__(self, *, temperature: float = 0.01) -> None:
-        """Takes the width of the smoothed step.
+    kind: ClassVar = "smooth_ap"
+
+    @checked
+    def __init__(self, *, temperature: Positive = 0.01) -> None:
+        """Takes the settings.
+
+        Args:
+            temperature: Width of the smoothed step, in similarity.
 
         Raises:
-            InvalidInput: It is not positive.
+            InvalidInput: The temperature is not positive.
         """
         super().__init__()
-        self.temperature = positive(temperature, "the temperature of Smooth-AP")
+        self.temperature = temperature
 
     def forward(
         self,

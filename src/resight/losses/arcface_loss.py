@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from jaxtyping import Float, Int
@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from resight.losses.associations import NearestCentre, SingleCentre
 from resight.losses.chunked import own_and_other_classes
 from resight.losses.inputs import check_batch, check_sizes, class_weights, directions
-from resight.losses.margins import MarginRule, check_margin, with_margin
-from resight.losses.settings import positive
+from resight.losses.margins import AngularMargin, MarginRule, with_margin
 from resight.losses.softplus import softplus
+from resight.settings.bounds import Count, Positive, checked
 
 __all__ = ["ArcFace", "SubCentreArcFace", "arcface"]
 
@@ -25,11 +25,13 @@ def arcface(
     *,
     scale: float | Float[Tensor, ""],
     margin: float,
-    rule: MarginRule = "insightface",
+    rule: MarginRule,
 ) -> Float[Tensor, ""]:
     """Returns the mean cross-entropy of scaled cosines, the own class's with an angular margin.
 
-    Deng et al., CVPR 2019, equation 3. With an axis of centres the cosine of a class is that of its nearest
+    Deng et al., CVPR 2019, equation 3: the mean of ``-log(e^(s cos(θ_y + m)) / (e^(s cos(θ_y + m)) +
+    Σ_(j≠y) e^(s cos θ_j)))``, θ_j the angle between a descriptor and the weights of class j, y its own class.
+    With an axis of centres the cosine of a class is that of its nearest
     centre (Deng et al., ECCV 2020, sub-centre ArcFace). Descriptors and weights are made unit here.
 
     Args:
@@ -42,6 +44,12 @@ def arcface(
 
     Raises:
         InvalidInput: Shapes that do not fit, or a label outside the classes.
+
+    Example:
+        >>> descriptors, labels = torch.eye(3), torch.tensor([0, 0, 1])
+        >>> weights = torch.eye(3)[:2]
+        >>> arcface(descriptors, labels, weights, scale=8.0, margin=0.2, rule="delg")
+        tensor(3.7883)
     """
     check_batch(descriptors, labels, weights)
     association = SingleCentre() if weights.ndim == 2 else NearestCentre()
@@ -63,21 +71,36 @@ class ArcFace(nn.Module):
         scale: A number, or a learned scalar.
     """
 
+    kind: ClassVar = "arcface"
+
+    @checked
     def __init__(
         self,
         classes: int,
         dim: int,
         *,
-        scale: float = 64.0,
-        margin: float = 0.5,
+        scale: Positive = 64.0,
+        margin: AngularMargin = 0.5,
         rule: MarginRule = "insightface",
         learn_scale: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
+        """Draws the first weights.
+
+        Args:
+            classes: Number of classes, at least 2.
+            dim: Length of a descriptor.
+            scale: s, what cosines are multiplied by to be logits.
+            margin: m, added to the angle at the own class, radians.
+            rule: What happens where angle and margin exceed π together, see `resight.losses.margins`.
+            learn_scale: Learn s, which then starts at ``scale``.
+            generator: Draws the first weights; torch's own generator if ``None``.
+
+        Raises:
+            InvalidInput: A setting is outside of its range, or there are fewer than 2 classes.
+        """
         super().__init__()
         check_sizes(classes, dim)
-        check_margin(margin, rule)
-        positive(scale, "scale")
         self.scale: float | Tensor = nn.Parameter(torch.tensor(float(scale))) if learn_scale else scale
         self.margin = margin
         self.rule: MarginRule = rule
@@ -104,21 +127,37 @@ class SubCentreArcFace(nn.Module):
         weights: ``(classes, centres, dim)``, learned.
     """
 
+    kind: ClassVar = "sub_centre_arcface"
+
+    @checked
     def __init__(
         self,
         classes: int,
         dim: int,
         *,
-        centres: int = 3,
-        scale: float = 64.0,
-        margin: float = 0.5,
+        centres: Count = 3,
+        scale: Positive = 64.0,
+        margin: AngularMargin = 0.5,
         rule: MarginRule = "insightface",
         generator: torch.Generator | None = None,
     ) -> None:
+        """Draws the first weights.
+
+        Args:
+            classes: Number of classes, at least 2.
+            dim: Length of a descriptor.
+            centres: K, weights of a class.
+            scale: s, what cosines are multiplied by to be logits.
+            margin: m, added to the angle at the own class, radians.
+            rule: What happens where angle and margin exceed π together, see `resight.losses.margins`.
+            generator: Draws the first weights; torch's own generator if ``None``.
+
+        Raises:
+            InvalidInput: A setting is outside of its range, or there are fewer than 2 classes.
+        """
         super().__init__()
         check_sizes(classes, dim, centres)
-        check_margin(margin, rule)
-        self.scale = positive(scale, "scale")
+        self.scale = scale
         self.margin = margin
         self.rule: MarginRule = rule
         initial = nn.init.xavier_uniform_(torch.empty(classes * centres, dim), generator=generator)

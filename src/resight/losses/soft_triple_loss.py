@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from jaxtyping import Float, Int
@@ -12,8 +12,8 @@ from resight.losses.associations import Association, SoftCentres
 from resight.losses.centre_spread import centre_spread, distinct_centres
 from resight.losses.chunked import own_and_other_classes
 from resight.losses.inputs import check_batch, check_sizes, class_weights, directions
-from resight.losses.settings import positive
 from resight.losses.softplus import softplus
+from resight.settings.bounds import Count, NotNegative, Positive, checked
 
 __all__ = ["SoftTriple", "initial_centres", "soft_triple", "triple_loss"]
 
@@ -45,6 +45,12 @@ def soft_triple(
 
     Raises:
         InvalidInput: Shapes that do not fit, or a label outside the classes.
+
+    Example:
+        >>> descriptors, labels = torch.eye(3), torch.tensor([0, 0, 1])
+        >>> centres = torch.eye(3)[torch.tensor([[0, 1], [2, 1]])]
+        >>> soft_triple(descriptors, labels, centres, scale=20.0, gamma=0.1, margin=0.01, tau=0.2)
+        tensor(0.4075)
     """
     association = SoftCentres(scale * gamma)
     return triple_loss(descriptors, labels, centres, association, scale=scale, margin=margin, tau=tau)
@@ -94,22 +100,40 @@ class SoftTriple(nn.Module):
         centres: ``(classes, centres, dim)``, learned.
     """
 
+    kind: ClassVar = "soft_triple"
+
+    @checked
     def __init__(
         self,
         classes: int,
         dim: int,
         *,
-        centres: int = 10,
-        scale: float = 20.0,
-        gamma: float = 0.1,
-        margin: float = 0.01,
-        tau: float = 0.2,
+        centres: Count = 10,
+        scale: Positive = 20.0,
+        gamma: Positive = 0.1,
+        margin: NotNegative = 0.01,
+        tau: NotNegative = 0.2,
         generator: torch.Generator | None = None,
     ) -> None:
+        """Draws the first centres.
+
+        Args:
+            classes: Number of classes, at least 2.
+            dim: Length of a descriptor.
+            centres: K, centres of a class.
+            scale: λ, what similarities are multiplied by to be logits.
+            gamma: γ, temperature of the soft assignment to a class's centres.
+            margin: δ, taken from the own class's similarity.
+            tau: τ, weight of the spread of a class's centres, which merges them; 0 leaves it out.
+            generator: Draws the first centres; torch's own generator if ``None``.
+
+        Raises:
+            InvalidInput: A setting is outside of its range, or there are fewer than 2 classes.
+        """
         super().__init__()
         check_sizes(classes, dim, centres)
-        self.scale = positive(scale, "scale")
-        self.gamma = positive(gamma, "gamma")
+        self.scale = scale
+        self.gamma = gamma
         self.margin = margin
         self.tau = tau
         self.centres = nn.Parameter(initial_centres(classes, centres, dim, generator))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from resight.losses.pairs import Comparison, PairLoss, References, compare, inner_products
-from resight.losses.settings import not_negative, positive
+from resight.settings.bounds import NotNegative, Positive, checked
 
 __all__ = ["MultiSimilarity", "multi_similarity"]
 
@@ -19,10 +19,10 @@ def multi_similarity(
     labels: Int[Tensor, " batch"],
     references: References | None = None,
     *,
-    alpha: float = 2.0,
-    beta: float = 50.0,
-    base: float = 0.5,
-    epsilon: float | None = 0.1,
+    alpha: float,
+    beta: float,
+    base: float,
+    epsilon: float | None,
 ) -> Float[Tensor, ""]:
     """Returns the mean over all anchors of the multi-similarity loss.
 
@@ -46,6 +46,11 @@ def multi_similarity(
 
     Raises:
         InvalidInput: The shapes do not belong together, or there is no descriptor.
+
+    Example:
+        >>> descriptors, labels = torch.eye(3), torch.tensor([0, 0, 1])
+        >>> multi_similarity(descriptors, labels, alpha=2.0, beta=50.0, base=0.5, epsilon=0.1)
+        tensor(0.4378)
     """
     pairs = compare(descriptors, labels, references)
     similarities = inner_products(pairs.queries, pairs.references)
@@ -61,26 +66,33 @@ def multi_similarity(
 class MultiSimilarity(PairLoss):
     """Multi-similarity loss: `multi_similarity`."""
 
+    kind: ClassVar = "multi_similarity"
+
+    @checked
     def __init__(
         self,
         *,
-        alpha: float = 2.0,
-        beta: float = 50.0,
+        alpha: Positive = 2.0,
+        beta: Positive = 50.0,
         base: float = 0.5,
-        epsilon: float | None = 0.1,
+        epsilon: NotNegative | None = 0.1,
     ) -> None:
-        """Takes the sharpness over positives and negatives, the base and the slack of the mining.
+        """Takes the settings.
+
+        Args:
+            alpha: α, sharpness over the positives.
+            beta: β, sharpness over the negatives.
+            base: Similarity at which a pair weighs one half of what it can.
+            epsilon: ε, slack of the mining in similarity; ``None`` keeps all pairs.
 
         Raises:
-            InvalidInput: A sharpness is not positive, or epsilon is negative.
+            InvalidInput: A setting is outside of its range.
         """
         super().__init__()
-        self.alpha = positive(alpha, "alpha of the multi-similarity loss")
-        self.beta = positive(beta, "beta of the multi-similarity loss")
+        self.alpha = alpha
+        self.beta = beta
         self.base = base
-        self.epsilon = (
-            None if epsilon is None else not_negative(epsilon, "epsilon of the multi-similarity loss")
-        )
+        self.epsilon = epsilon
 
     def forward(
         self,

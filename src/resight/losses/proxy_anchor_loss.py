@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from jaxtyping import Float, Int
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from resight.losses.associations import SingleCentre
 from resight.losses.chunked import own_and_other_images
 from resight.losses.inputs import check_batch, check_sizes, class_weights, directions
-from resight.losses.settings import positive
 from resight.losses.softplus import softplus
+from resight.settings.bounds import NotNegative, Positive, checked
 
 __all__ = ["ProxyAnchor", "proxy_anchor"]
 
@@ -33,6 +33,12 @@ def proxy_anchor(
 
     Raises:
         InvalidInput: Shapes that do not fit, or a label outside the classes.
+
+    Example:
+        >>> descriptors, labels = torch.eye(3), torch.tensor([0, 0, 1])
+        >>> proxies = torch.eye(3)[[0, 2]]
+        >>> proxy_anchor(descriptors, labels, proxies, scale=8.0, margin=0.1)
+        tensor(2.0195)
     """
     check_batch(descriptors, labels, proxies)
     own, others = own_and_other_images(
@@ -54,18 +60,33 @@ class ProxyAnchor(nn.Module):
         proxies: ``(classes, dim)``, learned.
     """
 
+    kind: ClassVar = "proxy_anchor"
+
+    @checked
     def __init__(
         self,
         classes: int,
         dim: int,
         *,
-        scale: float = 32.0,
-        margin: float = 0.1,
+        scale: Positive = 32.0,
+        margin: NotNegative = 0.1,
         generator: torch.Generator | None = None,
     ) -> None:
+        """Draws the first proxies.
+
+        Args:
+            classes: Number of classes, at least 2.
+            dim: Length of a descriptor.
+            scale: α, what cosines are multiplied by.
+            margin: δ, cosine by which positives shall lie above 0 and negatives below.
+            generator: Draws the first proxies; torch's own generator if ``None``.
+
+        Raises:
+            InvalidInput: A setting is outside of its range, or there are fewer than 2 classes.
+        """
         super().__init__()
         check_sizes(classes, dim)
-        self.scale = positive(scale, "scale")
+        self.scale = scale
         self.margin = margin
         self.proxies = nn.Parameter(torch.empty(classes, dim))
         nn.init.kaiming_normal_(self.proxies, mode="fan_out", generator=generator)

@@ -1,0 +1,65 @@
+"""Parts of other packages by their dotted names, ``package.module:Name``."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+from resight.errors import InvalidInput
+from resight.files.nearest import suggestion
+
+__all__ = ["dotted_name", "foreign_part", "is_dotted"]
+
+
+def is_dotted(name: str) -> bool:
+    """Returns whether a name is that of a part in somebody's module: ``package.module:Name``."""
+    module, colon, part = name.partition(":")
+    return bool(colon) and part.isidentifier() and all(each.isidentifier() for each in module.split("."))
+
+
+def dotted_name(part: type) -> str:
+    """Returns the name by which `foreign_part` gives a class.
+
+    Raises:
+        InvalidInput: There is no such name: the class is defined inside a function or another class.
+    """
+    name = f"{part.__module__}:{part.__qualname__}"
+    if not is_dotted(name) or getattr(sys.modules.get(part.__module__), part.__qualname__, None) is not part:
+        raise InvalidInput(
+            f"the class {part.__qualname__} of {part.__module__} cannot be stored by name: "
+            "define it at the top of a module that can be imported"
+        )
+    return name
+
+
+def foreign_part(name: str, *, may_import: bool) -> type:
+    """Returns the class of a dotted name.
+
+    Args:
+        name: ``package.module:Name``.
+        may_import: Whether the module may be imported, which runs its code. A recipe that names it is the
+            user's own wish; a model's file is somebody else's, and uses only what is imported already.
+
+    Raises:
+        InvalidInput: The module is not imported and may not or cannot be, or it has no such class.
+    """
+    module_name, _, part_name = name.partition(":")
+    module = sys.modules.get(module_name)
+    if module is None and not may_import:
+        raise InvalidInput(
+            f"the part {name} is code of the module {module_name}, which reading a model never imports: "
+            f"import {module_name} first if you trust it"
+        )
+    if module is None:
+        try:
+            module = import_module(module_name)
+        except ImportError as error:
+            raise InvalidInput(
+                f"the module of {name} cannot be imported ({error}): put its folder on PYTHONPATH"
+            ) from None
+    part = getattr(module, part_name, None)
+    if not isinstance(part, type):
+        classes = [key for key, value in vars(module).items() if isinstance(value, type)]
+        meant = suggestion(part_name, classes)
+        raise InvalidInput(f"there is no class {part_name!r} in {module_name}: {meant}")
+    return part
