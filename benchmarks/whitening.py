@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 import resight
-from resight.datasets.landmark_folder import LandmarkFolder, open_landmarks
+from resight.datasets import LandmarkFolder, open_landmarks
 from resight.evaluation import average_precision, bootstrap, paired
 from resight.evaluation.landmark_description import describe_landmarks
 from resight.evaluation.landmarks import marked_images, task_columns

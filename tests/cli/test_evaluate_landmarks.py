@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from resight.cli import main
-from resight.datasets import BENCHMARKS, LANDMARK_BENCHMARKS
+from resight.datasets import BENCHMARKS
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +74,11 @@ def given(files):
     )
 
 
-def test_every_landmark_benchmark_can_be_typed():
-    from resight.cli import evaluate_landmarks as cli
-
-    assert all(cli.is_landmark(name) for name in (*LANDMARK_BENCHMARKS, cli.RECOGNITION))
-    assert not any(cli.is_landmark(entry.name) for entry in BENCHMARKS)
+@pytest.mark.parametrize("name", [entry.name for entry in BENCHMARKS])
+def test_every_benchmark_can_be_typed(run, tmp_path, name):
+    code, out, err = run("evaluate", "sift", name, "--root", tmp_path)
+    assert (code, out) == (1, "")
+    assert "there is no benchmark" not in err
 
 
 def test_descriptors_give_one_json_object(run, files):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -167,6 +168,70 @@ def test_what_work_raises_is_raised_at_its_turn():
     assert [next(answers), next(answers)] == [0, 1]
     with pytest.raises(ZeroDivisionError):
         next(answers)
+
+
+@pytest.fixture
+def landmarks(tmp_path, write_photo):
+    """A sound landmark benchmark: four database images, and two queries with a box."""
+    for number in range(4):
+        write_photo(tmp_path / f"jpg/{number}.jpg", seed=number)
+    for number in range(2):
+        write_photo(tmp_path / f"queries/q{number}.jpg", seed=10 + number)
+    entry = {"bbx": [0, 0, 20, 20], "easy": [0], "hard": [1], "junk": []}
+    content = {"imlist": ["0", "1", "2", "3"], "qimlist": ["q0", "q1"], "gnd": [entry, entry]}
+    (tmp_path / "gnd_made.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+def change_truth(root, change):
+    content = json.loads((root / "gnd_made.json").read_text())
+    change(content)
+    (root / "gnd_made.json").write_text(json.dumps(content))
+
+
+def test_a_sound_landmark_benchmark(landmarks):
+    steps = []
+    findings = examine("revisited", landmarks, progress=lambda *step: steps.append(step))
+    assert kinds(findings) == ([], ["counts"])
+    assert findings[0].sentence == "database: 4 images; 2 queries"
+    assert steps == [(done, 6) for done in range(1, 7)]
+
+
+def test_what_is_wrong_with_the_photos_of_landmarks(landmarks):
+    (landmarks / "jpg/1.jpg").unlink()
+    (landmarks / "jpg/3.jpg").write_bytes((landmarks / "jpg/2.jpg").read_bytes())
+    (landmarks / "queries/q1.jpg").write_bytes((landmarks / "jpg/0.jpg").read_bytes())
+    change_truth(landmarks, lambda content: content["gnd"][0].update(bbx=[0, 0, 60, 20], easy=[], hard=[]))
+    findings = examine("revisited", landmarks)
+    assert kinds(findings) == (["missing", "box", "leak"], ["counts", "alone", "duplicate"])
+    assert findings[0].sentence == "database: 1 of 4 photos are missing: jpg/1.jpg"
+    assert found(findings, "box").paths == ("queries/q0.jpg",)
+    assert found(findings, "alone").paths == ("queries/q0.jpg",)
+    assert found(findings, "leak").sentence.endswith("database image: queries/q1.jpg is jpg/0.jpg")
+    assert found(findings, "duplicate").paths == ("jpg/2.jpg", "jpg/3.jpg")
+
+
+def test_a_query_that_belongs_to_the_database_is_no_leak(landmarks):
+    shutil.copy(landmarks / "jpg/0.jpg", landmarks / "queries/0.jpg")
+    change_truth(landmarks, lambda content: content.update(qimlist=["0", "q1"]))
+    assert kinds(examine("revisited", landmarks)) == ([], ["counts"])
+
+
+def test_lists_and_counts_of_landmarks(landmarks):
+    assert kinds(examine("roxford5k", landmarks)) == (["lists"], [])
+    (landmarks / "gnd_made.json").rename(landmarks / "gnd_roxford5k.json")
+    findings = examine("roxford5k", landmarks)
+    assert kinds(findings) == (["counts"], ["counts"])
+    assert "4 images instead of 4,993; 2 queries instead of 70" in findings[0].sentence
+
+
+def test_recognition_is_looked_at_too(tmp_path, write_photo, write_text):
+    write_photo(tmp_path / "train/a/b/c/abc.jpg", seed=1)
+    write_photo(tmp_path / "test/d/e/f/def.jpg", seed=1)
+    write_text(tmp_path / "train.csv", ["id,url,landmark_id", "abc,url,1"])
+    write_text(tmp_path / "recognition_solution_v2.1.csv", ["id,landmarks,Usage", "def,1,Public"])
+    findings = examine("gldv2-recognition", tmp_path)
+    assert kinds(findings) == (["leak"], ["counts"])
 
 
 @pytest.mark.data

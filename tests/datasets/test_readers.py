@@ -7,7 +7,15 @@ import shutil
 import numpy as np
 import pytest
 
-from resight.datasets import BENCHMARKS, load, read_cars196, read_cub200, read_in_shop, read_online_products
+from resight.datasets import (
+    BENCHMARKS,
+    load,
+    open_landmarks,
+    read_cars196,
+    read_cub200,
+    read_in_shop,
+    read_online_products,
+)
 from resight.errors import InvalidInput
 from resight.features import Box
 
@@ -111,8 +119,15 @@ def test_cars_from_matlab(tmp_path, write_text):
     packed = (tmp_path / "cars_annos.mat").read_bytes()
     for content in (b"", b"MATLAB 5.0 MAT-file" + b"\0" * 300, plain[:400], packed[:200], packed[:-30]):
         (tmp_path / "cars_annos.mat").write_bytes(content)
+        with pytest.raises(InvalidInput, match=r"cars_annos\.mat is no MATLAB file, or a damaged one"):
+            read_cars196(tmp_path)
+    for content in ({"cars": rows}, {"annotations": rows["class"]}, {"annotations": 3}):
+        scipy_io.savemat(tmp_path / "cars_annos.mat", content)
         with pytest.raises(InvalidInput, match=r"is no cars_annos\.mat"):
             read_cars196(tmp_path)
+    scipy_io.savemat(tmp_path / "cars_annos.mat", {"annotations": rows[:, :1]})
+    with pytest.raises(InvalidInput, match="cars196 test holds no photos"):
+        read_cars196(tmp_path)
 
 
 def spread(photos, classes):
@@ -188,7 +203,13 @@ def test_an_empty_folder_is_told_what_is_expected(tmp_path, name, file):
 def test_an_unknown_name_is_answered_with_the_nearest():
     with pytest.raises(InvalidInput, match="'cub', did you mean cub200; there are folder, table, cub200, "):
         load("cub", ".")
-    assert [entry.name for entry in BENCHMARKS] == ["folder", "table", "cub200", "cars196", "sop", "inshop"]
+    labelled = ["folder", "table", "cub200", "cars196", "sop", "inshop"]
+    landmarks = ["roxford5k", "rparis6k", "oxford5k", "paris6k", "holidays", "gldv2", "revisited"]
+    assert [entry.name for entry in BENCHMARKS] == [*labelled, *landmarks, "gldv2-recognition"]
+    with pytest.raises(InvalidInput, match="holidays has no labels"):
+        load("holidays", ".")
+    with pytest.raises(InvalidInput, match="sop is no landmark benchmark"):
+        open_landmarks("sop", ".")
 
 
 def test_no_text_and_no_list(tmp_path):

@@ -6,8 +6,8 @@ import pytest
 from labelled_photos import GridModel
 from landmark_photos import write_landmarks
 
-from resight.datasets import landmark_folder
-from resight.datasets.landmark_folder import open_landmarks
+from resight.datasets import open_landmarks, read_recognition
+from resight.datasets.landmark_folder import read_retrieval
 from resight.datasets.landmarks import image_path
 from resight.errors import InvalidInput
 from resight.evaluation import evaluate_landmarks, evaluate_recognition
@@ -54,9 +54,8 @@ def test_a_part_of_it_is_not_taken_for_the_whole(root):
         open_landmarks("gldv2", root)
 
 
-def test_retrieval_by_a_model(root, monkeypatch):
-    monkeypatch.setitem(landmark_folder._SIZES, "gldv2", (12, 3))
-    result = evaluate_landmarks(GridModel(), open_landmarks("gldv2", root))
+def test_retrieval_by_a_model(root):
+    result = evaluate_landmarks(GridModel(), read_retrieval(root))
     found = {measure.name: (measure.value, measure.count) for measure in result.measures}
     assert found == {"mAP@100 public": (pytest.approx(1.0), 1), "mAP@100 private": (pytest.approx(1.0), 2)}
     facts = {fact.name: fact.text for fact in result.card.facts}
@@ -65,7 +64,7 @@ def test_retrieval_by_a_model(root, monkeypatch):
 
 
 def test_recognition_by_a_model(root):
-    result = evaluate_recognition(GridModel(), root)
+    result = evaluate_recognition(GridModel(), read_recognition(root))
     found = {measure.name: measure.value for measure in result.measures}
     # Private: place 1 has no landmark and the highest score; place 2 is right behind it.
     assert found == {"µAP public": 1.0, "µAP private": 0.5}
@@ -76,4 +75,4 @@ def test_recognition_by_a_model(root):
     )
     (root / "train.csv").unlink()
     with pytest.raises(InvalidInput, match=r"neither train_clean\.csv nor train\.csv"):
-        evaluate_recognition(GridModel(), root)
+        evaluate_recognition(GridModel(), read_recognition(root))

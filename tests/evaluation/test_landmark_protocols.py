@@ -11,7 +11,7 @@ from labelled_photos import GridModel
 from landmark_photos import write_landmarks
 from PIL import Image
 
-from resight.datasets.landmark_folder import open_landmarks, read_landmark_truth
+from resight.datasets import open_landmarks, read_landmark_truth
 from resight.datasets.landmark_truth import LandmarkTruth, Task
 from resight.datasets.landmarks import read_solution
 from resight.errors import InvalidInput, UnreadableImage

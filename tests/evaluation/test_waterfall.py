@@ -7,7 +7,7 @@ import pytest
 from labelled_photos import GridModel
 from landmark_photos import write_landmarks
 
-from resight.datasets.landmark_folder import open_landmarks
+from resight.datasets import open_landmarks
 from resight.errors import InvalidInput
 from resight.evaluation.landmarks import evaluate_landmarks
 from resight.evaluation.waterfall import Steps, evaluate_waterfall, whitening_of

@@ -16,7 +16,7 @@ __all__ = ["EXAMPLE", "doctor"]
 
 EXAMPLE = (
     "Example:\n\n  resight doctor cub200 --root ~/data/CUB_200_2011\n\n"
-    "  resight doctor folder --root photos-by-class --json\n\n"
+    "  resight doctor roxford5k --root ~/data/roxford5k\n\n"
     "Every listed photo is read and decoded once. Exit code 1 says that there are problems."
 )
 
@@ -24,9 +24,7 @@ EXAMPLE = (
 def doctor(
     benchmark: Annotated[
         str,
-        typer.Argument(
-            metavar="BENCHMARK", help="folder, table (a CSV file), cub200, cars196, sop or inshop."
-        ),
+        typer.Argument(metavar="BENCHMARK", help="Its name, as for resight evaluate, such as roxford5k."),
     ],
     root: Annotated[Path, typer.Option(metavar="DIR", help="Where your copy of it is.")] = Path(),
     as_json: JsonOption = False,

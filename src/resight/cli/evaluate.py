@@ -47,7 +47,8 @@ def evaluate(
     from resight.cli.evaluate_compare import compare_results
     from resight.cli.evaluate_given import evaluate_given
     from resight.cli.evaluate_labels import evaluate_labelled
-    from resight.cli.evaluate_landmarks import evaluate_landmark, is_landmark, require_benchmark
+    from resight.cli.evaluate_landmarks import evaluate_landmark, is_landmark
+    from resight.datasets import entry_named
 
     output = given.Output(root, html, out, selection, seed, as_json)
     files = given.Files(descriptors, names, similarities, predictions, ground_truth)
@@ -56,7 +57,7 @@ def evaluate(
     )
     given.check(model, benchmark, output, files, options, compare, boxes=boxes)
     if benchmark is not None:
-        require_benchmark(benchmark)
+        entry_named(benchmark)
     if compare is not None:
         compare_results(compare, seed=seed, as_json=as_json)
     elif files.any:

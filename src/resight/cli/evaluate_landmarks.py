@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,32 +20,17 @@ if TYPE_CHECKING:
     from resight.evaluation.result import Measure
     from resight.evaluation.waterfall import Waterfall
 
-__all__ = ["evaluate_landmark", "is_landmark", "landmark_json", "report_landmarks", "require_benchmark"]
+__all__ = ["evaluate_landmark", "is_landmark", "landmark_json", "report_landmarks"]
 
 RECOGNITION = "gldv2-recognition"
-_NAMES = frozenset(
-    ("roxford5k", "rparis6k", "oxford5k", "paris6k", "holidays", "gldv2", "revisited", RECOGNITION)
-)
 
 
 def is_landmark(benchmark: str | None) -> bool:
     """Returns whether that is the name of a landmark benchmark."""
-    return benchmark in _NAMES
+    from resight.datasets import BENCHMARKS, LabelledEntry
 
-
-def require_benchmark(name: str) -> None:
-    """Passes the name of a benchmark, of landmarks or labelled.
-
-    Raises:
-        InvalidInput: There is none; the nearest is named.
-    """
-    from resight.datasets import BENCHMARKS
-
-    names = [*(entry.name for entry in BENCHMARKS), *sorted(_NAMES)]
-    if name not in names:
-        near = difflib.get_close_matches(name.lower(), names, n=1)
-        hint = f", did you mean {near[0]}" if near else ""
-        raise InvalidInput(f"there is no benchmark {name!r}{hint}; there are {', '.join(names)}")
+    names = [entry.name for entry in BENCHMARKS if not isinstance(entry, LabelledEntry)]
+    return benchmark in names
 
 
 def evaluate_landmark(model: str, benchmark: str, options: LandmarkOptions, output: Output) -> None:
@@ -54,7 +38,7 @@ def evaluate_landmark(model: str, benchmark: str, options: LandmarkOptions, outp
     if benchmark == RECOGNITION:
         _recognition(model, options, output)
         return
-    from resight.datasets.landmark_folder import open_landmarks
+    from resight.datasets import open_landmarks
     from resight.evaluation.landmarks import evaluate_landmarks
     from resight.evaluation.refinement import Refinement
     from resight.models import load_model
@@ -79,6 +63,7 @@ def evaluate_landmark(model: str, benchmark: str, options: LandmarkOptions, outp
 
 
 def _recognition(model: str, options: LandmarkOptions, output: Output) -> None:
+    from resight.datasets import read_recognition
     from resight.evaluation.recognition import evaluate_recognition
     from resight.models import load_model
 
@@ -88,7 +73,7 @@ def _recognition(model: str, options: LandmarkOptions, output: Output) -> None:
     loaded = load_model(model)
     with progress("Describing") as report:
         result = evaluate_recognition(
-            loaded, root, selection=output.selection, seed=output.seed, progress=report
+            loaded, read_recognition(root), selection=output.selection, seed=output.seed, progress=report
         )
     report_landmarks(result, root, output)
 

@@ -1,4 +1,4 @@
-"""Labelled sets: what is in them and which answers are right."""
+"""The benchmarks: what is in them and which answers are right."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from resight._lazy import face
 
 if TYPE_CHECKING:
     from resight.datasets.cars196 import read_cars196
-    from resight.datasets.catalogue import BENCHMARKS, Counts, Entry, load
     from resight.datasets.cub200 import read_cub200
     from resight.datasets.dataset import Benchmark, LabelledImages, labelled, validation_split
     from resight.datasets.doctor import examine
@@ -17,31 +16,46 @@ if TYPE_CHECKING:
     from resight.datasets.holidays import holidays_truth, read_holidays
     from resight.datasets.in_shop import read_in_shop
     from resight.datasets.landmark_folder import (
-        LANDMARK_BENCHMARKS,
         LandmarkFolder,
-        open_landmarks,
+        Recognition,
         read_landmark_truth,
+        read_recognition,
     )
     from resight.datasets.landmark_truth import LandmarkTruth, Task
     from resight.datasets.landmarks import Solution, read_solution, retrieval_truth
     from resight.datasets.online_products import read_online_products
     from resight.datasets.oxford_paris import read_oxford_paris
+    from resight.datasets.registry import (
+        BENCHMARKS,
+        Counts,
+        Entry,
+        LabelledEntry,
+        LandmarkEntry,
+        RecognitionEntry,
+        entry_named,
+        load,
+        open_landmarks,
+    )
     from resight.datasets.revisited import GroundTruth, read_ground_truth
     from resight.datasets.table import read_table
 
 __all__ = [
     "BENCHMARKS",
-    "LANDMARK_BENCHMARKS",
     "Benchmark",
     "Counts",
     "Entry",
     "Finding",
     "GroundTruth",
+    "LabelledEntry",
     "LabelledImages",
+    "LandmarkEntry",
     "LandmarkFolder",
     "LandmarkTruth",
+    "Recognition",
+    "RecognitionEntry",
     "Solution",
     "Task",
+    "entry_named",
     "examine",
     "holidays_truth",
     "labelled",
@@ -56,6 +70,7 @@ __all__ = [
     "read_landmark_truth",
     "read_online_products",
     "read_oxford_paris",
+    "read_recognition",
     "read_solution",
     "read_table",
     "retrieval_truth",
@@ -63,23 +78,27 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BENCHMARKS": "catalogue",
-    "LANDMARK_BENCHMARKS": "landmark_folder",
+    "BENCHMARKS": "registry",
     "Benchmark": "dataset",
-    "Counts": "catalogue",
-    "Entry": "catalogue",
+    "Counts": "registry",
+    "Entry": "registry",
     "Finding": "findings",
     "GroundTruth": "revisited",
+    "LabelledEntry": "registry",
     "LabelledImages": "dataset",
+    "LandmarkEntry": "registry",
     "LandmarkFolder": "landmark_folder",
     "LandmarkTruth": "landmark_truth",
+    "Recognition": "landmark_folder",
+    "RecognitionEntry": "registry",
     "Solution": "landmarks",
     "Task": "landmark_truth",
+    "entry_named": "registry",
     "examine": "doctor",
     "holidays_truth": "holidays",
     "labelled": "dataset",
-    "load": "catalogue",
-    "open_landmarks": "landmark_folder",
+    "load": "registry",
+    "open_landmarks": "registry",
     "read_cars196": "cars196",
     "read_cub200": "cub200",
     "read_folder": "folder",
@@ -89,6 +108,7 @@ _HOMES = {
     "read_landmark_truth": "landmark_folder",
     "read_online_products": "online_products",
     "read_oxford_paris": "oxford_paris",
+    "read_recognition": "landmark_folder",
     "read_solution": "landmarks",
     "read_table": "table",
     "retrieval_truth": "landmarks",

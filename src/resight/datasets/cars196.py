@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from resight.datasets.dataset import Benchmark, LabelledImages, labelled
 from resight.datasets.lists import first_existing, read_fields
+from resight.datasets.matlab import read_matlab
+from resight.datasets.plain_pickle import Plain
 from resight.errors import InvalidInput
 from resight.features import Box
 
@@ -31,7 +32,7 @@ def read_cars196(root: Path, *, boxes: bool = False) -> Benchmark:
     """Returns the benchmark in the split of metric learning.
 
     Read is ``cars_annos.txt`` where no boxes are asked for and it is there, else ``cars_annos.mat``, which
-    needs scipy. A class is called by its number, from 1. The file's corners are taken as they are, as the
+    needs SciPy. A class is called by its number, from 1. The file's corners are taken as they are, as the
     field's code does.
 
     Args:
@@ -39,7 +40,8 @@ def read_cars196(root: Path, *, boxes: bool = False) -> Benchmark:
         boxes: Whether photos are cropped to the cars' boxes, as CGD does.
 
     Raises:
-        InvalidInput: A file is missing or of another format, or scipy is not installed.
+        InvalidInput: A file is missing or of another format.
+        MissingExtra: ``cars_annos.mat`` is to be read and SciPy is not installed.
     """
     text = root / "cars_annos.txt"
     if text.is_file() and not boxes:
@@ -62,34 +64,18 @@ def _line(path: str, label: str, test: str) -> _Image:
 
 def _matlab(path: Path) -> list[_Image]:
     try:
-        from scipy.io import loadmat
-        from scipy.io.matlab import MatReadError
-    except ImportError:
-        raise InvalidInput(
-            f"{path} is a MATLAB file, and reading it needs scipy: pip install scipy, or put cars_annos.txt "
-            f"(path,class,test) beside it"
-        ) from None
-    try:
-        rows = loadmat(path, squeeze_me=True)["annotations"]
-        return [
-            _Image(
-                str(row["relative_im_path"]),
-                int(row["class"]),
-                Box(*(float(row[f"bbox_{corner}"]) for corner in ("x1", "y1", "x2", "y2"))),
-            )
-            for row in rows.reshape(-1)
-        ]
-    # What scipy raises on files that are cut off, none of MATLAB's, or hold something else.
-    except (
-        LookupError,
-        MatReadError,
-        NotImplementedError,
-        OSError,
-        TypeError,
-        ValueError,
-        zlib.error,
-    ) as error:
+        rows = read_matlab(path)["annotations"]
+        return [_row(row) for row in (rows if isinstance(rows, list) else [rows])]
+    except (KeyError, TypeError, ValueError) as error:
         raise InvalidInput(f"{path} is no cars_annos.mat ({type(error).__name__}: {error})") from None
+
+
+def _row(row: Plain) -> _Image:
+    if not isinstance(row, dict):
+        raise InvalidInput(f"an annotation is no {type(row).__name__}")
+    numbers = [row[name] for name in ("class", "bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")]
+    label, *corners = (float(number) for number in numbers if isinstance(number, int | float))
+    return _Image(str(row["relative_im_path"]), int(label), Box(*corners))
 
 
 def _labelled(name: str, root: Path, images: list[_Image], *, boxes: bool) -> LabelledImages:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from resight.datasets.catalogue import Entry, counts_of, deviations, entry_named
 from resight.datasets.dataset import Benchmark, LabelledImages
 from resight.datasets.findings import Finding, note, problem, some
-from resight.datasets.photo_checks import photo_findings
-from resight.errors import InvalidInput
+from resight.datasets.landmark_folder import LandmarkFolder
+from resight.datasets.photo_checks import labelled_photo_findings, landmark_photo_findings
+from resight.datasets.registry import (
+    LabelledEntry,
+    LandmarkEntry,
+    RecognitionEntry,
+    counts_of,
+    deviations,
+    entry_named,
+)
+from resight.errors import InvalidInput, MissingExtra
+from resight.files import Progress
 
 __all__ = ["examine"]
 
@@ -24,45 +32,103 @@ def examine(
     root: str | Path,
     *,
     workers: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Finding]:
     """Returns what there is to know about a copy of a benchmark, problems first.
 
-    Every listed photo is read and decoded once. Kinds of problems: ``lists`` (the set's own files cannot be
-    understood; nothing more is looked at then), ``counts`` (not as published), ``missing`` and
-    ``unreadable`` photos, ``repeated`` (a path is listed twice), ``contradiction`` (the same bytes with
-    different labels in one split), ``leak`` (the same bytes in training and test), ``box`` (a box that
-    leaves its photo). Kinds of notes: ``counts`` (as they are), ``boxes`` (there are none),
-    ``duplicate`` (the same bytes with the same label), ``gap`` (numbers that no label has), ``shared``
-    (classes in both splits), ``alone`` (test photos that no right answer can be given to).
+    Every listed photo is read and decoded once.
+
+    * Kinds of problems: ``lists`` (the set's own files cannot be understood; nothing more is looked at then),
+      ``counts`` (not as published), ``missing`` and ``unreadable`` photos, ``repeated`` (a path is listed
+      twice), ``contradiction`` (the same bytes with different labels in one split), ``leak`` (the same bytes
+      in training and test, or in a query and a database that is not to have it), ``box`` (a box that leaves
+      its photo).
+    * Kinds of notes: ``counts`` (as they are), ``boxes`` (there are none), ``duplicate`` (the same bytes with
+      the same label, or in the database), ``gap`` (numbers that no label has), ``shared`` (classes in both
+      splits), ``alone`` (queries that no right answer can be given to).
 
     Args:
-        name: As for ``catalogue.load``.
+        name: That of any entry of `resight.datasets.BENCHMARKS`.
         root: Where the copy is.
         workers: Threads that read; by default the processors available.
         progress: Called with how many photos are done and how many there are.
 
     Raises:
         InvalidInput: There is no such benchmark, or ``workers`` is not positive.
+        MissingExtra: Its ground truth is a MATLAB file and SciPy is not installed.
     """
     entry = entry_named(name)
-    benchmark, findings = _read(entry, Path(root))
-    if benchmark is not None:
-        findings += _counts(benchmark, entry)
-        findings += _gaps(benchmark)
-        findings += _shared(benchmark)
-        findings += _alone(benchmark.test)
-        findings += photo_findings(benchmark, workers=workers, progress=progress)
+    if isinstance(entry, LabelledEntry):
+        findings = _labelled(entry, Path(root), workers, progress)
+    else:
+        findings = _landmarks(entry, Path(root), workers, progress)
     return sorted(findings, key=lambda finding: not finding.problem)
 
 
-def _read(entry: Entry, root: Path) -> tuple[Benchmark | None, list[Finding]]:
+def _labelled(
+    entry: LabelledEntry, root: Path, workers: int | None, progress: Progress | None
+) -> list[Finding]:
+    benchmark, findings = _read(entry, root)
+    if benchmark is None:
+        return findings
+    return [
+        *findings,
+        *_counts(benchmark, entry),
+        *_gaps(benchmark),
+        *_shared(benchmark),
+        *_alone(benchmark.test),
+        *labelled_photo_findings(benchmark, workers=workers, progress=progress),
+    ]
+
+
+def _landmarks(
+    entry: LandmarkEntry | RecognitionEntry, root: Path, workers: int | None, progress: Progress | None
+) -> list[Finding]:
+    try:
+        benchmark = entry.read(root)
+    except InvalidInput as error:
+        return [problem("lists", str(error))]
+    folder = benchmark if isinstance(benchmark, LandmarkFolder) else benchmark.folder
+    sizes = entry.sizes if isinstance(entry, LandmarkEntry) else None
+    return [
+        *_sizes(folder, sizes),
+        *_without_positive(folder),
+        *landmark_photo_findings(folder, workers=workers, progress=progress),
+    ]
+
+
+def _sizes(folder: LandmarkFolder, published: tuple[int, int] | None) -> list[Finding]:
+    images, queries = len(folder.database), len(folder.queries)
+    findings = [note("counts", f"database: {images:,} images; {queries:,} queries")]
+    if published is not None and (images, queries) != published:
+        sentence = (
+            f"not the published counts: {images:,} images instead of {published[0]:,}; "
+            f"{queries:,} queries instead of {published[1]:,}"
+        )
+        findings.insert(0, problem("counts", sentence))
+    return findings
+
+
+def _without_positive(folder: LandmarkFolder) -> list[Finding]:
+    """Returns a note about queries that no task has a positive for; recognition has no tasks."""
+    truth = folder.truth
+    alone = [
+        path
+        for query, path in enumerate(folder.queries)
+        if truth.tasks and not any(task.positives[query] for task in truth.tasks)
+    ]
+    if not alone:
+        return []
+    return [note("alone", f"{len(alone):,} queries have no positive in the database: {some(alone)}", alone)]
+
+
+def _read(entry: LabelledEntry, root: Path) -> tuple[Benchmark | None, list[Finding]]:
     """Returns the benchmark, with boxes where there are any, and what of it cannot be had."""
     findings = []
     if entry.read_boxed is not None:
         try:
             return entry.read_boxed(root), []
-        except InvalidInput as error:
+        except (InvalidInput, MissingExtra) as error:
             findings.append(note("boxes", f"boxes cannot be used: {error}"))
     try:
         return entry.read(root), findings
@@ -70,7 +136,7 @@ def _read(entry: Entry, root: Path) -> tuple[Benchmark | None, list[Finding]]:
         return None, [problem("lists", str(error))]
 
 
-def _counts(benchmark: Benchmark, entry: Entry) -> list[Finding]:
+def _counts(benchmark: Benchmark, entry: LabelledEntry) -> list[Finding]:
     held = counts_of(benchmark)
     sentence = (
         f"training: {held.train:,} photos of {held.train_classes:,} classes; "
@@ -79,8 +145,8 @@ def _counts(benchmark: Benchmark, entry: Entry) -> list[Finding]:
     if benchmark.test.queries is not None or benchmark.test.gallery is not None:
         sentence += f", {held.queries:,} queries and {held.gallery:,} in the gallery"
     wrong = deviations(benchmark, entry.counts)
-    found = [problem("counts", f"not the published counts: {'; '.join(wrong)}")] if wrong else []
-    return [*found, note("counts", sentence)]
+    problems = [problem("counts", f"not the published counts: {'; '.join(wrong)}")] if wrong else []
+    return [*problems, note("counts", sentence)]
 
 
 def _gaps(benchmark: Benchmark) -> list[Finding]:

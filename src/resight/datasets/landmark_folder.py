@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resight.datasets.holidays import holidays_truth, read_holidays
-from resight.datasets.landmark_truth import LandmarkTruth
-from resight.datasets.landmarks import image_path, read_ids, read_solution, retrieval_truth
+from resight.datasets.landmark_truth import LandmarkTruth, Task, indices
+from resight.datasets.landmarks import (
+    Solution,
+    image_path,
+    read_ids,
+    read_solution,
+    read_train,
+    retrieval_truth,
+)
 from resight.datasets.oxford_paris import read_oxford_paris, read_oxford_paris_lists
-from resight.datasets.recall_truth import read_recall_truth
 from resight.datasets.revisited import read_annotations, read_ground_truth
 from resight.errors import InvalidInput
 
-__all__ = ["LANDMARK_BENCHMARKS", "LandmarkFolder", "open_landmarks", "photos_in", "read_landmark_truth"]
+__all__ = [
+    "LandmarkFolder",
+    "Recognition",
+    "photos_in",
+    "read_holidays_folder",
+    "read_landmark_truth",
+    "read_original",
+    "read_recall_truth",
+    "read_recognition",
+    "read_retrieval",
+    "read_revisited",
+]
 
-RETRIEVAL_SOLUTION = "retrieval_solution_v2.1.csv"
+_RETRIEVAL_SOLUTION = "retrieval_solution_v2.1.csv"
+_RECOGNITION_SOLUTION = "recognition_solution_v2.1.csv"
+_TRAINS = ("train_clean.csv", "train.csv")
 _SUFFIXES = (".pkl", ".mat", ".json")
-
-_SIZES = {
-    "roxford5k": (4993, 70),
-    "rparis6k": (6322, 70),
-    "oxford5k": (5063, 55),
-    "paris6k": (6392, 55),
-    "holidays": (1491, 500),
-    "gldv2": (761_757, 1129),
-}
-"""Images and queries as published: Radenovic et al. 2018; Philbin et al. 2007, 2008 (20 corrupted photos of
-Paris left out); Jégou et al. 2008; Weyand et al. 2020 (379 public and 750 private queries)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,76 +92,142 @@ def read_landmark_truth(path: str | Path) -> LandmarkTruth:
     return read_ground_truth(path).as_landmarks(name)
 
 
-def open_landmarks(name: str, root: str | Path) -> LandmarkFolder:
-    """Returns a benchmark from the user's copy of it; its lists are checked, the photos are not opened.
+def read_recall_truth(path: str | Path) -> LandmarkTruth:
+    """Returns the ground truth of a JSON of ``dataset``, ``queries`` (how many) and ``positives``.
 
-    ``revisited`` is any folder with ``gnd_*.pkl``, ``.mat`` or ``.json``. Photos lie in ``jpg/`` or in the
-    folder itself, queries also in ``queries/``. Oxford5k and Paris6k are read from the authors' lists in
-    ``gt_files/`` too, Holidays without any list. ``gldv2`` needs ``index.csv`` and
-    ``retrieval_solution_v2.1.csv`` beside ``index/`` and ``test/``.
-
-    Args:
-        name: One of `LANDMARK_BENCHMARKS`.
-        root: The folder.
+    ``positives`` holds for each query number, from 0, the numbers of its right references. How many there
+    are in all it does not say: ``references`` where it is given, else one more than the largest number.
 
     Raises:
-        InvalidInput: There is no such benchmark or no such copy of it, or its counts are not as published.
-        MissingExtra: The ground truth is a MATLAB file and SciPy is not installed.
+        InvalidInput: The file is missing or holds something else, or a query has no entry.
     """
-    if name not in LANDMARK_BENCHMARKS:
-        near = difflib.get_close_matches(name, LANDMARK_BENCHMARKS, n=1)
-        hint = f", did you mean {near[0]}" if near else ""
-        raise InvalidInput(
-            f"there is no landmark benchmark {name!r}{hint}; there are {', '.join(LANDMARK_BENCHMARKS)}"
-        )
-    root = Path(root)
-    if not root.is_dir():
-        raise InvalidInput(f"there is no folder {root}")
-    found = LANDMARK_BENCHMARKS[name](root)
-    sizes = _SIZES.get(name)
-    held = len(found.truth.database), len(found.truth.queries)
-    if sizes is not None and held != sizes:
-        raise InvalidInput(
-            f"{root} is no complete copy of {name}: it has {held[0]:,} images and {held[1]:,} queries, not "
-            f"{sizes[0]:,} and {sizes[1]:,}; measure a part of it as revisited"
-        )
-    return found
+    content = read_annotations(Path(path))
+    try:
+        listed, count = content["positives"], content["queries"]
+        if not isinstance(listed, dict) or not isinstance(count, int) or isinstance(count, bool):
+            raise InvalidInput("positives is no dict, or queries no number")
+        if count < 1:
+            raise InvalidInput("it lists no query")
+        strangers = sorted(listed.keys() - {str(query) for query in range(count)})
+        if strangers:
+            raise InvalidInput(f"query {strangers[0]} is none of 0 to {count - 1}")
+        positives = tuple(indices(listed[str(query)], first=0) for query in range(count))
+        size = content.get("references", 1 + max((max(some, default=-1) for some in positives), default=-1))
+        if not isinstance(size, int):
+            raise InvalidInput("references is no number")
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(f"{path} is no list of right references: {error}") from None
+    return LandmarkTruth(
+        str(content.get("dataset", Path(path).stem)),
+        tuple(str(number) for number in range(size)),
+        tuple(str(number) for number in range(count)),
+        (None,) * count,
+        (Task("all", positives, (frozenset(),) * count),),
+        "recall",
+        "Queries and references are different photos.",
+    )
 
 
-def _revisited(root: Path) -> LandmarkFolder:
-    return photos_in(read_landmark_truth(_ground_truth(root, "*")), root)
+def read_revisited(root: Path, name: str | None = None) -> LandmarkFolder:
+    """Returns the benchmark of a folder with one ``gnd_*.pkl``, ``.mat`` or ``.json``.
+
+    Photos lie in ``jpg/`` or in the folder itself, queries also in ``queries/``.
+
+    Args:
+        root: The folder.
+        name: The part of the file's name after ``gnd_``, which is the benchmark's; None: whichever is there.
+
+    Raises:
+        InvalidInput: There is no such file, there are several, or it cannot be understood.
+        MissingExtra: It is a MATLAB file and SciPy is not installed.
+    """
+    truth = read_landmark_truth(_ground_truth(root, name or "*"))
+    return photos_in(truth if name is None else replace(truth, benchmark=name), root)
 
 
-def _named(name: str) -> Callable[[Path], LandmarkFolder]:
-    def read(root: Path) -> LandmarkFolder:
-        truth = read_landmark_truth(_ground_truth(root, name))
-        return photos_in(replace(truth, benchmark=name), root)
+def read_original(root: Path, name: str) -> LandmarkFolder:
+    """Returns Oxford5k or Paris6k: of the authors' lists in ``gt_files/``, else as `read_revisited`.
 
-    return read
-
-
-def _original(name: str) -> Callable[[Path], LandmarkFolder]:
-    def read(root: Path) -> LandmarkFolder:
-        if not (root / "gt_files").is_dir():
-            return _named(name)(root)
-        names = tuple(sorted(path.stem for path in _photos(root).glob("*.jpg")))
-        return photos_in(read_oxford_paris_lists(root / "gt_files", names, benchmark=name), root)
-
-    return read
+    Raises:
+        InvalidInput: There is no ground truth, or it cannot be understood.
+        MissingExtra: It is a MATLAB file and SciPy is not installed.
+    """
+    if not (root / "gt_files").is_dir():
+        return read_revisited(root, name)
+    names = tuple(sorted(path.stem for path in _photos(root).glob("*.jpg")))
+    return photos_in(read_oxford_paris_lists(root / "gt_files", names, benchmark=name), root)
 
 
-def _holidays(root: Path) -> LandmarkFolder:
+def read_holidays_folder(root: Path) -> LandmarkFolder:
+    """Returns Holidays: of ``gnd_holidays.mat`` where it is there, else of the photos' names.
+
+    Raises:
+        InvalidInput: The file cannot be understood, or a photo has no name of Holidays.
+        MissingExtra: There is the file, and SciPy is not installed.
+    """
     if (root / "gnd_holidays.mat").is_file():
         return photos_in(read_holidays(root / "gnd_holidays.mat"), root)
     return photos_in(holidays_truth(path.stem for path in _photos(root).glob("*.jpg")), root)
 
 
-def _gldv2(root: Path) -> LandmarkFolder:
-    truth = retrieval_truth(read_solution(root / RETRIEVAL_SOLUTION), read_ids(root / "index.csv"))
+def read_retrieval(root: Path) -> LandmarkFolder:
+    """Returns the retrieval task of Google Landmarks v2.
+
+    Args:
+        root: Holds ``index.csv`` and ``retrieval_solution_v2.1.csv`` beside ``index/`` and ``test/``.
+
+    Raises:
+        InvalidInput: A list is missing or cannot be understood.
+    """
+    truth = retrieval_truth(read_solution(root / _RETRIEVAL_SOLUTION), read_ids(root / "index.csv"))
+    return _google_landmarks(truth, root, "index")
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """The recognition task of Google Landmarks v2.
+
+    Attributes:
+        solution: The landmarks of each test image.
+        folder: The photos: the database are the training images, the queries the test images that count.
+        landmarks: The landmark of each training image.
+        train: Name of the list of training images.
+    """
+
+    solution: Solution
+    folder: LandmarkFolder
+    landmarks: tuple[str, ...]
+    train: str
+
+
+def read_recognition(root: Path) -> Recognition:
+    """Returns the recognition task of Google Landmarks v2.
+
+    Args:
+        root: Holds ``recognition_solution_v2.1.csv``, ``train_clean.csv`` or ``train.csv``, ``train/`` and
+            ``test/``.
+
+    Raises:
+        InvalidInput: A list is missing or cannot be understood.
+    """
+    solution = read_solution(root / _RECOGNITION_SOLUTION)
+    if solution.kind != "recognition":
+        raise InvalidInput(f"{root / _RECOGNITION_SOLUTION} is a solution of retrieval")
+    train = next((name for name in _TRAINS if (root / name).is_file()), None)
+    if train is None:
+        raise InvalidInput(f"{root} has neither {' nor '.join(_TRAINS)}")
+    images, landmarks = read_train(root / train)
+    queries = tuple(image for image, usage in solution.usages.items() if usage != "Ignored")
+    boxes = (None,) * len(queries)
+    truth = LandmarkTruth("gldv2 recognition", images, queries, boxes, (), "recall", "Not in training.")
+    return Recognition(solution, _google_landmarks(truth, root, "train"), landmarks, train)
+
+
+def _google_landmarks(truth: LandmarkTruth, root: Path, database: str) -> LandmarkFolder:
     return LandmarkFolder(
         truth,
         root,
-        tuple(image_path(Path("index"), image).as_posix() for image in truth.database),
+        tuple(image_path(Path(database), image).as_posix() for image in truth.database),
         tuple(image_path(Path("test"), image).as_posix() for image in truth.queries),
     )
 
@@ -177,7 +249,7 @@ def _photos(root: Path) -> Path:
 
 
 def photos_in(truth: LandmarkTruth, root: Path) -> LandmarkFolder:
-    """Returns where the photos of a ground truth lie in a folder, as `open_landmarks` says."""
+    """Returns where the photos of a ground truth lie in a folder, as `read_revisited` says."""
     folder = _photos(root).relative_to(root)
     own = root / "queries"
     database = tuple((folder / f"{name}.jpg").as_posix() for name in truth.database)
@@ -186,15 +258,3 @@ def photos_in(truth: LandmarkTruth, root: Path) -> LandmarkFolder:
         for name in truth.queries
     )
     return LandmarkFolder(truth, root, database, queries)
-
-
-LANDMARK_BENCHMARKS: dict[str, Callable[[Path], LandmarkFolder]] = {
-    "roxford5k": _named("roxford5k"),
-    "rparis6k": _named("rparis6k"),
-    "oxford5k": _original("oxford5k"),
-    "paris6k": _original("paris6k"),
-    "holidays": _holidays,
-    "gldv2": _gldv2,
-    "revisited": _revisited,
-}
-"""Names that can be typed, and how each is read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,16 @@ def _older(path: str | Path) -> dict[str, Plain]:
         raise MissingExtra("formats", f"reading the MATLAB file {path}") from None
     try:
         content = loadmat(str(path), simplify_cells=True)
-    except (MatReadError, ValueError, TypeError, OSError, KeyError, IndexError, NotImplementedError) as error:
+    # What SciPy raises on files that are cut off, none of MATLAB's, or hold something else.
+    except (
+        LookupError,
+        MatReadError,
+        NotImplementedError,
+        OSError,
+        TypeError,
+        ValueError,
+        zlib.error,
+    ) as error:
         raise InvalidInput(f"{path} is no MATLAB file, or a damaged one: {error}") from None
     return {name: _plain(value) for name, value in content.items() if not name.startswith("__")}
 

@@ -4,22 +4,42 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from resight import images
-from resight.datasets.ahead import ahead
 from resight.datasets.dataset import Benchmark, LabelledImages
 from resight.datasets.findings import Finding, Kind, note, problem, some
+from resight.datasets.landmark_folder import LandmarkFolder
 from resight.errors import UnreadableImage
+from resight.features import Box
+from resight.files import Progress, in_threads
 
-__all__ = ["photo_findings"]
+__all__ = ["labelled_photo_findings", "landmark_photo_findings"]
 
 # A JPEG that is decoded at an eighth of its size is still read to its end: what is cut off shows.
 _DECODED_SIDE = 32
 # Sets that count pixels from 1 have boxes that end one pixel past the photo; that crops nothing away.
 _PAST_THE_EDGE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Photos:
+    """Photos that a benchmark lists.
+
+    Attributes:
+        name: What findings call them.
+        root: The folder that ``paths`` are relative to.
+        paths: One a photo.
+        boxes: One a photo; None: the whole photo.
+    """
+
+    name: str
+    root: Path
+    paths: Sequence[str]
+    boxes: Sequence[Box | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +59,8 @@ class _File:
     outside: bool = False
 
 
-def photo_findings(
-    benchmark: Benchmark, *, workers: int | None = None, progress: Callable[[int, int], None] | None = None
+def labelled_photo_findings(
+    benchmark: Benchmark, *, workers: int | None = None, progress: Progress | None = None
 ) -> list[Finding]:
     """Returns what is missing, unreadable, duplicated or leaked, and boxes that leave their photos.
 
@@ -52,23 +72,75 @@ def photo_findings(
     Raises:
         InvalidInput: ``workers`` is not positive.
     """
-    parts = (benchmark.train, benchmark.test)
-    total, done = sum(map(len, parts)), 0
-    looked: list[list[_File]] = []
+    train, test = _listed(benchmark.train), _listed(benchmark.test)
+    trained, tested = _files((train, test), workers=workers, progress=progress)
+    known = {file.content: path for path, file in zip(train.paths, trained, strict=True)}
+    return [
+        *_unusable(train, trained),
+        *_repeated(train),
+        *_duplicates(benchmark.train, trained),
+        *_unusable(test, tested),
+        *_repeated(test),
+        *_duplicates(benchmark.test, tested),
+        *_leaks(
+            zip(test.paths, tested, strict=True), known, "test photos have the bytes of a training photo"
+        ),
+    ]
+
+
+def landmark_photo_findings(
+    folder: LandmarkFolder, *, workers: int | None = None, progress: Progress | None = None
+) -> list[Finding]:
+    """Returns what is missing, unreadable, duplicated or leaked, and query boxes that leave their photos.
+
+    A query leaks if an image of the database has its bytes, and the benchmark does not have it there itself.
+
+    Args:
+        folder: The benchmark's lists.
+        workers: Threads that read; by default the processors available.
+        progress: Called with how many photos are done and how many there are.
+
+    Raises:
+        InvalidInput: ``workers`` is not positive.
+    """
+    truth = folder.truth
+    database = _Photos("database", folder.root, folder.database, (None,) * len(folder.database))
+    queries = _Photos("queries", folder.root, folder.queries, truth.boxes)
+    stored, searched = _files((database, queries), workers=workers, progress=progress)
+    names = set(truth.database)
+    known = {file.content: path for path, file in zip(database.paths, stored, strict=True)}
+    # A query that the benchmark keeps in its database is there by its rules.
+    others = [
+        (path, file)
+        for name, path, file in zip(truth.queries, queries.paths, searched, strict=True)
+        if name not in names
+    ]
+    return [
+        *_unusable(database, stored),
+        *_unusable(queries, searched),
+        *_duplicate(note, "duplicate", "database", _same_bytes(database.paths, stored)),
+        *_leaks(others, known, "queries have the bytes of a database image"),
+    ]
+
+
+def _listed(part: LabelledImages) -> _Photos:
+    return _Photos(part.name, part.root, part.paths, part.boxes or (None,) * len(part))
+
+
+def _files(parts: Sequence[_Photos], *, workers: int | None, progress: Progress | None) -> list[list[_File]]:
+    total, done = sum(len(part.paths) for part in parts), 0
+    files: list[list[_File]] = []
     for part in parts:
-        looked.append([])
-        for file in ahead(partial(_look, part), range(len(part)), workers=workers):
-            looked[-1].append(file)
+        files.append([])
+        for file in in_threads(partial(_look, part), range(len(part.paths)), workers=workers):
+            files[-1].append(file)
             done += 1
             if progress is not None:
                 progress(done, total)
-    findings: list[Finding] = []
-    for part, files in zip(parts, looked, strict=True):
-        findings += _unusable(part, files) + _repeated(part) + _duplicates(part, files)
-    return findings + _leaks(benchmark, *looked)
+    return files
 
 
-def _look(part: LabelledImages, index: int) -> _File:
+def _look(part: _Photos, index: int) -> _File:
     path = part.root / part.paths[index]
     try:
         data = path.read_bytes()
@@ -81,7 +153,7 @@ def _look(part: LabelledImages, index: int) -> _File:
         photo = images.read(data, max_side=_DECODED_SIDE)
     except UnreadableImage as error:
         return _File(content, reason=error.reason)
-    box = None if part.boxes is None else part.boxes[index]
+    box = part.boxes[index]
     return _File(
         content,
         outside=box is not None
@@ -93,7 +165,7 @@ def _look(part: LabelledImages, index: int) -> _File:
     )
 
 
-def _unusable(part: LabelledImages, files: Sequence[_File]) -> list[Finding]:
+def _unusable(part: _Photos, files: Sequence[_File]) -> list[Finding]:
     listed = list(zip(part.paths, files, strict=True))
     missing = [path for path, file in listed if file.missing]
     outside = [path for path, file in listed if file.outside]
@@ -107,7 +179,7 @@ def _unusable(part: LabelledImages, files: Sequence[_File]) -> list[Finding]:
         for reason, paths in reasons.items()
     ]
     if missing:
-        sentence = f"{part.name}: {len(missing):,} of {len(part):,} photos are missing: {some(missing)}"
+        sentence = f"{part.name}: {len(missing):,} of {len(listed):,} photos are missing: {some(missing)}"
         findings.insert(0, problem("missing", sentence, missing))
     if outside:
         sentence = f"{part.name}: {len(outside):,} boxes leave their photos: {some(outside)}"
@@ -115,10 +187,9 @@ def _unusable(part: LabelledImages, files: Sequence[_File]) -> list[Finding]:
     return findings
 
 
-def _repeated(part: LabelledImages) -> list[Finding]:
+def _repeated(part: _Photos) -> list[Finding]:
     # With boxes a photo may be listed for each of the things it shows.
-    boxes = part.boxes or (None,) * len(part)
-    counted = Counter(zip(part.paths, boxes, strict=True))
+    counted = Counter(zip(part.paths, part.boxes, strict=True))
     paths = sorted({path for (path, _), times in counted.items() if times > 1})
     if not paths:
         return []
@@ -129,24 +200,32 @@ def _repeated(part: LabelledImages) -> list[Finding]:
 
 def _duplicates(part: LabelledImages, files: Sequence[_File]) -> list[Finding]:
     """Returns files of the same bytes within a split: a note, and a problem where their labels differ."""
-    groups: dict[bytes, dict[str, int]] = defaultdict(dict)
-    for path, label, file in zip(part.paths, part.labels.tolist(), files, strict=True):
-        if file.content is not None:
-            groups[file.content].setdefault(path, label)
-    several = [group for group in groups.values() if len(group) > 1]
-    apart = [group for group in several if len(set(group.values())) > 1]
-    alike = [group for group in several if len(set(group.values())) == 1]
+    label: dict[str, int] = {}
+    for path, number in zip(part.paths, part.labels.tolist(), strict=True):
+        label.setdefault(path, number)
+    groups = _same_bytes(part.paths, files)
+    apart = [group for group in groups if len({label[path] for path in group}) > 1]
+    alike = [group for group in groups if len({label[path] for path in group}) == 1]
     return [
-        *_same_bytes(problem, "contradiction", f"{part.name}, with different labels", apart),
-        *_same_bytes(note, "duplicate", f"{part.name}, with the same label", alike),
+        *_duplicate(problem, "contradiction", f"{part.name}, with different labels", apart),
+        *_duplicate(note, "duplicate", f"{part.name}, with the same label", alike),
     ]
 
 
-def _same_bytes(
+def _same_bytes(paths: Sequence[str], files: Sequence[_File]) -> list[list[str]]:
+    """Returns the groups of two or more paths whose files have the same bytes."""
+    groups: dict[bytes, dict[str, None]] = defaultdict(dict)
+    for path, file in zip(paths, files, strict=True):
+        if file.content is not None:
+            groups[file.content][path] = None
+    return [list(group) for group in groups.values() if len(group) > 1]
+
+
+def _duplicate(
     finding: Callable[[Kind, str, Sequence[str]], Finding],
     kind: Kind,
     where: str,
-    groups: list[dict[str, int]],
+    groups: Sequence[Sequence[str]],
 ) -> list[Finding]:
     paths = [path for group in groups for path in group]
     if not paths:
@@ -155,16 +234,16 @@ def _same_bytes(
     return [finding(kind, sentence, paths)]
 
 
-def _leaks(benchmark: Benchmark, train: Sequence[_File], test: Sequence[_File]) -> list[Finding]:
-    trained = zip(benchmark.train.paths, train, strict=True)
-    known = {file.content: path for path, file in trained if file.content is not None}
+def _leaks(
+    listed: Iterable[tuple[str, _File]], known: Mapping[bytes | None, str], words: str
+) -> list[Finding]:
+    """Returns a problem where listed files have bytes that are known by a path of another part."""
     pairs = [
         (path, known[file.content])
-        for path, file in zip(benchmark.test.paths, test, strict=True)
-        if file.content in known
+        for path, file in listed
+        if file.content is not None and file.content in known
     ]
     if not pairs:
         return []
     shown = some([f"{path} is {other}" for path, other in pairs])
-    sentence = f"{len(pairs):,} test photos have the bytes of a training photo: {shown}"
-    return [problem("leak", sentence, [path for path, _ in pairs])]
+    return [problem("leak", f"{len(pairs):,} {words}: {shown}", [path for path, _ in pairs])]

@@ -11,8 +11,8 @@ import torch
 from lightning_fabric import Fabric
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from resight.datasets.catalogue import load
 from resight.datasets.dataset import Benchmark, LabelledImages, validation_split
+from resight.datasets.registry import load
 from resight.images.augment import ResizeRandomCrop, Transform
 from resight.settings.choice import Choice, Settings
 from resight.training.loading import DevicePhotos, PackedPhotos, PhotoFiles, Photos
