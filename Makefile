@@ -6,7 +6,7 @@ DATA   ?= ../shared/data
 BIN    := $(VENV)/bin
 TORCH  := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
-.PHONY: demo test lint types layers tests clean
+.PHONY: demo test lint types layers tests mutants clean
 
 demo: $(VENV)/.installed
 	$(BIN)/resight demo $(PHOTOS)
@@ -25,6 +25,12 @@ layers: $(VENV)/.installed-dev
 
 tests: $(VENV)/.installed-dev
 	RESIGHT_TEST_DATA="$(DATA)" $(BIN)/python -m pytest -n 2
+
+# Changes the formulas one at a time and lists the changes that no test notices: at most 12 minutes a room.
+# ROOM=losses, networks/pooling, evaluation/measures or search; all four by default.
+mutants: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[mutants]'
+	$(BIN)/python benchmarks/mutants.py $(ROOM)
 
 # The product alone: what a person needs to search photos.
 $(VENV)/.installed: pyproject.toml constraints.txt

@@ -55,22 +55,6 @@ def test_forward_is_trunk_pooling_linear_unit_norm(pooling, bias):
     torch.testing.assert_close(descriptor.norm(dim=1), torch.ones(2))
 
 
-def test_average_max_is_the_sum_of_both():
-    maps = torch.randn(2, 5, 4, 3, generator=torch.Generator().manual_seed(1))
-    found = AverageMax()(maps)
-    for image in range(2):
-        for channel in range(5):
-            cells = maps[image, channel].flatten().tolist()
-            assert float(found[image, channel]) == pytest.approx(sum(cells) / 12 + max(cells), abs=1e-6)
-    shuffled = maps.flatten(2)[..., torch.randperm(12, generator=torch.Generator().manual_seed(3))]
-    torch.testing.assert_close(AverageMax()(shuffled.reshape(2, 5, 4, 3)), found)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert AverageMax()(maps.bfloat16()).dtype == torch.float32
-    zeros = torch.zeros(1, 2, 3, 3, requires_grad=True)
-    AverageMax()(zeros).sum().backward()
-    assert bool(torch.isfinite(zeros.grad).all())
-
-
 def test_several_scales_are_averaged():
     net = make_net()
     images = images_of(1, 3, 96, 128)

@@ -13,8 +13,10 @@ from resight.networks.pooling import (
     EPSILON,
     MAC,
     RMAC,
+    AverageMax,
     GeM,
     SPoC,
+    average_max,
     gem,
     mac,
     rmac,
@@ -32,7 +34,16 @@ def maps_of(generator, *shape, dtype=torch.float32) -> torch.Tensor:
     return torch.randn(*shape, generator=generator, dtype=torch.float64).clamp(min=0).to(dtype)
 
 
-POOLINGS = [SPoC(), MAC(), GeM(), GeM(p=2.5, channels=6), GeM(p=20.0), GeM(learnable=False), RMAC()]
+POOLINGS = [
+    SPoC(),
+    MAC(),
+    AverageMax(),
+    GeM(),
+    GeM(p=2.5, channels=6),
+    GeM(p=20.0),
+    GeM(learnable=False),
+    RMAC(),
+]
 
 
 def test_against_literal_loops(generator):
@@ -43,6 +54,9 @@ def test_against_literal_loops(generator):
             values = [float(x) for x in maps[image, channel].flatten()]
             assert float(spoc(maps)[image, channel]) == pytest.approx(sum(values) / 20, abs=1e-12)
             assert float(mac(maps)[image, channel]) == max(values)
+            both = sum(values) / 20 + max(values)
+            assert float(average_max(maps)[image, channel]) == pytest.approx(both, abs=1e-12)
+            assert float(AverageMax()(maps)[image, channel]) == pytest.approx(both, abs=1e-12)
             power = float(p[channel])
             mean = sum(max(x, 1e-6) ** power for x in values) / 20
             assert float(gem(maps, p)[image, channel]) == pytest.approx(mean ** (1 / power), rel=1e-12)
@@ -80,7 +94,7 @@ def test_gradients_by_finite_differences(generator):
     assert torch.autograd.gradcheck(rmac, (maps,))
 
 
-def rmac_literally(maps: torch.Tensor) -> np.ndarray:
+def rmac_literally(maps: torch.Tensor, levels: int = 3) -> np.ndarray:
     """One image (channels, rows, cols), as the paper puts it, in plain loops."""
     channels, rows, cols = maps.shape
     short, long = min(rows, cols), max(rows, cols)
@@ -91,7 +105,7 @@ def rmac_literally(maps: torch.Tensor) -> np.ndarray:
         if abs(overlap - 0.4) < best:
             best, extra = abs(overlap - 0.4), steps - 1
     regions = [(0, rows, 0, cols)]
-    for level in (1, 2, 3):
+    for level in range(1, levels + 1):
         side = math.floor(2 * short / (level + 1))
         if side == 0:
             continue
@@ -118,6 +132,14 @@ def test_rmac_against_a_literal_loop(generator, shape):
         np.testing.assert_allclose(rmac(maps)[image].numpy(), rmac_literally(maps[image]), rtol=1e-12)
 
 
+@pytest.mark.parametrize("levels", [0, 1, 4])
+def test_rmac_of_another_number_of_levels(generator, levels):
+    maps = maps_of(generator, 2, 6, 9, 13, dtype=torch.float64)
+    expected = np.stack([rmac_literally(each, levels) for each in maps])
+    np.testing.assert_allclose(rmac(maps, levels).numpy(), expected, rtol=1e-12)
+    np.testing.assert_allclose(RMAC(levels)(maps).numpy(), expected, rtol=1e-12)
+
+
 def test_rmac_grid_by_hand():
     assert rmac_regions(4, 4, levels=1) == [(0, 0, 4)]
     assert rmac_regions(4, 4, levels=2)[1:] == [(0, 0, 2), (0, 2, 2), (2, 0, 2), (2, 2, 2)]
@@ -127,7 +149,8 @@ def test_rmac_grid_by_hand():
     assert [left for _, left, _ in rmac_regions(10, 23, levels=1)] == [0, 6, 13]
     # A panorama of 10 x 80: seven, the most there are.
     assert [left for _, left, _ in rmac_regions(10, 80, levels=1)] == [0, 11, 23, 35, 46, 58, 70]
-    assert len(rmac_regions(24, 32, levels=3)) == 2 + 2 * 3 + 3 * 4
+    assert rmac_regions(24, 32) == rmac_regions(24, 32, levels=3)
+    assert len(rmac_regions(24, 32)) == 2 + 2 * 3 + 3 * 4
 
 
 def test_rmac_regions_stay_inside_and_reach_the_edges():
@@ -186,6 +209,12 @@ def test_contract_float32_whatever_comes_in(pooling, dtype, generator):
     assert torch.isfinite(pooled).all()
 
 
+def test_an_exponent_of_another_precision_does_not_change_that_of_the_maps(generator):
+    maps = maps_of(generator, 2, 6, 4, 5)
+    for p in (torch.tensor([2.5], dtype=dtype) for dtype in (torch.bfloat16, torch.float64)):
+        assert gem(maps, p).dtype == torch.float32
+
+
 def test_large_powers_neither_overflow_nor_vanish():
     maps = torch.tensor([[[[1e-4, 3e-4]], [[1e4, 3e4]]]])
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -198,6 +227,8 @@ def test_parameters():
     assert [name for name, _ in GeM().named_parameters()] == ["p"]
     assert GeM().p.tolist() == [3.0]
     assert GeM(p=2.0, channels=4).p.tolist() == [2.0] * 4
+    assert GeM(p=0.5, channels=1).p.tolist() == [0.5]
+    assert (RMAC().levels, RMAC(0).levels) == (3, 0)
     fixed = GeM(learnable=False)
     assert not list(fixed.parameters())
     assert list(fixed.state_dict()) == ["p"]
