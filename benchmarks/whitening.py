@@ -30,12 +30,12 @@ from resight.datasets import LandmarkFolder, open_landmarks
 from resight.evaluation import average_precision, bootstrap, paired
 from resight.evaluation.landmark_description import describe_landmarks
 from resight.evaluation.landmarks import marked_images, task_columns
-from resight.evaluation.measures.ranks import scan
 from resight.models import Model, Whitening
 from resight.models.extract import extract
 from resight.models.whitening_fit import fit_learned, fit_pca
 from resight.models.whitening_pairs import non_matching_pairs
 from resight.search import verify
+from resight.search.exact import rank_marked
 
 SHARED = {"fountain-P11", "entry-P10", "castle-P30"}
 """Scenes of one place, where such are among the folders."""
@@ -232,7 +232,7 @@ def measure(
     """Returns the average precision of every query by task."""
     if whitening is not None:
         database, queries = whitening.apply(database), whitening.apply(queries)
-    ranks = scan(queries, [database], marked_images(folder.truth), first=1)
+    ranks = rank_marked(queries, [database], marked_images(folder.truth), first=1)
     columns = task_columns(folder.truth, ranks)
     return {column.task: column.values for column in columns if column.measure == "mAP"}
 

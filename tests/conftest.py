@@ -11,10 +11,9 @@ from jaxtyping import install_import_hook
 # The outermost public functions stay out of the hook, or it raises before our own errors do.
 install_import_hook(
     [
-        "resight.evaluation.measures.average_precision",
         "resight.evaluation.measures.landmarks",
         "resight.evaluation.measures.recognition",
-        "resight.evaluation.measures.recall",
+        "resight.evaluation.measures.retrieval",
         "resight.evaluation.revisited",
         "resight.images.photo",
         "resight.losses.associations",
@@ -28,7 +27,8 @@ install_import_hook(
         "resight.search.geometry.matching",
         "resight.search.ranking",
         "resight.search.reciprocal",
-        "resight.search.rows",
+        "resight.search.exact.order",
+        "resight.search.exact.rows",
         "resight.search.super_global",
     ],
     "beartype.beartype",

@@ -109,11 +109,11 @@ def test_rows_show_the_worst_and_the_median_queries(result):
 
 def test_first_answers_are_ordered_by_index_where_scores_are_equal():
     descriptors = np.array([[1, 0], [0.6, 0.8], [1, 0], [0.6, 0.8], [0, 1]], dtype=np.float32)
-    (found,) = first_answers(descriptors, [0], 10)
-    assert found.indices.tolist() == [2, 1, 3, 4]
-    assert found.scores == pytest.approx([1, 0.6, 0.6, 0])
+    indices, scores = first_answers(descriptors, [0], 10).row(0)
+    assert indices.tolist() == [2, 1, 3, 4]
+    assert scores == pytest.approx([1, 0.6, 0.6, 0])
     gallery = np.array([True, True, False, True, True])
-    assert first_answers(descriptors, [0], 2, gallery=gallery)[0].indices.tolist() == [1, 3]
+    assert first_answers(descriptors, [0], 2, gallery=gallery).ids.tolist() == [[1, 3]]
 
 
 def test_progress_counts_photos(benchmark):

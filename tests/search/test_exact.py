@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resight.errors import CollectionDamaged, CollectionNotFound, InvalidInput, ModelMismatch, StorageFailed
-from resight.search import exact
 from resight.search.exact import ExactIndex
+from resight.search.exact import index as exact
 
 
 def unit(rng, n, dim):
@@ -18,7 +18,7 @@ def unit(rng, n, dim):
 
 
 def brute_force(stored, queries, k, allowed=None):
-    """Literal: every inner product of float16-rounded descriptors, sorted by (-score, id)."""
+    """Literal: inner products of float16-rounded descriptors in steps of 2**-30, sorted by (-score, id)."""
     ids = np.full((len(queries), k), -1, dtype=np.int64)
     scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
     for row, query in enumerate(queries):
@@ -26,9 +26,9 @@ def brute_force(stored, queries, k, allowed=None):
         for i, descriptor in stored.items():
             if allowed is None or i in allowed:
                 product = descriptor.astype(np.float16).astype(np.float64) * query.astype(np.float64)
-                pairs.append((-float(np.float32(product.sum())), i))
+                pairs.append((-round(float(product.sum()) * 2**30), i))
         for column, (negative, i) in enumerate(sorted(pairs)[:k]):
-            ids[row, column], scores[row, column] = i, -negative
+            ids[row, column], scores[row, column] = i, -negative / 2**30
     return ids, scores
 
 

@@ -10,7 +10,6 @@ from resight.evaluation.landmarks import (
     measure_descriptors,
     measure_similarities,
 )
-from resight.evaluation.measures.average_precision import average_precision
 from resight.evaluation.measures.clustering import (
     ClusterResult,
     adjusted_mutual_information,
@@ -18,14 +17,14 @@ from resight.evaluation.measures.clustering import (
     normalised_mutual_information,
 )
 from resight.evaluation.measures.labels import LabelResult, PerQuery, evaluate_labels
-from resight.evaluation.measures.recall import recall_at_k
 from resight.evaluation.measures.recognition import (
     average_precisions_at_100,
     mean_average_precision_at_100,
     micro_average_precision,
     micro_average_precision_interval,
 )
-from resight.evaluation.pictures import FirstAnswers, first_answers
+from resight.evaluation.measures.retrieval import average_precision, recall_at_k
+from resight.evaluation.pictures import first_answers
 from resight.evaluation.quantity import Quantity
 from resight.evaluation.recognition import evaluate_recognition, measure_predictions
 from resight.evaluation.refinement import Refinement
@@ -37,7 +36,6 @@ from resight.evaluation.waterfall import Stage, Steps, Waterfall, evaluate_water
 __all__ = [
     "ClusterResult",
     "Comparison",
-    "FirstAnswers",
     "GivenDescriptors",
     "Interval",
     "LabelResult",

@@ -14,11 +14,11 @@ from resight.errors import InvalidInput
 from resight.evaluation.card import labelled_card
 from resight.evaluation.measures.clustering import ClusterResult, cluster
 from resight.evaluation.measures.labels import LabelResult, evaluate_labels
-from resight.evaluation.measures.positives import Progress
 from resight.evaluation.pictures import labelled_rows
 from resight.evaluation.quantity import Quantity
 from resight.evaluation.result import Column, Measure, Result
 from resight.evaluation.statistics import bootstrap
+from resight.files import Progress
 from resight.models.model import Model
 
 __all__ = ["describe_set", "evaluate_benchmark", "measure_set"]

@@ -16,7 +16,6 @@ from resight.evaluation.card import ProtocolCard, QueryView, Source, landmark_ca
 from resight.evaluation.descriptor_files import open_matrix
 from resight.evaluation.landmark_description import LandmarkDescriptors, describe_landmarks
 from resight.evaluation.measures.landmarks import LandmarkColumn, main_quantity, measure_task, ranks_without
-from resight.evaluation.measures.ranks import Progress, Ranks, rank_scores, scan
 from resight.evaluation.pictures import Pictures, landmark_rows
 from resight.evaluation.refinement import (
     UNREFINED,
@@ -27,7 +26,9 @@ from resight.evaluation.refinement import (
 )
 from resight.evaluation.result import Column, Measure, Result
 from resight.evaluation.statistics import bootstrap
+from resight.files import Progress
 from resight.models.model import Model
+from resight.search.exact import Ranks, rank_marked, rank_scores
 
 __all__ = [
     "evaluate_landmarks",
@@ -123,9 +124,9 @@ def measure_descriptors(
     depth = _depth(truth, refinement)
     queries = described.queries
     if refinement.expand:
-        first = scan(queries, parts, marked, first=refinement.expand, progress=progress)
+        first = rank_marked(queries, parts, marked, first=refinement.expand, progress=progress)
         queries = expanded_queries(queries, parts, first.first, alpha=refinement.alpha)
-    ranks = scan(queries, parts, marked, first=depth, progress=progress)
+    ranks = rank_marked(queries, parts, marked, first=depth, progress=progress)
     heads = None
     if refinement.verify:
         heads = verified_heads(truth, ranks, described, refinement.verify, protocol=refinement.protocol)

@@ -6,33 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from resight.datasets.dataset import LabelledImages
 from resight.datasets.landmark_truth import LandmarkTruth, Task
 from resight.evaluation.measures.labels import PerQuery
 from resight.evaluation.measures.landmarks import LandmarkColumn
-from resight.evaluation.measures.ranks import Ranks
 from resight.evaluation.result import PictureRow, ShownAnswer, ShownPhoto
+from resight.search.exact import Ranks, rank_marked
+from resight.search.ranking import Ranking
+from resight.search.removal import without
 
-__all__ = ["FirstAnswers", "Pictures", "first_answers", "labelled_rows", "landmark_rows"]
+__all__ = ["Pictures", "first_answers", "labelled_rows", "landmark_rows"]
 
 _ROWS_OF_A_KIND, _ANSWERS, _MISSED = 8, 8, 8
-_BLOCK = 8192
-"""Descriptors compared at once."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FirstAnswers:
-    """Answers of one query, best first.
-
-    Attributes:
-        indices: Of the images.
-        scores: Their inner products with the query.
-    """
-
-    indices: Int64[np.ndarray, " k"]
-    scores: Float64[np.ndarray, " k"]
 
 
 def first_answers(
@@ -41,8 +28,8 @@ def first_answers(
     k: int,
     *,
     gallery: Bool[np.ndarray, " n"] | None = None,
-) -> list[FirstAnswers]:
-    """Returns the k best answers of each query, fewer where the database is smaller, equal ones by index.
+) -> Ranking:
+    """Returns the k best answers of each query by the rule of `resight.search.exact`; ids are indices.
 
     Args:
         descriptors: Unit L2 norm.
@@ -50,21 +37,12 @@ def first_answers(
         k: How many answers.
         gallery: Which descriptors are the database; all by default.
     """
-    compared = descriptors[list(queries)].astype(np.float64)
-    scores = np.empty((len(compared), len(descriptors)))
-    for start in range(0, len(descriptors), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        scores[:, part] = compared @ descriptors[part].astype(np.float64).T
-    # Rounded as in `resight.evaluation.measures.positives`, so that duplicates are equal.
-    scores = np.rint(scores * 2**30) / 2**30
-    answers = []
-    for query, row in zip(queries, scores, strict=True):
-        allowed = np.ones(len(descriptors), dtype=np.bool_) if gallery is None else gallery.copy()
-        allowed[query] = False
-        candidates = np.flatnonzero(allowed)
-        best = candidates[np.argsort(-row[candidates], kind="stable")[:k]]
-        answers.append(FirstAnswers(best, row[best]))
-    return answers
+    rows = np.arange(len(descriptors)) if gallery is None else np.flatnonzero(gallery)
+    database = descriptors if gallery is None else descriptors[rows]
+    nothing = [np.empty(0, dtype=np.int64)] * len(queries)
+    first = rank_marked(descriptors[list(queries)], [database], nothing, first=k + 1).first
+    answers = without(Ranking(rows[first.ids], first.scores), [{query} for query in queries])
+    return Ranking(answers.ids[:, :k].copy(), answers.scores[:, :k].copy())
 
 
 def labelled_rows(
@@ -77,20 +55,18 @@ def labelled_rows(
     middle = max(0, len(order) // 2 - _ROWS_OF_A_KIND // 2)
     median = [place for place in order[middle:].tolist() if place not in worst][:_ROWS_OF_A_KIND]
     places = [*worst, *median]
-    answers = (
-        first_answers(descriptors, values.queries[places].tolist(), _ANSWERS, gallery=test.gallery)
-        if places
-        else []
-    )
+    if not places:
+        return ()
+    answers = first_answers(descriptors, values.queries[places].tolist(), _ANSWERS, gallery=test.gallery)
     return tuple(
         PictureRow(
             "worst" if number < len(worst) else "median",
             _labelled_photo(test, int(values.queries[place])),
             float(values.map_at_r[place]),
             int(values.positives[place]),
-            _judged(test, int(values.queries[place]), first),
+            _judged(test, int(values.queries[place]), *answers.row(number)),
         )
-        for number, (place, first) in enumerate(zip(places, answers, strict=True))
+        for number, place in enumerate(places)
     )
 
 
@@ -103,10 +79,12 @@ def _of_different_labels(order: np.ndarray, labels: np.ndarray) -> list[int]:
     return [int(order[number]) for number in chosen]
 
 
-def _judged(test: LabelledImages, query: int, answers: FirstAnswers) -> tuple[ShownAnswer, ...]:
+def _judged(
+    test: LabelledImages, query: int, ids: Int64[np.ndarray, " k"], scores: Float32[np.ndarray, " k"]
+) -> tuple[ShownAnswer, ...]:
     return tuple(
         ShownAnswer(_labelled_photo(test, index), score, bool(test.labels[index] == test.labels[query]))
-        for index, score in zip(answers.indices.tolist(), answers.scores.tolist(), strict=True)
+        for index, score in zip(ids.tolist(), scores.tolist(), strict=True)
     )
 
 

@@ -14,7 +14,6 @@ from resight.errors import InvalidInput
 from resight.evaluation.card import Fact, ProtocolCard, Source, source_of, versions
 from resight.evaluation.landmark_description import describe_landmarks
 from resight.evaluation.landmarks import marked_images
-from resight.evaluation.measures.ranks import scan
 from resight.evaluation.measures.recognition import (
     average_precisions_at_100,
     micro_average_precision_interval,
@@ -23,6 +22,7 @@ from resight.evaluation.quantity import Quantity
 from resight.evaluation.result import Column, Measure, Result
 from resight.evaluation.statistics import bootstrap
 from resight.models.model import Model
+from resight.search.exact import rank_marked
 from resight.search.recognition import neighbour_scores, recognise
 
 __all__ = ["evaluate_recognition", "measure_predicted", "measure_predictions"]
@@ -70,7 +70,7 @@ def evaluate_recognition(
     """
     folder, landmarks = benchmark.folder, benchmark.landmarks
     described = describe_landmarks(model, folder, crop=False, progress=progress)
-    nearest = scan(
+    nearest = rank_marked(
         described.queries, [described.database], marked_images(folder.truth), first=neighbours
     ).first
     predicted = {}

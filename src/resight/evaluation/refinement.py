@@ -11,8 +11,8 @@ from jaxtyping import Float, Float32, Int64
 from resight.datasets.landmark_truth import LandmarkTruth, Task
 from resight.errors import InvalidInput
 from resight.evaluation.landmark_description import LandmarkDescriptors
-from resight.evaluation.measures.ranks import Ranks
 from resight.features import LocalFeatures
+from resight.search.exact import Ranks
 from resight.search.expansion import expand
 from resight.search.geometry.config import verification_config
 from resight.search.ranking import Ranking

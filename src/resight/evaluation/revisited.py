@@ -10,7 +10,7 @@ from jaxtyping import Int64
 
 from resight.datasets.revisited import QueryTruth
 from resight.errors import InvalidInput
-from resight.evaluation.measures.average_precision import average_precision
+from resight.evaluation.measures.retrieval import average_precision
 
 __all__ = ["RevisitedResult", "evaluate_revisited"]
 

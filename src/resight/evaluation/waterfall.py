@@ -16,13 +16,13 @@ from resight.evaluation.card import ProtocolCard, landmark_card, source_of
 from resight.evaluation.landmark_description import LandmarkDescriptors, describe_landmarks
 from resight.evaluation.landmarks import marked_images, query_view, task_columns
 from resight.evaluation.measures.landmarks import LandmarkColumn, main_quantity
-from resight.evaluation.measures.ranks import Ranks, ranks_of, scan
 from resight.evaluation.refinement import Heads, expanded_queries, verified_heads
 from resight.evaluation.result import Measure
 from resight.evaluation.statistics import PairedTest, bootstrap, paired
 from resight.models.model import Model
 from resight.models.whitened import WhitenedModel
 from resight.models.whitening import Whitening
+from resight.search.exact import Ranks, rank_marked, ranks_of
 from resight.search.ranking import Ranking
 
 __all__ = ["Stage", "Steps", "Waterfall", "evaluate_waterfall", "whitening_of"]
@@ -222,7 +222,7 @@ def _stages(
     ) -> _Ranked:
         index = index_of(database)
         taken = _milliseconds(queries, lambda query: index.search(query, _ANSWERS))
-        return _Ranked(name, scan(queries, [database], marked, first=depth), None, taken, 0.0)
+        return _Ranked(name, rank_marked(queries, [database], marked, first=depth), None, taken, 0.0)
 
     def expanded(name: str, index: ExactIndex, offline: float) -> _Ranked:
         whole = search_expanded(index, queries, size, n=n, alpha=steps.alpha)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from resight.errors import InvalidInput
 from resight.evaluation import evaluate_labels
-from resight.evaluation.measures import positives
+from resight.search.exact import positives
 
 KS = (1, 2, 4, 1000)
 

@@ -7,16 +7,16 @@ import pytest
 
 from resight.datasets.landmark_truth import Task
 from resight.errors import InvalidInput
-from resight.evaluation.measures.average_precision import precision_at, rectangular_at_100, trapezoidal
 from resight.evaluation.measures.landmarks import measure_task, ranks_without
-from resight.evaluation.measures.ranks import ranks_of
 from resight.evaluation.measures.recognition import (
     average_precisions_at_100,
     mean_average_precision_at_100,
     micro_average_precision,
     micro_average_precision_interval,
 )
+from resight.evaluation.measures.retrieval import precision_at, rectangular_at_100, trapezoidal
 from resight.search import Ranking
+from resight.search.exact import ranks_of
 
 
 def ranks(*values):

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from resight.errors import InvalidInput
-from resight.evaluation.measures.positives import PositiveRanks, Progress, rank_positives
+from resight.files import Progress
+from resight.search.exact import PositiveRanks, rank_positives
 
 __all__ = ["LabelResult", "PerQuery", "evaluate_labels"]
 
@@ -63,8 +64,7 @@ def evaluate_labels(
 
     A positive is another image of the query's label in the database; R is how many the query has. A query
     that is in the database is left out of its own answers by its index, never by its rank: a duplicate may
-    stand before it. Equal scores are ordered by the smaller index
-    (`resight.evaluation.measures.positives` says what equal is).
+    stand before it. Equal scores (`resight.search.exact`) are ordered by the smaller index.
 
     * Recall at k (Oh Song et al., CVPR 2016): the share of queries with a positive among their first k
       answers. A query without any positive in the database is a miss.
@@ -81,7 +81,7 @@ def evaluate_labels(
         queries: Which of them are queries; all by default.
         gallery: Which of them are the database; all by default.
         ks: How many answers recall looks at.
-        progress: Is called with the blocks of the product done and their number.
+        progress: Called with the blocks of the product done and their number.
 
     Raises:
         InvalidInput: Shapes or types do not fit, a descriptor is not of unit norm, k is not positive, or

@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from resight.datasets.landmark_truth import Formula, Task
-from resight.evaluation.measures.average_precision import precision_at, rectangular_at_100, trapezoidal
-from resight.evaluation.measures.ranks import Ranks
+from resight.evaluation.measures.retrieval import precision_at, rectangular_at_100, trapezoidal
 from resight.evaluation.quantity import Quantity
+from resight.search.exact import Ranks
 
 __all__ = [
     "PRECISIONS_AT",

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from resight.errors import InvalidInput
-from resight.evaluation.measures.average_precision import rectangular_at_100
+from resight.evaluation.measures.retrieval import rectangular_at_100
 from resight.evaluation.statistics import Interval
 
 __all__ = [

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from resight.errors import InvalidInput
-from resight.evaluation.measures.recall import recall_at_k
+from resight.evaluation.measures.retrieval import recall_at_k
 
 __all__ = ["Separation", "separation"]
 

@@ -3,11 +3,12 @@
 The scores are those of the stored, float16-rounded descriptors, and the k best are proved complete:
 
 1. A scan in float32 (FAISS for few queries, a blocked matrix product for many) proposes candidates.
-2. Candidates are scored again in float64 and rounded to float32; this is the score.
+2. Candidates are scored again in float64 and rounded as `resight.search.exact` says; this is the score.
 3. A float32 sum of ``dim`` products in any order differs from the true one by at most
    ``gamma * |query| * |row|``, ``gamma = dim u / (1 - dim u)``, ``u = 2**-24`` (N. J. Higham, Accuracy and
    Stability of Numerical Algorithms, 2nd ed. 2002, section 3.1). So a row that was not proposed cannot reach
-   the k-th score when its scanned score plus this bound lies below it; until then, more rows are scored.
+   the k-th score when its scanned score plus this bound, and half a step of rounding, lies below it; until
+   then, more rows are scored.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from typing import final
 
 import faiss
 import numpy as np
-from jaxtyping import Bool, Float, Float16, Float32, Int64
+from jaxtyping import Bool, Float, Float16, Float32, Float64, Int64
 
 from resight.errors import CollectionDamaged, CollectionNotFound, InvalidInput, ModelMismatch, StorageFailed
 from resight.files import whole_file
+from resight.search.exact.order import STEPS, rounded, top_k
+from resight.search.exact.rows import RowTable
 from resight.search.ranking import PADDING_ID, Ranking
-from resight.search.rows import RowTable
 
 __all__ = ["ExactIndex"]
 
@@ -40,6 +42,7 @@ BLOCKED_FROM = 16
 LARGEST_SCANNED_K = 1024
 THREADED_FROM = 20_000
 """Rows from which two threads are worth their start."""
+HALF_STEP = 0.5 / STEPS
 LARGEST_VALUE = 1e30
 """Larger numbers in a query would overflow float32 sums."""
 
@@ -187,7 +190,7 @@ class ExactIndex:
             left = []
             for query, (scanned, rows) in enumerate(self._propose(queries, fetched, member)):
                 best, best_scores = self._first(rows, self._score(queries[query], rows), wanted)
-                unseen = np.float32(scanned.min() + self._bound(queries[query]))
+                unseen = float(scanned.min()) + self._bound(queries[query]) + HALF_STEP
                 if fetched == searched or unseen < best_scores[-1]:
                     ranking_ids[query, :wanted], scores[query, :wanted] = self.ids[best], best_scores
                 else:
@@ -211,20 +214,20 @@ class ExactIndex:
 
     def _score(
         self, query: Float32[np.ndarray, " dim"], rows: Int64[np.ndarray, " m"]
-    ) -> Float32[np.ndarray, " m"]:
-        """Returns the scores of some rows: inner products in float64, rounded to float32."""
-        scores, wide = np.empty(len(rows), dtype=np.float32), query.astype(np.float64)
+    ) -> Float64[np.ndarray, " m"]:
+        """Returns the scores of some rows."""
+        scores, wide = np.empty(len(rows)), query.astype(np.float64)
         for start in range(0, len(rows), BLOCK):
             part = self._halves()[rows[start : start + BLOCK]]
             # A sum along the row, not a matrix product: its order of additions is the same for every row.
             scores[start : start + BLOCK] = (part.astype(np.float64) * wide).sum(axis=1)
-        return scores
+        return rounded(scores)
 
     def _first(
-        self, rows: Int64[np.ndarray, " m"], scores: Float32[np.ndarray, " m"], k: int
-    ) -> tuple[Int64[np.ndarray, " k"], Float32[np.ndarray, " k"]]:
-        """Returns the k best of scored rows, ties by id."""
-        order = np.lexsort((self.ids[rows], -scores))[:k]
+        self, rows: Int64[np.ndarray, " m"], scores: Float64[np.ndarray, " m"], k: int
+    ) -> tuple[Int64[np.ndarray, " k"], Float64[np.ndarray, " k"]]:
+        """Returns the k best of scored rows."""
+        order = top_k(scores, self.ids[rows], k)
         return rows[order], scores[order]
 
     def _propose(
@@ -266,7 +269,7 @@ class ExactIndex:
         """
         bounds = np.array([self._bound(query) for query in queries], dtype=np.float64)
         best = [np.empty(0, dtype=np.int64)] * len(queries)
-        scores = [np.empty(0, dtype=np.float32)] * len(queries)
+        scores = [np.empty(0)] * len(queries)
         every = np.arange(len(self)) if member is None else np.flatnonzero(member)
         for start in range(0, len(every), BLOCK):
             block = every[start : start + BLOCK]
@@ -274,14 +277,15 @@ class ExactIndex:
             rows = halves[block[0] : block[-1] + 1] if member is None else halves[block]
             scanned = queries @ rows.astype(np.float32).T
             for query, bound in enumerate(bounds):
-                threshold = -np.inf if len(best[query]) < k else float(scores[query][-1]) - bound
-                # Rounding a sum to float32 may lift it to the k-th score: half a unit in the last place.
-                threshold -= abs(threshold) * 2.0**-23 if np.isfinite(threshold) else 0.0
-                near = np.flatnonzero(scanned[query] >= threshold)
+                threshold = -np.inf if len(best[query]) < k else scores[query][-1] - bound - HALF_STEP
+                # Compared in float32: the next smaller one lets no row fall out by the threshold's rounding.
+                lowest = np.nextafter(np.float32(threshold), np.float32(-np.inf))
+                near = np.flatnonzero(scanned[query] >= lowest)
                 if len(near) > k:
                     values = scanned[query, near]
                     kth = np.partition(values, len(near) - k)[len(near) - k]
-                    near = near[values >= kth - 2 * bound - abs(kth) * 2.0**-22]
+                    lowest = np.float32(float(kth) - 2 * bound - 2 * HALF_STEP)
+                    near = near[values >= np.nextafter(lowest, np.float32(-np.inf))]
                 if len(near):
                     new = block[near]
                     best[query], scores[query] = self._first(
@@ -289,7 +293,7 @@ class ExactIndex:
                         np.concatenate([scores[query], self._score(queries[query], new)]),
                         k,
                     )
-        return self.ids[np.stack(best)], np.stack(scores)
+        return self.ids[np.stack(best)], np.stack(scores).astype(np.float32)
 
     def save(self, path: str | Path) -> None:
         """Writes the index as one safetensors file, whole or not at all.

@@ -1,4 +1,4 @@
-"""Average precision of one ranking, in the forms of the landmark benchmarks."""
+"""Measures of rankings: average precision as the landmark benchmarks count it, precision and recall at k."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from jaxtyping import Bool, Int64
 
 from resight.errors import InvalidInput
 
-__all__ = ["average_precision", "precision_at", "rectangular_at_100", "trapezoidal"]
+__all__ = ["average_precision", "precision_at", "recall_at_k", "rectangular_at_100", "trapezoidal"]
 
 _SUBMITTED = 100
 
@@ -95,3 +95,24 @@ def precision_at(ranks: Int64[np.ndarray, " found"], positives: int, k: int) -> 
         return 0.0
     looked_at = min(int(ranks[-1]) + 1, k)
     return float(np.count_nonzero(ranks < looked_at) / looked_at)
+
+
+def recall_at_k(relevant: Bool[np.ndarray, "queries ranks"], k: int) -> float:
+    """Returns the share of queries with at least one positive among their first k answers.
+
+    Every query counts, one without any positive as a miss (Oh Song et al., CVPR 2016). Where queries are
+    part of the database the caller takes each out of its own answers by its index, never by its rank.
+
+    Args:
+        relevant: Whether the answer at each rank is a positive, best first.
+        k: How many answers are looked at, from 1 to the number of ranks.
+
+    Raises:
+        InvalidInput: There is no query, or k is out of range.
+    """
+    queries, ranks = relevant.shape
+    if queries == 0 or not 1 <= k <= ranks:
+        raise InvalidInput(
+            f"recall needs at least one query and k from 1 to {ranks}, got {queries} and k={k}"
+        )
+    return float(relevant[:, :k].any(axis=1).mean())

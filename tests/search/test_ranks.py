@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 
 from resight.errors import InvalidInput
-from resight.evaluation.measures import ranks as module
-from resight.evaluation.measures.ranks import rank_scores, ranks_of, scan
 from resight.search import Ranking
+from resight.search.exact import (
+    ExactIndex,
+    rank_marked,
+    rank_positives,
+    rank_scores,
+    ranks_of,
+    top_k,
+)
+from resight.search.exact import ranks as module
 
 
 def literal(queries, database):
@@ -37,7 +44,7 @@ def test_ranks_are_those_of_a_sort(dtype, block, monkeypatch):
     queries = np.concatenate([generator.normal(size=(3, dim)), database[3:4]]).astype(np.float32)
     marked = [np.sort(generator.choice(60, 30, replace=False)) for _ in queries]
     marked[3] = np.array([3, 20, 24, 50, 59])
-    found = scan(queries, [database[:41], database[41:]], marked, first=9)
+    found = rank_marked(queries, [database[:41], database[41:]], marked, first=9)
     expected = literal(unit(queries), unit(database))
     for query, order in enumerate(expected):
         assert found.places[query].tolist() == [order.index(index) for index in marked[query]]
@@ -54,19 +61,19 @@ def test_a_file_is_read_as_the_array_it_holds(order, tmp_path, monkeypatch):
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
     queries = generator.normal(size=(4, 5)).astype(np.float32)
     marked = [np.arange(0, 60, 3)] * 4
-    found = scan(queries, [rows[:10], mapped], marked, first=60)
-    expected = scan(queries, [np.concatenate([rows[:10], rows])], marked, first=60)
+    found = rank_marked(queries, [rows[:10], mapped], marked, first=60)
+    expected = rank_marked(queries, [np.concatenate([rows[:10], rows])], marked, first=60)
     np.testing.assert_array_equal(found.first.ids, expected.first.ids)
     np.testing.assert_array_equal(found.places, expected.places)
-    part = scan(queries, [mapped[20:]], [np.arange(30)] * 4, first=1)
+    part = rank_marked(queries, [mapped[20:]], [np.arange(30)] * 4, first=1)
     np.testing.assert_array_equal(
-        part.places, scan(queries, [rows[20:]], [np.arange(30)] * 4, first=1).places
+        part.places, rank_marked(queries, [rows[20:]], [np.arange(30)] * 4, first=1).places
     )
 
 
 def test_a_row_of_zeros_scores_zero():
     database = np.array([[0, 0], [-1, 0], [1, 0]], dtype=np.float32)
-    found = scan(np.array([[1, 0]], dtype=np.float32), [database], [np.arange(3)], first=3)
+    found = rank_marked(np.array([[1, 0]], dtype=np.float32), [database], [np.arange(3)], first=3)
     assert found.places[0].tolist() == [1, 2, 0]
     assert found.first.scores[0].tolist() == [1, 0, -1]
 
@@ -80,12 +87,12 @@ def test_a_row_of_zeros_scores_zero():
 )
 def test_what_cannot_be_compared_is_refused(database, words):
     with pytest.raises(InvalidInput, match=words):
-        scan(np.ones((1, 2), np.float32), [database], [np.array([], dtype=np.int64)], first=1)
+        rank_marked(np.ones((1, 2), np.float32), [database], [np.array([], dtype=np.int64)], first=1)
 
 
 def test_progress_reaches_its_end():
     seen = []
-    scan(
+    rank_marked(
         np.ones((1, 2), np.float32),
         [np.ones((5, 2), np.float32), np.ones((4, 2), np.float16)],
         [np.array([8])],
@@ -109,3 +116,50 @@ def test_what_a_truncated_ranking_lacks_has_no_rank():
     assert ranks_of(ranking, [np.array([1, 2, 4, 9])]).places[0].tolist() == [-1, 1, 0, -1]
     nothing = Ranking(np.empty((1, 0), np.int64), np.empty((1, 0), np.float32))
     assert ranks_of(nothing, [np.array([1])]).places[0].tolist() == [-1]
+
+
+@pytest.mark.parametrize("queries", [3, 40])
+def test_the_index_and_the_measures_rank_alike(queries):
+    """One rule: an index of unit rows that halves hold exactly gives the ranking that measures count with."""
+    generator = np.random.default_rng(4)
+    signs = generator.choice([-0.5, 0.5], size=(300, 4)).astype(np.float32)
+    rows = np.concatenate([signs, np.eye(4, dtype=np.float32)])
+    wanted = unit(generator.normal(size=(queries, 4))).astype(np.float32)
+    index = ExactIndex(4, fingerprint="made")
+    index.add(np.arange(len(rows)), rows)
+    everything = [np.arange(len(rows))] * queries
+    ranks = rank_marked(wanted, [rows], everything, first=50)
+    ranking = index.search(wanted, 50)
+    np.testing.assert_array_equal(ranks.first.ids, ranking.ids)
+    np.testing.assert_allclose(ranks.first.scores, ranking.scores, atol=1e-7)
+    whole = index.search(wanted, len(rows))
+    np.testing.assert_array_equal(ranks_of(whole, everything).places, ranks.places)
+
+
+def test_ranks_of_positives_are_those_of_every_rank():
+    generator = np.random.default_rng(5)
+    labels = np.repeat(np.arange(30), 4)
+    rows = unit(generator.normal(size=(120, 6))).astype(np.float32)
+    rows[50:60] = rows[3]
+    positives = [np.flatnonzero(labels == label) for label in labels]
+    ranks = rank_marked(rows, [rows], positives, first=1)
+    for part in rank_positives(rows, labels, None, None, depth=1000):
+        for place, query in enumerate(part.queries.tolist()):
+            others = positives[query] != query
+            own = ranks.places[query][~others][0]
+            expected = ranks.places[query][others]
+            # The query is no answer to itself: what stands behind it moves up.
+            expected = np.sort(expected - (expected > own)) + 1
+            exact = expected[:1].tolist() + [rank for rank in expected[1:].tolist() if rank <= len(expected)]
+            measured = part.ranks[part.starts[place] : part.starts[place + 1]].tolist()
+            assert measured[: len(exact)] == exact
+
+
+def test_the_first_are_the_best_and_ties_go_to_the_smaller_id():
+    scores = np.array([0.5, 0.7, 0.7, -0.1, 0.7])
+    ids = np.array([9, 8, 3, 1, 5])
+    assert top_k(scores, ids, 2).tolist() == [2, 4]
+    assert top_k(scores, ids, 4).tolist() == [2, 4, 1, 0]
+    assert top_k(scores, ids, 9).tolist() == [2, 4, 1, 0, 3]
+    assert top_k(scores, ids, 0).tolist() == []
+    assert top_k(scores[:0], ids[:0], 3).tolist() == []

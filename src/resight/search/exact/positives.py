@@ -1,35 +1,36 @@
-"""Where every positive of every query stands, without ever sorting a row: the work behind the label measures.
+"""The ranks of the positives of every query, without ever sorting a row: the work behind the label measures.
 
 All that recall at k, MAP@R and R-precision ask of a ranking is the rank of its positives. Those are few,
 so their exact scores come first. The blocks of the big product are then only compared with one threshold a
 query, the score of the worst positive whose rank can still matter, and the few pairs above it are counted.
 As the counts grow the thresholds rise.
 
-A score is the inner product computed in float64 and rounded to a multiple of 2^-30. Equal scores are ordered
-by the smaller index. Blocks are computed in float32; wherever that leaves the order of a negative and a
-positive open, both are compared by the exact score, so that the result depends neither on blocks nor on
-threads.
+Scores and ties are those of `resight.search.exact`. Blocks are computed in float32; wherever that leaves the
+order of a negative and a positive open, both are compared by the exact score, so that the result depends
+neither on blocks nor on threads.
+
+`rank_marked` gives the same ranks. For 20,000 descriptors of 512 dimensions in 2,000 classes, sorting every
+row in float64 took 49 s and 81 MB where this took 9 s and 15 MB (two busy cores); a training selects by these
+ranks after every epoch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from threading import Lock
-from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
+from resight.files import Progress
+from resight.search.exact.order import STEPS
 from resight.search.threads import in_threads
 
-__all__ = ["PositiveRanks", "Progress", "rank_positives"]
+__all__ = ["PositiveRanks", "rank_positives"]
 
-Progress: TypeAlias = Callable[[int, int], None]
-"""Takes how many blocks of the product are done and how many there are."""
-
-_ONE = 1 << 30
+_ONE = int(STEPS)
 _ROW = 32
 """Bits a score takes in a key."""
 
@@ -110,7 +111,7 @@ def rank_positives(
         queries: Ascending indices; ``None`` for all.
         gallery: Ascending indices of the database; ``None`` for all. A query in it is no answer to itself.
         depth: Down to which rank that of the first positive is to be exact.
-        progress: Is told what is done.
+        progress: Called with the blocks of the product done and their number.
     """
     everything = np.arange(len(labels))
     database = _side(descriptors, labels, everything if gallery is None else gallery)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from mmap import mmap
 
@@ -10,17 +10,14 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64, Int64
 
 from resight.errors import InvalidInput
+from resight.files import Progress
+from resight.search.exact.order import rounded, top_k
 from resight.search.ranking import PADDING_ID, Ranking
 
-__all__ = ["Progress", "Ranks", "rank_scores", "ranks_of", "scan"]
-
-Progress = Callable[[int, int], None]
-"""Takes how many descriptors are compared and how many there are."""
+__all__ = ["Ranks", "rank_marked", "rank_scores", "ranks_of"]
 
 _BLOCK_BYTES = 32 << 20
 """Of a block of the database in float64."""
-_STEPS = 2.0**30
-"""Scores are rounded to 1/_STEPS, as in ``evaluation.measures.positives``, so that duplicates are equal."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +35,7 @@ class Ranks:
     first: Ranking
 
 
-def scan(
+def rank_marked(
     queries: Float32[np.ndarray, "q dim"],
     parts: Sequence[Float[np.ndarray, "_ dim"]],
     marked: Sequence[Int64[np.ndarray, " _"]],
@@ -49,7 +46,7 @@ def scan(
     """Returns the exact ranks of the marked images, and the first answers, without sorting the database.
 
     A rank is the number of images with a larger score, or an equal one and a smaller index; they are counted
-    block by block. Scores are inner products of L2-normalised rows in float64, rounded to 2**-30.
+    block by block. Scores are inner products of L2-normalised rows, rounded as `resight.search.exact` says.
 
     Args:
         queries: One a row; normalised here.
@@ -57,13 +54,13 @@ def scan(
             distractors, float16, float32 or float64; indices run through. Rows are normalised here; one of
             zeros stays, and scores 0.
         marked: For each query, indices of the database, ascending.
-        first: How many answers of each query are wanted.
-        progress: Called after each block.
+        first: How many answers of each query are returned.
+        progress: Called after each block with the descriptors compared and their number.
 
     Raises:
         InvalidInput: Dimensions differ, or a number is not finite.
     """
-    asked = _unit(queries, range(len(queries)), "query")
+    units = _unit(queries, range(len(queries)), "query")
     for part in parts:
         if part.shape[1:] != queries.shape[1:]:
             raise InvalidInput(
@@ -71,14 +68,14 @@ def scan(
                 f"{part.shape}"
             )
     size = sum(len(part) for part in parts)
-    wanted = [_scores_of(query, parts, rows) for query, rows in zip(asked, marked, strict=True)]
+    own_scores = [_scores_of(query, parts, rows) for query, rows in zip(units, marked, strict=True)]
     places = [np.zeros(len(rows), dtype=np.int64) for rows in marked]
     best = _Best(len(queries), min(first, size))
-    for start, block in _blocks(parts, asked.shape[1]):
-        scores = _rounded(asked @ block.T)
+    for start, block in _blocks(parts, units.shape[1]):
+        scores = rounded(units @ block.T)
         best.add(scores, start)
         for query, row in enumerate(scores):
-            places[query] += _before(row, start, wanted[query], marked[query])
+            places[query] += _before(row, start, own_scores[query], marked[query])
         if progress is not None:
             progress(start + len(block), size)
     return Ranks(tuple(marked), tuple(places), best.ranking())
@@ -94,10 +91,11 @@ def rank_scores(
     """
     if np.isnan(scores).any():
         raise InvalidInput("a similarity is NaN; all must be numbers")
-    order = np.argsort(-scores.astype(np.float64), axis=1, kind="stable")
+    ids = np.arange(scores.shape[1])
+    order = np.array([top_k(row, ids, len(ids)) for row in scores.astype(np.float64)], dtype=np.int64)
+    order = order.reshape(scores.shape)
     ranking = Ranking(order, np.take_along_axis(scores, order, axis=1).astype(np.float32))
-    found = ranks_of(ranking, marked)
-    return Ranks(found.marked, found.places, _head(ranking, first))
+    return Ranks(tuple(marked), ranks_of(ranking, marked).places, _head(ranking, first))
 
 
 def ranks_of(ranking: Ranking, marked: Sequence[Int64[np.ndarray, " _"]]) -> Ranks:
@@ -124,12 +122,15 @@ class _Best:
         self._scores = np.empty((queries, 0))
 
     def add(self, scores: Float64[np.ndarray, "q block"], start: int) -> None:
-        ids = np.broadcast_to(np.arange(start, start + scores.shape[1]), scores.shape)
+        new = np.broadcast_to(np.arange(start, start + scores.shape[1]), scores.shape)
+        ids = np.concatenate([self._ids, new], axis=1)
         joined = np.concatenate([self._scores, scores], axis=1)
-        # Earlier indices come first already, so that a stable sort leaves ties in their order.
-        order = np.argsort(-joined, axis=1, kind="stable")[:, : self._count]
+        size = min(self._count, ids.shape[1])
+        order = np.empty((len(ids), size), dtype=np.int64)
+        for query in range(len(ids)):
+            order[query] = top_k(joined[query], ids[query], size)
         self._scores = np.take_along_axis(joined, order, axis=1)
-        self._ids = np.take_along_axis(np.concatenate([self._ids, ids], axis=1), order, axis=1)
+        self._ids = np.take_along_axis(ids, order, axis=1)
 
     def ranking(self) -> Ranking:
         return Ranking(self._ids, self._scores.astype(np.float32))
@@ -138,16 +139,16 @@ class _Best:
 def _before(
     row: Float64[np.ndarray, " block"],
     start: int,
-    wanted: Float64[np.ndarray, " m"],
+    own_scores: Float64[np.ndarray, " m"],
     marked: Int64[np.ndarray, " m"],
 ) -> Int64[np.ndarray, " m"]:
     """Returns how many images of a block come before each marked one."""
     ordered = np.sort(row)
-    above = len(row) - np.searchsorted(ordered, wanted, side="right")
-    reached = len(row) - np.searchsorted(ordered, wanted, side="left")
+    above = len(row) - np.searchsorted(ordered, own_scores, side="right")
+    reached = len(row) - np.searchsorted(ordered, own_scores, side="left")
     count = np.where(marked >= start + len(row), reached, above)
     for place in np.flatnonzero((marked >= start) & (marked < start + len(row))):
-        own, score = marked[place] - start, wanted[place]
+        own, score = marked[place] - start, own_scores[place]
         # The product of a whole block may round otherwise than that of a single row: never before itself.
         count[place] = above[place] + np.count_nonzero(row[:own] == score) - int(row[own] > score)
     return count
@@ -162,8 +163,8 @@ def _scores_of(
     start = 0
     for part in parts:
         here = (rows >= start) & (rows < start + len(part))
-        found = _unit(part[rows[here] - start], rows[here].tolist(), "database image")
-        scores[here] = _rounded(found @ query)
+        units = _unit(part[rows[here] - start], rows[here].tolist(), "database image")
+        scores[here] = rounded(units @ query)
         start += len(part)
     return scores
 
@@ -204,8 +205,3 @@ def _unit(
         raise InvalidInput(f"the descriptor of {what} number {number} (from 0) holds NaN or infinity")
     wide /= np.where(lengths > 0, lengths, 1.0)[:, None]
     return wide
-
-
-def _rounded(scores: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
-    # 0.0 is added because -0.0 and 0.0 sort apart.
-    return np.rint(scores * _STEPS) / _STEPS + 0.0
