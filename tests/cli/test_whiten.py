@@ -108,7 +108,7 @@ def test_pairs_of_a_table(run, places, tmp_path):
     assert f"line 2 of {table} names {flat / 'elsewhere.jpg'}, which is none of the photos given" in err
     table.write_text("first,second\na.jpg,b.jpg\n", encoding="utf-8")
     assert (
-        "needs the columns query and positive in its first line, and has first"
+        "has no column named query or positive in its first line, but first, second"
         in run(*line, "--pairs", table)[2]
     )
     table.write_text("query,positive\n", encoding="utf-8")

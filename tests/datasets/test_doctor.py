@@ -8,7 +8,6 @@ import shutil
 import pytest
 
 from resight.datasets import examine
-from resight.datasets.ahead import ahead
 from resight.errors import InvalidInput
 
 
@@ -147,27 +146,6 @@ def test_the_number_of_threads_changes_nothing(table):
     assert examine("table", table, workers=1) == examine("table", table, workers=5)
     with pytest.raises(InvalidInput, match="workers must be at least 1, not 0"):
         examine("table", table, workers=0)
-
-
-def test_work_ahead_keeps_order_and_stays_near():
-    started = []
-
-    def work(item):
-        started.append(item)
-        return item * item
-
-    answers = ahead(work, iter(range(1000)), workers=2)
-    assert [next(answers) for _ in range(3)] == [0, 1, 4]
-    answers.close()
-    assert len(started) <= 3 + 8
-    assert list(ahead(work, range(50), workers=3)) == [item * item for item in range(50)]
-
-
-def test_what_work_raises_is_raised_at_its_turn():
-    answers = ahead(lambda item: 1 // item, [2, 1, 0, 1], workers=2)
-    assert [next(answers), next(answers)] == [0, 1]
-    with pytest.raises(ZeroDivisionError):
-        next(answers)
 
 
 @pytest.fixture

@@ -56,6 +56,18 @@ def test_items_are_drawn_a_bounded_number_ahead(ahead, drawn):
     outcomes.close()
 
 
+def test_matrix_products_get_the_threads_they_are_given():
+    import numpy as np
+    from threadpoolctl import threadpool_info
+
+    np.ones((2, 2)) @ np.ones((2, 2))
+
+    def blas(_: int) -> set[int]:
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    assert set.union(*in_threads(blas, range(4), workers=2, blas_threads=1)) == {1}
+
+
 def test_leaving_early_leaves_no_thread():
     outcomes = in_threads(lambda _: time.sleep(0.05), range(100), workers=3)
     next(outcomes)

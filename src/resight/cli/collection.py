@@ -118,7 +118,7 @@ def check(
 
     opened = Collection.open(collection)
     with progress("Checking") as report:
-        found = opened.check(sample=sample, progress=lambda step: report(step.done, step.total))
+        found = opened.check(sample=sample, progress=report)
     if as_json:
         write_json(found)
     else:

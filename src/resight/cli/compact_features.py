@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,7 @@ from resight.collection.reports import BrokenPhoto
 from resight.collection.scan import scan
 from resight.errors import InvalidInput
 from resight.features import LocalFeatures
+from resight.files import Progress
 from resight.models.codec import (
     BinaryCodec,
     Float16Codec,
@@ -110,7 +111,7 @@ def describe(
     form: StoredForm,
     *,
     seed: int,
-    report: Callable[[int, int], None],
+    report: Progress,
 ) -> LocalDescriptors:
     """Returns the local features of the photos under files and folders.
 

@@ -26,7 +26,7 @@ def index_folder(photos: Path, path: Path) -> Collection:
     """Returns the collection at ``path``, made or brought up to date with a folder of photos."""
     collection = open_or_create(path, DEFAULT_MODEL)
     with progress("Indexing") as report:
-        indexed = collection.add([photos], progress=lambda step: report(step.done, step.total))
+        indexed = collection.add([photos], progress=report)
     there = f", {indexed.unchanged:,} of them were there" if indexed.unchanged else ""
     broken = f", {count(len(indexed.broken), 'file')} could not be read" if indexed.broken else ""
     held = count(len(collection), "photo")

@@ -77,7 +77,7 @@ def index(
             metadata=values,
             forget_missing=forget_missing,
             max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
-            progress=lambda step: report(step.done, step.total),
+            progress=report,
         )
     if as_json:
         write_json(outcome)

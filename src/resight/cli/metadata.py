@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resight.errors import InvalidInput
+from resight.files import read_rows
 
 if TYPE_CHECKING:
     from resight.collection.metadata import Value
@@ -23,8 +23,7 @@ def read_metadata(path: Path) -> dict[str, dict[str, Value]]:
     nothing.
 
     Raises:
-        InvalidInput: The file is no such table.
-        OSError: It cannot be read.
+        InvalidInput: The file cannot be read or is no such table.
     """
     cells = read_cells(path)
     rows = list(cells.values())
@@ -42,31 +41,18 @@ def read_cells(path: Path) -> dict[str, dict[str, str]]:
     CSV file's folder.
 
     Raises:
-        InvalidInput: The file is no such table, or two of its lines or columns have one name.
-        OSError: It cannot be read.
+        InvalidInput: The file cannot be read, is no such table, or two of its lines or columns have one name.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            rows = list(reader)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} is no CSV file in UTF-8 ({error})") from None
-    names = reader.fieldnames or []
-    if rows and "path" not in names:
-        raise InvalidInput(f"{path} has no column named path in its first line, but {', '.join(names)}")
-    if len(set(names)) < len(names):
-        raise InvalidInput(f"the first line of {path} names a column twice: {', '.join(names)}")
     folder = path.absolute().parent
-    found: dict[str, dict[str, str]] = {}
-    for number, row in enumerate(rows, 2):
-        if None in row or None in row.values():
-            raise InvalidInput(f"line {number} of {path} has more or fewer cells than its first line names")
-        if not row["path"]:
-            raise InvalidInput(f"line {number} of {path} names no photo: its cell for path is empty")
-        photo = str(folder / row.pop("path"))
-        if found.setdefault(photo, row) is not row:
-            raise InvalidInput(f"line {number} of {path} names a photo again: {photo}")
-    return found
+    photos: dict[str, dict[str, str]] = {}
+    for row in read_rows(path, ["path"]):
+        cells = dict(row.cells)
+        if not cells["path"]:
+            raise InvalidInput(f"line {row.line} of {path} names no photo: its cell for path is empty")
+        photo = str(folder / cells.pop("path"))
+        if photos.setdefault(photo, cells) is not cells:
+            raise InvalidInput(f"line {row.line} of {path} names a photo again: {photo}")
+    return photos
 
 
 def _typed(cells: list[str]) -> list[Value]:

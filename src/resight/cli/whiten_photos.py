@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from jaxtyping import Bool, Float32, Int64
 from resight.collection.reports import BrokenPhoto
 from resight.collection.scan import absolute, scan
 from resight.errors import InvalidInput
+from resight.files import Progress, read_rows
 from resight.models.extract import extract
 from resight.models.model import Model
 from resight.models.whitening_pairs import groups_of_pairs, matching_pairs, numbered
@@ -51,7 +51,7 @@ class Matches:
     groups: Int64[np.ndarray, " n"]
 
 
-def describe(model: Model, photos: Sequence[Path], *, report: Callable[[int, int], None]) -> Described:
+def describe(model: Model, photos: Sequence[Path], *, report: Progress) -> Described:
     """Returns the photos under files and folders, described.
 
     Raises:
@@ -112,29 +112,17 @@ def _read_pairs(table: Path, described: Described) -> Int64[np.ndarray, "m 2"]:
     rows |= {str(Path(path).resolve()): row for path, row in list(rows.items())}
     broken = {photo.path for photo in described.broken}
     pairs = []
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            if not set(_COLUMNS) <= set(reader.fieldnames or ()):
-                raise InvalidInput(
-                    f"{table} needs the columns query and positive in its first line, "
-                    f"and has {', '.join(reader.fieldnames or ()) or 'none'}"
-                )
-            for line in reader:
-                paths = [absolute(table.parent / (line[column] or "")) for column in _COLUMNS]
-                if broken.intersection(paths):
-                    continue
-                missing = [path for path in paths if path not in rows]
-                if missing:
-                    raise InvalidInput(
-                        f"line {reader.line_num} of {table} names {missing[0]}, which is none of the photos "
-                        f"given: give its folder, too, and paths relative to the table's own folder"
-                    )
-                pairs.append([rows[path] for path in paths])
-    except OSError as error:
-        raise InvalidInput(f"cannot read {table}: {error.strerror}") from None
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{table} is no CSV file in UTF-8 ({error})") from None
+    for row in read_rows(table, _COLUMNS):
+        paths = [absolute(table.parent / row[column]) for column in _COLUMNS]
+        if broken.intersection(paths):
+            continue
+        missing = [path for path in paths if path not in rows]
+        if missing:
+            raise InvalidInput(
+                f"line {row.line} of {table} names {missing[0]}, which is none of the photos "
+                f"given: give its folder, too, and paths relative to the table's own folder"
+            )
+        pairs.append([rows[path] for path in paths])
     if not pairs:
         raise InvalidInput(f"{table} names no pair of photos")
     return np.array(pairs, dtype=np.int64)

@@ -11,7 +11,6 @@ from resight.collection.reports import (
     CpuSeconds,
     IndexReport,
     LocalInfo,
-    Progress,
     RootInfo,
 )
 from resight.collection.scan import find_photos
@@ -28,7 +27,6 @@ __all__ = [
     "Hit",
     "IndexReport",
     "LocalInfo",
-    "Progress",
     "Query",
     "QueryPhoto",
     "RefineMethod",

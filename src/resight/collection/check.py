@@ -11,12 +11,13 @@ from typing import final
 import numpy as np
 import pyarrow as pa
 
-from resight.collection.reports import CheckReport, Progress
+from resight.collection.reports import CheckReport
 from resight.collection.resident import ResidentIndex
 from resight.collection.roots import Key
 from resight.collection.store import Store
 from resight.errors import CollectionDamaged, InvalidInput, ModelError
 from resight.features import LocalFeatures
+from resight.files import Progress
 from resight.models.extract import extract
 from resight.models.model import Model
 
@@ -36,7 +37,7 @@ def check_collection(
     load_model: Callable[[], Model],
     *,
     sample: int,
-    progress: Callable[[Progress], None] | None,
+    progress: Progress | None,
 ) -> CheckReport:
     """Returns what is wrong with a collection; `Collection.check` says what is looked at.
 
@@ -76,7 +77,7 @@ class _Photo:
 @dataclass(slots=True)
 class _Check:
     store: Store
-    progress: Callable[[Progress], None] | None
+    progress: Progress | None
     photos: list[_Photo] = field(default_factory=list)
     keys: Counter[Key] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
@@ -96,7 +97,7 @@ class _Check:
             self._batch(batch)
             done += batch.num_rows
             if self.progress is not None:
-                self.progress(Progress(done, total, str(batch["path"][-1]), "read"))
+                self.progress(done, total)
 
     def _batch(self, batch: pa.RecordBatch) -> None:
         columns = [
@@ -174,7 +175,7 @@ class _Check:
                 sampled += 1
                 self._search(photo, path, extraction.features.descriptor, resident)
             if self.progress is not None:
-                self.progress(Progress(done, len(photos), path, "check"))
+                self.progress(done, len(photos))
         return sampled
 
     def _search(self, photo: _Photo, path: str, descriptor: np.ndarray, resident: ResidentIndex) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from resight.collection.roots import Key
 from resight.collection.scan import canonical
 from resight.collection.store import Store
 from resight.errors import InvalidInput, NoLocalFeatures
+from resight.files import Progress
 from resight.models.extract import content_of
 from resight.search.recognition import Calibration, VotingRule, choose_threshold, neighbour_scores, recognise
 
@@ -159,7 +160,7 @@ class Classifier:
         self,
         photos: Mapping[str, str],
         *,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> Calibration:
         """Returns the threshold of the largest F1 on validation photos, and keeps it in the collection.
 

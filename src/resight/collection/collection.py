@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,6 @@ from resight.collection.reports import (
     CheckReport,
     CollectionInfo,
     IndexReport,
-    Progress,
     RootInfo,
 )
 from resight.collection.resident import ResidentIndex
@@ -35,6 +34,7 @@ from resight.collection.searching import answer_query
 from resight.collection.store import Store
 from resight.errors import InvalidInput, StorageFailed
 from resight.features import Box
+from resight.files import Progress
 from resight.images import MAX_PIXELS, PhotoSource
 from resight.models.model import Model
 
@@ -161,7 +161,7 @@ class Collection:
         forget_missing: bool = False,
         workers: int | None = None,
         max_pixels: int = MAX_PIXELS,
-        progress: Callable[[Progress], None] | None = None,
+        progress: Progress | None = None,
     ) -> IndexReport:
         """Returns what was done to bring the collection up to date with some files and folders.
 
@@ -177,7 +177,7 @@ class Collection:
                 them. Those of a given path that does not exist itself are kept all the same.
             workers: Threads; by default the processors available.
             max_pixels: Most pixels of a photo that is decoded; larger photos are reported as broken.
-            progress: Called after each photo that was read, in the calling thread.
+            progress: Called with photos done and photos in all, in the calling thread.
 
         Raises:
             InvalidInput: A path exists neither on the disk nor in the collection, or metadata cannot be kept.
@@ -283,7 +283,7 @@ class Collection:
             recognition=store.header.recognition,
         )
 
-    def check(self, *, sample: int = 20, progress: Callable[[Progress], None] | None = None) -> CheckReport:
+    def check(self, *, sample: int = 20, progress: Progress | None = None) -> CheckReport:
         """Returns what is wrong with the collection, and which files are missing or have changed.
 
         Every row is read; descriptors must be finite and of unit length, local features whole, keys unique,
@@ -292,7 +292,7 @@ class Collection:
 
         Args:
             sample: How many photos to describe anew.
-            progress: Called after each of them.
+            progress: Called with rows read and rows in all, then with photos searched and photos in all.
 
         Raises:
             InvalidInput: ``sample`` is negative.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,13 +14,14 @@ import numpy as np
 from resight.collection.batching import Batching
 from resight.collection.known import Known, keys_under, known_photos
 from resight.collection.metadata import Value, new_columns
-from resight.collection.reports import BrokenPhoto, CpuSeconds, IndexReport, Progress
+from resight.collection.reports import BrokenPhoto, CpuSeconds, IndexReport
 from resight.collection.roots import Key
 from resight.collection.scan import FoundPhoto, Scan, canonical, printable, scan
 from resight.collection.schema import Row
 from resight.collection.store import Store
 from resight.errors import InvalidInput
 from resight.features import ImageFeatures, LocalFeatures
+from resight.files import Progress
 from resight.images import MAX_PIXELS
 from resight.models.extract import Extraction, extract
 from resight.models.model import Model, codec_of
@@ -37,7 +38,7 @@ def update(
     forget_missing: bool,
     workers: int | None,
     max_pixels: int,
-    progress: Callable[[Progress], None] | None,
+    progress: Progress | None,
 ) -> IndexReport:
     """Returns what was done to bring the collection up to date with the files under some paths.
 
@@ -137,7 +138,7 @@ class _Run:
     known: Mapping[Key, Known]
     batching: Batching
     max_pixels: int
-    progress: Callable[[Progress], None] | None
+    progress: Progress | None
     added: int = 0
     updated: int = 0
     unchanged: int = 0
@@ -174,7 +175,7 @@ class _Run:
                     if self.batching.due:
                         self._commit(left)
                     if self.progress is not None:
-                        self.progress(Progress(done, total, waiting[key], "describe"))
+                        self.progress(done, total)
             self._commit(left)
             waiting = left
 

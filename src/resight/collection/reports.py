@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from resight.search.recognition import Calibration
 
@@ -14,7 +13,6 @@ __all__ = [
     "CpuSeconds",
     "IndexReport",
     "LocalInfo",
-    "Progress",
     "RootInfo",
 ]
 
@@ -30,23 +28,6 @@ class BrokenPhoto:
 
     path: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a long job is.
-
-    Attributes:
-        done: Photos finished.
-        total: Photos in all.
-        path: The photo just finished.
-        stage: What is being done: photos described (index), then rows read and photos checked (check).
-    """
-
-    done: int
-    total: int
-    path: str
-    stage: Literal["describe", "read", "check"]
 
 
 @dataclass(frozen=True, slots=True)

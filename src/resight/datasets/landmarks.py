@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from resight.datasets.landmark_truth import LandmarkTruth, Task
 from resight.errors import InvalidInput
+from resight.files import read_rows
 
 __all__ = [
     "Solution",
@@ -19,7 +19,6 @@ __all__ = [
     "read_solution",
     "read_train",
     "retrieval_truth",
-    "rows",
 ]
 
 Usage = Literal["Public", "Private", "Ignored"]
@@ -59,9 +58,9 @@ def read_solution(path: str | Path) -> Solution:
     kind: Literal["retrieval", "recognition"] | None = None
     answers: dict[str, frozenset[str]] = {}
     usages: dict[str, Usage] = {}
-    for row in rows(path, ("id", "Usage")):
-        kind = "retrieval" if "images" in row else "recognition"
-        found = row.get("images", row.get("landmarks"))
+    for row in read_rows(path, ("id", "Usage")):
+        kind = "retrieval" if "images" in row.cells else "recognition"
+        found = row.cells.get("images", row.cells.get("landmarks"))
         usage = next((known for known in USAGES if known == row["Usage"]), None)
         if found is None or usage is None:
             raise InvalidInput(
@@ -130,7 +129,7 @@ def read_ids(path: str | Path) -> tuple[str, ...]:
     Raises:
         InvalidInput: The file cannot be read or has no such column.
     """
-    return tuple(row["id"] for row in rows(path, ("id",)))
+    return tuple(row["id"] for row in read_rows(path, ("id",)))
 
 
 def read_train(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -140,10 +139,10 @@ def read_train(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
         InvalidInput: The file cannot be read or has other columns.
     """
     pairs: list[tuple[str, str]] = []
-    for row in rows(path, ("landmark_id",)):
-        if "images" in row:
+    for row in read_rows(path, ("landmark_id",)):
+        if "images" in row.cells:
             pairs += [(image, row["landmark_id"]) for image in row["images"].split()]
-        elif "id" in row:
+        elif "id" in row.cells:
             pairs.append((row["id"], row["landmark_id"]))
         else:
             raise InvalidInput(f"{path} needs a column id or images beside landmark_id")
@@ -153,25 +152,3 @@ def read_train(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def image_path(folder: Path, image: str) -> Path:
     """Returns where the authors put an image: ``a/b/c/abc....jpg``."""
     return folder.joinpath(*image[:3], f"{image}.jpg")
-
-
-def rows(path: str | Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
-    """Yields the rows of a CSV file as named texts.
-
-    Raises:
-        InvalidInput: It cannot be read, lacks one of ``columns``, or a row has another number of fields.
-    """
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            missing = [name for name in columns if name not in (reader.fieldnames or ())]
-            if missing:
-                raise InvalidInput(f"{path} has no column {missing[0]}; it has {reader.fieldnames or 'none'}")
-            for row in reader:
-                if None in row or None in row.values():
-                    raise InvalidInput(f"line {reader.line_num} of {path} has another number of fields")
-                yield row
-    except OSError as error:
-        raise InvalidInput(f"cannot read {path}: {error.strerror or error}") from None
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} is no CSV file in UTF-8: {error}") from None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from resight.datasets.dataset import Benchmark, LabelledImages, labelled
 from resight.errors import InvalidInput
 from resight.features import Box
+from resight.files import read_rows
 
 __all__ = ["KS", "read_table"]
 
@@ -64,17 +64,20 @@ def read_table(root: Path, *, boxes: bool = False) -> Benchmark:
         InvalidInput: The file is no such table, or ``boxes`` are asked for and it has none.
     """
     path = _table_file(root)
-    lines, columns = _lines(path)
-    corners = next((names for names in _BOXES if set(names) <= set(columns)), None) if boxes else None
+    lines = list(read_rows(path, ("path", "label")))
+    if not lines:
+        raise InvalidInput(f"{path} lists no photos")
+    columns = lines[0].cells
+    corners = next((names for names in _BOXES if columns.keys() >= set(names)), None) if boxes else None
     if boxes and corners is None:
         raise InvalidInput(f"{path} has no boxes: they need the columns {','.join(_BOXES[0])}")
     roles = {role: [name for name in names if name in columns] for role, names in _ROLES.items()}
     rows = []
-    for number, line in lines:
+    for line in lines:
         try:
-            rows.append(_row(line, corners, roles))
+            rows.append(_row(line.cells, corners, roles))
         except ValueError as error:
-            raise InvalidInput(f"line {number} of {path}: {error}") from None
+            raise InvalidInput(f"line {line.line} of {path}: {error}") from None
     train, test = _splits(path, rows, given="split" in columns)
     has_roles = any(roles.values()) or any(row.split in _ROLES for row in rows)
     if has_roles:
@@ -103,31 +106,7 @@ def _table_file(root: Path) -> Path:
     return tables[0]
 
 
-def _lines(path: Path) -> tuple[list[tuple[int, dict[str, str]]], Sequence[str]]:
-    """Returns the number and the cells of each line, and the columns."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            lines = [(reader.line_num, line) for line in reader]
-    except OSError as error:
-        raise InvalidInput(f"cannot read {path}: {error.strerror}") from None
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} is no CSV file in UTF-8 ({error})") from None
-    columns = reader.fieldnames or ()
-    missing = [name for name in ("path", "label") if name not in columns]
-    if missing:
-        raise InvalidInput(
-            f"{path} has no column named {' or '.join(missing)} in its first line, but {', '.join(columns)}"
-        )
-    for number, line in lines:
-        if None in line or None in line.values():
-            raise InvalidInput(f"line {number} of {path} has more or fewer cells than its first line names")
-    if not lines:
-        raise InvalidInput(f"{path} lists no photos")
-    return lines, columns
-
-
-def _row(line: dict[str, str], corners: Sequence[str] | None, roles: dict[str, list[str]]) -> _Row:
+def _row(line: Mapping[str, str], corners: Sequence[str] | None, roles: dict[str, list[str]]) -> _Row:
     if not line["path"] or not line["label"]:
         raise InvalidInput("a photo needs a path and a label")
     split = line.get("split", "train").lower()
@@ -145,7 +124,7 @@ def _row(line: dict[str, str], corners: Sequence[str] | None, roles: dict[str, l
     )
 
 
-def _has_role(role: str, line: dict[str, str], split: str, roles: dict[str, list[str]]) -> bool:
+def _has_role(role: str, line: Mapping[str, str], split: str, roles: dict[str, list[str]]) -> bool:
     values = [line[name].lower() for name in roles[role]]
     if any(value not in _TRUTH for value in values):
         raise InvalidInput(f"{roles[role][0]} is true, false, 1, 0 or empty, not {values[0]!r}")

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-
 import numpy as np
 from jaxtyping import Float32
 
@@ -18,7 +14,7 @@ from resight.evaluation.pictures import labelled_rows
 from resight.evaluation.quantity import Quantity
 from resight.evaluation.result import Column, Measure, Result
 from resight.evaluation.statistics import bootstrap
-from resight.files import Progress
+from resight.files import Progress, in_threads
 from resight.models.model import Model
 
 __all__ = ["describe_set", "evaluate_benchmark", "measure_set"]
@@ -66,24 +62,16 @@ def describe_set(
     boxes = photos.boxes if photos.boxes is not None else (None,) * len(paths)
     descriptors = np.empty((len(paths), model.dim), dtype=np.float32)
     size = max(model.batch_size, 4)
-    threads = os.cpu_count() or 1
-    waiting: deque[tuple[slice, Future[Float32[np.ndarray, "batch dim"]]]] = deque()
+    parts = [slice(start, min(start + size, len(paths))) for start in range(0, len(paths), size)]
 
-    def collect() -> None:
-        part, call = waiting.popleft()
-        descriptors[part] = call.result()
+    def describe(part: slice) -> Float32[np.ndarray, "batch dim"]:
+        return model.describe(paths[part], boxes=boxes[part])
+
+    described = in_threads(describe, parts)
+    for part, rows in zip(parts, described, strict=True):
+        descriptors[part] = rows
         if progress is not None:
             progress(part.stop, len(paths))
-
-    with ThreadPoolExecutor(threads, thread_name_prefix="resight-describe") as pool:
-        for start in range(0, len(paths), size):
-            part = slice(start, min(start + size, len(paths)))
-            waiting.append((part, pool.submit(model.describe, paths[part], boxes=boxes[part])))
-            # Few ahead, so that a broken photo ends the work soon.
-            if len(waiting) > 2 * threads:
-                collect()
-        while waiting:
-            collect()
     return descriptors
 
 

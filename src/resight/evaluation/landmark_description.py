@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,14 +11,12 @@ from resight import images
 from resight.datasets.landmark_folder import LandmarkFolder
 from resight.errors import InvalidInput, UnreadableImage
 from resight.features import ImageFeatures, LocalFeatures
+from resight.files import Progress
 from resight.models.codec import as_stored
 from resight.models.extract import extract
 from resight.models.model import Model, codec_of
 
 __all__ = ["LandmarkDescriptors", "describe_landmarks"]
-
-Progress = Callable[[int, int], None]
-"""Takes how many photos are described and how many there are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

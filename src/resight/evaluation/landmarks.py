@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +52,7 @@ def evaluate_landmarks(
     refinement: Refinement = UNREFINED,
     selection: str = "not stated",
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Result:
     """Returns a model's result on a landmark benchmark.
 

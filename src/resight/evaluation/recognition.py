@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from resight.datasets.landmark_folder import Recognition
-from resight.datasets.landmarks import Solution, Usage, rows
+from resight.datasets.landmarks import Solution, Usage
 from resight.errors import InvalidInput
 from resight.evaluation.card import Fact, ProtocolCard, Source, source_of, versions
 from resight.evaluation.landmark_description import describe_landmarks
@@ -21,6 +21,7 @@ from resight.evaluation.measures.recognition import (
 from resight.evaluation.quantity import Quantity
 from resight.evaluation.result import Column, Measure, Result
 from resight.evaluation.statistics import bootstrap
+from resight.files import Progress, read_rows
 from resight.models.model import Model
 from resight.search.exact import rank_marked
 from resight.search.recognition import neighbour_scores, recognise
@@ -49,7 +50,7 @@ def evaluate_recognition(
     neighbours: int = 3,
     selection: str = "not stated",
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Result:
     """Returns the micro average precision of a model on the recognition task of Google Landmarks v2.
 
@@ -109,7 +110,7 @@ def measure_predictions(path: str | Path, solution: Solution, *, name: str, seed
     path = Path(path)
     column = "images" if solution.kind == "retrieval" else "landmarks"
     predicted: dict[str, str] = {}
-    for row in rows(path, ("id", column)):
+    for row in read_rows(path, ("id", column)):
         if row["id"] in predicted:
             raise InvalidInput(f"{path} predicts {row['id']} twice")
         if row["id"] not in solution.usages:

@@ -19,6 +19,7 @@ from resight.evaluation.measures.landmarks import LandmarkColumn, main_quantity
 from resight.evaluation.refinement import Heads, expanded_queries, verified_heads
 from resight.evaluation.result import Measure
 from resight.evaluation.statistics import PairedTest, bootstrap, paired
+from resight.files import Progress
 from resight.models.model import Model
 from resight.models.whitened import WhitenedModel
 from resight.models.whitening import Whitening
@@ -132,7 +133,7 @@ def evaluate_waterfall(
     steps: Steps = Steps(),
     selection: str = "not stated",
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Waterfall:
     """Returns what whitening, query expansion, augmentation, diffusion and verification add, in that order.
 

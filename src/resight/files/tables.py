@@ -29,7 +29,7 @@ class Row:
         return self.cells[column]
 
 
-def read_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[Row]:
+def read_rows(path: str | Path, columns: Sequence[str] = ()) -> Iterator[Row]:
     """Yields the rows of a CSV file in UTF-8, with or without a byte order mark; empty lines are passed over.
 
     Names of columns are in Unicode's composed form (NFC).
@@ -43,7 +43,7 @@ def read_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[Row]:
             ``columns`` or names a column twice, or a row has more or fewer cells than the first line.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
+        with Path(path).open(newline="", encoding="utf-8-sig") as stream:
             yield from _rows(path, stream, columns)
     except OSError as error:
         raise InvalidInput(f"cannot read {path}: {error.strerror or error}") from None
@@ -51,7 +51,7 @@ def read_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[Row]:
         raise InvalidInput(f"{path} is no CSV file in UTF-8 ({error})") from None
 
 
-def _rows(path: Path, stream: Iterator[str], columns: Sequence[str]) -> Iterator[Row]:
+def _rows(path: str | Path, stream: Iterator[str], columns: Sequence[str]) -> Iterator[Row]:
     reader = csv.reader(stream, strict=True)
     names = [unicodedata.normalize("NFC", name) for name in next(reader, [])]
     missing = [name for name in columns if name not in names]

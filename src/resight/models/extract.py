@@ -6,14 +6,11 @@ import errno
 import hashlib
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Collection, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BufferedReader
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +18,7 @@ import numpy as np
 from resight import images
 from resight.errors import InvalidInput, UnreadableImage
 from resight.features import ImageFeatures
+from resight.files import available_cpus, in_threads
 from resight.models.model import Model
 
 __all__ = ["Content", "Extraction", "content_of", "extract"]
@@ -74,18 +72,6 @@ class _Decoded:
     photo: images.Photo | None
 
 
-@dataclass(slots=True)
-class _Batch:
-    """Files in order; those with a photo await the model's answer."""
-
-    files: list[_Decoded]
-    answer: Future[list[Extraction]] | None = None
-
-    @property
-    def photos(self) -> list[images.Photo]:
-        return [file.photo for file in self.files if file.photo is not None]
-
-
 def content_of(path: str | Path) -> Content:
     """Returns what identifies the file's bytes now.
 
@@ -104,13 +90,6 @@ def _content(stream: BufferedReader) -> Content:
     status = os.fstat(stream.fileno())
     digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=HASH_BYTES)).digest()
     return Content(digest, status.st_size, status.st_mtime_ns)
-
-
-def available_cpus() -> int:
-    """Returns how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def extract(
@@ -141,24 +120,28 @@ def extract(
     if threads < 1:
         raise InvalidInput(f"workers must be at least 1, not {threads}")
     describers = threads if model.batch_size == 1 else 1
-    readers = ThreadPoolExecutor(threads, thread_name_prefix="resight-read")
-    callers = ThreadPoolExecutor(describers, thread_name_prefix="resight-describe")
-    with _one_thread_each(threads):
-        try:
-            read = partial(_read, max_side=model.max_side, known=known, max_pixels=max_pixels)
-            decoded = _ahead(paths, readers, read, depth=2 * threads + model.batch_size)
-            waiting: deque[_Batch] = deque()
-            for batch in _batches(decoded, model.batch_size):
-                batch.answer = callers.submit(_describe, model, batch)
-                waiting.append(batch)
+    with (
+        _one_thread_each(threads),
+        closing(
+            in_threads(
+                partial(_read, max_side=model.max_side, known=known, max_pixels=max_pixels),
+                map(Path, paths),
+                workers=threads,
+                ahead=2 * threads + model.batch_size,
+            )
+        ) as decoded,
+        closing(
+            in_threads(
+                partial(_describe, model),
+                _batches(decoded, model.batch_size),
+                workers=describers,
                 # One batch more than threads, so that none of them waits for the caller of this generator.
-                while len(waiting) > describers + 1:
-                    yield from _answered(waiting.popleft())
-            while waiting:
-                yield from _answered(waiting.popleft())
-        finally:
-            for pool in (readers, callers):
-                pool.shutdown(wait=True, cancel_futures=True)
+                ahead=describers + 1,
+            )
+        ) as described,
+    ):
+        for batch in described:
+            yield from batch
 
 
 @contextmanager
@@ -173,22 +156,6 @@ def _one_thread_each(threads: int) -> Iterator[None]:
         yield
     finally:
         cv2.setNumThreads(before)
-
-
-def _ahead(
-    paths: Iterable[str | Path],
-    pool: ThreadPoolExecutor,
-    read: Callable[[Path], _Decoded],
-    *,
-    depth: int,
-) -> Iterator[_Decoded]:
-    """Yields files in order while up to ``depth`` more are being read."""
-    remaining = iter(paths)
-    reading = deque(pool.submit(read, Path(path)) for path in islice(remaining, depth))
-    while reading:
-        done = reading.popleft().result()
-        reading.extend(pool.submit(read, Path(path)) for path in islice(remaining, 1))
-        yield done
 
 
 def _read(path: Path, *, max_side: int, known: Collection[bytes], max_pixels: int) -> _Decoded:
@@ -215,7 +182,7 @@ def _read(path: Path, *, max_side: int, known: Collection[bytes], max_pixels: in
     return _Decoded(extraction, photo)
 
 
-def _batches(decoded: Iterable[_Decoded], size: int) -> Iterator[_Batch]:
+def _batches(decoded: Iterable[_Decoded], size: int) -> Iterator[list[_Decoded]]:
     files: list[_Decoded] = []
     photos = 0
     for file in decoded:
@@ -223,19 +190,19 @@ def _batches(decoded: Iterable[_Decoded], size: int) -> Iterator[_Batch]:
         photos += file.photo is not None
         # A long run of files without a photo must not keep their neighbours waiting.
         if photos == size or len(files) == 4 * size:
-            yield _Batch(files)
+            yield files
             files, photos = [], 0
     if files:
-        yield _Batch(files)
+        yield files
 
 
-def _describe(model: Model, batch: _Batch) -> list[Extraction]:
-    photos = batch.photos
+def _describe(model: Model, files: list[_Decoded]) -> list[Extraction]:
+    photos = [file.photo for file in files if file.photo is not None]
     started = time.thread_time()
     answers = iter(model.extract(photos) if photos else [])
     share = (time.thread_time() - started) / max(len(photos), 1)
     result = []
-    for file in batch.files:
+    for file in files:
         if file.photo is None:
             result.append(file.extraction)
             continue
@@ -256,7 +223,3 @@ def _fault(features: ImageFeatures, dim: int) -> str | None:
     if not 0.99 < float(np.linalg.norm(descriptor)) < 1.01:
         return "the model finds nothing in it to describe"
     return None
-
-
-def _answered(batch: _Batch) -> list[Extraction]:
-    return batch.answer.result() if batch.answer is not None else []

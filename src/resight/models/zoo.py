@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from resight.errors import InvalidBundle, InvalidInput, UnknownModel
+from resight.files import nearest
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle
 from resight.models.model import Model
@@ -138,9 +138,8 @@ def _load_bundle(bundle: Bundle, name: str) -> Model:
 
 def _hint(name: str) -> str:
     known = ["sift", *_TRUNKS]
-    nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    if nearest:
-        return f": did you mean {' or '.join(nearest)}?"
+    if near := nearest(name, known, most=3):
+        return f": did you mean {' or '.join(near)}?"
     return f": known are {', '.join(known)}, timm:NAME for any trunk of timm, and the path of a bundle"
 
 

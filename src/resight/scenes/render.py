@@ -8,7 +8,6 @@ Nothing depends on what was rendered before.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from resight.errors import InvalidInput
+from resight.files import Progress
 from resight.scenes.camera import Camera, draw, look_at
 from resight.scenes.clutter import car, foliage, person
 from resight.scenes.light import Daylight, daylight, develop, light_on, paint_sky
@@ -75,7 +75,7 @@ def write_collection(
     seed: int = 0,
     side: int = 640,
     workers: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[RenderedPhoto]:
     """Returns the rendered photos written to a folder as JPEG files, places first, in order.
 

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float64, Int, Int64, UInt8
 from torch import Tensor
 
-from resight.datasets.ahead import ahead
 from resight.datasets.dataset import LabelledImages
+from resight.files import in_threads
 from resight.images.augment import ResizeRandomCrop, Transform
 from resight.training.packed import PackedImages
 from resight.training.parallel import part_of
@@ -188,7 +188,9 @@ class TrainingBatches:
 
         places = range(start, stop)
         prepared = (
-            ahead(prepare, places, workers=self._workers) if self._photos.parallel else map(prepare, places)
+            in_threads(prepare, places, workers=self._workers)
+            if self._photos.parallel
+            else map(prepare, places)
         )
         for pixels, labels in prepared:
             groups, order = in_order(pixels, self._device)

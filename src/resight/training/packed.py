@@ -20,7 +20,6 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, final
@@ -28,11 +27,10 @@ from typing import Literal, final
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from resight.datasets.ahead import ahead
 from resight.datasets.dataset import LabelledImages
 from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box
-from resight.files import whole_file
+from resight.files import Progress, in_threads, whole_file
 from resight.images.augment import CentreCrop, Stretch
 
 __all__ = ["PackedImages", "Rule", "pack"]
@@ -132,7 +130,7 @@ def pack(
     side: int,
     rule: Rule = "stretch",
     workers: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> PackedImages:
     """Returns the photos of a set, written to a file of one size each: all of them, or no file at all.
 
@@ -162,7 +160,7 @@ def pack(
         except UnreadableImage as error:
             return str(error)
 
-    photos = ahead(shown, range(len(images)), workers=workers)
+    photos = in_threads(shown, range(len(images)), workers=workers)
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path, device=False) as stream:
         # The hash has a fixed length, so that the opening can be written over when it is known.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 import logging
 import pickle
@@ -17,6 +16,7 @@ import torch
 from torch import nn
 
 from resight.errors import InvalidInput, UnknownModel
+from resight.files import nearest
 from resight.files.json import JSON
 from resight.networks.trunks._hub import check_hub, check_url, unavailable
 from resight.networks.trunks._timm import import_timm
@@ -115,8 +115,8 @@ def _resolve(timm: ModuleType, name: str) -> tuple[str, dict[str, JSON]]:
     tags = timm.list_pretrained(f"{plain}.*")
     if not timm.is_model(plain) or ("." in name and name not in tags):
         known = timm.list_models() + timm.list_pretrained()
-        nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-        hint = f": did you mean {', '.join(nearest)}?" if nearest else ": timm.list_models() lists them"
+        near = nearest(name, known, most=3)
+        hint = f": did you mean {', '.join(near)}?" if near else ": timm.list_models() lists them"
         raise UnknownModel(f"timm has no trunk {name!r}{hint}")
     return name, {}
 

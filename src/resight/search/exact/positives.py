@@ -24,9 +24,8 @@ from threading import Lock
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from resight.files import Progress
+from resight.files import Progress, in_threads
 from resight.search.exact.order import STEPS
-from resight.search.threads import in_threads
 
 __all__ = ["PositiveRanks", "rank_positives"]
 
@@ -233,7 +232,7 @@ class _Counter:
             for columns in steps:
                 self._compare(self._asked.rows[rows] @ self._database.rows[columns].T, rows, columns)
 
-        for _ in in_threads(look, self._tiles()):
+        for _ in in_threads(look, self._tiles(), blas_threads=1):
             pass
         self._forget()
 
@@ -266,7 +265,7 @@ class _Counter:
                 self._compare(products, columns, rows, turned=True)
             return 2 if apart else 1
 
-        yield from in_threads(count_block, blocks)
+        yield from in_threads(count_block, blocks, blas_threads=1)
 
     def result(self) -> PositiveRanks:
         """Returns the ranks."""

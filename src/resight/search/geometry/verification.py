@@ -16,13 +16,13 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from resight.features import Box, LocalFeatures
+from resight.files import in_threads
 from resight.search.geometry import hypotheses
 from resight.search.geometry.chance import inliers_by_chance
 from resight.search.geometry.config import SAMPLES, VerificationConfig
 from resight.search.geometry.fitting import GROUP, apply, grow, is_possible, least_squares
 from resight.search.geometry.matching import Matches, match_many
 from resight.search.geometry.plain_ransac import random_consensus
-from resight.search.threads import in_threads
 
 __all__ = ["DEFAULT", "Verification", "verify", "verify_answers"]
 
@@ -103,7 +103,10 @@ def verify_answers(
         return _verify_share(query, features, region, config)
     verified: list[Verification] = [_REFUSED] * len(features)
     shares = in_threads(
-        lambda first: _verify_share(query, features[first::threads], region, config), range(threads)
+        lambda first: _verify_share(query, features[first::threads], region, config),
+        range(threads),
+        workers=threads,
+        blas_threads=1,
     )
     for first, share in enumerate(shares):
         verified[first::threads] = share
