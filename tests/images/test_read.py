@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -94,6 +95,8 @@ def made_files() -> dict[str, bytes]:
         "tiff jpeg": encoded(picture, "TIFF", compression="jpeg"),
         "tiff float": encoded(picture.convert("F"), "TIFF"),
         "tiff group4": encoded(picture.convert("1"), "TIFF", compression="group4"),
+        "tiff planes": planes(np.asarray(picture).astype(np.uint16) * 257),
+        "tiff float planes": planes(np.asarray(picture) / 255, compression="deflate", tile=(16, 16)),
         "bmp": encoded(picture, "BMP"),
         "ppm": encoded(picture, "PPM"),
         "ppm text": b"P3 3 2 255\n" + b" ".join(b"%d" % value for value in range(18)),
@@ -103,6 +106,14 @@ def made_files() -> dict[str, bytes]:
         "avif": encoded(picture, "AVIF", exif=exif),
         "heic": encoded(picture, "HEIF"),
     }
+
+
+def planes(pixels: np.ndarray, **options: object) -> bytes:
+    """A TIFF file with a plane for each channel."""
+    stream = io.BytesIO()
+    channels = np.moveaxis(pixels, 2, 0).copy()
+    tifffile.imwrite(stream, channels, photometric="rgb", planarconfig="separate", metadata=None, **options)
+    return stream.getvalue()
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> float:

@@ -20,11 +20,13 @@ from PIL.ImageFile import ImageFile
 from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box
 from resight.images import formats
-from resight.images.colour import to_rgb
+from resight.images.colour import grey_or_rgb
 from resight.images.opening import open_file
 from resight.images.orientation import orientation
 from resight.images.photo import Photo
 from resight.images.show import check_side, show
+from resight.images.tiff import full_picture
+from resight.images.tiff_samples import read_samples
 
 __all__ = ["MAX_PIXELS", "decoded", "read"]
 
@@ -66,7 +68,7 @@ def read(
     Read are JPEG, PNG, WebP, TIFF (first page), BMP, GIF, AVIF and HEIC; of an animation the first
     frame. What the file is, its bytes say, not its name. The orientation of the EXIF
     data (or, without them, of the XMP data) is applied in every format; other colours become RGB as
-    ``colour.to_rgb`` says: alpha over white, 16 bits by their high byte, no colour profiles.
+    ``colour.grey_or_rgb`` says: alpha over white, 16 bits by their high byte, no colour profiles.
 
     Safe to call from several threads; decoding runs outside the interpreter's lock.
 
@@ -92,14 +94,14 @@ def read(
 
 
 def decoded(image: Image.Image) -> Image.Image:
-    """Returns a PIL image, loaded and made RGB, as stored: not turned upright.
+    """Returns a PIL image, loaded and made grey or RGB, as stored: not turned upright.
 
     Raises:
         UnreadableImage: Its pixels are loaded only now, and the file behind it is broken or gone.
     """
     with _reasons("the PIL image", image.format or "pixel"), formats.pillow_warnings_unseen():
         image.load()
-        return to_rgb(image)
+        return grey_or_rgb(image)
 
 
 def _decode(name: str, stream: BinaryIO, max_side: int | None, box: Box | None, max_pixels: int) -> Photo:
@@ -112,6 +114,14 @@ def _decode(name: str, stream: BinaryIO, max_side: int | None, box: Box | None, 
     kind = formats.detect(head)
     if kind is None:
         raise UnreadableImage(name, f"it is {formats.what_else(head)}; accepted are {formats.ACCEPTED}")
+    if kind == "TIFF":
+        with _reasons(name, kind):
+            layout, stream = full_picture(name, stream)
+        if not layout.by_pillow:
+            _refuse_size(name, (layout.width, layout.height), layout.weight, max_pixels)
+            with _reasons(name, kind):
+                picture = read_samples(name, stream, layout)
+            return show(picture, layout.orientation, max_side=max_side, box=box)
     with _reasons(name, kind):
         stream.seek(0)
         image = formats.open_image(kind, stream)
@@ -119,12 +129,13 @@ def _decode(name: str, stream: BinaryIO, max_side: int | None, box: Box | None, 
         # Of a reduced JPEG the last column may stand for less than a whole one: its extent is a
         # fraction of pixels.
         extent = _reduce_decoding(image, max_side)
-    _refuse_bomb(name, image, full, max_pixels)
+    # libjpeg keeps the coefficients of a progressive file at full size, however small it decodes it.
+    _refuse_size(name, full if image.info.get("progressive") else image.size, _weight(image), max_pixels)
     with _reasons(name, kind):
         image.load()
-        rgb = to_rgb(image)
+        picture = grey_or_rgb(image)
         value = orientation(image)
-    return show(rgb, value, max_side=max_side, box=box, full=full if extent else None, extent=extent)
+    return show(picture, value, max_side=max_side, box=box, full=full if extent else None, extent=extent)
 
 
 def _reduce_decoding(image: ImageFile, max_side: int | None) -> tuple[float, float] | None:
@@ -141,14 +152,23 @@ def _reduce_decoding(image: ImageFile, max_side: int | None) -> tuple[float, flo
     return drafted[1][2:] if drafted else None
 
 
-def _refuse_bomb(name: str, image: ImageFile, full: tuple[int, int], max_pixels: int) -> None:
-    # libjpeg keeps the coefficients of a progressive file at full size, however small it decodes it.
-    width, height = full if image.info.get("progressive") else image.size
-    if width * height > max_pixels:
+def _weight(image: ImageFile) -> float:
+    """Returns the memory a pixel takes while it is decoded, in units of the four bytes of an RGB pixel."""
+    converted = image.mode not in ("1", "L", "P", "RGB", "I;16", "I;16B", "I;16L") or (
+        image.mode == "RGB" and image.has_transparency_data
+    )
+    return 2.0 if converted else 1.0
+
+
+def _refuse_size(name: str, size: tuple[int, int], weight: float, max_pixels: int) -> None:
+    width, height = size
+    if width * height * weight > max_pixels:
+        limit = int(max_pixels / weight)
+        each = "" if weight == 1 else f", at {weight:g} times the memory of an RGB pixel"
         raise UnreadableImage(
             name,
-            f"its {width} x {height} pixels are more than the limit of {max_pixels}; "
-            "save it smaller or raise max_pixels",
+            f"its {width} x {height} pixels are more than the limit of {limit}{each}; "
+            "save it smaller or raise the limit (--max-pixels, or max_pixels in Python)",
         )
 
 

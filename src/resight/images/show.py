@@ -38,7 +38,7 @@ def show(
     """Returns the photo of a decoded picture, upright, RGB uint8.
 
     Args:
-        image: RGB, loaded, as stored: not turned yet.
+        image: Grey or RGB (mode L or RGB), loaded, as stored: not turned yet.
         orientation: The EXIF orientation of the stored picture, 1 to 8.
         max_side: Long side at which the whole photo is shown, pixels; ``None``: full size. Never enlarges.
         box: The part wanted, in pixels of the whole upright photo at full size; ``None``: all of it.
@@ -59,7 +59,7 @@ def show(
     stored = stored_box(region, width, height, orientation)
     scales = (extent[0] / full[0], extent[1] / full[1])
     part = _part(image, stored, scales, size[::-1] if orientation >= 5 else size)
-    return Photo(np.array(upright(part, orientation)), width, height, region)
+    return Photo(np.array(upright(part, orientation).convert("RGB")), width, height, region)
 
 
 def _region(box: Box | None, width: int, height: int) -> Box:

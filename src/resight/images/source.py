@@ -71,4 +71,4 @@ def _image_of(pixels: np.ndarray) -> Image.Image:
         raise InvalidInput(
             f"a photo's array is RGB (rows, columns, 3) or grey (rows, columns), not of shape {pixels.shape}"
         )
-    return Image.fromarray(np.ascontiguousarray(pixels)).convert("RGB")
+    return Image.fromarray(np.ascontiguousarray(pixels))
