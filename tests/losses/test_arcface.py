@@ -139,6 +139,12 @@ def test_a_learned_scale_has_a_gradient() -> None:
     assert abs(loss.scale.grad.item() - slope) < 1e-7
 
 
+def test_a_scale_that_is_not_learned_is_a_number() -> None:
+    loss = ArcFace(CLASSES, DIM, scale=8.0)
+    assert [name for name, _ in loss.named_parameters()] == ["weights"]
+    assert loss.scale == 8.0
+
+
 def test_weights_start_glorot_uniform() -> None:
     generator = torch.Generator().manual_seed(0)
     bound = math.sqrt(6 / (300 + 20))

@@ -197,6 +197,7 @@ def test_evaluation_does_not_move_the_state():
     batch = unit_vectors(8, 5)
     assert loss(batch, LABELS) == loss(batch, LABELS)
     assert int(loss.draws) == 0
+    assert loss.draws.dtype == torch.int64
 
 
 def test_draws_do_not_touch_the_global_generator():

@@ -112,6 +112,8 @@ def test_rows_wrap_around():
     assert queue_rows(0, 3, 5).tolist() == [0, 1, 2]
     assert queue_rows(3, 4, 5).tolist() == [3, 4, 0, 1]
     assert queue_rows(12, 5, 5).tolist() == [2, 3, 4, 0, 1]
+    # A floating-point counter would stand still after 2**24 items.
+    assert CrossBatchMemory(Triplet(), 16, 4).enqueued.dtype == torch.int64
 
 
 @each_loss

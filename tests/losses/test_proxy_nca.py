@@ -10,6 +10,7 @@ from pytorch_metric_learning.losses import ProxyNCALoss
 from torch import Tensor
 from torch.nn import functional
 
+from resight.losses import ProxyNCA
 from resight.losses.proxy_nca_loss import proxy_nca
 
 CLASSES, DIM, BATCH = 9, 6, 8
@@ -52,3 +53,11 @@ def test_equals_pytorch_metric_learning_which_keeps_the_positive() -> None:
     ours = torch.autograd.grad(value, (descriptors, proxies))
     pulls = torch.autograd.grad(expected, (descriptors, theirs.proxies))
     torch.testing.assert_close(ours, pulls, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_the_module_hands_its_settings_on(inside: bool) -> None:
+    descriptors, _, labels = made()
+    loss = ProxyNCA(CLASSES, DIM, scale=4.0, positive_in_denominator=inside).double()
+    expected = proxy_nca(descriptors, labels, loss.proxies, scale=4.0, positive_in_denominator=inside)
+    assert torch.equal(loss(descriptors, labels), expected)
