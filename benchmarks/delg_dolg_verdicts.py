@@ -35,9 +35,8 @@ from compact_features import describe, find, local_of, precisions, rank
 import resight
 from resight import images
 from resight.evaluation.statistics import bootstrap, paired
-from resight.models import GlobalDescriber
+from resight.models import DELGDescriber, Model, NetworkDescriber
 from resight.models import bundle as bundles
-from resight.models.delg_describer import LocalDescriber
 from resight.models.preprocess import to_input
 from resight.search.geometry.config import PROTOCOLS, VerificationConfig, verification_config
 from resight.search.geometry.matching import MatchRule
@@ -171,14 +170,16 @@ def measured(job: Job) -> Found:
     return found
 
 
-def at_side(model: resight.Model, side: int | None) -> resight.Model:
+def at_side(model: Model, side: int | None) -> Model:
     """Returns a trained model that takes photos of another long side."""
     if side is None or side == model.max_side:
         return model
-    if isinstance(model, LocalDescriber):
-        return LocalDescriber(model.net, name=model.name, max_side=side, settings=model.settings)
-    if isinstance(model, GlobalDescriber):
-        return GlobalDescriber(model.net, name=model.name, max_side=side, scales=model.scales)
+    describer = model.describer
+    if isinstance(describer, DELGDescriber):
+        return Model(DELGDescriber(describer.net, max_side=side, config=describer.config), name=model.name)
+    if isinstance(describer, NetworkDescriber):
+        resized = NetworkDescriber(describer.net, max_side=side, scales=model.facts.scales)
+        return Model(resized, name=model.name)
     raise SystemExit(f"{model.name} is no trained network: give no --max-side")
 
 
@@ -224,15 +225,18 @@ def compared(groups: dict[str, list[Found]]) -> list[Difference]:
 def with_pca(path: Path, train: Path, out: Path) -> Path:
     """Returns a bundle whose encoder and decoder are the principal directions of its shallow map."""
     model = resight.load_model(path)
-    if not isinstance(model, LocalDescriber) or model.net.autoencoder is None:
+    describer = model.describer
+    if not isinstance(describer, DELGDescriber) or describer.net.autoencoder is None:
         raise SystemExit(f"{path} is no DELG bundle with an autoencoder")
     photos = find(train).paths
-    net = copy.deepcopy(model.net)
+    net = copy.deepcopy(describer.net)
     seen = []
     with torch.inference_mode():
         for photo in photos[:: max(1, len(photos) // PHOTOS_FOR_PCA)]:
             pixels = images.read(photo, max_side=model.max_side).pixels
-            shallow = net.trunk(to_input(torch.from_numpy(pixels.copy())[None], model.preprocessing))[0][0]
+            shallow = net.trunk(to_input(torch.from_numpy(pixels.copy())[None], describer.preprocessing))[0][
+                0
+            ]
             seen.append(shallow.flatten(1).T.double().numpy())
     values = np.concatenate(seen)
     mean = values.mean(axis=0)
@@ -244,10 +248,9 @@ def with_pca(path: Path, train: Path, out: Path) -> Path:
         net.autoencoder.encoder.bias.copy_(-directions @ middle)
         net.autoencoder.decoder.weight.copy_(directions.T[:, :, None, None])
         net.autoencoder.decoder.bias.copy_(middle)
-    changed = LocalDescriber(
-        net, name=str(out), max_side=model.max_side, settings=model.settings, provenance=f"{path}, PCA"
-    )
-    bundles.write(changed.to_bundle(), out)
+    changed = DELGDescriber(net, max_side=model.max_side, config=describer.config)
+    model = Model(changed, name=str(out), provenance=f"{path}, PCA")
+    bundles.write(model.to_bundle(), out)
     return out
 
 

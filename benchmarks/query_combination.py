@@ -56,7 +56,7 @@ def main() -> None:
         arguments.json.write_text(text + "\n")
 
 
-def describe(paths: list[Path], model: resight.models.model.Model) -> np.ndarray:
+def describe(paths: list[Path], model: resight.models.Model) -> np.ndarray:
     """Returns one descriptor a photo, rounded as an index stores them."""
     rows = [row.features.descriptor for row in extract(paths, model) if row.features is not None]
     if len(rows) != len(paths):

@@ -13,10 +13,8 @@ import pytest
 
 from resight import images
 from resight.features import LocalFeatures
-from resight.models import BinaryCodec, Float16Codec, ProductCodec, load_model
+from resight.models import BinaryCodec, Float16Codec, Model, ProductCodec, load_model
 from resight.models import bundle as bundles
-from resight.models.model import codec_of
-from resight.models.whitened import WhitenedModel
 from resight.models.whitening import Whitening
 from resight.scenes.render import write_collection
 
@@ -35,17 +33,19 @@ def places(tmp_path_factory):
 @pytest.fixture(scope="module")
 def delg(tmp_path_factory):
     """A bundle of a small network with random weights, 16 numbers a local descriptor, 40 features a photo."""
-    from resight.models import LocalDescriber, LocalSettings
+    from resight.models import DELGDescriber, KeypointConfig
     from resight.networks import DELG, Backbone
 
     torch.manual_seed(5)
-    model = LocalDescriber(
-        DELG(Backbone("test_resnet", out_indices=(-2, -1)), 24, local_dim=16, attention_dim=8),
+    model = Model(
+        DELGDescriber(
+            DELG(Backbone("test_resnet", out_indices=(-2, -1)), 24, local_dim=16, attention_dim=8),
+            max_side=160,
+            config=KeypointConfig((1.0,), (1.0,), 40),
+            device="cpu",
+        ),
         name="delg",
-        max_side=160,
-        settings=LocalSettings((1.0,), (1.0,), 40),
         provenance="drawn at random",
-        device="cpu",
     )
     path = tmp_path_factory.mktemp("bundle") / "delg.safetensors"
     bundles.write(model.to_bundle(), path)
@@ -79,7 +79,7 @@ def test_the_bundle_stores_by_the_form_and_the_bytes_said_are_those_stored(
     assert (code, err) == (0, "")
     said = json.loads(out)
     before, after = load_model(delg), load_model("small.safetensors")
-    codec = codec_of(after)
+    codec = after.codec
     assert isinstance(codec, kind)
     assert (codec.name, codec.bytes_per_feature) == (name, width)
     features = [local_of(before, path) for path in sorted(places.iterdir())]
@@ -100,7 +100,7 @@ def test_the_bundle_stores_by_the_form_and_the_bytes_said_are_those_stored(
 def test_codes_are_fitted_to_the_photos(run, places, delg):
     assert run(delg, places, "--form", "product-8", "--out", "p.safetensors")[0] == 0
     model = load_model("p.safetensors")
-    codec = codec_of(model)
+    codec = model.codec
     local = local_of(model, sorted(places.iterdir())[0])
     decoded = codec.decode(codec.encode(local)).descriptors.astype(np.float32)
     wanted = local.descriptors.astype(np.float32)
@@ -127,7 +127,7 @@ def test_what_is_said_to_people(run, places, delg):
 def test_a_form_is_changed_again_and_a_whitening_stays(run, places, delg):
     model = load_model(delg)
     whitening = Whitening(np.zeros(24), np.eye(24), "pca", 30, "PCA whitening made up")
-    bundles.write(WhitenedModel(model, whitening).to_bundle(), "white.safetensors")
+    bundles.write(model.whitened(whitening).to_bundle(), "white.safetensors")
     line = ("white.safetensors", places, "--form", "product-8", "--out", "p.safetensors")
     assert run(*line)[0] == 0
     code, out, _ = run("p.safetensors", places, "--form", "bits-16", "--out", "b.safetensors", "--json")
@@ -135,7 +135,7 @@ def test_a_form_is_changed_again_and_a_whitening_stays(run, places, delg):
     assert code == 0
     assert (said["before"]["form"], said["after"]["form"]) == ("product of 8", "binary of 16 bits")
     compacted = load_model("b.safetensors")
-    assert codec_of(compacted).name == "binary of 16 bits"
+    assert compacted.codec.name == "binary of 16 bits"
     photo = sorted(places.iterdir())[0]
     np.testing.assert_allclose(compacted.describe([photo]), model.describe([photo]), atol=1e-6)
     bundle = bundles.read("b.safetensors")
@@ -153,7 +153,7 @@ def test_a_broken_photo_is_listed_and_the_rest_goes_on(run, places, delg, tmp_pa
     code, out, _ = run(delg, folder, "--form", "product-4", "--out", "p.safetensors")
     assert code == 3
     assert "broken.jpg" in out
-    assert codec_of(load_model("p.safetensors")).name == "product of 4"
+    assert load_model("p.safetensors").codec.name == "product of 4"
     code, _, err = run(delg, folder / "broken.jpg", "--form", "bits-8", "--out", "none.safetensors")
     assert code == 1
     assert "there is no photo to learn from" in err

@@ -24,18 +24,20 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 @pytest.fixture(scope="module")
 def delg(tmp_path_factory):
     """A bundle of a small network with random weights, and the model in it."""
-    from resight.models import BinaryCodec, LocalDescriber, LocalSettings
+    from resight.models import BinaryCodec, DELGDescriber, KeypointConfig, Model
     from resight.networks import DELG, Backbone
 
     torch.manual_seed(5)
     values = np.random.default_rng(0).standard_normal((200, 16)).astype(np.float32)
-    model = LocalDescriber(
-        DELG(Backbone("test_resnet", out_indices=(-2, -1)), 24, local_dim=16, attention_dim=8),
+    model = Model(
+        DELGDescriber(
+            DELG(Backbone("test_resnet", out_indices=(-2, -1)), 24, local_dim=16, attention_dim=8),
+            max_side=96,
+            config=KeypointConfig((1.0,), (1.0,), 20),
+            device="cpu",
+        ),
         name="delg",
-        max_side=96,
-        settings=LocalSettings((1.0,), (1.0,), 20),
         codec=BinaryCodec.fit(values),
-        device="cpu",
     )
     path = tmp_path_factory.mktemp("bundle") / "delg.safetensors"
     bundles.write(model.to_bundle(), path)

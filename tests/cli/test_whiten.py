@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from resight.cli.whiten_photos import hold_out
-from resight.models import load_model
+from resight.models import Model, Traits, load_model
 from resight.models.whitening_fit import fit_pca
 from resight.scenes.render import write_collection
 
@@ -167,9 +167,12 @@ def test_the_model_that_is_whitened_is_not_replaced(run, places):
 
 def test_a_model_without_a_bundle_is_refused(run, places, monkeypatch):
     class Unwritten:
-        name = "unwritten"
+        traits = Traits("unwritten", 3, 64, fingerprint="ab")
 
-    monkeypatch.setattr("resight.models.zoo.load_model", lambda name: Unwritten())
+        def to_bundle(self):
+            return None
+
+    monkeypatch.setattr("resight.models.zoo.load_model", lambda name: Model(Unwritten(), name="unwritten"))
     code, _, err = run("unwritten", places, "--out", "none.safetensors")
     assert code == 1
     assert "the model unwritten cannot be written to a bundle" in err

@@ -11,23 +11,34 @@ import numpy as np
 
 from resight import images
 from resight.features import ImageFeatures, LocalFeatures
-from resight.models.model import Model
+from resight.models import Attention, LocalSource, Model, Traits
 
 SIDE = 64
 STEP = 8
+DIM = 192
+
+
+def grid_model(name="grid", **options) -> Model:
+    """Returns the model of a `GridDescriber`."""
+    return Model(GridDescriber(**options), name=name)
 
 
 @dataclass(frozen=True)
-class GridModel(Model):
+class GridDescriber:
     """Colours on an 8 x 8 grid as descriptor; patches on a grid as local features."""
 
-    name: str = "grid"
-    fingerprint: str = "0123456789abcdef"
-    dim: int = 192
-    max_side: int = 128
-    batch_size: int = 1
     delay: float = 0.0
     with_local: bool = True
+    attention: Attention | None = None
+    fingerprint: str = "0123456789abcdef"
+
+    @property
+    def traits(self) -> Traits:
+        local = LocalSource("grid", STEP * STEP, "float16", self.attention) if self.with_local else None
+        return Traits("grid", DIM, 128, local=local, fingerprint=self.fingerprint)
+
+    def to_bundle(self) -> None:
+        return None
 
     def extract(self, photos: Sequence[images.Photo]) -> list[ImageFeatures]:
         return [self._extract(photo) for photo in photos]
@@ -36,7 +47,7 @@ class GridModel(Model):
         if self.delay:
             time.sleep(self.delay)
         small = cv2.resize(photo.pixels, (8, 8), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
-        values = np.resize(small - 127.4, self.dim)
+        values = small - 127.4
         descriptor = (values / np.linalg.norm(values)).astype(np.float32)
         return ImageFeatures(descriptor, self._local(photo) if self.with_local else None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from grid_model import GridModel
+from grid_model import grid_model
 
 from resight.collection import Collection, batching
 from resight.errors import ResightError
@@ -15,7 +15,7 @@ def main() -> None:
     directory, photos, timeout, delay, *limit = sys.argv[1:]
     # Small, so that a kill meets commits, compactions and clean-ups, too.
     batching.COMMIT_PHOTOS, batching.COMPACT_EVERY = 4, 3
-    model = GridModel(delay=float(delay))
+    model = grid_model(delay=float(delay))
     if Path(directory, "photos.lance").is_dir():
         collection = Collection.open(directory, model=model, lock_timeout=float(timeout))
     else:

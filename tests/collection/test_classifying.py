@@ -7,7 +7,7 @@ import json
 import cv2
 import numpy as np
 import pytest
-from grid_model import GridModel
+from grid_model import grid_model
 from made_photos import picture, stored, write_photo
 
 from resight.collection import Classifier, Collection
@@ -98,7 +98,7 @@ def test_below_the_threshold_a_thing_is_unknown(labelled, tmp_path):
 
 
 def test_without_local_features_cosines_decide(tmp_path):
-    collection = Collection.create(tmp_path / "c.resight", model=GridModel(with_local=False))
+    collection = Collection.create(tmp_path / "c.resight", model=grid_model(with_local=False))
     photos = {str(noisy(tmp_path / "p" / f"{n}.png", n, 0)): {"label": NAMES[n]} for n in range(4)}
     collection.add(list(photos), metadata=photos)
     found = Classifier(collection).classify(noisy(tmp_path / "new.png", 1, 5))
@@ -131,7 +131,7 @@ def test_the_chosen_threshold_is_kept_and_rejects_unknown_things(labelled, tmp_p
     assert steps == [(number, 10) for number in range(1, 11)]
     assert (chosen.known, chosen.unknown) == (6, 4)
     assert chosen.recall == 1.0
-    reopened = Collection.open(labelled.path, model=GridModel())
+    reopened = Collection.open(labelled.path, model=grid_model())
     assert kept_calibration(reopened) == reopened.info().recognition == chosen
     classifier = Classifier(reopened)
     assert classifier.threshold == chosen.threshold

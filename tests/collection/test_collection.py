@@ -10,12 +10,13 @@ import lance
 import numpy as np
 import pyarrow as pa
 import pytest
-from grid_model import GridModel
+from grid_model import GridDescriber, grid_model
 from made_photos import bytes_of, stored, write_photo
 
 from resight.collection import Collection
 from resight.collection.header import HEADER_KEY
 from resight.errors import CollectionDamaged, CollectionNotFound, InvalidInput, ModelMismatch
+from resight.models import Model
 
 
 def test_first_index_describes_everything(tmp_path, photos, model):
@@ -136,14 +137,14 @@ def test_photo_that_breaks_leaves_the_search(collection, photos):
 
 
 def test_a_photo_the_model_cannot_describe_is_broken(collection, photos, model):
-    class Blind(GridModel):
+    class Blind(GridDescriber):
         def extract(self, shown):
             (features,) = super().extract(shown)
             features.descriptor[:] = np.nan
             return [features]
 
     write_photo(photos / "new.png", 300)
-    object.__setattr__(collection, "_model", Blind())
+    object.__setattr__(collection, "_model", Model(Blind(), name="blind"))
     assert "finite" in collection.add(photos).broken[0].reason
 
 
@@ -235,7 +236,7 @@ def test_nested_folders_do_not_double_photos(tmp_path, model):
 
 
 def test_another_model_of_the_same_size_is_refused(collection, tmp_path):
-    other = GridModel(name="other", fingerprint="fedcba9876543210")
+    other = grid_model(name="other", fingerprint="fedcba9876543210")
     with pytest.raises(ModelMismatch) as caught:
         Collection.open(tmp_path / "made.resight", model=other)
     text = str(caught.value)
@@ -251,7 +252,7 @@ def test_model_is_loaded_by_the_name_in_the_header_when_first_needed(
 
     def load(name):
         loaded.append(name)
-        return GridModel(fingerprint="f" * 16)
+        return grid_model(fingerprint="f" * 16)
 
     monkeypatch.setattr("resight.models.load_model", load, raising=False)
     again = Collection.open(tmp_path / "made.resight")
@@ -383,7 +384,7 @@ def test_check_finds_doubled_keys(collection, tmp_path, model):
 
 def test_check_says_that_the_model_is_another(collection, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "resight.models.load_model", lambda name: GridModel(fingerprint="f" * 16), raising=False
+        "resight.models.load_model", lambda name: grid_model(fingerprint="f" * 16), raising=False
     )
     (problem,) = Collection.open(tmp_path / "made.resight").check().problems
     assert "was made with the model 'grid'" in problem

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from grid_model import GridModel
+from grid_model import grid_model
 from PIL import Image
 
 from resight.collection import Collection, Query
@@ -76,7 +76,7 @@ def test_by_default_as_many_are_verified_as_the_model_can_verify(collection, pho
     monkeypatch.setattr("resight.collection.searching.VERIFY_DEPTH", 3)
     query = photos / "a" / "p02.png"
     assert [hit.match is not None for hit in collection.search(query, top=5)] == [True] * 3 + [False] * 2
-    plain = Collection.create(tmp_path / "plain", model=GridModel(with_local=False))
+    plain = Collection.create(tmp_path / "plain", model=grid_model(with_local=False))
     plain.add(photos)
     assert {hit.verdict for hit in plain.search(query, top=5)} == {"unchecked"}
     with pytest.raises(NoLocalFeatures, match="no local features"):

@@ -8,7 +8,7 @@ import threading
 import cv2
 import numpy as np
 import pytest
-from grid_model import GridModel
+from grid_model import grid_model
 from made_photos import picture, stored, write_photo
 
 from resight.collection import Collection, Query
@@ -191,7 +191,7 @@ def test_wrong_queries_are_refused(collection, photos, tmp_path):
 
 
 def test_a_model_without_local_features_cannot_verify(tmp_path, photos):
-    collection = Collection.create(tmp_path / "c", model=GridModel(with_local=False))
+    collection = Collection.create(tmp_path / "c", model=grid_model(with_local=False))
     collection.add(photos)
     assert [hit.match for hit in collection.search(photos / "a" / "p00.png")] == [None] * 10
     with pytest.raises(InvalidInput, match="no local features"):

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-
 import numpy as np
 import pytest
-from grid_model import GridModel
+from grid_model import GridDescriber, grid_model
 from made_photos import picture, stored
 
 from resight.collection import Collection, Query
 from resight.errors import InvalidInput, ModelMismatch
 from resight.features import Box, LocalFeatures, ReceptiveField
 from resight.images import Photo
-from resight.models import BinaryCodec, Float16Codec, ProductCodec
+from resight.models import Attention, BinaryCodec, Float16Codec, Model, ProductCodec
 from resight.models.codec import unit_descriptors
-from resight.models.whitened import WhitenedModel
 from resight.models.whitening import Whitening
 
 
-@dataclass(frozen=True)
-class CodedModel(GridModel):
-    local_codec: Any = None
-    fingerprint: str = "fedcba9876543210"
-
-
-@dataclass(frozen=True)
-class LookingModel(GridModel):
-    local_field: ReceptiveField = field(default_factory=lambda: ReceptiveField(8, 8, 0))
-
-    def attention(self, photo):
-        raise NotImplementedError
+def coded_model(codec):
+    return Model(GridDescriber(), name="coded", codec=codec, fingerprint="fedcba9876543210")
 
 
 def descriptors():
@@ -40,7 +26,7 @@ def descriptors():
     for number in range(100, 140):
         pixels = picture(number)
         height, width = pixels.shape[:2]
-        (one,) = GridModel().extract([Photo(pixels, width, height, Box(0, 0, width, height))])
+        (one,) = grid_model().extract([Photo(pixels, width, height, Box(0, 0, width, height))])
         rows.append(unit_descriptors(one.local))
     return np.concatenate(rows)
 
@@ -58,7 +44,7 @@ FORMS = {"float16": "float16 of 64", "product": "16 codes of a byte", "binary": 
 @pytest.mark.parametrize("kind", CODECS)
 def test_rows_hold_what_the_codec_stores_and_verification_finds_the_photo(kind, tmp_path, photos):
     codec = CODECS[kind]()
-    collection = Collection.create(tmp_path / "coded.resight", model=CodedModel(local_codec=codec))
+    collection = Collection.create(tmp_path / "coded.resight", model=coded_model(codec))
     collection.add(photos)
     for data in stored(collection).to_table(columns=["local"])["local"]:
         held = LocalFeatures.from_bytes(data.as_py())
@@ -77,19 +63,19 @@ def test_rows_hold_what_the_codec_stores_and_verification_finds_the_photo(kind, 
 
 def test_a_compact_collection_is_smaller_and_refuses_the_model_without_the_codec(tmp_path, photos):
     plain, coded = tmp_path / "plain.resight", tmp_path / "coded.resight"
-    Collection.create(plain, model=GridModel()).add(photos)
-    Collection.create(coded, model=CodedModel(local_codec=CODECS["product"]())).add(photos)
+    Collection.create(plain, model=grid_model()).add(photos)
+    Collection.create(coded, model=coded_model(CODECS["product"]())).add(photos)
     sizes = [Collection.open(path, model=None).info().bytes_per_photo for path in (plain, coded)]
     # 64 keypoints of 16 bytes instead of 128.
     assert sizes[0] - sizes[1] == pytest.approx(64 * 112, rel=0.1)
     with pytest.raises(ModelMismatch, match="use it with the model that made it"):
-        Collection.open(coded, model=GridModel()).search(photos / "a" / "p02.png")
+        Collection.open(coded, model=grid_model()).search(photos / "a" / "p02.png")
 
 
 def test_features_of_another_codec_are_refused(tmp_path, photos):
     path = tmp_path / "c.resight"
-    Collection.create(path, model=CodedModel(local_codec=CODECS["product"]())).add(photos)
-    other = Collection.open(path, model=CodedModel(local_codec=CODECS["binary"]()))
+    Collection.create(path, model=coded_model(CODECS["product"]())).add(photos)
+    other = Collection.open(path, model=coded_model(CODECS["binary"]()))
     with pytest.raises(
         InvalidInput, match="were not stored by the codec binary of 64 bits: index the photos"
     ):
@@ -97,14 +83,14 @@ def test_features_of_another_codec_are_refused(tmp_path, photos):
 
 
 def test_a_collection_without_photos_stores_no_local_features(tmp_path):
-    collection = Collection.create(tmp_path / "empty.resight", model=GridModel())
+    collection = Collection.create(tmp_path / "empty.resight", model=grid_model())
     assert collection.info().local is None
 
 
 def test_a_whitening_over_the_model_keeps_its_codec(tmp_path, photos):
     codec = CODECS["binary"]()
     whitening = Whitening(np.zeros(192), np.eye(192), "pca", 10, "made")
-    model = WhitenedModel(CodedModel(local_codec=codec), whitening, name="whitened")
+    model = coded_model(codec).whitened(whitening, name="whitened")
     collection = Collection.create(tmp_path / "w.resight", model=model)
     collection.add(photos)
     data = stored(collection).to_table(columns=["local"])["local"][0]
@@ -113,7 +99,9 @@ def test_a_whitening_over_the_model_keeps_its_codec(tmp_path, photos):
 
 
 def test_keypoints_are_shown_for_models_with_attention_alone(tmp_path, photos):
-    collection = Collection.create(tmp_path / "l.resight", model=LookingModel())
+    collection = Collection.create(
+        tmp_path / "l.resight", model=grid_model(attention=Attention(ReceptiveField(8, 8, 0), pytest.fail))
+    )
     collection.add(photos)
     answer = collection.answer(Query(photos / "a" / "p02.png", top=12, verify=4))
     assert answer.queries[0].keypoints.positions.shape == (64, 2)

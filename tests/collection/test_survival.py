@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from grid_model import GridModel
+from grid_model import grid_model
 from made_photos import stored, write_photo
 
 import resight
@@ -126,7 +126,7 @@ def test_a_full_disk_is_said_and_goes_on_when_there_is_room(tmp_path):
     mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
     if sys.platform == "win32" or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("this user may not mount a small disk; the limit on file sizes is tested instead")
-    model = GridModel()
+    model = grid_model()
     try:
         for number in range(300):
             write_photo(tmp_path / "photos" / f"{number:03d}.png", number, width=32, height=32)
@@ -157,9 +157,9 @@ def test_a_full_disk_is_said_and_goes_on_when_there_is_room(tmp_path):
 def test_indexing_and_searching_need_no_torch(tmp_path, photos):
     script = """
 import sys
-from grid_model import GridModel
+from grid_model import grid_model
 from resight.collection import Collection
-collection = Collection.create(sys.argv[1], model=GridModel())
+collection = Collection.create(sys.argv[1], model=grid_model())
 collection.add(sys.argv[2])
 collection.search(sys.argv[2] + "/a/p00.png", verify=5, expand=2)
 assert collection.check().problems == []

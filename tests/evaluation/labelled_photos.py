@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +12,37 @@ from PIL import Image
 from resight import images
 from resight.datasets import Benchmark, labelled
 from resight.features import ImageFeatures
-from resight.models.model import Model
+from resight.models import LocalSource, Model, Traits
 
 
-class GridModel(Model):
-    """Describes a photo by the mean colours of a grid of its parts: a real model, small and exact."""
+def grid_model(describer=None, *, codec=None, **options) -> Model:
+    """Returns the model of a `GridDescriber`, or of another."""
+    return Model(describer or GridDescriber(**options), name="grid", codec=codec)
 
-    name, fingerprint, max_side, batch_size = "grid", "9" * 16, 64, 1
 
-    def __init__(self, side: int = 3) -> None:
-        self.side = side
+@dataclass
+class GridDescriber:
+    """Describes a photo by the mean colours of a grid of its parts: a real describer, small and exact."""
+
+    side: int = 3
+    max_side: int = 64
+    scales: tuple[float, ...] = (1.0,)
+    local: LocalSource | None = None
+    fingerprint: str = "9" * 16
 
     @property
-    def dim(self) -> int:
-        return self.side**2 * 3
+    def traits(self) -> Traits:
+        return Traits(
+            "grid",
+            self.side**2 * 3,
+            self.max_side,
+            scales=self.scales,
+            local=self.local,
+            fingerprint=self.fingerprint,
+        )
+
+    def to_bundle(self) -> None:
+        return None
 
     def extract(self, photos: Sequence[images.Photo]) -> list[ImageFeatures]:
         return [self._describe(photo) for photo in photos]

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from labelled_photos import GridModel, made_benchmark
+from labelled_photos import grid_model, made_benchmark
 
 from resight.errors import InvalidInput, UnreadableImage
 from resight.evaluation import (
@@ -31,7 +31,7 @@ def benchmark(tmp_path):
 
 @pytest.fixture
 def result(benchmark):
-    return evaluate_benchmark(GridModel(), benchmark, selection="validation classes", seed=3)
+    return evaluate_benchmark(grid_model(), benchmark, selection="validation classes", seed=3)
 
 
 def test_the_card_says_how_it_was_measured(result, benchmark, tmp_path):
@@ -47,13 +47,10 @@ def test_the_card_says_how_it_was_measured(result, benchmark, tmp_path):
 
 
 def test_the_card_counts_queries_scales_and_boxes(tmp_path):
-    class TwoScales(GridModel):
-        scales = (1.0, 0.5)
-
     queries = [number % 3 == 0 for number in range(20)]
     flags = {"queries": queries, "gallery": [not flag for flag in queries]}
     result = evaluate_benchmark(
-        TwoScales(), made_benchmark(tmp_path, boxes=[Box(0, 0, 24, 30)] * 20, **flags)
+        grid_model(scales=(1.0, 0.5)), made_benchmark(tmp_path, boxes=[Box(0, 0, 24, 30)] * 20, **flags)
     )
     card = result.card
     assert (card.queries, card.gallery, card.boxes, card.scales) == (7, 13, True, (1.0, 0.5))
@@ -67,14 +64,14 @@ def test_the_card_counts_queries_scales_and_boxes(tmp_path):
 
 def test_a_box_is_what_the_model_sees(tmp_path):
     boxes = [Box(0, 0, 24, 30)] + [None] * 19
-    cropped = describe_set(GridModel(), made_benchmark(tmp_path, boxes=boxes).test)
-    whole = describe_set(GridModel(), made_benchmark(tmp_path).test)
+    cropped = describe_set(grid_model(), made_benchmark(tmp_path, boxes=boxes).test)
+    whole = describe_set(grid_model(), made_benchmark(tmp_path).test)
     assert np.abs(cropped[0] - whole[0]).max() > 0.05
     assert cropped[1:].tolist() == whole[1:].tolist()
 
 
 def test_measures_are_the_means_of_the_columns(result, benchmark):
-    descriptors = GridModel().describe([benchmark.test.root / path for path in benchmark.test.paths])
+    descriptors = grid_model().describe([benchmark.test.root / path for path in benchmark.test.paths])
     expected = evaluate_labels(descriptors, benchmark.test.labels, ks=(1, 2, 4))
     values = {measure.name: measure.value for measure in result.measures}
     assert list(values) == ["R@1", "R@2", "R@4", "MAP@R", "R-precision", "NMI", "AMI"]
@@ -118,7 +115,7 @@ def test_first_answers_are_ordered_by_index_where_scores_are_equal():
 
 def test_progress_counts_photos(benchmark):
     told = []
-    describe_set(GridModel(), benchmark.test, progress=lambda done, total: told.append((done, total)))
+    describe_set(grid_model(), benchmark.test, progress=lambda done, total: told.append((done, total)))
     assert told[-1] == (20, 20)
     assert told == sorted(told)
 
@@ -126,12 +123,12 @@ def test_progress_counts_photos(benchmark):
 def test_a_missing_photo_stops_it_by_name(benchmark):
     (benchmark.test.root / benchmark.test.paths[7]).unlink()
     with pytest.raises(UnreadableImage, match=r"2\.jpg"):
-        evaluate_benchmark(GridModel(), benchmark)
+        evaluate_benchmark(grid_model(), benchmark)
 
 
 def test_descriptors_must_be_as_many_as_images(benchmark):
     with pytest.raises(InvalidInput, match="3 descriptors were given for 20 test images"):
-        measure_set(GridModel(), benchmark, np.eye(3, dtype=np.float32))
+        measure_set(grid_model(), benchmark, np.eye(3, dtype=np.float32))
 
 
 def test_a_result_survives_its_file(result, tmp_path):
@@ -162,7 +159,7 @@ def test_a_file_of_the_first_version_is_still_read(result, tmp_path):
 def test_a_set_without_positives_has_a_result_and_a_file(tmp_path):
     queries = [number < 5 for number in range(20)]
     benchmark = made_benchmark(tmp_path, queries=queries, gallery=[number >= 5 for number in range(20)])
-    result = evaluate_benchmark(GridModel(), benchmark, clusters=False)
+    result = evaluate_benchmark(grid_model(), benchmark, clusters=False)
     values = {measure.name: measure.value for measure in result.measures}
     assert values == {"R@1": 0, "R@2": 0, "R@4": 0, "MAP@R": None, "R-precision": None}
     assert result.rows == ()
@@ -208,7 +205,7 @@ def test_columns_as_long_as_queries(result):
 
 
 def test_two_results_are_compared_query_by_query(result, benchmark, tmp_path):
-    coarse = evaluate_benchmark(GridModel(side=1), benchmark, clusters=False)
+    coarse = evaluate_benchmark(grid_model(side=1), benchmark, clusters=False)
     outcome = compare(coarse, result, changed=3)
     assert [measure.name for measure in outcome.measures] == ["R@1", "R@2", "R@4", "MAP@R", "R-precision"]
     chosen = outcome.measures[3]

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from labelled_photos import GridModel
 from landmark_photos import write_landmarks
 
-from resight.datasets import open_landmarks, read_recognition
-from resight.datasets.landmark_folder import read_retrieval
+from resight.datasets import open_landmarks
 from resight.datasets.landmarks import image_path
 from resight.errors import InvalidInput
-from resight.evaluation import evaluate_landmarks, evaluate_recognition
 
 
 @pytest.fixture
@@ -52,27 +49,3 @@ def put(source, target):
 def test_a_part_of_it_is_not_taken_for_the_whole(root):
     with pytest.raises(InvalidInput, match="12 images and 3 queries, not 761,757 and 1,129"):
         open_landmarks("gldv2", root)
-
-
-def test_retrieval_by_a_model(root):
-    result = evaluate_landmarks(GridModel(), read_retrieval(root))
-    found = {measure.name: (measure.value, measure.count) for measure in result.measures}
-    assert found == {"mAP@100 public": (pytest.approx(1.0), 1), "mAP@100 private": (pytest.approx(1.0), 2)}
-    facts = {fact.name: fact.text for fact in result.card.facts}
-    assert facts["average precision"].startswith("rectangular, first 100")
-    assert facts["queries shown"] == "whole photos: the ground truth has no boxes"
-
-
-def test_recognition_by_a_model(root):
-    result = evaluate_recognition(GridModel(), read_recognition(root))
-    found = {measure.name: measure.value for measure in result.measures}
-    # Private: place 1 has no landmark and the highest score; place 2 is right behind it.
-    assert found == {"µAP public": 1.0, "µAP private": 0.5}
-    assert result.card.benchmark == "gldv2 recognition"
-    assert (
-        "3 nearest of 12 images of train.csv"
-        in {fact.name: fact.text for fact in result.card.facts}["predictions"]
-    )
-    (root / "train.csv").unlink()
-    with pytest.raises(InvalidInput, match=r"neither train_clean\.csv nor train\.csv"):
-        evaluate_recognition(GridModel(), read_recognition(root))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from labelled_photos import GridModel
+from labelled_photos import GridDescriber, grid_model
 from landmark_photos import write_landmarks
 from PIL import Image
 
@@ -27,7 +27,7 @@ from resight.evaluation.landmarks import (
 from resight.evaluation.recognition import measure_predictions
 from resight.evaluation.refinement import Refinement, expanded_queries
 from resight.features import ImageFeatures, LocalFeatures
-from resight.models.codec import BinaryCodec
+from resight.models import BinaryCodec, LocalSource
 from resight.reports import write_report
 from resight.search import Ranking
 from resight.search.geometry.config import verification_config
@@ -45,7 +45,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def result(folder):
-    return evaluate_landmarks(GridModel(), folder, seed=3)
+    return evaluate_landmarks(grid_model(), folder, seed=3)
 
 
 def values(result):
@@ -57,7 +57,7 @@ def facts(result):
 
 
 def test_the_crop_is_what_the_model_sees(folder, result):
-    cropped, whole = result, evaluate_landmarks(GridModel(), folder, crop=False)
+    cropped, whole = result, evaluate_landmarks(grid_model(), folder, crop=False)
     assert values(cropped)["mAP medium"] > 0.8 > values(whole)["mAP medium"]
     assert facts(cropped)["queries shown"].startswith("cropped to their boxes, at the pixel scale")
     assert facts(whole)["queries shown"] == "whole photos"
@@ -67,14 +67,12 @@ def test_the_crop_is_what_the_model_sees(folder, result):
 def test_a_crop_has_the_scale_of_the_database(folder):
     seen = []
 
-    class Watching(GridModel):
-        max_side = 90
-
+    class Watching(GridDescriber):
         def extract(self, photos):
             seen.extend(photo.pixels.shape for photo in photos)
             return super().extract(photos)
 
-    describe_landmarks(Watching(), folder)
+    describe_landmarks(grid_model(Watching(max_side=90)), folder)
     # Queries are 180 pixels wide, shown at 90: a box of 60 pixels becomes 30, not 90. Others stay at 60.
     assert seen[:4] == [(30, 30, 3)] * 4
     assert set(seen[4:]) == {(60, 60, 3)}
@@ -107,9 +105,9 @@ def test_every_measure_has_an_interval_and_every_query_a_value(result):
 
 
 def test_distractors_come_into_the_ranking_and_are_wrong(folder, result, tmp_path):
-    described = describe_landmarks(GridModel(), folder)
+    described = describe_landmarks(grid_model(), folder)
     np.save(tmp_path / "more.npy", described.queries.astype(np.float16))
-    harder = evaluate_landmarks(GridModel(), folder, distractors=tmp_path / "more.npy")
+    harder = evaluate_landmarks(grid_model(), folder, distractors=tmp_path / "more.npy")
     # The query itself comes first, four times in all: no positive is first any more.
     assert values(harder)["mP@1 easy"] == 0.0 < values(result)["mP@1 easy"]
     assert facts(harder)["distractors"].startswith("4 of more.npy (float16")
@@ -117,7 +115,7 @@ def test_distractors_come_into_the_ranking_and_are_wrong(folder, result, tmp_pat
 
 
 def test_two_results_are_compared_by_their_main_measure(folder, result, tmp_path):
-    other = evaluate_landmarks(GridModel(), folder, crop=False)
+    other = evaluate_landmarks(grid_model(), folder, crop=False)
     for number, one in enumerate((result, other)):
         write_result(one, tmp_path / f"{number}.json")
     outcome = compare(*(read_result(tmp_path / f"{number}.json") for number in range(2)))
@@ -146,7 +144,7 @@ def test_a_file_of_version_2_is_read(result, tmp_path):
 
 
 def test_rows_show_what_was_missed_and_what_is_ignored(folder, tmp_path):
-    whole = evaluate_landmarks(GridModel(), folder, crop=False)
+    whole = evaluate_landmarks(grid_model(), folder, crop=False)
     missed = [answer for row in whole.rows for answer in row.missed]
     assert missed
     assert all(answer.right and answer.rank > 8 for answer in missed)
@@ -156,11 +154,11 @@ def test_rows_show_what_was_missed_and_what_is_ignored(folder, tmp_path):
     text = (tmp_path / "report.html").read_text()
     assert "Missed: right answers and their ranks" in text
     assert "– ignored" in text
-    write_report(evaluate_landmarks(GridModel(), folder), tmp_path / "report.html", root=folder.root)
+    write_report(evaluate_landmarks(grid_model(), folder), tmp_path / "report.html", root=folder.root)
     assert 'class="boxed"' in (tmp_path / "report.html").read_text()
 
 
-class Local(GridModel):
+class Local(GridDescriber):
     """Gives every photo the local features of its place, so that verification knows what is right."""
 
     def extract(self, photos):
@@ -175,20 +173,22 @@ class Local(GridModel):
         return ImageFeatures(features.descriptor, local)
 
 
+def local_model(dtype="uint8", codec=None):
+    return grid_model(Local(local=LocalSource("grid", 32, dtype)), codec=codec)
+
+
 def test_verification_orders_each_tasks_own_head(folder):
-    verified = evaluate_landmarks(Local(), folder, refinement=Refinement(verify=5))
+    verified = evaluate_landmarks(local_model(), folder, refinement=Refinement(verify=5))
     assert "first 5, by (inliers, score)" in facts(verified)["re-ranking"]
     for row in verified.rows:
         assert not any(answer.ignored for answer in row.answers)
     with pytest.raises(InvalidInput, match="has no local features"):
-        evaluate_landmarks(GridModel(), folder, refinement=Refinement(verify=5))
+        evaluate_landmarks(grid_model(), folder, refinement=Refinement(verify=5))
 
 
 def test_verification_sees_what_a_collection_would_store(folder):
-    class Compact(Local):
-        local_codec = BinaryCodec(np.zeros(32, np.float32), np.eye(32, dtype=np.float32)[:8])
-
-    described = describe_landmarks(Compact(), folder, keep_local=True)
+    codec = BinaryCodec(np.zeros(32, np.float32), np.eye(32, dtype=np.float32)[:8])
+    described = describe_landmarks(local_model("float16", codec), folder, keep_local=True)
     for local in (*described.database_local, *described.query_local):
         assert local.metric == "hamming"
         assert local.descriptors.shape == (40, 1)
@@ -202,7 +202,7 @@ def test_a_protocol_by_name_decides_how_it_is_verified(folder, monkeypatch):
         return verify_answers(*arguments, config=config)
 
     monkeypatch.setattr("resight.search.geometry.verification.verify_answers", watched)
-    found = evaluate_landmarks(Local(), folder, refinement=Refinement(verify=5, protocol="delg"))
+    found = evaluate_landmarks(local_model(), folder, refinement=Refinement(verify=5, protocol="delg"))
     assert set(used) == {verification_config("delg")}
     assert facts(found)["re-ranking"].endswith("protocol delg")
     with pytest.raises(InvalidInput, match="no verification protocol 'ours'"):
@@ -238,7 +238,7 @@ def test_junk_leaves_before_the_first_are_verified(junk):
 
 
 def test_expansion_asks_with_the_neighbours_too(folder):
-    expanded = evaluate_landmarks(GridModel(), folder, refinement=Refinement(expand=3))
+    expanded = evaluate_landmarks(grid_model(), folder, refinement=Refinement(expand=3))
     assert "alpha query expansion by 3 neighbours" in facts(expanded)["re-ranking"]
     # Neighbours of any length count by their direction: (1, 0) + 0.8**2 * (0.8, 0.6), and nothing of padding.
     parts = [np.array([[0, 3]], np.float32), np.array([[8, 6]], np.float16)]
@@ -254,26 +254,26 @@ def test_a_missing_a_broken_and_an_empty_photo(tmp_path):
     path = tmp_path / "jpg/place1_1.jpg"
     Image.new("RGB", (60, 60), (128, 128, 128)).save(path)
 
-    class Blind(GridModel):
+    class Blind(GridDescriber):
         def _describe(self, photo):
             features = super()._describe(photo)
             return features if photo.pixels.std() > 1 else ImageFeatures(features.descriptor * 0)
 
-    assert describe_landmarks(Blind(), folder).nothing_in == ("jpg/place1_1.jpg",)
-    assert "1 database image" in facts(evaluate_landmarks(Blind(), folder))["without descriptor"]
+    assert describe_landmarks(grid_model(Blind()), folder).nothing_in == ("jpg/place1_1.jpg",)
+    assert "1 database image" in facts(evaluate_landmarks(grid_model(Blind()), folder))["without descriptor"]
     path.write_bytes(b"broken")
     with pytest.raises(UnreadableImage, match=r"place1_1\.jpg"):
-        describe_landmarks(GridModel(), folder)
+        describe_landmarks(grid_model(), folder)
     path.unlink()
     with pytest.raises(InvalidInput, match=r"lacks jpg/place1_1\.jpg"):
-        describe_landmarks(GridModel(), folder)
+        describe_landmarks(grid_model(), folder)
 
 
 def test_queries_without_a_box_are_not_silently_whole(folder):
     boxes = (None, *folder.truth.boxes[1:])
     truth = replace(folder.truth, boxes=boxes)
     with pytest.raises(InvalidInput, match="some queries of made have no box"):
-        evaluate_landmarks(GridModel(), replace(folder, truth=truth))
+        evaluate_landmarks(grid_model(), replace(folder, truth=truth))
 
 
 def test_a_matrix_of_scores_needs_the_benchmarks_shape(folder):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from labelled_photos import GridModel
+from labelled_photos import grid_model
 from landmark_photos import write_landmarks
 
 from resight.datasets import open_landmarks
 from resight.errors import InvalidInput
 from resight.evaluation.landmarks import evaluate_landmarks
 from resight.evaluation.waterfall import Steps, evaluate_waterfall, whitening_of
-from resight.models.whitened import WhitenedModel
 from resight.models.whitening import Whitening
 
 
@@ -29,7 +28,7 @@ def halving(dim):
 
 
 def test_each_stage_stands_on_those_before(folder):
-    model = GridModel()
+    model = grid_model()
     found = evaluate_waterfall(model, folder, whitening=halving(model.dim), steps=Steps(expand=3, augment=2))
     assert [stage.name for stage in found.stages] == [
         "descriptor",
@@ -40,7 +39,7 @@ def test_each_stage_stands_on_those_before(folder):
     ]
     assert [measure.name for measure in found.stages[0].measures] == ["mAP easy", "mAP medium", "mAP hard"]
     plain = {measure.name: measure for measure in evaluate_landmarks(model, folder).measures}
-    whitened = WhitenedModel(model, halving(model.dim))
+    whitened = model.whitened(halving(model.dim))
     halved = {measure.name: measure for measure in evaluate_landmarks(whitened, folder).measures}
     for stage, alone in zip(found.stages[:2], (plain, halved), strict=True):
         assert stage.measures == tuple(alone[measure.name] for measure in stage.measures)
@@ -53,20 +52,19 @@ def test_each_stage_stands_on_those_before(folder):
 
 
 def test_a_whitened_models_whitening_is_a_step_of_its_own(folder):
-    model = GridModel()
-    found = evaluate_waterfall(WhitenedModel(model, halving(model.dim)), folder)
+    model = grid_model()
+    found = evaluate_waterfall(model.whitened(halving(model.dim)), folder)
     assert [stage.name for stage in found.stages][:2] == ["descriptor", "+ whitening"]
     whitening = next(fact.text for fact in found.card.facts if fact.name == "whitening")
     assert whitening.startswith("a step: pca, 13 dimensions, fitted on made photos")
 
 
 def test_a_whitening_of_another_model_is_refused(folder):
-    model, whitened = GridModel(), WhitenedModel(GridModel(), halving(27))
+    model, whitened = grid_model(), grid_model().whitened(halving(27))
     assert whitening_of(model, whitened).dim == 13
     with pytest.raises(InvalidInput, match="grid carries no whitening"):
         whitening_of(model, model)
-    other = GridModel()
-    other.fingerprint = "8" * 16
+    other = grid_model(fingerprint="8" * 16)
     with pytest.raises(InvalidInput, match="belongs to another model than grid"):
         whitening_of(other, whitened)
     with pytest.raises(InvalidInput, match="the whitening takes 12 dimensions and grid gives 27"):
@@ -74,7 +72,7 @@ def test_a_whitening_of_another_model_is_refused(folder):
 
 
 def test_the_card_says_how_far_each_step_goes(folder):
-    found = evaluate_waterfall(GridModel(), folder, steps=Steps(expand=3, augment=2))
+    found = evaluate_waterfall(grid_model(), folder, steps=Steps(expand=3, augment=2))
     assert next(fact.text for fact in found.card.facts if fact.name == "re-ranking") == (
         "step by step: alpha query expansion by 3 neighbours, alpha 3; database augmentation by 2, alpha 3; "
         "diffusion over 5 mutual neighbours from 5 of the query, gamma 3, alpha 0.99"

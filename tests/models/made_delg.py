@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from resight.models import LocalDescriber, LocalSettings
+from resight.models import DELGDescriber, KeypointConfig, Model
 from resight.networks import DELG
 
 
@@ -61,12 +61,11 @@ def bright_delg(**options) -> DELG:
     return net
 
 
-def bright_model(codec=None, device="cpu", subsample=False, **settings) -> LocalDescriber:
-    return LocalDescriber(
-        bright_delg(subsample=subsample),
+def bright_model(codec=None, device="cpu", subsample=False, **settings) -> Model:
+    return Model(
+        DELGDescriber(
+            bright_delg(subsample=subsample), max_side=256, config=KeypointConfig(**settings), device=device
+        ),
         name="bright",
-        max_side=256,
-        settings=LocalSettings(**settings),
         codec=codec,
-        device=device,
     )

@@ -10,27 +10,24 @@ from PIL import Image
 
 from resight import images
 from resight.errors import InvalidBundle, InvalidInput
-from resight.evaluation.card import scales_of
 from resight.features import Box
 from resight.images import Photo
 from resight.models import (
     BinaryCodec,
     Bundle,
-    GlobalDescriber,
-    LocalDescriber,
-    LocalSettings,
+    DELGDescriber,
+    KeypointConfig,
     Model,
+    NetworkDescriber,
     ProductCodec,
     load_model,
-    with_codec,
+    model_of,
 )
 from resight.models import bundle as bundles
-from resight.models.model import attending, codec_of
-from resight.models.whitened import WhitenedModel
 from resight.models.whitening import Whitening
 from resight.networks import DELG, Backbone
 
-SCALES = LocalSettings().scales
+SCALES = KeypointConfig().scales
 
 
 def spot(width, height, x, y, *, sigma=20.0):
@@ -56,12 +53,12 @@ def centre_of(features):
 def test_a_spot_is_found_where_it_is_at_every_scale(scale, subsample):
     model = bright_model(scales=(scale,), max_features=100_000, subsample=subsample)
     (found,) = model.extract([a_photo(spot(250, 210, 131, 78))])
-    step = model.local_field.stride / scale
+    step = model.local.attention.field.stride / scale
     assert np.abs(found.local.positions[0] - [131, 78]).max() <= 0.55 * step
     # Far below a cell, and below the half pixel that confusing centres with corners would cost.
     np.testing.assert_allclose(centre_of(found.local), [131, 78], atol=0.3)
-    np.testing.assert_allclose(found.local.scales, model.local_field.size / scale, rtol=0.03)
-    assert found.local.descriptors.shape[1] == model.net.local_dim
+    np.testing.assert_allclose(found.local.scales, model.local.attention.field.size / scale, rtol=0.03)
+    assert found.local.descriptors.shape[1] == model.local.dim
     norms = np.linalg.norm(found.local.descriptors[:50].astype(np.float32), axis=1)
     np.testing.assert_allclose(norms, 1, atol=2e-3)
 
@@ -75,7 +72,7 @@ def test_a_spot_in_a_large_file_is_found_there_whole_and_inside_a_box(tmp_path):
         assert photo.pixels.shape[1] < 300
         (found,) = model.extract([photo])
         np.testing.assert_allclose(centre_of(found.local), [523, 311], atol=1.5)
-        expected = model.local_field.size * 900 / 256
+        expected = model.local.attention.field.size * 900 / 256
         np.testing.assert_allclose(found.local.scales, expected, rtol=0.02)
 
 
@@ -97,7 +94,7 @@ def test_the_descriptor_is_the_one_of_the_network_at_the_same_scales():
     (found,) = model.extract([a_photo(pixels)])
     values = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2) / 255
     with torch.inference_mode():
-        expected = model.net.describe_at(values, model.settings.global_scales).descriptor[0].numpy()
+        expected = model.describer.net.describe_at(values, model.facts.scales).descriptor[0].numpy()
     np.testing.assert_allclose(found.descriptor, expected, atol=1e-6)
     assert np.linalg.norm(found.descriptor) == pytest.approx(1, abs=1e-6)
 
@@ -145,8 +142,8 @@ def test_tiny_and_thin_photos_are_described(size):
 def test_a_real_trunk_gives_keypoints_of_its_own_receptive_field():
     torch.manual_seed(0)
     net = DELG(Backbone("test_resnet", out_indices=(-2, -1)), 32, local_dim=16, attention_dim=8)
-    model = LocalDescriber(net, name="made", max_side=128, device="cpu")
-    assert (model.local_field.size, model.local_field.stride) == (71, 16)
+    model = Model(DELGDescriber(net, max_side=128, device="cpu"), name="made")
+    assert (model.local.attention.field.size, model.local.attention.field.stride) == (71, 16)
     random = np.random.default_rng(0)
     (found,) = model.extract([a_photo(random.integers(0, 255, (100, 128, 3), dtype=np.uint8))])
     assert found.local.descriptors.shape == (len(found.local), 16)
@@ -157,10 +154,10 @@ def test_a_real_trunk_gives_keypoints_of_its_own_receptive_field():
 def test_attention_is_the_map_at_scale_1():
     model = bright_model()
     photo = a_photo(spot(80, 60, 40, 20))
-    attention = model.attention(photo)
+    attention = model.local.attention.map_of(photo)
     assert attention.shape == (15, 20)
     assert np.unravel_index(attention.argmax(), attention.shape) == (5, 10)
-    assert attending(model) is model
+    assert model.facts.local.attention
 
 
 class TestBundle:
@@ -169,19 +166,19 @@ class TestBundle:
         net = DELG(
             Backbone("test_resnet", out_indices=(-2, -1)), 24, local_dim=16, attention_dim=8, classes=5
         )
-        return LocalDescriber(net, name="made", max_side=96, settings=settings, codec=codec, device="cpu")
+        return Model(DELGDescriber(net, max_side=96, config=settings, device="cpu"), name="made", codec=codec)
 
     def test_comes_back_with_every_bit(self, tmp_path):
         values = np.random.default_rng(0).standard_normal((300, 16)).astype(np.float32)
-        settings = LocalSettings((0.5, 1.0), (1.0,), 70, threshold=0.1, quantile=0.2)
+        settings = KeypointConfig((0.5, 1.0), (1.0,), 70, threshold=0.1, quantile=0.2)
         model = self.model(ProductCodec.fit(values, 4), settings)
         path = tmp_path / "delg.safetensors"
         bundles.write(model.to_bundle(), path)
         again = load_model(path)
-        assert isinstance(again, LocalDescriber)
+        assert isinstance(again.describer, DELGDescriber)
         assert again.fingerprint == model.fingerprint == bundles.read_header(path).fingerprint
-        assert again.settings == settings
-        assert codec_of(again).name == "product of 4"
+        assert again.describer.config == settings
+        assert again.codec.name == "product of 4"
         photo = a_photo(np.random.default_rng(1).integers(0, 255, (70, 96, 3), dtype=np.uint8))
         (one,), (other,) = model.extract([photo]), again.extract([photo])
         np.testing.assert_array_equal(one.descriptor, other.descriptor)
@@ -193,25 +190,27 @@ class TestBundle:
         assert self.model().fingerprint == plain.fingerprint
         values = np.random.default_rng(0).standard_normal((300, 16)).astype(np.float32)
         others = [
-            self.model(settings=LocalSettings(max_features=10)).fingerprint,
+            self.model(settings=KeypointConfig(max_features=10)).fingerprint,
             self.model(BinaryCodec.fit(values)).fingerprint,
             self.model(BinaryCodec.fit(values, rotation="none")).fingerprint,
         ]
         assert len({plain.fingerprint, *others}) == 4
-        coded = with_codec(plain.to_bundle(), BinaryCodec.fit(values))
+        coded = plain.with_codec(BinaryCodec.fit(values)).to_bundle()
         assert coded.fingerprint == others[1]
-        assert LocalDescriber.from_bundle(coded, name="made").local_codec.name == "binary of 16 bits"
+        assert model_of(coded, name="made").codec.name == "binary of 16 bits"
 
     def test_a_protocol_card_names_the_global_scales(self):
-        model = self.model(settings=LocalSettings(global_scales=(0.7, 1.0)))
-        assert scales_of(model) == (0.7, 1.0)
+        model = self.model(settings=KeypointConfig(global_scales=(0.7, 1.0)))
+        assert model.facts.scales == (0.7, 1.0)
         whitening = Whitening(np.zeros(24), np.eye(24)[:8], "pca", 30, "made")
-        assert scales_of(WhitenedModel(model, whitening)) == (0.7, 1.0)
+        assert model.whitened(whitening).facts.scales == (0.7, 1.0)
 
     def test_one_written_for_the_global_descriptor_alone_gets_the_papers_settings(self):
-        describer = GlobalDescriber(self.model().net, name="made", scales=(1.0, 0.5), device="cpu")
-        model = LocalDescriber.from_bundle(describer.to_bundle(), name="made")
-        assert model.settings == LocalSettings(global_scales=(1.0, 0.5))
+        describer = Model(
+            NetworkDescriber(self.model().describer.net, scales=(1.0, 0.5), device="cpu"), name="made"
+        )
+        model = model_of(describer.to_bundle(), name="made")
+        assert model.describer.config == KeypointConfig(global_scales=(1.0, 0.5))
 
     def test_a_damaged_one_is_refused_in_words(self):
         whole = self.model().to_bundle()
@@ -235,7 +234,7 @@ class TestBundle:
             {"local_dim": 8},
         ):
             with pytest.raises(InvalidBundle, match="the bundle broken makes no network"):
-                LocalDescriber.from_bundle(changed(**settings), name="broken")
+                model_of(changed(**settings), name="broken")
 
     def test_a_codec_of_another_length_is_refused(self):
         values = np.random.default_rng(0).standard_normal((300, 8)).astype(np.float32)
@@ -258,5 +257,5 @@ def test_it_keeps_the_contract_of_a_model(tmp_path):
 
 def test_the_network_is_in_eval_mode():
     net = bright_delg().train()
-    LocalDescriber(net, name="bright", device="cpu")
+    Model(DELGDescriber(net, device="cpu"), name="bright")
     assert not net.training

@@ -10,13 +10,11 @@ from torch import nn
 from resight.errors import InvalidInput
 from resight.features import Box
 from resight.images import Photo
-from resight.models import GlobalDescriber, load_model
-from resight.models.delg_describer import LocalDescriber
+from resight.models import DELGDescriber, Model, NetworkDescriber, Traits, load_model
 from resight.models.explain.explanation import LINKS, explain
 from resight.models.explain.keypoint_parts import parts_of_keypoints
 from resight.models.explain.location_parts import parts_of_network
 from resight.models.explain.parts import resample
-from resight.models.whitened import WhitenedModel
 from resight.models.whitening import Whitening
 from resight.networks import CGD, MAC, RMAC, Backbone, Embedding, GeM, GeMNet, SPoC
 from resight.networks.delg import DELG
@@ -62,21 +60,21 @@ def model(request):
     torch.manual_seed(3)
     net = NETS[request.param]()
     if isinstance(net, DELG):
-        return request.param, LocalDescriber(net, name="delg")
-    return request.param, GlobalDescriber(net, name=request.param, scales=(1.0, 0.7, 0.5))
+        return request.param, Model(DELGDescriber(net), name="delg")
+    return request.param, Model(NetworkDescriber(net, scales=(1.0, 0.7, 0.5)), name=request.param)
 
 
 def test_parts_add_up_to_the_descriptor(model, views):
-    _, describer = model
-    parts = parts_of_network(describer, views[0])
-    np.testing.assert_allclose(parts.descriptor, describer.extract(views)[0].descriptor, atol=2e-6)
+    _, made = model
+    parts = parts_of_network(made.describer, views[0])
+    np.testing.assert_allclose(parts.descriptor, made.extract(views)[0].descriptor, atol=2e-6)
 
 
 def test_shares_add_up_to_the_score(model, views):
-    name, describer = model
-    found = explain(describer, *views)
+    name, made = model
+    found = explain(made, *views)
     assert found.method == ("exact" if name in EXACT else "gradient")
-    descriptors = [features.descriptor for features in describer.extract(views)]
+    descriptors = [features.descriptor for features in made.extract(views)]
     assert found.score == pytest.approx(float(descriptors[0] @ descriptors[1]), abs=1e-6)
     for shares, rest in ((found.query_map, found.query_rest), (found.answer_map, found.answer_rest)):
         assert float(shares.sum()) + rest == pytest.approx(found.score, abs=1e-5)
@@ -88,8 +86,8 @@ def test_shares_add_up_to_the_score(model, views):
 def test_average_pooling_against_a_literal_loop(views):
     torch.manual_seed(4)
     net = GeMNet(trunk(), SPoC(), nn.Linear(512, 32))
-    describer = GlobalDescriber(net, name="loop", scales=(1.0,))
-    found = explain(describer, *views)
+    model = Model(NetworkDescriber(net, scales=(1.0,)), name="loop")
+    found = explain(model, *views)
     pixels = torch.from_numpy(views[0].pixels.copy()).permute(2, 0, 1)[None] / 255
     mean, std = (torch.tensor(values)[:, None, None] for values in (net.trunk.mean, net.trunk.std))
     with torch.inference_mode():
@@ -97,7 +95,7 @@ def test_average_pooling_against_a_literal_loop(views):
         pooled = maps.mean(dim=(1, 2))
         before = pooled.norm()
         whitened = net.whitening(pooled / before)
-        other = torch.from_numpy(describer.extract(views)[1].descriptor)
+        other = torch.from_numpy(model.extract(views)[1].descriptor)
         rows, columns = maps.shape[1:]
         for row in range(rows):
             for column in range(columns):
@@ -126,13 +124,13 @@ def test_gem_against_activation_times_numerical_gradient():
 
 def test_a_whitening_behind_a_model_is_explained_too(views):
     torch.manual_seed(6)
-    describer = GlobalDescriber(GeMNet(trunk(), SPoC()), name="plain")
+    model = Model(NetworkDescriber(GeMNet(trunk(), SPoC())), name="plain")
     generator = np.random.default_rng(7)
     whitening = Whitening(
         generator.normal(size=512) * 0.01, generator.normal(size=(48, 512)), "pca", 9, "made up"
     )
-    found = explain(WhitenedModel(describer, whitening), *views)
-    expected = WhitenedModel(describer, whitening).extract(views)
+    found = explain(model.whitened(whitening), *views)
+    expected = model.whitened(whitening).extract(views)
     assert found.method == "exact"
     assert found.score == pytest.approx(float(expected[0].descriptor @ expected[1].descriptor), abs=1e-6)
     assert float(found.query_map.sum()) == pytest.approx(found.score, abs=1e-5)
@@ -142,7 +140,7 @@ def test_a_whitening_behind_a_model_is_explained_too(views):
 def test_keypoints_add_up_to_the_descriptor_and_the_score(views):
     sift = load_model("sift")
     pair = [whole(render_view(1, number, side=400)) for number in (0, 1)]
-    parts = parts_of_keypoints(sift, pair[0])
+    parts = parts_of_keypoints(sift.describer, pair[0])
     np.testing.assert_allclose(parts.descriptor, sift.extract(pair)[0].descriptor, atol=2e-6)
     found = explain(sift, *pair)
     assert found.method == "keypoints"
@@ -184,12 +182,13 @@ def test_a_photo_without_keypoints_has_shares_of_nothing(views):
 
 def test_a_photo_without_response_has_shares_of_nothing(views):
     torch.manual_seed(9)
-    describer = GlobalDescriber(GeMNet(trunk(), MAC()), name="dead")
+    net = GeMNet(trunk(), MAC())
+    model = Model(NetworkDescriber(net), name="dead")
     with torch.no_grad():
-        for name, each in describer.net.trunk.named_parameters():
+        for name, each in net.trunk.named_parameters():
             if "layer4.1" in name or "layer4.0.downsample" in name or "bn" in name:
                 each.zero_()
-    found = explain(describer, *views)
+    found = explain(model, *views)
     assert not found.query_map.any()
     assert found.score == pytest.approx(1)
     assert found.query_rest == pytest.approx(1)
@@ -197,10 +196,10 @@ def test_a_photo_without_response_has_shares_of_nothing(views):
 
 def test_a_model_that_is_no_sum_is_refused(views):
     class Other:
-        name = "other"
+        traits = Traits("other", 3, 64)
 
     with pytest.raises(InvalidInput, match="the descriptors of the model other are no sum over places"):
-        explain(Other(), *views)
+        explain(Model(Other(), name="other"), *views)
 
 
 @pytest.mark.parametrize(("old", "new"), [(3, 7), (7, 3), (5, 5), (1, 4)])

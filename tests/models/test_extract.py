@@ -13,16 +13,16 @@ import pytest
 
 from resight.errors import InvalidInput
 from resight.features import ImageFeatures
+from resight.models import Model, Traits
 from resight.models.extract import Content, content_of, extract
 
 
 class Means:
-    """Mean colours as descriptor; counts what it is asked."""
-
-    name, fingerprint, dim, max_side = "means", "00" * 8, 3, 64
+    """Mean colours as descriptor; counts the photos it is shown."""
 
     def __init__(self, batch_size: int = 1, delay: float = 0.0) -> None:
-        self.batch_size, self.delay = batch_size, delay
+        self.traits = Traits("means", 3, 64, batch_size, fingerprint="00" * 8)
+        self.delay = delay
         self.batches: list[int] = []
         self.busy = self.most_busy = 0
         self.lock = threading.Lock()
@@ -37,6 +37,10 @@ class Means:
             self.busy -= 1
         means = [photo.pixels.reshape(-1, 3).mean(axis=0) + 1 for photo in photos]
         return [ImageFeatures((mean / np.linalg.norm(mean)).astype(np.float32)) for mean in means]
+
+
+def model_of(describer: Means) -> Model:
+    return Model(describer, name="means")
 
 
 @pytest.fixture
@@ -56,7 +60,7 @@ def files(tmp_path) -> list[Path]:
 @pytest.mark.parametrize("workers", [1, 4, None])
 def test_everything_comes_back_in_order(files, batch_size, workers):
     model = Means(batch_size)
-    results = list(extract(files, model, workers=workers))
+    results = list(extract(files, model_of(model), workers=workers))
     assert [result.path for result in results] == files
     for number, result in enumerate(results):
         assert result.content == content_of(files[number])
@@ -83,7 +87,7 @@ def test_content_is_hash_size_and_time(files):
 def test_known_contents_are_read_and_not_described(files):
     model = Means()
     known = {content_of(files[0]).hash, content_of(files[7]).hash}
-    results = list(extract(files, model, known=known))
+    results = list(extract(files, model_of(model), known=known))
     assert [
         number for number, result in enumerate(results) if result.features is None and not result.reason
     ] == [
@@ -95,8 +99,8 @@ def test_known_contents_are_read_and_not_described(files):
 
 def test_models_that_take_one_photo_are_called_from_several_threads_and_others_from_one(files):
     single, batched = Means(1, 0.02), Means(2, 0.02)
-    list(extract(files, single, workers=3))
-    list(extract(files, batched, workers=3))
+    list(extract(files, model_of(single), workers=3))
+    list(extract(files, model_of(batched), workers=3))
     assert single.most_busy == 3
     assert batched.most_busy == 1
 
@@ -109,7 +113,7 @@ def test_only_a_few_files_are_read_ahead(files):
             taken.append(path)
             yield path
 
-    results = extract(paths(), Means(), workers=2)
+    results = extract(paths(), model_of(Means()), workers=2)
     for _ in range(3):
         next(results)
     assert len(taken) < 20
@@ -118,7 +122,7 @@ def test_only_a_few_files_are_read_ahead(files):
 
 
 def test_missing_files_and_folders_have_their_reasons(tmp_path, files):
-    first, second, third = extract([tmp_path / "gone.png", tmp_path, files[0]], Means())
+    first, second, third = extract([tmp_path / "gone.png", tmp_path, files[0]], model_of(Means()))
     assert first.reason == "it has disappeared"
     assert "cannot be read" in second.reason
     assert third.features is not None
@@ -132,7 +136,7 @@ def test_descriptors_that_cannot_be_kept_are_reasons(files, descriptor, text):
         def extract(self, photos):
             return [ImageFeatures(np.array(descriptor, dtype=np.float32)) for _ in photos]
 
-    assert all(text in result.reason for result in extract(files[:4], Wrong()))
+    assert all(text in result.reason for result in extract(files[:4], model_of(Wrong())))
 
 
 def test_an_error_of_the_model_itself_is_raised(files):
@@ -141,7 +145,7 @@ def test_an_error_of_the_model_itself_is_raised(files):
             raise RuntimeError("out of order")
 
     with pytest.raises(RuntimeError, match="out of order"):
-        list(extract(files, Failing()))
+        list(extract(files, model_of(Failing())))
 
 
 def test_threads_of_opencv_are_given_back(files):
@@ -152,10 +156,10 @@ def test_threads_of_opencv_are_given_back(files):
             assert cv2.getNumThreads() == 1
             return super().extract(photos)
 
-    list(extract(files, Watching(), workers=2))
+    list(extract(files, model_of(Watching()), workers=2))
     assert cv2.getNumThreads() == before
 
 
 def test_no_workers_is_refused(files):
     with pytest.raises(InvalidInput, match="workers"):
-        next(extract(files, Means(), workers=0))
+        next(extract(files, model_of(Means()), workers=0))

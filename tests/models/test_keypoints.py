@@ -8,7 +8,7 @@ import pytest
 from resight.errors import InvalidInput
 from resight.features import Box, ReceptiveField
 from resight.images import Photo
-from resight.models.keypoints import LocalMaps, LocalSettings, keypoints_of
+from resight.models.keypoints import KeypointConfig, LocalMaps, keypoints_of
 
 FIELD = ReceptiveField(size=9, stride=4, padding=4)
 
@@ -31,7 +31,7 @@ ATTENTION = [[1, 5, 2, 0], [7, 3, 3, 4], [9, 6, 8, 2.5]]
 
 
 def found(maps, photo, field=FIELD, **settings):
-    return keypoints_of(maps, photo, field, LocalSettings(**settings), dim=2)
+    return keypoints_of(maps, photo, field, KeypointConfig(**settings), dim=2)
 
 
 def test_the_best_cells_come_first_at_the_centres_of_what_they_see():
@@ -104,11 +104,11 @@ def test_without_any_map_there_are_no_keypoints():
 )
 def test_settings_out_of_range_are_refused(settings, words):
     with pytest.raises(InvalidInput, match=words):
-        LocalSettings(**settings)
+        KeypointConfig(**settings)
 
 
 def test_the_defaults_are_the_papers():
-    settings = LocalSettings()
+    settings = KeypointConfig()
     np.testing.assert_allclose(
         settings.scales, [0.25, 0.35355338, 0.5, 0.70710677, 1.0, 1.4142135, 2.0], rtol=1e-7
     )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.linalg import orthogonal_procrustes
 
 from resight.errors import InvalidInput
 from resight.features import LocalFeatures
-from resight.models import BinaryCodec, Float16Codec, ProductCodec, with_codec
+from resight.models import BinaryCodec, Float16Codec, PlainCodec, ProductCodec, load_model
+from resight.models.binary_codec import quantising_directions, random_rotation
 from resight.models.bundle import Bundle, Preprocessing, read, write
 from resight.models.codec import as_stored, bytes_a_photo
-from resight.models.codec_bundle import read_codec
-from resight.models.iterative_quantisation import quantising_directions, random_rotation
+from resight.models.parts import Parts, join, split
 
 DIM = 32
 
@@ -197,24 +199,32 @@ def test_what_does_not_fit_is_refused_in_words():
             codec.decode(plain)
 
 
-def bundle(kind="delg"):
-    return Bundle(kind, {"x": 1}, Preprocessing(64), "mine", "made", {"weight": np.ones(3, dtype=np.float32)})
+def bundle():
+    return Bundle(
+        "delg", {"x": 1}, Preprocessing(64), "mine", "made", {"weight": np.ones(3, dtype=np.float32)}
+    )
 
 
 @pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name)
 def test_a_bundle_carries_its_codec(codec, tmp_path):
     plain = bundle()
-    assert read_codec(plain) is None
-    coded = with_codec(plain, codec)
+    assert split(plain, name="plain").codec is None
+    coded = join(Parts(plain, replace(codec, fitted_to="my\nphotos"), (), "mine", "made\nhere"))
     assert coded.fingerprint != plain.fingerprint
+    assert coded.provenance == f"made\nhere\nlocal features as {codec.name}, fitted to my photos"
     write(coded, tmp_path / "coded.safetensors")
-    again = read_codec(read(tmp_path / "coded.safetensors"))
+    parts = split(read(tmp_path / "coded.safetensors"), name="coded")
+    assert (parts.provenance, parts.codec.fitted_to) == ("made\nhere", "my photos")
+    again = parts.codec
     values = features(directions(30, seed=7))
     assert again.name == codec.name
     np.testing.assert_array_equal(again.encode(values).descriptors, codec.encode(values).descriptors)
-    assert with_codec(coded, None).fingerprint == plain.fingerprint
+    assert parts.describer.fingerprint == plain.fingerprint
+    assert (
+        join(Parts(parts.describer, PlainCodec(DIM, "float16"), (), "", "")).fingerprint == plain.fingerprint
+    )
 
 
-def test_only_bundles_that_know_codecs_take_one():
+def test_only_models_with_float_features_take_a_codec():
     with pytest.raises(InvalidInput, match="'sift' store their local features as they are"):
-        with_codec(bundle("sift"), CODECS[0])
+        load_model("sift").with_codec(CODECS[0])

@@ -15,7 +15,7 @@ import resight
 from resight.errors import InvalidBundle, InvalidInput
 from resight.features import Box
 from resight.images import Photo, read
-from resight.models import bundle
+from resight.models import bundle, model_of
 from resight.models.sift import rootsift
 from resight.models.sift.sift import Sift
 from resight.scenes.render import render_view
@@ -25,7 +25,7 @@ WEIGHTS = Path(resight.__file__).parent / "models" / "weights" / "sift.safetenso
 
 @pytest.fixture(scope="module")
 def model() -> Sift:
-    return Sift(bundle.read(WEIGHTS), name="sift")
+    return model_of(bundle.read(WEIGHTS), name="sift")
 
 
 @pytest.fixture(scope="module")
@@ -242,10 +242,10 @@ def test_same_bits_in_another_process_with_one_blas_thread(model):
         "from resight.scenes.render import render_view\n"
         "from resight.models import bundle\n"
         "from resight.models.sift.sift import Sift\n"
-        f"model = Sift(bundle.read({str(WEIGHTS)!r}), name='sift')\n"
+        f"describer = Sift(bundle.read({str(WEIGHTS)!r}), name='sift')\n"
         "pixels = render_view(0, 1, seed=4)\n"
         "rows, columns = pixels.shape[:2]\n"
-        "features, = model.extract([Photo(pixels, columns, rows, Box(0, 0, columns, rows))])\n"
+        "features, = describer.extract([Photo(pixels, columns, rows, Box(0, 0, columns, rows))])\n"
         "assert not {'torch', 'timm', 'torchvision'} & set(sys.modules), 'torch was imported'\n"
         "print(features.descriptor.tobytes().hex())\n"
     )

@@ -13,15 +13,16 @@ from resight import images
 from resight.collection import Collection
 from resight.errors import InvalidBundle, InvalidInput, ModelMismatch
 from resight.models import (
-    GlobalDescriber,
-    WhitenedModel,
+    Model,
+    NetworkDescriber,
+    Traits,
     Whitening,
     load_model,
-    whiten_bundle,
+    model_of,
 )
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle
-from resight.models.whitened import split_bundle
+from resight.models.parts import Parts, join
 from resight.networks import Backbone, GeM, GeMNet
 from resight.scenes.render import write_collection
 
@@ -43,7 +44,7 @@ def photos(tmp_path_factory):
 def gem():
     torch.manual_seed(3)
     net = GeMNet(Backbone("test_resnet", out_indices=(-1,)), GeM())
-    return GlobalDescriber(net, name="mine", max_side=64, licence="MIT", provenance="random")
+    return Model(NetworkDescriber(net, max_side=64), name="mine", licence="MIT", provenance="random")
 
 
 @pytest.fixture(scope="module", params=["sift", "gem"])
@@ -59,7 +60,7 @@ def whitening(model):
 @pytest.fixture
 def path(model, whitening, tmp_path):
     path = tmp_path / "whitened.safetensors"
-    bundles.write(whiten_bundle(model.to_bundle(), whitening), path)
+    bundles.write(model.whitened(whitening).to_bundle(), path)
     return path
 
 
@@ -94,8 +95,8 @@ def test_bundle_round_trip_is_bit_equal(model, whitening, path, tmp_path):
 
 def test_the_models_own_bundle_comes_back(model, whitening):
     own = model.to_bundle()
-    whole = whiten_bundle(own, whitening)
-    back, _ = split_bundle(whole)
+    whole = model.whitened(whitening).to_bundle()
+    back = model_of(whole, name="whole").unwhitened()
     assert (back.fingerprint, back.licence, back.provenance) == (own.fingerprint, own.licence, own.provenance)
     assert whole.provenance == f"{own.provenance}\nmade of numbers"
     assert whole.licence == own.licence
@@ -104,15 +105,15 @@ def test_the_models_own_bundle_comes_back(model, whitening):
 def test_whitening_is_part_of_the_fingerprint(model, whitening, path):
     loaded = load_model(path)
     assert loaded.fingerprint == bundles.read(path).fingerprint
-    assert loaded.fingerprint == WhitenedModel(model, whitening).fingerprint
-    other = WhitenedModel(model, _whitening(model.dim, 16, seed=1))
+    assert loaded.fingerprint == model.whitened(whitening).fingerprint
+    other = model.whitened(_whitening(model.dim, 16, seed=1))
     assert len({model.fingerprint, loaded.fingerprint, other.fingerprint}) == 3
 
 
 def test_a_collection_refuses_the_other_model(photos, tmp_path):
     sift = load_model("sift")
     path = tmp_path / "whitened.safetensors"
-    bundles.write(whiten_bundle(sift.to_bundle(), _whitening(sift.dim, sift.dim)), path)
+    bundles.write(sift.whitened(_whitening(sift.dim, sift.dim)).to_bundle(), path)
     Collection.create(tmp_path / "plain.resight", model="sift").add(photos)
     with pytest.raises(ModelMismatch, match="index the photos into a new collection"):
         Collection.open(tmp_path / "plain.resight", model=str(path))
@@ -126,9 +127,9 @@ def test_a_collection_refuses_the_other_model(photos, tmp_path):
 
 def test_whitened_sift_describes_without_torch(photos, tmp_path):
     sift, path = load_model("sift"), tmp_path / "whitened.safetensors"
-    bundles.write(whiten_bundle(sift.to_bundle(), _whitening(sift.dim, 24)), path)
+    bundles.write(sift.whitened(_whitening(sift.dim, 24)).to_bundle(), path)
     code = (
-        "import sys; from resight.models import load_model, Whitening, WhitenedModel, whiten_bundle;"
+        "import sys; from resight.models import load_model, Model, Whitening;"
         f"found = load_model({str(path)!r}).describe([{str(photos[0])!r}]);"
         "assert found.shape == (1, 24);"
         "print(sorted({'torch', 'timm', 'torchvision', 'huggingface_hub'} & set(sys.modules)))"
@@ -140,7 +141,7 @@ def test_whitened_sift_describes_without_torch(photos, tmp_path):
 def test_one_whitening_behind_another(gem, photos, tmp_path):
     first, second = _whitening(gem.dim, 12), _whitening(12, 5, seed=2)
     path = tmp_path / "twice.safetensors"
-    bundles.write(whiten_bundle(whiten_bundle(gem.to_bundle(), first), second), path)
+    bundles.write(gem.whitened(first).whitened(second).to_bundle(), path)
     expected = second.apply(first.apply(gem.describe(photos)))
     np.testing.assert_allclose(load_model(path).describe(photos), expected, atol=1e-5)
 
@@ -148,39 +149,39 @@ def test_one_whitening_behind_another(gem, photos, tmp_path):
 class Unwritten:
     """A model without a bundle."""
 
-    name, dim, fingerprint, max_side, batch_size = "unwritten", 3, "ab" * 8, 64, 1
+    traits = Traits("unwritten", 3, 64, fingerprint="ab" * 8)
 
     def extract(self, photos):
         return []
 
-    def describe(self, paths, *, boxes=None):
-        return np.zeros((0, 3), np.float32)
+    def to_bundle(self):
+        return None
 
 
 def test_a_model_without_a_bundle_is_whitened_in_memory():
-    prints = {
-        WhitenedModel(Unwritten(), _whitening(3, dim, seed)).fingerprint for dim in (2, 3) for seed in (0, 1)
-    }
+    model = Model(Unwritten(), name="unwritten")
+    assert model.fingerprint == "ab" * 8
+    prints = {model.whitened(_whitening(3, dim, seed)).fingerprint for dim in (2, 3) for seed in (0, 1)}
     assert len(prints) == 4
-    whitened = WhitenedModel(Unwritten(), _whitening(3, 2))
+    whitened = model.whitened(_whitening(3, 2))
     assert whitened.name == "whitened unwritten"
-    with pytest.raises(InvalidInput, match="the model unwritten cannot be written to a bundle"):
+    with pytest.raises(InvalidInput, match="the model whitened unwritten cannot be written to a bundle"):
         whitened.to_bundle()
 
 
 def test_a_whitening_of_other_dimensions_is_refused(gem, tmp_path):
     words = "takes descriptors of 7 dimensions and the model mine gives 96"
     with pytest.raises(InvalidInput, match=words):
-        WhitenedModel(gem, _whitening(7, 3))
+        gem.whitened(_whitening(7, 3))
     path = tmp_path / "wrong.safetensors"
-    bundles.write(whiten_bundle(gem.to_bundle(), _whitening(7, 3)), path)
+    bundles.write(join(Parts(gem.to_bundle(), None, [_whitening(7, 3)], "MIT", "random")), path)
     with pytest.raises(InvalidBundle, match="no whole whitened model: the whitening takes descriptors of 7"):
         load_model(path)
 
 
 @pytest.mark.parametrize("missing", ["whitening.mean", "whitening.matrix", "whitening", "architecture"])
 def test_an_incomplete_bundle_is_refused(gem, tmp_path, missing):
-    whole = whiten_bundle(gem.to_bundle(), _whitening(gem.dim, 3))
+    whole = gem.whitened(_whitening(gem.dim, 3)).to_bundle()
     settings = {key: value for key, value in whole.settings.items() if key != missing}
     tensors = {key: value for key, value in whole.tensors.items() if key != missing}
     path = tmp_path / "part.safetensors"
@@ -189,6 +190,6 @@ def test_an_incomplete_bundle_is_refused(gem, tmp_path, missing):
         load_model(path)
 
 
-def test_a_bundle_without_whitening_cannot_be_split(gem):
-    with pytest.raises(InvalidBundle, match="'gem', which carries no whitening"):
-        split_bundle(gem.to_bundle())
+def test_a_model_without_whitening_stays_itself(gem):
+    assert gem.whitening is None
+    assert gem.unwhitened() is gem

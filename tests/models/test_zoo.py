@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from resight.errors import InvalidBundle, MissingExtra, UnknownModel, WeightsUnavailable
-from resight.models import GlobalDescriber, available, load_model
+from resight.models import Model, NetworkDescriber, available, load_model
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle, Preprocessing
 from resight.models.zoo import _TRUNKS
@@ -25,7 +25,7 @@ def bundle_path(tmp_path):
     torch.manual_seed(3)
     net = GeMNet(Backbone("test_resnet", out_indices=(-1,)), GeM())
     path = tmp_path / "mine.safetensors"
-    bundles.write(GlobalDescriber(net, name="mine", max_side=64).to_bundle(), path)
+    bundles.write(Model(NetworkDescriber(net, max_side=64), name="mine").to_bundle(), path)
     return path
 
 
@@ -108,9 +108,9 @@ def test_timm_folder_by_name(tmp_path):
     loaded = load_model(name)
     assert (loaded.name, loaded.dim, loaded.max_side) == (name, 96, 1024)
     assert torch.equal(
-        loaded.net.trunk.net.state_dict()["layer4.0.conv1.weight"], model.layer4[0].conv1.weight
+        loaded.describer.net.trunk.net.state_dict()["layer4.0.conv1.weight"], model.layer4[0].conv1.weight
     )
-    assert loaded.net.pooling.p.item() == 3
+    assert loaded.describer.net.pooling.p.item() == 3
     # A bundle made from it needs the folder no more.
     bundles.write(loaded.to_bundle(), tmp_path / "mine.safetensors")
     (tmp_path / "config.json").unlink()

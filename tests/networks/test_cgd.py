@@ -12,7 +12,7 @@ from torch import nn
 from resight.errors import InvalidBundle, InvalidInput
 from resight.features import Box
 from resight.images import Photo
-from resight.models import GlobalDescriber, Model, Preprocessing, load_model
+from resight.models import Model, NetworkDescriber, Preprocessing, load_model
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle
 from resight.networks import CGD, Backbone
@@ -206,8 +206,8 @@ def test_settings_that_cannot_be_right(options, text):
 
 
 def test_model_contract():
-    model: Model = GlobalDescriber(make_net("MG", classes=4), name="made", max_side=96)
-    assert (model.name, model.dim, model.max_side, model.scales) == ("made", 12, 96, (1.0,))
+    model: Model = Model(NetworkDescriber(make_net("MG", classes=4), max_side=96), name="made")
+    assert (model.name, model.dim, model.max_side, model.facts.scales) == ("made", 12, 96, (1.0,))
     photos = [make_photo(60, 80, 1), make_photo(81, 57, 2), make_photo(60, 80, 3), make_photo(5, 3, 4)]
     together = np.stack([features.descriptor for features in model.extract(photos)])
     assert together.dtype == np.float32
@@ -217,12 +217,12 @@ def test_model_contract():
     assert np.abs(together[0] - together[2]).max() > 1e-3
 
 
-def test_same_alone_and_in_a_real_batch(monkeypatch):
-    model = GlobalDescriber(make_net("SMG"), name="made", scales=(1.0, 0.5))
+def test_same_alone_and_in_a_real_batch():
+    model = Model(NetworkDescriber(make_net("SMG"), scales=(1.0, 0.5)), name="made")
     photos = [make_photo(61, 83, seed) for seed in range(4)]
     alone = [features.descriptor for features in model.extract(photos)]
-    monkeypatch.setattr(GlobalDescriber, "batch_size", property(lambda self: 3))
-    together = [features.descriptor for features in model.extract(photos)]
+    batched = NetworkDescriber(model.describer.net, scales=(1.0, 0.5), batch_size=3)
+    together = [features.descriptor for features in batched.extract(photos)]
     np.testing.assert_allclose(np.stack(together), np.stack(alone), atol=1e-5)
 
 
@@ -236,18 +236,18 @@ def test_same_alone_and_in_a_real_batch(monkeypatch):
 )
 def test_bundle_round_trip_is_bit_equal(configuration, options, tmp_path):
     net = make_net(configuration, **options)
-    model = GlobalDescriber(net, name="made", max_side=80, licence="cc0-1.0", provenance="here")
+    model = Model(NetworkDescriber(net, max_side=80), name="made", licence="cc0-1.0", provenance="here")
     path = tmp_path / "made.safetensors"
     bundles.write(model.to_bundle(), path)
     again = load_model(path)
     photo = make_photo(60, 80, 1)
     assert np.array_equal(again.extract([photo])[0].descriptor, model.extract([photo])[0].descriptor)
     assert again.fingerprint == model.fingerprint
-    assert (again.max_side, again.scales, again.dim) == (80, (1.0,), 12)
-    assert (again.net.configuration, again.net.combine) == (configuration, net.combine)
-    assert again.net.trunk.without_stride == net.trunk.without_stride
-    assert again.net.classifier is None
-    assert [name for name, _ in again.net.poolings.named_parameters()] == [
+    assert (again.max_side, again.facts.scales, again.dim) == (80, (1.0,), 12)
+    assert (again.describer.net.configuration, again.describer.net.combine) == (configuration, net.combine)
+    assert again.describer.net.trunk.without_stride == net.trunk.without_stride
+    assert again.describer.net.classifier is None
+    assert [name for name, _ in again.describer.net.poolings.named_parameters()] == [
         name for name, _ in net.poolings.named_parameters()
     ]
 
@@ -258,14 +258,14 @@ def test_the_classifier_is_in_the_checkpoint_and_not_in_the_bundle():
         {name: each for name, each in with_one.state_dict().items() if not name.startswith("classifier")}
     )
     assert "classifier.weight" in with_one.state_dict()
-    bundle = GlobalDescriber(with_one, name="made").to_bundle()
+    bundle = Model(NetworkDescriber(with_one), name="made").to_bundle()
     assert not any("classifier" in name for name in bundle.tensors)
-    assert bundle.fingerprint == GlobalDescriber(without, name="made").fingerprint
+    assert bundle.fingerprint == Model(NetworkDescriber(without), name="made").fingerprint
     assert bundle.architecture == "cgd"
 
 
 def changed(settings: dict[str, object], **changes) -> Bundle:
-    made = GlobalDescriber(make_net(), name="made", max_side=96).to_bundle()
+    made = Model(NetworkDescriber(make_net(), max_side=96), name="made").to_bundle()
     values = {
         "architecture": made.architecture,
         "settings": {**made.settings, **settings},
@@ -293,4 +293,4 @@ def changed(settings: dict[str, object], **changes) -> Bundle:
 )
 def test_bundles_that_make_no_network(settings, changes, text):
     with pytest.raises(InvalidBundle, match=text):
-        GlobalDescriber.from_bundle(changed(settings, **changes), name="made")
+        NetworkDescriber.from_bundle(changed(settings, **changes), name="made")

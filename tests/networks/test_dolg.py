@@ -10,7 +10,7 @@ from torch import nn
 from resight.errors import InvalidBundle, InvalidInput
 from resight.features import Box
 from resight.images import Photo
-from resight.models import GlobalDescriber, Model, load_model
+from resight.models import Model, NetworkDescriber, load_model
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle
 from resight.networks import DOLG, Backbone, GeM, SPoC
@@ -231,19 +231,19 @@ def test_autocast_does_not_change_a_ranking():
 
 
 def test_model_contract():
-    model: Model = GlobalDescriber(make_net(), name="made", max_side=96, scales=(1.0, 0.5))
+    model: Model = Model(NetworkDescriber(make_net(), max_side=96, scales=(1.0, 0.5)), name="made")
     photos = [make_photo(60, 80, 1), make_photo(81, 57, 2), make_photo(60, 80, 3), make_photo(5, 3, 4)]
     together = np.stack([features.descriptor for features in model.extract(photos)])
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
     assert np.abs(together[0] - together[2]).max() > 1e-3
 
 
-def test_same_alone_and_in_a_real_batch(monkeypatch):
-    model = GlobalDescriber(make_net(), name="made", scales=(1.0, 0.5))
+def test_same_alone_and_in_a_real_batch():
+    model = Model(NetworkDescriber(make_net(), scales=(1.0, 0.5)), name="made")
     photos = [make_photo(61, 83, seed) for seed in range(4)]
     alone = [features.descriptor for features in model.extract(photos)]
-    monkeypatch.setattr(GlobalDescriber, "batch_size", property(lambda self: 3))
-    together = [features.descriptor for features in model.extract(photos)]
+    batched = NetworkDescriber(model.describer.net, scales=(1.0, 0.5), batch_size=3)
+    together = [features.descriptor for features in batched.extract(photos)]
     np.testing.assert_allclose(np.stack(together), np.stack(alone), atol=1e-5)
 
 
@@ -258,7 +258,7 @@ def test_same_alone_and_in_a_real_batch(monkeypatch):
 )
 def test_bundle_round_trip_is_bit_equal(options, tmp_path):
     net = make_net(**options)
-    model = GlobalDescriber(net, name="made", max_side=80, scales=(1.0, 0.7), licence="cc0-1.0")
+    model = Model(NetworkDescriber(net, max_side=80, scales=(1.0, 0.7)), name="made", licence="cc0-1.0")
     path = tmp_path / "made.safetensors"
     bundles.write(model.to_bundle(), path)
     again = load_model(path)
@@ -266,8 +266,8 @@ def test_bundle_round_trip_is_bit_equal(options, tmp_path):
     assert np.array_equal(again.extract([photo])[0].descriptor, model.extract([photo])[0].descriptor)
     assert again.fingerprint == model.fingerprint
     for name in ("fusion", "fuse_at", "dilations", "multi_atrous", "self_attention", "global_dim"):
-        assert getattr(again.net, name) == getattr(net, name)
-    assert again.net.trunk.strides == net.trunk.strides
+        assert getattr(again.describer.net, name) == getattr(net, name)
+    assert again.describer.net.trunk.strides == net.trunk.strides
 
 
 @pytest.mark.parametrize(
@@ -281,10 +281,10 @@ def test_bundle_round_trip_is_bit_equal(options, tmp_path):
     ],
 )
 def test_bundles_that_make_no_network(settings, text):
-    made = GlobalDescriber(make_net(), name="made").to_bundle()
+    made = Model(NetworkDescriber(make_net()), name="made").to_bundle()
     changed = Bundle("dolg", {**made.settings, **settings}, made.preprocessing, "", "", made.tensors)
     with pytest.raises(InvalidBundle, match=text):
-        GlobalDescriber.from_bundle(changed, name="made")
+        NetworkDescriber.from_bundle(changed, name="made")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from torch import nn
 from resight.errors import InvalidInput
 from resight.features import Box
 from resight.images import Photo
-from resight.models import GlobalDescriber, Model, load_model
+from resight.models import Model, NetworkDescriber, load_model
 from resight.models import bundle as bundles
 from resight.networks import (
     MAC,
@@ -103,8 +103,8 @@ def test_parts_must_fit():
 
 
 def test_model_contract():
-    model: Model = GlobalDescriber(make_net(), name="made", max_side=96)
-    assert (model.dim, model.scales) == (10, (1.0,))
+    model: Model = Model(NetworkDescriber(make_net(), max_side=96), name="made")
+    assert (model.dim, model.facts.scales) == (10, (1.0,))
     photos = [make_photo(60, 80, 1), make_photo(81, 57, 2), make_photo(5, 3, 4)]
     together = np.stack([features.descriptor for features in model.extract(photos)])
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
@@ -114,31 +114,33 @@ def test_model_contract():
 
 @pytest.mark.parametrize("pooling", POOLINGS, ids=str)
 def test_bundle_round_trip_is_bit_equal(pooling, tmp_path):
-    model = GlobalDescriber(make_net(pooling, bias=False), name="made", max_side=80, scales=(1.0, 0.7))
+    model = Model(
+        NetworkDescriber(make_net(pooling, bias=False), max_side=80, scales=(1.0, 0.7)), name="made"
+    )
     path = tmp_path / "made.safetensors"
     bundles.write(model.to_bundle(), path)
     again = load_model(path)
     photo = make_photo(60, 80, 1)
     assert np.array_equal(again.extract([photo])[0].descriptor, model.extract([photo])[0].descriptor)
     assert again.fingerprint == model.fingerprint
-    assert isinstance(again.net.pooling, type(pooling))
-    assert again.net.linear.bias is None
-    assert again.scales == (1.0, 0.7)
+    assert isinstance(again.describer.net.pooling, type(pooling))
+    assert again.describer.net.linear.bias is None
+    assert again.facts.scales == (1.0, 0.7)
 
 
 def test_softtriples_network_on_photos(tmp_path):
     """BN-Inception: the photo reaches it as B, G, R of 0..255 less the mean, also from a bundle."""
     torch.manual_seed(1)
-    model = GlobalDescriber(Embedding(named("bn_inception"), SPoC(), 64), name="made", max_side=64)
+    model = Model(NetworkDescriber(Embedding(named("bn_inception"), SPoC(), 64), max_side=64), name="made")
     bundles.write(model.to_bundle(), tmp_path / "made.safetensors")
     again = load_model(tmp_path / "made.safetensors")
     photo = make_photo(48, 64, 1)
     values = photo.pixels[..., ::-1].astype(np.float32) - np.float32([104, 117, 128])
     with torch.inference_mode():
-        expected = model.net(torch.tensor(values).permute(2, 0, 1)[None]).descriptor[0].numpy()
+        expected = model.describer.net(torch.tensor(values).permute(2, 0, 1)[None]).descriptor[0].numpy()
     np.testing.assert_allclose(model.extract([photo])[0].descriptor, expected, atol=1e-5)
     assert np.array_equal(again.extract([photo])[0].descriptor, model.extract([photo])[0].descriptor)
-    assert again.preprocessing.channel_order == "BGR"
+    assert again.describer.preprocessing.channel_order == "BGR"
 
 
 @pytest.mark.parametrize("name", ["alexnet", "shufflenet_v2"])
@@ -148,9 +150,9 @@ def test_gem_on_trunks_of_torchvision_and_on_a_shallower_map(name, tmp_path):
     trunk = (
         named(name) if name == "alexnet" else Backbone("torchvision:shufflenet_v2_x0_5", out_indices=(-2,))
     )
-    model = GlobalDescriber(GeMNet(trunk, GeM()), name="made", max_side=64)
+    model = Model(NetworkDescriber(GeMNet(trunk, GeM()), max_side=64), name="made")
     bundles.write(model.to_bundle(), tmp_path / "made.safetensors")
     again = load_model(tmp_path / "made.safetensors")
     photo = make_photo(48, 64, 1)
     assert np.array_equal(again.extract([photo])[0].descriptor, model.extract([photo])[0].descriptor)
-    assert again.net.trunk.deepest == trunk.deepest
+    assert again.describer.net.trunk.deepest == trunk.deepest

@@ -14,7 +14,7 @@ from torch import nn
 from resight.errors import InvalidBundle, InvalidInput
 from resight.features import Box
 from resight.images import Photo
-from resight.models import GlobalDescriber, Model
+from resight.models import Model, NetworkDescriber, model_of
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle, Preprocessing
 from resight.networks import MAC, RMAC, Backbone, GeM, GeMNet, SPoC
@@ -25,8 +25,8 @@ def make_net(pooling=None, whitening=None, **options) -> GeMNet:
     return GeMNet(Backbone("test_resnet", out_indices=(-1,), **options), pooling or GeM(), whitening).eval()
 
 
-def make_model(**options) -> GlobalDescriber:
-    return GlobalDescriber(make_net(), name="made", max_side=96, licence="cc0-1.0", **options)
+def make_model(**options) -> Model:
+    return Model(NetworkDescriber(make_net(), max_side=96, **options), name="made", licence="cc0-1.0")
 
 
 def make_photo(rows: int, columns: int, seed: int) -> Photo:
@@ -135,12 +135,12 @@ def test_model_contract():
     assert model.extract([]) == []
 
 
-def test_same_alone_and_in_a_real_batch(monkeypatch):
+def test_same_alone_and_in_a_real_batch():
     model = make_model()
     photos = [make_photo(60, 80, seed) for seed in range(4)]
     alone = [features.descriptor for features in model.extract(photos)]
-    monkeypatch.setattr(GlobalDescriber, "batch_size", property(lambda self: 3))
-    together = [features.descriptor for features in model.extract(photos)]
+    batched = NetworkDescriber(model.describer.net, max_side=96, batch_size=3)
+    together = [features.descriptor for features in batched.extract(photos)]
     np.testing.assert_allclose(np.stack(together), np.stack(alone), atol=1e-5)
 
 
@@ -150,22 +150,22 @@ def test_input_is_normalised_with_the_trunks_mean_and_std():
     values = (photo.pixels / 255.0 - 0.5) / 0.5
     with torch.inference_mode():
         images = torch.tensor(values, dtype=torch.float32).permute(2, 0, 1)[None]
-        expected = model.net(images).descriptor[0].numpy()
+        expected = model.describer.net(images).descriptor[0].numpy()
     np.testing.assert_allclose(model.extract([photo])[0].descriptor, expected, atol=1e-5)
-    assert model.preprocessing == Preprocessing(96, (0.5,) * 3, (0.5,) * 3)
+    assert model.describer.preprocessing == Preprocessing(96, (0.5,) * 3, (0.5,) * 3)
 
 
 def test_a_photo_without_response_gets_a_unit_descriptor():
     net = make_net(MAC())
     for parameter in net.trunk.parameters():
         nn.init.zeros_(parameter)
-    model = GlobalDescriber(net, name="made")
+    model = Model(NetworkDescriber(net), name="made")
     descriptor = model.extract([make_photo(32, 32, 1)])[0].descriptor
     np.testing.assert_allclose(descriptor, 96**-0.5)
 
 
 def test_photos_smaller_than_a_cell_of_a_trunk_without_padding():
-    model = GlobalDescriber(GeMNet(Backbone("vgg11", out_indices=(-1,)), GeM()), name="made")
+    model = Model(NetworkDescriber(GeMNet(Backbone("vgg11", out_indices=(-1,)), GeM())), name="made")
     descriptor = model.extract([make_photo(5, 3, 1)])[0].descriptor
     assert np.linalg.norm(descriptor) == pytest.approx(1, abs=1e-6)
 
@@ -204,19 +204,22 @@ def test_threads_get_what_one_gets():
 def test_bundle_round_trip_is_bit_equal(pooling, tmp_path):
     net = make_net(pooling, nn.Linear(96, 10), output_stride=16)
     net.trunk.mean = (0.1, 0.2, 0.3)
-    model = GlobalDescriber(
-        net, name="made", max_side=80, scales=(1.0, 0.7), licence="cc0-1.0", provenance="here"
+    model = Model(
+        NetworkDescriber(net, max_side=80, scales=(1.0, 0.7)),
+        name="made",
+        licence="cc0-1.0",
+        provenance="here",
     )
     bundles.write(model.to_bundle(), tmp_path / "made.safetensors")
-    again = GlobalDescriber.from_bundle(bundles.read(tmp_path / "made.safetensors"), name="again")
+    again = model_of(bundles.read(tmp_path / "made.safetensors"), name="again")
     photo = make_photo(60, 80, 1)
     assert np.array_equal(again.extract([photo])[0].descriptor, model.extract([photo])[0].descriptor)
     assert again.fingerprint == model.fingerprint
     assert again.to_bundle().licence == "cc0-1.0"
-    assert (again.max_side, again.scales, again.dim) == (80, (1.0, 0.7), 10)
-    assert again.net.trunk.strides == (16,)
-    assert isinstance(again.net.pooling, type(pooling))
-    assert len(list(again.net.pooling.parameters())) == len(list(pooling.parameters()))
+    assert (again.max_side, again.facts.scales, again.dim) == (80, (1.0, 0.7), 10)
+    assert again.describer.net.trunk.strides == (16,)
+    assert isinstance(again.describer.net.pooling, type(pooling))
+    assert len(list(again.describer.net.pooling.parameters())) == len(list(pooling.parameters()))
 
 
 def test_header_names_what_it_is():
@@ -235,7 +238,7 @@ def test_fingerprint_follows_weights_and_settings():
     net = make_net()
     with torch.no_grad():
         net.pooling.p += 0.01
-    assert GlobalDescriber(net, name="made", max_side=96).fingerprint != plain
+    assert Model(NetworkDescriber(net, max_side=96), name="made").fingerprint != plain
 
 
 def changed(settings: dict[str, object] | None = None, **changes) -> Bundle:
@@ -267,4 +270,4 @@ def changed(settings: dict[str, object] | None = None, **changes) -> Bundle:
 )
 def test_bundles_that_make_no_network(changes, text):
     with pytest.raises(InvalidBundle, match=text):
-        GlobalDescriber.from_bundle(changed(**changes), name=str(Path("made")))
+        NetworkDescriber.from_bundle(changed(**changes), name=str(Path("made")))

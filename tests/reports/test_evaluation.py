@@ -9,7 +9,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from labelled_photos import GridModel, made_benchmark
+from labelled_photos import grid_model, made_benchmark
 from PIL import Image
 
 from resight.evaluation import evaluate_benchmark
@@ -60,7 +60,7 @@ def read(path):
 
 @pytest.fixture
 def result(tmp_path):
-    return evaluate_benchmark(GridModel(), made_benchmark(tmp_path))
+    return evaluate_benchmark(grid_model(), made_benchmark(tmp_path))
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_a_photo_that_is_gone_leaves_an_empty_frame(result, tmp_path):
 
 def test_a_box_is_shown_as_it_was_described(tmp_path):
     benchmark = made_benchmark(tmp_path, boxes=[Box(0, 0, 24, 30)] * 20)
-    write_report(evaluate_benchmark(GridModel(), benchmark), tmp_path / "report.html", root=tmp_path)
+    write_report(evaluate_benchmark(grid_model(), benchmark), tmp_path / "report.html", root=tmp_path)
     report = read(tmp_path / "report.html")
     assert "photos are cropped to them" in report.words
     for picture in report.all("img"):
@@ -145,7 +145,7 @@ def test_a_box_is_shown_as_it_was_described(tmp_path):
 def test_a_result_without_positives_has_a_report(tmp_path):
     queries = [number < 5 for number in range(20)]
     benchmark = made_benchmark(tmp_path, queries=queries, gallery=[not query for query in queries])
-    result = evaluate_benchmark(GridModel(), benchmark, clusters=False)
+    result = evaluate_benchmark(grid_model(), benchmark, clusters=False)
     write_report(result, tmp_path / "report.html", root=tmp_path)
     report = read(tmp_path / "report.html")
     assert "MAP@R –" in report.words

@@ -11,9 +11,8 @@ import torch
 from resight import images
 from resight.errors import InvalidInput
 from resight.losses import Mean
-from resight.models import GlobalDescriber, load_model
 from resight.models import bundle as bundles
-from resight.models.delg_describer import LocalDescriber
+from resight.models import load_model
 from resight.networks import DELG, DOLG
 from resight.training import Recipe, train
 from resight.training import checkpoint as checkpoints
@@ -77,15 +76,13 @@ def test_the_bundles_describe_photos(recipe_file, made_photos, tmp_path):
     short = [*SETTINGS, "training.epochs=1", use]
     delg = load_model(train(Recipe.from_yaml(recipe_file, [*short, *DELG_RECIPE]), tmp_path / "delg").bundle)
     dolg = load_model(train(Recipe.from_yaml(recipe_file, [*short, *DOLG_RECIPE]), tmp_path / "dolg").bundle)
-    assert isinstance(delg, LocalDescriber)
-    assert isinstance(delg.net, DELG)
-    assert isinstance(dolg, GlobalDescriber)
-    assert isinstance(dolg.net, DOLG)
-    assert delg.settings.global_scales == dolg.scales == (0.7, 1.0)
+    assert isinstance(delg.describer.net, DELG)
+    assert isinstance(dolg.describer.net, DOLG)
+    assert delg.facts.scales == dolg.facts.scales == (0.7, 1.0)
     for model in (delg, dolg):
         photo = images.read(path, max_side=model.max_side)
         assert np.linalg.norm(model.extract([photo])[0].descriptor) == pytest.approx(1, abs=1e-5)
-    assert delg.net.classifier is None
+    assert delg.describer.net.classifier is None
 
 
 def test_the_trunk_learns_from_the_descriptor_alone(recipe_file, tmp_path):

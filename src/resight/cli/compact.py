@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,8 +16,7 @@ from resight.cli.progress import progress
 if TYPE_CHECKING:
     from resight.cli.compact_features import LocalDescriptors, StoredForm
     from resight.collection.reports import BrokenPhoto
-    from resight.models import Bundle, Model
-    from resight.models.codec_bundle import AnyCodec
+    from resight.models import LocalCodec, Model
 
 __all__ = ["EXAMPLE", "compact"]
 
@@ -85,15 +84,14 @@ def compact(
         raise typer.BadParameter("it would replace the model that is made compact", param_hint="--out")
     from resight.cli import compact_features as features
     from resight.cli.whiten_photos import folders
-    from resight.models import with_codec
 
     wanted = _parse_form(form)
-    model, given = _load(bundle)
+    model = _load(bundle)
     with progress("Describing") as report:
         described = features.describe(model, photos, wanted, seed=seed, report=report)
     codec = features.fit(wanted, described, seed=seed)
     fitted_to = f"{count(len(described.counts), 'photo')} of {folders(photos)}"
-    outcome = _write(model, with_codec(given, codec, fitted_to=fitted_to), codec, described, out)
+    outcome = _write(model, replace(codec, fitted_to=fitted_to), described, out)
     if as_json:
         write_json(outcome)
     else:
@@ -112,28 +110,23 @@ def _parse_form(text: str) -> StoredForm:
         raise typer.BadParameter(str(error), param_hint="--form") from None
 
 
-def _load(name: str) -> tuple[Model, Bundle]:
-    """Returns the model and its bundle, one that takes a codec."""
-    from resight.errors import InvalidInput
-    from resight.models import load_model, with_codec
-    from resight.models.whitened import Bundled
+def _load(name: str) -> Model:
+    """Returns the model, one that can be written to a bundle and takes a codec."""
+    from resight.models import Float16Codec, load_model
 
     model = load_model(name)
-    if not isinstance(model, Bundled):
-        raise InvalidInput(f"the model {name} cannot be written to a bundle, so that none can say its form")
-    given = model.to_bundle()
-    # Whether it takes one at all is asked before any photo is described.
-    with_codec(given, None)
-    return model, given
+    # Refused before any photo is described.
+    model.with_codec(Float16Codec(0 if model.local is None else model.local.dim)).to_bundle()
+    return model
 
 
-def _write(model: Model, made: Bundle, codec: AnyCodec, described: LocalDescriptors, out: Path) -> _Outcome:
+def _write(model: Model, codec: LocalCodec, described: LocalDescriptors, out: Path) -> _Outcome:
     from resight.cli.compact_features import stored_bytes
     from resight.models import bundle
-    from resight.models.model import codec_of
 
+    made = model.with_codec(codec).to_bundle()
     bundle.write(made, out)
-    before, photos = codec_of(model), len(described.counts)
+    photos = len(described.counts)
     return _Outcome(
         model.name,
         out,
@@ -141,7 +134,7 @@ def _write(model: Model, made: Bundle, codec: AnyCodec, described: LocalDescript
         photos,
         float(described.counts.mean()),
         len(described.values),
-        _Stored("float16" if before is None else before.name, described.bytes_before / photos),
+        _Stored(model.codec.name, described.bytes_before / photos),
         _Stored(codec.name, stored_bytes(codec, described) / photos),
         described.broken,
     )

@@ -17,16 +17,16 @@ from resight.collection.scan import scan
 from resight.errors import InvalidInput
 from resight.features import LocalFeatures
 from resight.files import Progress
+from resight.models.binary_codec import BinaryCodec
 from resight.models.codec import (
-    BinaryCodec,
     Float16Codec,
+    LocalCodec,
     ProductCodec,
     bytes_a_photo,
     unit_descriptors,
 )
-from resight.models.codec_bundle import AnyCodec
 from resight.models.extract import extract
-from resight.models.model import Model, codec_of
+from resight.models.model import Model
 
 __all__ = ["LocalDescriptors", "StoredForm", "describe", "fit", "stored_bytes"]
 
@@ -120,7 +120,7 @@ def describe(
             cannot take the form: said after the first photo.
     """
     found = scan(photos)
-    random, codec = np.random.default_rng(seed), codec_of(model)
+    random = np.random.default_rng(seed)
     share = -(-_MOST_FITTED // max(1, len(found.photos)))
     values, counts, broken = [], [], list(found.broken)
     example: LocalFeatures | None = None
@@ -134,7 +134,7 @@ def describe(
         counts.append(0 if local is None else len(local))
         if local is None:
             continue
-        stored += len((local if codec is None else codec.encode(local)).to_bytes())
+        stored += len(model.codec.encode(local).to_bytes())
         if len(local) and example is None:
             form.check(local.descriptors.shape[1])
             example = local.best(1)
@@ -149,7 +149,9 @@ def describe(
     return LocalDescriptors(kept, np.array(counts, dtype=np.int64), stored, example, broken)
 
 
-def fit(form: StoredForm, described: LocalDescriptors, *, seed: int) -> AnyCodec:
+def fit(
+    form: StoredForm, described: LocalDescriptors, *, seed: int
+) -> Float16Codec | ProductCodec | BinaryCodec:
     """Returns the codec of that form for such local features.
 
     More bits than dimensions are signs along random directions, fewer along quantising ones
@@ -176,7 +178,7 @@ def fit(form: StoredForm, described: LocalDescriptors, *, seed: int) -> AnyCodec
             return BinaryCodec.fit(described.values, form.size, rotation=rotation, seed=seed)
 
 
-def stored_bytes(codec: AnyCodec, described: LocalDescriptors) -> int:
+def stored_bytes(codec: LocalCodec, described: LocalDescriptors) -> int:
     """Returns the bytes of all local features in a collection if they are stored by that codec."""
     header = len(codec.encode(described.example.best(0)).to_bytes())
     return sum(header + bytes_a_photo(codec, count) for count in described.counts.tolist())

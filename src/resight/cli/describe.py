@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float32
 
     from resight.collection.scan import Scan
-    from resight.models.model import Model, WithAttention
+    from resight.models import Attention, Model
 
 __all__ = ["EXAMPLE", "describe"]
 
@@ -70,15 +70,15 @@ def describe(
 
     chosen = load_model(model)
     found = scan(photos)
-    looking = None if attention is None else _attending(chosen, found, attention)
+    maps = None if attention is None else _attention(chosen, found, attention)
     if out is not None:
         _check_names(found)
     with progress("Describing") as report:
         described = _described(chosen, found, photos, report)
     if out is not None:
         _write_descriptors(described, out)
-    if attention is not None and looking is not None:
-        _write_attention(looking, described.paths, chosen.max_side, attention)
+    if attention is not None and maps is not None:
+        _write_attention(maps, described.paths, chosen.max_side, attention)
     _print_summary(chosen, described, [path for path in (out, attention) if path is not None])
     for sentence in described.broken:
         note(sentence)
@@ -107,9 +107,7 @@ def _described(model: Model, found: Scan, photos: Sequence[Path], report: Report
 
     from resight.errors import InvalidInput
     from resight.models.extract import extract
-    from resight.models.model import codec_of
 
-    codec = codec_of(model)
     paths, rows = [], []
     broken = [f"{shown_path(one.path)}: {one.reason}" for one in found.broken]
     features = stored = 0
@@ -123,7 +121,7 @@ def _described(model: Model, found: Scan, photos: Sequence[Path], report: Report
         local = one.features.local
         if local is not None:
             features += len(local)
-            stored += len((local if codec is None else codec.encode(local)).to_bytes())
+            stored += len(model.codec.encode(local).to_bytes())
     if not rows:
         why = f": {broken[0]}" if broken else ""
         raise InvalidInput(f"there is no photo to describe among {', '.join(map(str, photos))}{why}")
@@ -153,17 +151,16 @@ def _check_names(found: Scan) -> None:
             raise InvalidInput(f"a line of the list of names cannot hold the line break in {photo.path!r}")
 
 
-def _attending(model: Model, found: Scan, path: Path) -> WithAttention:
-    """Returns the model whose attention is shown.
+def _attention(model: Model, found: Scan, path: Path) -> Attention:
+    """Returns the attention that is shown.
 
     Raises:
         InvalidInput: It has none, or the file cannot show that of so many photos.
     """
     from resight.errors import InvalidInput
-    from resight.models.model import attending
 
-    looking = attending(model)
-    if looking is None:
+    attention = None if model.local is None else model.local.attention
+    if attention is None:
         raise InvalidInput(
             f"the model {model.name} has no attention to write: take a bundle of a trained DELG network"
         )
@@ -174,10 +171,10 @@ def _attending(model: Model, found: Scan, path: Path) -> WithAttention:
             f"one picture shows the attention over {_MOST_SHOWN} photos at most, not over "
             f"{len(found.photos):,}: name fewer"
         )
-    return looking
+    return attention
 
 
-def _write_attention(looking: WithAttention, photos: Sequence[Path], max_side: int, path: Path) -> None:
+def _write_attention(attention: Attention, photos: Sequence[Path], max_side: int, path: Path) -> None:
     """Writes the attention of a model over some photos into one picture."""
     from PIL import Image
 
@@ -188,14 +185,12 @@ def _write_attention(looking: WithAttention, photos: Sequence[Path], max_side: i
     pictures = []
     for file in photos:
         photo = images.read(file, max_side=max_side)
-        pictures.append(attention_over(photo, looking.attention(photo), looking.local_field))
+        pictures.append(attention_over(photo, attention.map_of(photo), attention.field))
     with whole_file(path) as stream:
         Image.fromarray(contact_sheet(pictures)).save(stream, _PICTURES[path.suffix.lower()], quality=90)
 
 
 def _print_summary(model: Model, described: _Described, written: Sequence[Path]) -> None:
-    from resight.models.model import codec_of
-
     photos = len(described.paths)
     table = plain_table("", "")
     table.show_header = False
@@ -204,10 +199,8 @@ def _print_summary(model: Model, described: _Described, written: Sequence[Path])
     dim = described.descriptors.shape[1]
     table.add_row("descriptors", f"{dim} dimensions, {2 * dim:,} bytes a photo in a collection")
     if described.feature_bytes:
-        codec = codec_of(model)
-        form = "" if codec is None else f", stored as {codec.name}"
         each = f"{described.features / photos:,.0f} a photo, {described.feature_bytes / photos:,.0f} bytes"
-        table.add_row("local features", f"{each} a photo in a collection{form}")
+        table.add_row("local features", f"{each} a photo in a collection, stored as {model.codec.name}")
     for path in written:
         table.add_row("written", shown_path(path))
     out = console()

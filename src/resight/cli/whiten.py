@@ -165,13 +165,10 @@ def _load(name: str, dim: int | None) -> Model:
     """Returns the model, one that can be written to a bundle and has the dimensions that are to be kept."""
     from resight.errors import InvalidInput
     from resight.models import load_model
-    from resight.models.whitened import Bundled
 
     model = load_model(name)
-    if not isinstance(model, Bundled):
-        raise InvalidInput(
-            f"the model {name} cannot be written to a bundle, so that none can carry a whitening"
-        )
+    # Refused before any photo is described.
+    model.to_bundle()
     if dim is not None and dim > model.dim:
         raise InvalidInput(f"{name} has {model.dim} dimensions, of which {dim} cannot be kept")
     return model
@@ -226,10 +223,10 @@ def _write(
     out: Path,
 ) -> _Outcome:
     from resight.evaluation.measures.separation import separation
-    from resight.models import WhitenedModel, bundle
+    from resight.models import bundle
     from resight.models.whitening_fit import variance_kept
 
-    whitened = WhitenedModel(model, whitening)
+    whitened = model.whitened(whitening)
     bundle.write(whitened.to_bundle(), out)
     unseen = described.descriptors[held]
     return _Outcome(

@@ -24,7 +24,7 @@ from resight.features import ImageFeatures, LocalFeatures
 from resight.files import Progress
 from resight.images import MAX_PIXELS
 from resight.models.extract import Extraction, extract
-from resight.models.model import Model, codec_of
+from resight.models.model import Model
 
 __all__ = ["update"]
 
@@ -230,10 +230,7 @@ class _Run:
 
     def _stored(self, features: ImageFeatures) -> LocalFeatures | None:
         """Returns local features as the model's codec stores them."""
-        codec = codec_of(self.model)
-        if codec is None or features.local is None:
-            return features.local
-        return codec.encode(features.local)
+        return None if features.local is None else self.model.codec.encode(features.local)
 
     def _commit(self, left: dict[Key, str]) -> None:
         for row in self.batching.commit():

@@ -20,7 +20,7 @@ from resight.collection.store import Store
 from resight.errors import CollectionDamaged, InvalidInput, NoLocalFeatures
 from resight.features import Box, LocalFeatures
 from resight.models.codec import LocalCodec, as_stored
-from resight.models.model import Model, attending, codec_of
+from resight.models.model import Model
 from resight.search.combination import combine
 from resight.search.expansion import search_expanded
 from resight.search.geometry.reranking import VerifiedRanking
@@ -69,12 +69,12 @@ def answer_query(
         ranking = _ranking(resident, described.descriptor, k, query, allowed)
     clock.append(time.perf_counter())
     head = ranking.row(0)[0][:depth]
-    local = _local_features(store, head, codec_of(model))
-    matches = _matches(described, local, codec_of(model))
+    local = _local_features(store, head, model.codec)
+    matches = _matches(described, local, model.codec)
     verified = VerifiedRanking.of(ranking, [[match for _, match in matches]])
     queries = {row: number for row, (number, _) in zip(head.tolist(), matches, strict=True)}
     keypoints = {}
-    if attending(model) is not None:
+    if _has_attention(model):
         pairs = zip(head.tolist(), local, strict=True)
         keypoints = {row: Keypoints.of(features) for row, features in pairs if features is not None}
     clock.append(time.perf_counter())
@@ -121,6 +121,11 @@ class _Described:
         return query.verify
 
 
+def _has_attention(model: Model) -> bool:
+    local = model.facts.local
+    return local is not None and local.attention
+
+
 def _describe(model: Model, query: Query) -> _Described:
     photos: list[QueryPhoto] = []
     descriptors: list[Float32[np.ndarray, " dim"]] = []
@@ -130,7 +135,7 @@ def _describe(model: Model, query: Query) -> _Described:
         photo = images.photo_of(source, max_side=model.max_side, box=query.box if is_wanted else None)
         (features,) = model.extract([photo])
         box = photo.region if query.box is not None and is_wanted else None
-        attended = features.local if attending(model) is not None else None
+        attended = features.local if _has_attention(model) else None
         keypoints = None if attended is None else Keypoints.of(attended)
         photos.append(QueryPhoto(source, box, photo.width, photo.height, is_wanted, keypoints))
         descriptors.append(features.descriptor)
@@ -163,7 +168,7 @@ def _ranking(
 
 
 def _matches(
-    described: _Described, answers: Sequence[LocalFeatures | None], codec: LocalCodec | None
+    described: _Described, answers: Sequence[LocalFeatures | None], codec: LocalCodec
 ) -> list[tuple[int, Verification]]:
     """Returns for each answer the query photo with most inliers and its match; the first photo at ties.
 
@@ -171,9 +176,7 @@ def _matches(
     """
     if not answers:
         return []
-    local = [features for features in described.local if features is not None]
-    if codec is not None:
-        local = [as_stored(codec, features) for features in local]
+    local = [as_stored(codec, features) for features in described.local if features is not None]
     by_photo = [
         verify_answers(features, answers, region=box)
         for features, box in zip(local, described.boxes, strict=True)
@@ -185,7 +188,7 @@ def _matches(
 
 
 def _local_features(
-    store: Store, ids: Int64[np.ndarray, " n"], codec: LocalCodec | None
+    store: Store, ids: Int64[np.ndarray, " n"], codec: LocalCodec
 ) -> list[LocalFeatures | None]:
     """Returns local features by row id as they are compared, None where a row is gone or has none.
 
@@ -207,7 +210,7 @@ def _local_features(
                         f"what {store.path} holds of {path} is damaged: {error}; remove that photo and index "
                         "it again"
                     ) from None
-                features[row_id.as_py()] = stored if codec is None else codec.decode(stored)
+                features[row_id.as_py()] = codec.decode(stored)
     return [features.get(row_id) for row_id in ids.tolist()]
 
 

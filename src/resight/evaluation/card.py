@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from resight._version import __version__
 from resight.datasets.dataset import LabelledImages
 from resight.datasets.landmark_truth import Formula, LandmarkTruth
 from resight.datasets.revisited import DIFFICULTIES
-from resight.models.model import Model, Wrapping
+from resight.models.model import Model
 
 __all__ = [
     "Fact",
@@ -156,30 +156,6 @@ class Source:
     root: str
 
 
-@runtime_checkable
-class _MultiScale(Protocol):
-    @property
-    def scales(self) -> tuple[float, ...]: ...
-
-
-@runtime_checkable
-class _Whitening(Protocol):
-    @property
-    def kind(self) -> str: ...
-    @property
-    def provenance(self) -> str: ...
-    @property
-    def fingerprint(self) -> str: ...
-    @property
-    def dim(self) -> int: ...
-
-
-@runtime_checkable
-class _Whitened(Protocol):
-    @property
-    def whitening(self) -> object: ...
-
-
 def labelled_card(
     model: Model, benchmark: str, test: LabelledImages, *, selection: str, seed: int
 ) -> ProtocolCard:
@@ -208,7 +184,7 @@ def labelled_card(
         model.fingerprint,
         model.dim,
         model.max_side,
-        _scales(model),
+        model.facts.scales,
         selection,
         seed,
         test.fingerprint,
@@ -224,7 +200,7 @@ def source_of(model: Model, *, view: QueryView, root: str) -> Source:
         model.fingerprint,
         model.dim,
         model.max_side,
-        _scales(model),
+        model.facts.scales,
         view,
         _whitening(model),
         root,
@@ -287,13 +263,6 @@ def landmark_card(
     )
 
 
-def _scales(model: Model) -> tuple[float, ...]:
-    """Returns at which multiples of its size a model describes each photo."""
-    while isinstance(model, Wrapping):
-        model = model.model
-    return tuple(model.scales) if isinstance(model, _MultiScale) else (1.0,)
-
-
 def versions() -> tuple[Version, ...]:
     """Returns this program, Python and the packages that can change a result, as installed here."""
     installed = [Version("resight", __version__), Version("python", platform.python_version())]
@@ -314,8 +283,8 @@ def _ignored(truth: LandmarkTruth) -> str:
 
 
 def _whitening(model: Model) -> str:
-    whitening = model.whitening if isinstance(model, _Whitened) else None
-    if not isinstance(whitening, _Whitening):
+    whitening = model.whitening
+    if whitening is None:
         return "none besides the model's own"
     return (
         f"{whitening.kind}, {whitening.dim} dimensions, fitted on {whitening.provenance}, "

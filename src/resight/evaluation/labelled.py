@@ -14,7 +14,8 @@ from resight.evaluation.pictures import labelled_rows
 from resight.evaluation.quantity import Quantity
 from resight.evaluation.result import Column, Measure, Result
 from resight.evaluation.statistics import bootstrap
-from resight.files import Progress, in_threads
+from resight.files import Progress
+from resight.models.extract import describe_photos
 from resight.models.model import Model
 
 __all__ = ["describe_set", "evaluate_benchmark", "measure_set"]
@@ -52,26 +53,16 @@ def describe_set(
 ) -> Float32[np.ndarray, "n dim"]:
     """Returns one descriptor a photo, in the order of the set.
 
-    Batches are read and described in as many threads as there are processors.
-
     Raises:
         UnreadableImage: A photo is missing or broken.
         InvalidInput: A box lies outside its photo.
     """
     paths = [photos.root / path for path in photos.paths]
-    boxes = photos.boxes if photos.boxes is not None else (None,) * len(paths)
     descriptors = np.empty((len(paths), model.dim), dtype=np.float32)
-    size = max(model.batch_size, 4)
-    parts = [slice(start, min(start + size, len(paths))) for start in range(0, len(paths), size)]
-
-    def describe(part: slice) -> Float32[np.ndarray, "batch dim"]:
-        return model.describe(paths[part], boxes=boxes[part])
-
-    described = in_threads(describe, parts)
-    for part, rows in zip(parts, described, strict=True):
-        descriptors[part] = rows
+    for row, features in enumerate(describe_photos(paths, model, boxes=photos.boxes)):
+        descriptors[row] = features.descriptor
         if progress is not None:
-            progress(part.stop, len(paths))
+            progress(row + 1, len(paths))
     return descriptors
 
 

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
-from resight import images
 from resight.datasets.landmark_folder import LandmarkFolder
 from resight.errors import InvalidInput, UnreadableImage
-from resight.features import ImageFeatures, LocalFeatures
+from resight.features import LocalFeatures
 from resight.files import Progress
 from resight.models.codec import as_stored
 from resight.models.extract import extract
-from resight.models.model import Model, codec_of
+from resight.models.model import Model
 
 __all__ = ["LandmarkDescriptors", "describe_landmarks"]
 
@@ -62,56 +61,41 @@ def describe_landmarks(
     Raises:
         InvalidInput: A photo is missing, queries are to be cropped and have no box, or the model has no local
             features to keep.
-        UnreadableImage: A photo is broken, or the model finds nothing in a query.
+        UnreadableImage: A photo is broken, a box lies outside its query, or the model finds nothing in one.
     """
-    folder.require_photos()
-    total = len(folder.queries) + len(folder.database)
-    queries: list[ImageFeatures] = []
-    for query in range(len(folder.queries)):
-        queries.append(_query(model, folder, query, crop=crop))
-        if progress is not None:
-            progress(len(queries), total)
-    none = all(one.local is None for one in queries)
-    if keep_local and none:
+    if keep_local and model.local is None:
         raise InvalidInput(f"{model.name} has no local features: evaluate it without --verify")
-    keep_local = not none if keep_local is None else keep_local
-    codec = codec_of(model)
-    database = np.zeros((len(folder.database), model.dim), dtype=np.float32)
+    keeps_local = model.local is not None if keep_local is None else keep_local
+    folder.require_photos()
+    queries, total = len(folder.queries), len(folder.queries) + len(folder.database)
+    paths = [folder.root / path for path in (*folder.queries, *folder.database)]
+    boxes = [*(folder.truth.boxes if crop else [None] * queries), *[None] * len(folder.database)]
+    descriptors = np.zeros((total, model.dim), dtype=np.float32)
     local: list[LocalFeatures | None] = []
     nothing: list[str] = []
-    paths = [folder.root / path for path in folder.database]
-    for row, done in enumerate(extract(paths, model)):
-        if done.features is not None:
-            database[row] = done.features.descriptor
-        elif done.width == 0:
-            raise UnreadableImage(done.path, done.reason or "it cannot be read")
+    for row, photo in enumerate(extract(paths, model, boxes=boxes)):
+        if photo.features is not None:
+            descriptors[row] = photo.features.descriptor
+        elif row < queries or photo.width == 0:
+            raise UnreadableImage(photo.path, photo.reason or "it cannot be read")
         else:
-            nothing.append(folder.database[row])
-        if keep_local:
-            found = done.features.local if done.features is not None else None
-            local.append(found if codec is None or found is None else codec.decode(codec.encode(found)))
+            nothing.append(folder.database[row - queries])
+        if keeps_local:
+            own = None if photo.features is None else photo.features.local
+            local.append(None if own is None else _compared(model, own, stored=row >= queries))
         if progress is not None:
-            progress(len(queries) + row + 1, total)
+            progress(row + 1, total)
     return LandmarkDescriptors(
-        database,
-        np.stack([one.descriptor for one in queries]).astype(np.float32),
-        tuple(local),
-        tuple(
-            one.local if codec is None or one.local is None else as_stored(codec, one.local)
-            for one in queries
-            if keep_local
-        ),
+        descriptors[queries:],
+        descriptors[:queries],
+        tuple(local[queries:]),
+        tuple(local[:queries]),
         tuple(nothing),
     )
 
 
-def _query(model: Model, folder: LandmarkFolder, query: int, *, crop: bool) -> ImageFeatures:
-    path, box = folder.root / folder.queries[query], folder.truth.boxes[query]
-    try:
-        photo = images.read(path, max_side=model.max_side, box=box if crop else None)
-    except InvalidInput as error:
-        raise UnreadableImage(path, str(error)) from None
-    features = model.extract([photo])[0]
-    if not np.isfinite(features.descriptor).all() or not features.descriptor.any():
-        raise UnreadableImage(path, "the model finds nothing in this query to describe")
-    return features
+def _compared(model: Model, features: LocalFeatures, *, stored: bool) -> LocalFeatures:
+    """Returns local features as verification compares them: those of the database are stored beforehand."""
+    if stored:
+        return model.codec.decode(model.codec.encode(features))
+    return as_stored(model.codec, features)

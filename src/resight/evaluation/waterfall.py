@@ -21,7 +21,6 @@ from resight.evaluation.result import Measure
 from resight.evaluation.statistics import PairedTest, bootstrap, paired
 from resight.files import Progress
 from resight.models.model import Model
-from resight.models.whitened import WhitenedModel
 from resight.models.whitening import Whitening
 from resight.search.exact import Ranks, rank_marked, ranks_of
 from resight.search.ranking import Ranking
@@ -114,12 +113,13 @@ def whitening_of(model: Model, whitened: Model) -> Whitening:
     Raises:
         InvalidInput: It carries none, or belongs to another model.
     """
-    if not isinstance(whitened, WhitenedModel):
+    if whitened.whitening is None:
         raise InvalidInput(f"{whitened.name} carries no whitening: make one with resight whiten")
-    if whitened.model.fingerprint != model.fingerprint:
+    plain = whitened.unwhitened()
+    if plain.fingerprint != model.fingerprint:
         raise InvalidInput(
             f"the whitening of {whitened.name} belongs to another model than {model.name}: fingerprints "
-            f"are {whitened.model.fingerprint[:16]} and {model.fingerprint[:16]}"
+            f"are {plain.fingerprint[:16]} and {model.fingerprint[:16]}"
         )
     return whitened.whitening
 
@@ -151,8 +151,8 @@ def evaluate_waterfall(
         InvalidInput: A photo is missing, or the whitening takes descriptors of another length.
         UnreadableImage: A photo is broken.
     """
-    if whitening is None and isinstance(model, WhitenedModel):
-        whitening, model = model.whitening, model.model
+    if whitening is None:
+        whitening, model = model.whitening, model.unwhitened()
     if whitening is not None and whitening.inputs != model.dim:
         raise InvalidInput(
             f"the whitening takes {whitening.inputs} dimensions and {model.name} gives {model.dim}"

@@ -8,81 +8,73 @@ from resight._lazy import face
 from resight.networks.trunks._timm import TORCH
 
 if TYPE_CHECKING:
+    from resight.models.binary_codec import BinaryCodec
     from resight.models.bundle import Bundle, Preprocessing
-    from resight.models.codec import BinaryCodec, Float16Codec, LocalCodec, ProductCodec
-    from resight.models.codec_bundle import with_codec
-    from resight.models.delg_describer import LocalDescriber
-    from resight.models.describer import GlobalDescriber
-    from resight.models.keypoints import LocalSettings
-    from resight.models.model import Model
+    from resight.models.codec import Float16Codec, LocalCodec, PlainCodec, ProductCodec
+    from resight.models.delg_describer import DELGDescriber
+    from resight.models.describer import Attention, Describer, LocalSource, Traits
+    from resight.models.keypoints import KeypointConfig
+    from resight.models.model import Facts, LocalFacts, Model
+    from resight.models.network_describer import NetworkDescriber
     from resight.models.preprocess import to_input
-    from resight.models.whitened import WhitenedModel, whiten_bundle
     from resight.models.whitening import Whitening
     from resight.models.whitening_layer import initialise_whitening
-    from resight.models.zoo import ZooEntry, available, load_model
+    from resight.models.zoo import ZooEntry, available, load_model, model_of
 
 __all__ = [
+    "Attention",
     "BinaryCodec",
     "Bundle",
+    "DELGDescriber",
+    "Describer",
+    "Facts",
     "Float16Codec",
-    "GlobalDescriber",
+    "KeypointConfig",
     "LocalCodec",
-    "LocalDescriber",
-    "LocalSettings",
+    "LocalFacts",
+    "LocalSource",
     "Model",
+    "NetworkDescriber",
+    "PlainCodec",
     "Preprocessing",
     "ProductCodec",
-    "WhitenedModel",
+    "Traits",
     "Whitening",
     "ZooEntry",
     "available",
     "initialise_whitening",
     "load_model",
+    "model_of",
     "to_input",
-    "whiten_bundle",
-    "with_codec",
 ]
 
 _HOMES = {
-    "BinaryCodec": "codec",
+    "Attention": "describer",
+    "BinaryCodec": "binary_codec",
     "Bundle": "bundle",
+    "DELGDescriber": "delg_describer",
+    "Describer": "describer",
+    "Facts": "model",
     "Float16Codec": "codec",
-    "GlobalDescriber": "describer",
+    "KeypointConfig": "keypoints",
     "LocalCodec": "codec",
-    "LocalDescriber": "delg_describer",
-    "LocalSettings": "keypoints",
+    "LocalFacts": "model",
+    "LocalSource": "describer",
     "Model": "model",
+    "NetworkDescriber": "network_describer",
+    "PlainCodec": "codec",
     "Preprocessing": "bundle",
     "ProductCodec": "codec",
-    "WhitenedModel": "whitened",
+    "Traits": "describer",
     "Whitening": "whitening",
     "ZooEntry": "zoo",
     "available": "zoo",
     "initialise_whitening": "whitening_layer",
     "load_model": "zoo",
+    "model_of": "zoo",
     "to_input": "preprocess",
-    "whiten_bundle": "whitened",
-    "with_codec": "codec_bundle",
 }
-_NO_TORCH = frozenset(
-    {
-        "BinaryCodec",
-        "Bundle",
-        "Float16Codec",
-        "LocalCodec",
-        "LocalSettings",
-        "Model",
-        "Preprocessing",
-        "ProductCodec",
-        "WhitenedModel",
-        "Whitening",
-        "ZooEntry",
-        "available",
-        "load_model",
-        "whiten_bundle",
-        "with_codec",
-    }
-)
+_NO_TORCH = frozenset(_HOMES) - {"DELGDescriber", "NetworkDescriber", "initialise_whitening", "to_input"}
 
 # So that torch is imported only with what needs it.
 __getattr__, __dir__ = face(__name__, __all__, _HOMES, extra="torch", modules=TORCH, free=_NO_TORCH)

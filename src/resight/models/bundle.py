@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import safetensors
@@ -102,7 +102,6 @@ class Bundle:
         licence: Licence of the weights; not part of the fingerprint.
         provenance: What the weights were made from and how; not part of the fingerprint.
         tensors: The weights by name, read-only.
-        fingerprint: SHA-256 over architecture, settings, preprocessing and tensors, 64 hexadecimal digits.
 
     Raises:
         InvalidInput: A setting is no JSON value, or a tensor has another type than bool, integer or float,
@@ -115,7 +114,7 @@ class Bundle:
     licence: str
     provenance: str
     tensors: Mapping[str, Shaped[np.ndarray, "*shape"]]
-    fingerprint: str = field(init=False)
+    _fingerprint: str | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         try:
@@ -125,7 +124,16 @@ class Bundle:
         tensors = {name: _checked(name, self.tensors[name]) for name in sorted(self.tensors)}
         object.__setattr__(self, "settings", settings)
         object.__setattr__(self, "tensors", tensors)
-        object.__setattr__(self, "fingerprint", _fingerprint(self))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over architecture, settings, preprocessing and tensors, 64 hexadecimal digits.
+
+        Computed when it is first needed, and once: all weights are hashed.
+        """
+        if self._fingerprint is None:
+            object.__setattr__(self, "_fingerprint", _hash_of(self))
+        return cast("str", self._fingerprint)
 
 
 def write(bundle: Bundle, path: str | Path) -> None:
@@ -247,7 +255,7 @@ def _checked(name: str, tensor: Shaped[np.ndarray, "*shape"]) -> Shaped[np.ndarr
     return tensor
 
 
-def _fingerprint(bundle: Bundle) -> str:
+def _hash_of(bundle: Bundle) -> str:
     digest = hashlib.sha256()
     described: list[JSON] = [bundle.architecture, bundle.settings, asdict(bundle.preprocessing)]
     digest.update(_canonical(described).encode())

@@ -19,6 +19,7 @@ Nothing here needs torch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, final
 
@@ -27,15 +28,18 @@ from jaxtyping import Float32
 
 from resight.errors import InvalidInput
 from resight.features import LocalFeatures
-from resight.models.iterative_quantisation import quantising_directions, random_rotation
+from resight.files.json import JSON
 
 __all__ = [
-    "BinaryCodec",
     "Float16Codec",
     "LocalCodec",
+    "PlainCodec",
     "ProductCodec",
     "as_stored",
     "bytes_a_photo",
+    "check_dim",
+    "foreign",
+    "no_descriptors",
     "unit_descriptors",
 ]
 
@@ -51,8 +55,28 @@ class LocalCodec(Protocol):
         """What it is, for people: ``product of 16`` for example."""
 
     @property
+    def dim(self) -> int:
+        """Length of the descriptors it takes."""
+
+    @property
     def bytes_per_feature(self) -> int:
         """Bytes of one stored descriptor."""
+
+    @property
+    def metric(self) -> Literal["cosine", "hamming"]:
+        """How stored descriptors are compared, see `resight.features.LocalFeatures`."""
+
+    @property
+    def fitted_to(self) -> str:
+        """The photos it was fitted to, for people; empty where it was not fitted or they are not known."""
+
+    @property
+    def settings(self) -> Mapping[str, JSON]:
+        """What a bundle says of it besides the tensors; empty for `PlainCodec`, of which it says nothing."""
+
+    @property
+    def tensors(self) -> Mapping[str, Float32[np.ndarray, "*shape"]]:
+        """What a bundle holds of it, by name."""
 
     def encode(self, features: LocalFeatures) -> LocalFeatures:
         """Returns the same keypoints with what is stored instead of their descriptors.
@@ -71,14 +95,68 @@ class LocalCodec(Protocol):
 
 @final
 @dataclass(frozen=True, slots=True)
+class PlainCodec:
+    """Stores local features as the model gives them.
+
+    Attributes:
+        dim: Length of a descriptor; 0 for a model without local features.
+        dtype: Type of its numbers.
+    """
+
+    dim: int
+    dtype: Literal["uint8", "float16"]
+
+    @property
+    def name(self) -> str:
+        """The type of the numbers."""
+        return self.dtype
+
+    @property
+    def bytes_per_feature(self) -> int:
+        """One or two a dimension."""
+        return self.dim * np.dtype(self.dtype).itemsize
+
+    @property
+    def metric(self) -> Literal["cosine"]:
+        """``cosine``."""
+        return "cosine"
+
+    @property
+    def fitted_to(self) -> str:
+        """Nothing."""
+        return ""
+
+    @property
+    def settings(self) -> Mapping[str, JSON]:
+        """None."""
+        return {}
+
+    @property
+    def tensors(self) -> Mapping[str, Float32[np.ndarray, "*shape"]]:
+        """None."""
+        return {}
+
+    def encode(self, features: LocalFeatures) -> LocalFeatures:
+        """Returns the features themselves."""
+        return features
+
+    def decode(self, features: LocalFeatures) -> LocalFeatures:
+        """Returns the features themselves."""
+        return features
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Float16Codec:
     """Stores float16 descriptors as they are.
 
     Attributes:
         dim: Length of a descriptor.
+        fitted_to: The photos it was chosen for, in words.
     """
 
     dim: int
+    fitted_to: str = ""
 
     @property
     def name(self) -> str:
@@ -90,6 +168,21 @@ class Float16Codec:
         """Two a dimension."""
         return 2 * self.dim
 
+    @property
+    def metric(self) -> Literal["cosine"]:
+        """``cosine``."""
+        return "cosine"
+
+    @property
+    def settings(self) -> Mapping[str, JSON]:
+        """Kind and length."""
+        return {"kind": "float16", "dim": self.dim}
+
+    @property
+    def tensors(self) -> Mapping[str, Float32[np.ndarray, "*shape"]]:
+        """None."""
+        return {}
+
     def encode(self, features: LocalFeatures) -> LocalFeatures:
         """Returns the features with float16 descriptors of unit length; those in float16 stay as they are.
 
@@ -97,8 +190,8 @@ class Float16Codec:
             InvalidInput: The descriptors have another length.
         """
         if not len(features):
-            return _nothing(features, self.dim, np.float16, "cosine")
-        _check_dim(features, self.dim, self.name)
+            return no_descriptors(features, self.dim, np.float16, "cosine")
+        check_dim(features, self.dim, self.name)
         if features.descriptors.dtype == np.float16:
             return features
         return features.with_descriptors(unit_descriptors(features).astype(np.float16), "cosine")
@@ -118,12 +211,14 @@ class ProductCodec:
 
     Attributes:
         codebooks: float32 ``(parts, 256, dim / parts)``.
+        fitted_to: The photos whose features were clustered, in words.
 
     Raises:
         InvalidInput: The codebooks have another shape, or a number that is not finite.
     """
 
     codebooks: Float32[np.ndarray, "parts 256 part_dim"]
+    fitted_to: str = ""
 
     def __post_init__(self) -> None:
         shape = self.codebooks.shape
@@ -174,6 +269,21 @@ class ProductCodec:
         """One a part."""
         return len(self.codebooks)
 
+    @property
+    def metric(self) -> Literal["cosine"]:
+        """``cosine``."""
+        return "cosine"
+
+    @property
+    def settings(self) -> Mapping[str, JSON]:
+        """The kind."""
+        return {"kind": "product"}
+
+    @property
+    def tensors(self) -> Mapping[str, Float32[np.ndarray, "*shape"]]:
+        """The codebooks."""
+        return {"codebooks": self.codebooks}
+
     def encode(self, features: LocalFeatures) -> LocalFeatures:
         """Returns the features with ``(n, parts)`` numbers of centres; the smaller number wins ties.
 
@@ -181,8 +291,8 @@ class ProductCodec:
             InvalidInput: The descriptors have another length.
         """
         if not len(features):
-            return _nothing(features, self.bytes_per_feature, np.uint8, "cosine")
-        _check_dim(features, self.dim, self.name)
+            return no_descriptors(features, self.bytes_per_feature, np.uint8, "cosine")
+        check_dim(features, self.dim, self.name)
         values = unit_descriptors(features)
         codes = np.empty((len(values), len(self.codebooks)), dtype=np.uint8)
         width = self.codebooks.shape[2]
@@ -201,123 +311,9 @@ class ProductCodec:
         """
         codes = features.descriptors
         if codes.dtype != np.uint8 or codes.shape[1] != len(self.codebooks) or features.metric != "cosine":
-            raise _foreign(features, self.name)
+            raise foreign(features, self.name)
         parts = [centres[codes[:, part]] for part, centres in enumerate(self.codebooks)]
         return features.with_descriptors(_unit(np.concatenate(parts, axis=1)).astype(np.float16), "cosine")
-
-
-@final
-@dataclass(frozen=True, slots=True, eq=False)
-class BinaryCodec:
-    """Stores on which side of each of some planes a descriptor lies, one bit a plane.
-
-    Attributes:
-        mean: float32 ``(dim,)``, the planes go through it.
-        planes: float32 ``(bits, dim)``, their normals; bits are a multiple of 8.
-
-    Raises:
-        InvalidInput: Shapes do not fit, or a number is not finite.
-    """
-
-    mean: Float32[np.ndarray, " dim"]
-    planes: Float32[np.ndarray, "bits dim"]
-
-    def __post_init__(self) -> None:
-        shapes = self.mean.shape, self.planes.shape
-        if {self.mean.dtype, self.planes.dtype} != {np.dtype(np.float32)}:
-            raise InvalidInput(
-                f"mean and planes must be float32, not {self.mean.dtype} and {self.planes.dtype}"
-            )
-        if self.planes.ndim != 2 or self.mean.shape != self.planes.shape[1:] or len(self.planes) % 8:
-            raise InvalidInput(
-                f"binary codes need mean (dim,) and planes (bits, dim), bits a multiple of 8, not {shapes}"
-            )
-        if not len(self.planes) or not (np.isfinite(self.mean).all() and np.isfinite(self.planes).all()):
-            raise InvalidInput("binary codes need at least 8 planes of finite numbers")
-
-    @classmethod
-    def fit(
-        cls,
-        descriptors: Float32[np.ndarray, "n dim"],
-        bits: int | None = None,
-        *,
-        rotation: Literal["itq", "random", "none"] = "itq",
-        seed: int = 0,
-    ) -> BinaryCodec:
-        """Returns the codec for local descriptors of training photos.
-
-        Args:
-            descriptors: At least as many as bits, of unit L2 norm.
-            bits: Length of a code; the descriptors' length if ``None``.
-            rotation: ``"none"``: signs of the centred values. ``"itq"``: along their principal directions,
-                turned to lie near corners of the cube; at most as many bits as dimensions (Y. Gong and
-                S. Lazebnik, "Iterative Quantization", CVPR 2011). ``"random"``: along orthogonal directions
-                drawn at random, several sets of them for more bits than dimensions (J. Ji et al., "Super-Bit
-                Locality-Sensitive Hashing", NIPS 2012).
-            seed: Of the random directions.
-
-        Raises:
-            InvalidInput: The bits are no multiple of 8 or too many, or there are too few descriptors.
-        """
-        count, dim = descriptors.shape
-        bits = dim if bits is None else bits
-        if bits < 8 or bits % 8:
-            raise InvalidInput(f"a binary code has a multiple of 8 bits, not {bits}")
-        if count < bits:
-            raise InvalidInput(f"a binary code of {bits} bits needs as many descriptors to fit, got {count}")
-        if (rotation == "none" and bits != dim) or (rotation == "itq" and bits > dim):
-            raise InvalidInput(
-                f"{bits} bits of {dim} dimensions are not possible with the rotation {rotation!r}: "
-                "take 'random', or as many bits as dimensions"
-            )
-        mean = descriptors.mean(axis=0, dtype=np.float64)
-        random = np.random.default_rng(seed)
-        match rotation:
-            case "none":
-                planes = np.eye(dim)
-            case "itq":
-                planes = quantising_directions(descriptors - mean, bits, random)
-            case "random":
-                sets = [random_rotation(dim, random) for _ in range(-(-bits // dim))]
-                planes = np.concatenate(sets)[:bits]
-        return cls(mean.astype(np.float32), planes.astype(np.float32))
-
-    @property
-    def dim(self) -> int:
-        """Length of a descriptor."""
-        return len(self.mean)
-
-    @property
-    def name(self) -> str:
-        """``binary`` and its bits."""
-        return f"binary of {len(self.planes)} bits"
-
-    @property
-    def bytes_per_feature(self) -> int:
-        """An eighth of the bits."""
-        return len(self.planes) // 8
-
-    def encode(self, features: LocalFeatures) -> LocalFeatures:
-        """Returns the features with packed bits, compared by their Hamming distance.
-
-        Raises:
-            InvalidInput: The descriptors have another length.
-        """
-        if not len(features):
-            return _nothing(features, self.bytes_per_feature, np.uint8, "hamming")
-        _check_dim(features, self.dim, self.name)
-        sides = (unit_descriptors(features) - self.mean) @ self.planes.T > 0
-        return features.with_descriptors(np.packbits(sides, axis=1), "hamming")
-
-    def decode(self, features: LocalFeatures) -> LocalFeatures:
-        """Returns the features themselves: bits are compared as they are.
-
-        Raises:
-            InvalidInput: The features were stored by another codec.
-        """
-        if features.metric != "hamming" or features.descriptors.shape[1] != self.bytes_per_feature:
-            raise _foreign(features, self.name)
-        return features
 
 
 def as_stored(codec: LocalCodec, features: LocalFeatures) -> LocalFeatures:
@@ -344,16 +340,22 @@ def _unit(values: Float32[np.ndarray, "n dim"]) -> Float32[np.ndarray, "n dim"]:
     return values / np.where(norms > 0, norms, 1.0).astype(np.float32)
 
 
-def _nothing(
+def no_descriptors(
     features: LocalFeatures,
     width: int,
     dtype: type[np.uint8] | type[np.float16],
     metric: Literal["cosine", "hamming"],
 ) -> LocalFeatures:
+    """Returns no features at all, with descriptors of that width."""
     return features.with_descriptors(np.empty((0, width), dtype=dtype), metric)
 
 
-def _check_dim(features: LocalFeatures, dim: int, name: str) -> None:
+def check_dim(features: LocalFeatures, dim: int, name: str) -> None:
+    """Returns if features can be encoded by the codec of that name and length.
+
+    Raises:
+        InvalidInput: They cannot.
+    """
     got = features.descriptors.shape[1]
     if got != dim or features.metric != "cosine":
         raise InvalidInput(
@@ -362,7 +364,8 @@ def _check_dim(features: LocalFeatures, dim: int, name: str) -> None:
         )
 
 
-def _foreign(features: LocalFeatures, name: str) -> InvalidInput:
+def foreign(features: LocalFeatures, name: str) -> InvalidInput:
+    """Returns the error for features that another codec than that of this name has stored."""
     codes = features.descriptors
     return InvalidInput(
         f"local features of {codes.shape[1]} {codes.dtype} numbers compared by {features.metric} were not "

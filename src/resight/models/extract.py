@@ -1,4 +1,4 @@
-"""Photos to features: files read ahead in threads, described in threads, returned in order."""
+"""Photos to features: read ahead in threads, described in threads, returned in order."""
 
 from __future__ import annotations
 
@@ -6,24 +6,31 @@ import errno
 import hashlib
 import os
 import time
-from collections.abc import Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import numpy as np
 
 from resight import images
 from resight.errors import InvalidInput, UnreadableImage
-from resight.features import ImageFeatures
+from resight.features import Box, ImageFeatures
 from resight.files import available_cpus, in_threads
-from resight.models.model import Model
+from resight.images import PhotoSource, photo_of
 
-__all__ = ["Content", "Extraction", "content_of", "extract"]
+if TYPE_CHECKING:
+    from resight.models.model import Model
+
+__all__ = ["Content", "Extraction", "content_of", "describe_photos", "extract"]
 
 HASH_BYTES = 20
+
+Item = TypeVar("Item")
+Note = TypeVar("Note")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +74,21 @@ class Extraction:
 
 
 @dataclass(frozen=True, slots=True)
-class _Decoded:
-    extraction: Extraction
+class _Read(Generic[Note]):
+    """A photo that was read, or none, and what else is known of it."""
+
+    note: Note
     photo: images.Photo | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Described(Generic[Note]):
+    """The same with its features, where there is a photo, and the CPU seconds they took."""
+
+    note: Note
+    photo: images.Photo | None
+    features: ImageFeatures | None
+    seconds: float
 
 
 def content_of(path: str | Path) -> Content:
@@ -86,16 +105,11 @@ def content_of(path: str | Path) -> Content:
         return _content(stream)
 
 
-def _content(stream: BufferedReader) -> Content:
-    status = os.fstat(stream.fileno())
-    digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=HASH_BYTES)).digest()
-    return Content(digest, status.st_size, status.st_mtime_ns)
-
-
 def extract(
     paths: Iterable[str | Path],
     model: Model,
     *,
+    boxes: Sequence[Box | None] | None = None,
     workers: int | None = None,
     known: Collection[bytes] = frozenset(),
     max_pixels: int = images.MAX_PIXELS,
@@ -109,31 +123,102 @@ def extract(
     Args:
         paths: Files; consumed a few ahead.
         model: Describes them.
+        boxes: The part of each photo that is described, in its pixels; None: all of it.
         workers: Threads that read, and threads that describe; by default the processors available.
         known: Hashes of contents that are not to be decoded and described, only read.
         max_pixels: Most pixels of a photo that is decoded, see `images.read`.
 
     Raises:
-        InvalidInput: ``workers`` or ``max_pixels`` is not positive.
+        InvalidInput: ``workers`` or ``max_pixels`` is not positive, or there are more or fewer boxes than
+            files.
     """
+
+    def read(item: tuple[str | Path, Box | None]) -> _Read[Extraction]:
+        return _read_file(Path(item[0]), item[1], model.max_side, known, max_pixels)
+
+    described = _in_order(read, _with_boxes(paths, boxes), model, workers)
+    try:
+        for one in described:
+            if one.photo is None or one.features is None:
+                yield one.note
+                continue
+            width, height = one.photo.width, one.photo.height
+            done = replace(one.note, width=width, height=height, describe_seconds=one.seconds)
+            fault = _fault(one.features, model.dim)
+            yield replace(done, reason=fault) if fault else replace(done, features=one.features)
+    finally:
+        described.close()
+
+
+def describe_photos(
+    photos: PhotoSource | Iterable[PhotoSource],
+    model: Model,
+    *,
+    boxes: Sequence[Box | None] | None = None,
+    workers: int | None = None,
+) -> Generator[ImageFeatures, None, None]:
+    """Yields the features of each photo in order, as `extract` does of files; a broken one is raised.
+
+    Args:
+        photos: Photos of any form that `resight.images.photo_of` takes, or one of them; consumed a few ahead.
+        model: Describes them.
+        boxes: The part of each photo that is described, in its pixels; None: all of it.
+        workers: Threads that read, and threads that describe; by default the processors available.
+
+    Raises:
+        UnreadableImage: A photo is missing or broken.
+        InvalidInput: A value is no photo, a box lies outside its photo, there are more or fewer boxes than
+            photos, or ``workers`` is not positive.
+    """
+
+    def read(item: tuple[PhotoSource, Box | None]) -> _Read[None]:
+        return _Read(None, photo_of(item[0], max_side=model.max_side, box=item[1]))
+
+    described = _in_order(read, _with_boxes(_several(photos), boxes), model, workers)
+    try:
+        for one in described:
+            if one.features is not None:
+                yield one.features
+    finally:
+        described.close()
+
+
+def _several(photos: PhotoSource | Iterable[PhotoSource]) -> Iterable[PhotoSource]:
+    """Returns the photos as an iterable; an open file and an array are iterable too, and are one photo."""
+    one = isinstance(photos, str | bytes | np.ndarray) or hasattr(photos, "read")
+    if one or not isinstance(photos, Iterable):
+        return [cast("PhotoSource", photos)]
+    return cast("Iterable[PhotoSource]", photos)
+
+
+def _with_boxes(
+    items: Iterable[Item], boxes: Sequence[Box | None] | None
+) -> Iterator[tuple[Item, Box | None]]:
+    count = 0
+    for item in items:
+        if boxes is not None and count == len(boxes):
+            raise InvalidInput(f"there are {len(boxes)} boxes for more photos: give each a box or None")
+        yield item, None if boxes is None else boxes[count]
+        count += 1
+    if boxes is not None and count < len(boxes):
+        raise InvalidInput(f"there are {len(boxes)} boxes for {count} photos: give each a box or None")
+
+
+def _in_order(
+    read: Callable[[Item], _Read[Note]], items: Iterable[Item], model: Model, workers: int | None
+) -> Generator[_Described[Note], None, None]:
+    """Yields each item read and, where that gives a photo, described, in order."""
     threads = available_cpus() if workers is None else workers
     if threads < 1:
         raise InvalidInput(f"workers must be at least 1, not {threads}")
-    describers = threads if model.batch_size == 1 else 1
+    describers, size = (threads if model.batch_size == 1 else 1), model.batch_size
     with (
         _one_thread_each(threads),
-        closing(
-            in_threads(
-                partial(_read, max_side=model.max_side, known=known, max_pixels=max_pixels),
-                map(Path, paths),
-                workers=threads,
-                ahead=2 * threads + model.batch_size,
-            )
-        ) as decoded,
+        closing(in_threads(read, items, workers=threads, ahead=2 * threads + size)) as photos,
         closing(
             in_threads(
                 partial(_describe, model),
-                _batches(decoded, model.batch_size),
+                _batches(photos, size),
                 workers=describers,
                 # One batch more than threads, so that none of them waits for the caller of this generator.
                 ahead=describers + 1,
@@ -158,7 +243,9 @@ def _one_thread_each(threads: int) -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
-def _read(path: Path, *, max_side: int, known: Collection[bytes], max_pixels: int) -> _Decoded:
+def _read_file(
+    path: Path, box: Box | None, max_side: int, known: Collection[bytes], max_pixels: int
+) -> _Read[Extraction]:
     started = time.thread_time()
     content: Content | None = None
     photo: images.Photo | None = None
@@ -168,9 +255,14 @@ def _read(path: Path, *, max_side: int, known: Collection[bytes], max_pixels: in
         with images.open_file(path) as stream:
             content = _content(stream)
             if content.hash not in known:
-                photo = images.read(stream, max_side=max_side, max_pixels=max_pixels)
+                photo = images.read(stream, max_side=max_side, box=box, max_pixels=max_pixels)
     except UnreadableImage as error:
         reason = error.reason
+    except InvalidInput as error:
+        if box is None:
+            raise
+        # It lies outside the photo.
+        reason = str(error)
     except FileNotFoundError:
         reason = "it has disappeared"
     except OSError as error:
@@ -178,41 +270,41 @@ def _read(path: Path, *, max_side: int, known: Collection[bytes], max_pixels: in
     except MemoryError:
         reason = "there is not enough memory to decode it"
         content = None
-    extraction = Extraction(path, content, reason=reason, read_seconds=time.thread_time() - started)
-    return _Decoded(extraction, photo)
+    seconds = time.thread_time() - started
+    return _Read(Extraction(path, content, reason=reason, read_seconds=seconds), photo)
 
 
-def _batches(decoded: Iterable[_Decoded], size: int) -> Iterator[list[_Decoded]]:
-    files: list[_Decoded] = []
-    photos = 0
-    for file in decoded:
-        files.append(file)
-        photos += file.photo is not None
+def _content(stream: BufferedReader) -> Content:
+    status = os.fstat(stream.fileno())
+    digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=HASH_BYTES)).digest()
+    return Content(digest, status.st_size, status.st_mtime_ns)
+
+
+def _batches(photos: Iterable[_Read[Note]], size: int) -> Iterator[list[_Read[Note]]]:
+    batch: list[_Read[Note]] = []
+    count = 0
+    for one in photos:
+        batch.append(one)
+        count += one.photo is not None
         # A long run of files without a photo must not keep their neighbours waiting.
-        if photos == size or len(files) == 4 * size:
-            yield files
-            files, photos = [], 0
-    if files:
-        yield files
+        if count == size or len(batch) == 4 * size:
+            yield batch
+            batch, count = [], 0
+    if batch:
+        yield batch
 
 
-def _describe(model: Model, files: list[_Decoded]) -> list[Extraction]:
-    photos = [file.photo for file in files if file.photo is not None]
+def _describe(model: Model, batch: Sequence[_Read[Note]]) -> list[_Described[Note]]:
+    photos = [one.photo for one in batch if one.photo is not None]
     started = time.thread_time()
     answers = iter(model.extract(photos) if photos else [])
     share = (time.thread_time() - started) / max(len(photos), 1)
-    result = []
-    for file in files:
-        if file.photo is None:
-            result.append(file.extraction)
-            continue
-        features = next(answers)
-        done = replace(
-            file.extraction, width=file.photo.width, height=file.photo.height, describe_seconds=share
-        )
-        fault = _fault(features, model.dim)
-        result.append(replace(done, reason=fault) if fault else replace(done, features=features))
-    return result
+    return [
+        _Described(one.note, None, None, 0.0)
+        if one.photo is None
+        else _Described(one.note, one.photo, next(answers), share)
+        for one in batch
+    ]
 
 
 def _fault(features: ImageFeatures, dim: int) -> str | None:

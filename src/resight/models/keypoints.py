@@ -18,14 +18,14 @@ from resight.errors import InvalidInput
 from resight.features import LocalFeatures, ReceptiveField
 from resight.images import Photo
 
-__all__ = ["LEAST_SIDE", "LocalMaps", "LocalSettings", "keypoints_of"]
+__all__ = ["LEAST_SIDE", "KeypointConfig", "LocalMaps", "keypoints_of"]
 
 LEAST_SIDE = 10
 """Pixels: a photo is not searched for keypoints at a size with a shorter side (the authors' code)."""
 
 
 @dataclass(frozen=True, slots=True)
-class LocalSettings:
+class KeypointConfig:
     """Which sizes of a photo are looked at and which keypoints are kept; the defaults are the authors'.
 
     Attributes:
@@ -81,7 +81,7 @@ def keypoints_of(
     maps: Sequence[LocalMaps],
     photo: Photo,
     field: ReceptiveField,
-    settings: LocalSettings,
+    config: KeypointConfig,
     *,
     dim: int,
 ) -> LocalFeatures:
@@ -97,7 +97,7 @@ def keypoints_of(
         maps: Of the same photo at several sizes; without any there are no keypoints.
         photo: What the model was given, at the size that is scale 1.
         field: What a cell of the maps sees.
-        settings: How many keypoints, and from which attention on.
+        config: How many keypoints, and from which attention on.
         dim: Length of a local descriptor.
     """
     if not maps:
@@ -120,7 +120,7 @@ def keypoints_of(
         inside = ((grid >= -0.5) & (grid <= np.array([shown_columns, shown_rows]) - 0.5)).all(axis=1)
         usable.append(inside & each.local.any(axis=0).reshape(-1))
     scores = np.concatenate([each.attention.reshape(-1) for each in maps])
-    kept = _best(scores, np.concatenate(usable), settings)
+    kept = _best(scores, np.concatenate(usable), config)
     owner = np.repeat(np.arange(len(maps)), [each.attention.size for each in maps])[kept]
     first = np.cumsum([0, *(each.attention.size for each in maps)])
     descriptors = np.empty((len(kept), dim), dtype=np.float16)
@@ -137,12 +137,12 @@ def keypoints_of(
 
 
 def _best(
-    scores: Float32[np.ndarray, " cells"], usable: Bool[np.ndarray, " cells"], settings: LocalSettings
+    scores: Float32[np.ndarray, " cells"], usable: Bool[np.ndarray, " cells"], config: KeypointConfig
 ) -> np.ndarray:
     """Returns the numbers of the cells kept, highest score first, ties in their order."""
-    least = -math.inf if settings.threshold is None else settings.threshold
-    if settings.quantile is not None:
-        least = max(least, float(np.quantile(scores, settings.quantile)))
+    least = -math.inf if config.threshold is None else config.threshold
+    if config.quantile is not None:
+        least = max(least, float(np.quantile(scores, config.quantile)))
     candidates = np.flatnonzero(usable & (scores >= least))
     order = np.argsort(-scores[candidates], kind="stable")
-    return candidates[order[: settings.max_features]]
+    return candidates[order[: config.max_features]]

@@ -10,10 +10,12 @@ from resight.errors import InvalidBundle, InvalidInput, UnknownModel
 from resight.files import nearest
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle
+from resight.models.describer import Describer
 from resight.models.model import Model
+from resight.models.parts import WHITENED, split
 from resight.networks.trunks._timm import require_torch
 
-__all__ = ["ZooEntry", "available", "load_model"]
+__all__ = ["ZooEntry", "available", "load_model", "model_of"]
 
 _TIMM = "timm:"
 _SIFT_WEIGHTS = Path(__file__).parent / "weights" / "sift.safetensors"
@@ -115,7 +117,7 @@ def load_model(name_or_path: str | Path) -> Model:
     """
     name = str(name_or_path)
     if name == "sift":
-        return _load_sift(bundles.read(_SIFT_WEIGHTS), name)
+        return model_of(bundles.read(_SIFT_WEIGHTS), name=name)
     if name in _TRUNKS:
         return _load_timm(_TRUNKS[name].timm, name)
     if name.startswith(_TIMM):
@@ -124,16 +126,41 @@ def load_model(name_or_path: str | Path) -> Model:
     if not path.is_file():
         raise UnknownModel(f"there is no model {name!r} and no bundle at that path{_hint(name)}")
     # Resolved, because a collection remembers the name and may be opened from another folder.
-    return _load_bundle(bundles.read(path), str(path.resolve()))
+    return model_of(bundles.read(path), name=str(path.resolve()))
 
 
-def _load_bundle(bundle: Bundle, name: str) -> Model:
-    if bundle.architecture not in _LOADERS:
+def model_of(bundle: Bundle, *, name: str) -> Model:
+    """Returns the model that a bundle holds.
+
+    Args:
+        bundle: As `Model.to_bundle` or `resight.models.bundle.read` returns it.
+        name: What the model is called, and the bundle in messages.
+
+    Raises:
+        InvalidBundle: A part is missing or does not fit, or its kind is not known here.
+        MissingExtra: The model needs an optional part that is not installed.
+    """
+    parts = split(bundle, name=name)
+    kind = parts.describer.architecture
+    if kind not in _LOADERS:
         raise InvalidBundle(
-            f"the bundle {name} holds a model of kind {bundle.architecture!r} and this Resight knows "
-            f"{', '.join(sorted(_LOADERS))}: upgrade Resight"
+            f"the bundle {name} holds a model of kind {kind!r} and this Resight knows "
+            f"{', '.join(sorted([*_LOADERS, WHITENED]))}: upgrade Resight"
         )
-    return _LOADERS[bundle.architecture](bundle, name)
+    describer = _LOADERS[kind](parts.describer, name)
+    try:
+        return Model(
+            describer,
+            name=name,
+            whitenings=parts.whitenings,
+            codec=parts.codec,
+            licence=parts.licence,
+            provenance=parts.provenance,
+            fingerprint=bundle.fingerprint,
+        )
+    except InvalidInput as error:
+        what = "is no whole whitened model" if parts.whitenings else "makes no network"
+        raise InvalidBundle(f"the bundle {name} {what}: {error}") from None
 
 
 def _hint(name: str) -> str:
@@ -143,58 +170,47 @@ def _hint(name: str) -> str:
     return f": known are {', '.join(known)}, timm:NAME for any trunk of timm, and the path of a bundle"
 
 
-def _load_sift(bundle: Bundle, name: str) -> Model:
+def _load_sift(bundle: Bundle, name: str) -> Describer:
     from resight.models.sift.sift import Sift
 
     return Sift(bundle, name=name)
 
 
-def _load_global(bundle: Bundle, name: str) -> Model:
+def _load_network(bundle: Bundle, name: str) -> Describer:
     require_torch(f"the model {name}")
-    from resight.models.describer import GlobalDescriber
+    from resight.models.network_describer import NetworkDescriber
 
-    return GlobalDescriber.from_bundle(bundle, name=name)
+    return NetworkDescriber.from_bundle(bundle, name=name)
 
 
-def _load_delg(bundle: Bundle, name: str) -> Model:
+def _load_delg(bundle: Bundle, name: str) -> Describer:
     require_torch(f"the model {name}")
-    from resight.models.delg_describer import LocalDescriber
+    from resight.models.delg_describer import DELGDescriber
 
-    return LocalDescriber.from_bundle(bundle, name=name)
-
-
-def _load_whitened(bundle: Bundle, name: str) -> Model:
-    from resight.models.whitened import WhitenedModel, split_bundle
-
-    described, whitening = split_bundle(bundle, name=name)
-    try:
-        return WhitenedModel(_load_bundle(described, name), whitening, name=name)
-    except InvalidInput as error:
-        raise InvalidBundle(f"the bundle {name} is no whole whitened model: {error}") from None
+    return DELGDescriber.from_bundle(bundle, name=name)
 
 
 def _load_timm(trunk: str, name: str) -> Model:
     require_torch(f"the model {name}")
-    from resight.models.describer import GlobalDescriber
+    from resight.models.network_describer import NetworkDescriber
     from resight.networks.gem import GeMNet
     from resight.networks.pooling import GeM
     from resight.networks.trunks.backbone import Backbone
 
     backbone = Backbone(trunk, pretrained=True, out_indices=(-1,))
-    return GlobalDescriber(
-        GeMNet(backbone, GeM()),
+    return Model(
+        NetworkDescriber(GeMNet(backbone, GeM())),
         name=name,
         licence=backbone.licence,
         provenance=f"weights of {trunk} through timm; GeM with p = 3, not fine-tuned",
     )
 
 
-_LOADERS: Mapping[str, Callable[[Bundle, str], Model]] = {
-    "cgd": _load_global,
+_LOADERS: Mapping[str, Callable[[Bundle, str], Describer]] = {
+    "cgd": _load_network,
     "delg": _load_delg,
-    "dolg": _load_global,
-    "embedding": _load_global,
-    "gem": _load_global,
+    "dolg": _load_network,
+    "embedding": _load_network,
+    "gem": _load_network,
     "sift": _load_sift,
-    "whitened": _load_whitened,
 }

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from resight.errors import InvalidInput
 from resight.models.architectures import GlobalNet
 from resight.models.bundle import Bundle
-from resight.models.delg_describer import LocalDescriber
-from resight.models.describer import GlobalDescriber
+from resight.models.delg_describer import DELGDescriber
+from resight.models.model import Model
+from resight.models.network_describer import NetworkDescriber
 from resight.models.preprocess import normalised
 from resight.networks.cgd import CGDOutput
 from resight.networks.delg import DELG, DELGOutput
@@ -108,27 +109,14 @@ class Network(nn.Module):
         if best is not None:
             said += f", {best.metric} {best.value:.4f} on {best.on} after {best.epoch} epochs"
         max_side = recipe.use.max_side or recipe.data.test_transform.make().size
-        model = self.model.float()
-        if isinstance(model, DELG):
-            return LocalDescriber(
-                model,
-                name=recipe.name,
-                max_side=max_side,
-                settings=recipe.use.local_settings(),
-                licence=recipe.use.licence,
-                provenance=said,
-                device=str(self.mean.device),
-            ).to_bundle()
-        describer = GlobalDescriber(
-            model,
-            name=recipe.name,
-            max_side=max_side,
-            scales=recipe.use.scales,
-            licence=recipe.use.licence,
-            provenance=said,
-            device=str(self.mean.device),
+        net, device = self.model.float(), str(self.mean.device)
+        describer = (
+            DELGDescriber(net, max_side=max_side, config=recipe.use.keypoints(), device=device)
+            if isinstance(net, DELG)
+            else NetworkDescriber(net, max_side=max_side, scales=recipe.use.scales, device=device)
         )
-        return describer.to_bundle()
+        model = Model(describer, name=recipe.name, licence=recipe.use.licence, provenance=said)
+        return model.to_bundle()
 
     def _normalised(self, pixels: Tensor) -> Tensor:
         return normalised(pixels, self.mean, self.std, channel_order=self._channel_order)

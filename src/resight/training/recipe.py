@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from resight.errors import InvalidInput
 from resight.files.nearest import suggestion
 from resight.losses.family import LOSSES
-from resight.models.keypoints import LocalSettings
+from resight.models.keypoints import KeypointConfig
 from resight.settings.choice import MAY_IMPORT, Choice, Settings
 from resight.training.engine import TrainingSettings
 from resight.training.groups import GroupRule, OptimiserSettings
@@ -28,7 +28,7 @@ from resight.training.schedule import Constant, Schedule
 __all__ = ["LogSettings", "PartSettings", "Recipe", "UseSettings"]
 
 _MOST_SHOWN = 3
-_LOCAL = LocalSettings()
+_LOCAL = KeypointConfig()
 _OUTPUTS: Mapping[str, tuple[OutputName, ...]] = {
     "cgd": ("descriptor", "branches", "logits"),
     "delg": ("descriptor", "logits", "reconstruction"),
@@ -87,7 +87,7 @@ class LogSettings(Settings):
 
 
 class LocalUseSettings(Settings):
-    """Which keypoints a finished DELG finds, as `LocalSettings` says it."""
+    """Which keypoints a finished DELG finds, as `KeypointConfig` says it."""
 
     scales: tuple[PositiveFloat, ...] = _LOCAL.scales
     max_features: PositiveInt = _LOCAL.max_features
@@ -115,15 +115,15 @@ class UseSettings(Settings):
         if len(set(self.scales)) < len(self.scales):
             raise PydanticCustomError("unfit", "two scales are the same")
         try:
-            self.local_settings()
+            self.keypoints()
         except InvalidInput as error:
             raise PydanticCustomError("unfit", "{said}", {"said": f"local: {error}"}) from None
         return self
 
-    def local_settings(self) -> LocalSettings:
+    def keypoints(self) -> KeypointConfig:
         """Returns sizes and keypoints of a finished DELG."""
         own = {} if self.local is None else self.local.model_dump()
-        return LocalSettings(global_scales=self.scales, **own)
+        return KeypointConfig(global_scales=self.scales, **own)
 
 
 class Recipe(Settings):

@@ -60,7 +60,7 @@ def test_the_network_gives_what_theirs_gives(resnet, meta_of, saved):
     write(found.bundle, path)
     pixels = torch.randn(2, 3, 64, 80, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
-        ours = load_model(path).net.describe_at(pixels, (1.0,)).descriptor
+        ours = load_model(path).describer.net.describe_at(pixels, (1.0,)).descriptor
     expected = theirs(resnet, pixels)
     assert (expected[0] - expected[1]).abs().max() > 1e-3
     torch.testing.assert_close(ours, expected, atol=1e-5, rtol=0)

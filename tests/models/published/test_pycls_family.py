@@ -156,7 +156,7 @@ def test_delg_s_attention_and_local_descriptors_are_theirs(random_state, saved):
     state = random_state("delg_pytorch-r50")
     path = saved({}).with_name("delg.safetensors")
     write(convert(saved(state)).bundle, path)
-    net = load_model(path).net
+    net = load_model(path).describer.net
     x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
         said = net.maps_at(x.flip(1))

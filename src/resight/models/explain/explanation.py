@@ -12,7 +12,6 @@ from resight.errors import InvalidInput
 from resight.images import Photo
 from resight.models.explain.parts import Method, Parts, resample, whiten_parts
 from resight.models.model import Model
-from resight.models.whitened import WhitenedModel
 from resight.networks.trunks._timm import require_torch
 
 __all__ = ["LINKS", "Explanation", "Link", "explain"]
@@ -96,21 +95,27 @@ def explain(model: Model, query: Photo, answer: Photo) -> Explanation:
 
 
 def _parts(model: Model, photo: Photo) -> Parts:
-    if isinstance(model, WhitenedModel):
-        return whiten_parts(_parts(model.model, photo), model.whitening)
+    parts = _describers_parts(model, photo)
+    for whitening in model.whitenings:
+        parts = whiten_parts(parts, whitening)
+    return parts
+
+
+def _describers_parts(model: Model, photo: Photo) -> Parts:
     from resight.models.sift.sift import Sift
 
-    if isinstance(model, Sift):
+    describer = model.describer
+    if isinstance(describer, Sift):
         from resight.models.explain.keypoint_parts import parts_of_keypoints
 
-        return parts_of_keypoints(model, photo)
+        return parts_of_keypoints(describer, photo)
     require_torch(f"an explanation by the model {model.name}")
-    from resight.models.delg_describer import LocalDescriber
-    from resight.models.describer import GlobalDescriber
+    from resight.models.delg_describer import DELGDescriber
     from resight.models.explain.location_parts import parts_of_network
+    from resight.models.network_describer import NetworkDescriber
 
-    if isinstance(model, GlobalDescriber | LocalDescriber):
-        return parts_of_network(model, photo)
+    if isinstance(describer, NetworkDescriber | DELGDescriber):
+        return parts_of_network(describer, photo)
     raise InvalidInput(
         f"the descriptors of the model {model.name} are no sum over places that is known here: use a network "
         "of Resight's or sift"

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from resight.images import Photo
 from resight.models.architectures import GlobalNet
-from resight.models.delg_describer import LocalDescriber
-from resight.models.describer import GlobalDescriber
+from resight.models.delg_describer import DELGDescriber
 from resight.models.explain.parts import Method, Parts, resample
+from resight.models.network_describer import NetworkDescriber
 from resight.models.preprocess import to_input
 from resight.networks.cgd import CGD
 from resight.networks.delg import DELG
@@ -65,34 +65,34 @@ class _Shares:
         return _Shares(torch.einsum("rh,chw,kw->crk", down, self.cells, across), self.constant)
 
 
-def parts_of_network(model: GlobalDescriber | LocalDescriber, photo: Photo) -> Parts:
+def parts_of_network(describer: NetworkDescriber | DELGDescriber, photo: Photo) -> Parts:
     """Returns a photo's descriptor in parts, on the grid of the largest of its scales' maps.
 
     Cells share the image evenly; padding moves what a cell sees by less than one cell.
     """
-    net: GlobalNet = model.net
+    net: GlobalNet = describer.net
     device = next(net.parameters()).device
     pixels = torch.from_numpy(np.ascontiguousarray(photo.pixels))[None].to(device)
     with torch.no_grad():
-        image = to_input(pixels, model.preprocessing)
-        scales = [_shares(net, shown) for shown in _shown(model, image)]
+        image = to_input(pixels, describer.preprocessing)
+        scales = [_shares(net, shown) for shown in _shown(describer, image)]
         rows = max(each.cells.shape[1] for each in scales)
         columns = max(each.cells.shape[2] for each in scales)
         power = net.scale_power if isinstance(net, GeMNet) else 1.0
         joined = _join([each.on(rows, columns) for each in scales], power)
         if not bool(joined.total.any()):
             # As the model: a photo without any response gets the direction without a preference.
-            joined = _Shares(joined.cells, torch.full_like(joined.constant, model.dim**-0.5))
+            joined = _Shares(joined.cells, torch.full_like(joined.constant, net.dim**-0.5))
     method: Method = "exact" if all(isinstance(each, SPoC) for each in _poolings(net)) else "gradient"
     vectors = joined.cells.permute(1, 2, 0).contiguous().cpu().numpy()
     return Parts(vectors, joined.constant.cpu().numpy(), method)
 
 
-def _shown(model: GlobalDescriber | LocalDescriber, image: Tensor) -> list[Tensor]:
+def _shown(describer: NetworkDescriber | DELGDescriber, image: Tensor) -> list[Tensor]:
     """Returns the image at each scale at which the model describes it."""
     shown: list[Tensor] = []
-    if isinstance(model, LocalDescriber):
-        for scale in model.settings.global_scales:
+    if isinstance(describer, DELGDescriber):
+        for scale in describer.config.global_scales:
             size = [max(1, round(side * scale)) for side in image.shape[2:]]
             shown.append(nn.functional.interpolate(image, size, mode="bilinear", align_corners=False))
         return shown
@@ -101,7 +101,7 @@ def _shown(model: GlobalDescriber | LocalDescriber, image: Tensor) -> list[Tenso
         shown.append(resized)
         return torch.ones(len(resized), 1, device=resized.device)
 
-    join_scales(note, image, model.scales, power=1.0)
+    join_scales(note, image, describer.traits.scales, power=1.0)
     return shown
 
 

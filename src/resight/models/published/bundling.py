@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from resight.models.architectures import GlobalNet
-from resight.models.bundle import Bundle
-from resight.models.describer import GlobalDescriber
+from resight.models.describer import Describer
+from resight.models.model import Model
+from resight.models.network_describer import NetworkDescriber
 from resight.models.published.checkpoint import Checkpoint
 
-__all__ = ["LONG_SIDE", "Wanted", "make_bundle", "provenance_of"]
+__all__ = ["LONG_SIDE", "Wanted", "described", "model_of_file"]
 
 LONG_SIDE = 1024
 """Long side of photos in pixels, the size of the revisited benchmarks' photos and of the authors' tests."""
@@ -34,27 +35,27 @@ class Wanted:
     licence: str = "unknown"
 
 
-def make_bundle(
-    net: GlobalNet, checkpoint: Checkpoint, wanted: Wanted, *, family: str, scales: Sequence[float]
-) -> Bundle:
+def described(net: GlobalNet, wanted: Wanted, *, scales: Sequence[float]) -> NetworkDescriber:
     """Returns the network with its preprocessing; mean and std are those its trunk holds.
 
+    Args:
+        net: The filled network.
+        wanted: What is asked of the bundle.
+        scales: The authors' own.
+
     Raises:
-        InvalidInput: A scale or the long side is not positive, or a weight is no finite number.
+        InvalidInput: A scale or the long side is not positive.
     """
-    described = GlobalDescriber(
-        net,
-        name=checkpoint.path,
-        max_side=wanted.max_side,
-        scales=scales if wanted.scales is None else wanted.scales,
-        licence=wanted.licence,
-        provenance=provenance_of(checkpoint, family),
-        device="cpu",
-    )
-    return described.to_bundle()
+    own = scales if wanted.scales is None else wanted.scales
+    return NetworkDescriber(net, max_side=wanted.max_side, scales=own, device="cpu")
 
 
-def provenance_of(checkpoint: Checkpoint, family: str) -> str:
-    """Returns one line that says which file the weights come from."""
+def model_of_file(describer: Describer, checkpoint: Checkpoint, wanted: Wanted, *, family: str) -> Model:
+    """Returns the model of an authors' file; its provenance is one line that names the file."""
     name = PurePath(checkpoint.path).name
-    return f"weights of {name} ({family}; SHA-256 {checkpoint.digest}), converted"
+    return Model(
+        describer,
+        name=checkpoint.path,
+        licence=wanted.licence,
+        provenance=f"weights of {name} ({family}; SHA-256 {checkpoint.digest}), converted",
+    )

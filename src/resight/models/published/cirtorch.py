@@ -11,13 +11,11 @@ from jaxtyping import Float64
 from torch import Tensor, nn
 
 from resight.errors import InvalidInput
-from resight.models.bundle import Bundle
-from resight.models.describer import SCALES
-from resight.models.published.bundling import Wanted, make_bundle
+from resight.models.network_describer import SCALES
+from resight.models.published.bundling import Wanted, described, model_of_file
 from resight.models.published.checkpoint import Checkpoint
 from resight.models.published.matching import COUNTERS_MISSING, TRUNK, fill
 from resight.models.published.report import Conversion
-from resight.models.whitened import whiten_bundle
 from resight.models.whitening import Whitening
 from resight.networks.gem import GeMNet, Pooling
 from resight.networks.pooling import MAC, RMAC, GeM, SPoC
@@ -71,16 +69,18 @@ def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
     net = GeMNet(trunk, _build_pooling(meta.pooling, channels), whitening)
     filled = fill(net, checkpoint, _naming(meta.architecture), family=FAMILY, left_out={})
     scales = END_TO_END_SCALES if meta.whitening else SCALES
-    bundle = make_bundle(net, checkpoint, wanted, family=FAMILY, scales=scales)
+    describer = described(net, wanted, scales=scales)
+    model = model_of_file(describer, checkpoint, wanted, family=FAMILY)
     remarks = [COUNTERS_MISSING] if filled.counters_missing else []
     if wanted.whitening is not None:
-        bundle = _whitened(bundle, checkpoint, meta, wanted)
+        count = len(describer.traits.scales)
+        model = model.whitened(_whitening(checkpoint, meta, wanted.whitening, scales=count))
     elif meta.whitenings:
         remarks.append(
             f"It carries whitenings from {', '.join(meta.whitenings)}, none of which is applied: name one to "
             "have it put behind the network."
         )
-    return Conversion(FAMILY, bundle, filled.matches, (), tuple(remarks))
+    return Conversion(FAMILY, model.to_bundle(), filled.matches, (), tuple(remarks))
 
 
 def _read_meta(checkpoint: Checkpoint) -> _Meta:
@@ -167,22 +167,18 @@ def _naming(architecture: str) -> Callable[[str], str]:
     return source_of
 
 
-def _whitened(bundle: Bundle, checkpoint: Checkpoint, meta: _Meta, wanted: Wanted) -> Bundle:
-    """Returns the bundle with one of the file's whitenings behind it, that for one scale or for several."""
-    count = len(bundle.settings["scales"]) if isinstance(bundle.settings["scales"], Sequence) else 1
-    kind = "ms" if count > 1 else "ss"
-    chosen = meta.whitenings.get(wanted.whitening or "")
-    parts = chosen.get(kind) if isinstance(chosen, Mapping) else None
+def _whitening(checkpoint: Checkpoint, meta: _Meta, name: str, *, scales: int) -> Whitening:
+    """Returns one of the file's whitenings, that for one scale or that for several."""
+    kind, where = ("ms", "several scales") if scales > 1 else ("ss", "one scale")
+    both = meta.whitenings.get(name)
+    parts = both.get(kind) if isinstance(both, Mapping) else None
     if not isinstance(parts, Mapping) or "m" not in parts or "P" not in parts:
         known = ", ".join(meta.whitenings) or "none at all"
         raise InvalidInput(
-            f"the checkpoint {checkpoint.path} carries no whitening {wanted.whitening!r} for "
-            f"{'several scales' if kind == 'ms' else 'one scale'}: it carries {known}"
+            f"the checkpoint {checkpoint.path} carries no whitening {name!r} for {where}: it carries {known}"
         )
     mean, matrix = _array(parts["m"]).reshape(-1), _array(parts["P"])
-    where = "several scales" if count > 1 else "one scale"
-    provenance = f"learned by the authors on {wanted.whitening}, {where}"
-    return whiten_bundle(bundle, Whitening(mean, matrix, "learned", 0, provenance))
+    return Whitening(mean, matrix, "learned", 0, f"learned by the authors on {name}, {where}")
 
 
 def _array(value: object) -> Float64[np.ndarray, "..."]:

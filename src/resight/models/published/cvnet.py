@@ -7,7 +7,7 @@ The global network alone: ResNet, GeM with a learned exponent, a linear layer. S
 from __future__ import annotations
 
 from resight.models.published import pycls
-from resight.models.published.bundling import Wanted, make_bundle
+from resight.models.published.bundling import Wanted, described, model_of_file
 from resight.models.published.checkpoint import Checkpoint
 from resight.models.published.matching import COUNTERS_MISSING, fill, sizes_of, turn_to_rgb_
 from resight.models.published.report import Conversion
@@ -51,5 +51,5 @@ def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
         remarks.append("Only the global network is converted; its re-ranking network is left out.")
     if filled.counters_missing:
         remarks.append(COUNTERS_MISSING)
-    bundle = make_bundle(net, checkpoint, wanted, family=FAMILY, scales=SCALES)
-    return Conversion(FAMILY, bundle, filled.matches, filled.left_out, tuple(remarks))
+    model = model_of_file(described(net, wanted, scales=SCALES), checkpoint, wanted, family=FAMILY)
+    return Conversion(FAMILY, model.to_bundle(), filled.matches, filled.left_out, tuple(remarks))

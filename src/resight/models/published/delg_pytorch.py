@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import torch
 
-from resight.models.delg_describer import LocalDescriber, LocalSettings
+from resight.models.delg_describer import DELGDescriber
+from resight.models.keypoints import KeypointConfig
 from resight.models.published import pycls
-from resight.models.published.bundling import Wanted, provenance_of
+from resight.models.published.bundling import Wanted, model_of_file
 from resight.models.published.checkpoint import Checkpoint
 from resight.models.published.matching import COUNTERS_MISSING, fill, sizes_of, turn_to_rgb_
 from resight.models.published.report import Conversion
@@ -80,16 +81,9 @@ def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
     ]
     if filled.counters_missing:
         remarks.append(COUNTERS_MISSING)
-    described = LocalDescriber(
-        net,
-        name=checkpoint.path,
-        max_side=wanted.max_side,
-        settings=None if wanted.scales is None else LocalSettings(global_scales=wanted.scales),
-        licence=wanted.licence,
-        provenance=provenance_of(checkpoint, FAMILY),
-        device="cpu",
-    )
-    bundle = described.to_bundle()
+    config = KeypointConfig() if wanted.scales is None else KeypointConfig(global_scales=wanted.scales)
+    describer = DELGDescriber(net, max_side=wanted.max_side, config=config, device="cpu")
+    bundle = model_of_file(describer, checkpoint, wanted, family=FAMILY).to_bundle()
     return Conversion(FAMILY, bundle, filled.matches, filled.left_out, tuple(remarks))
 
 

@@ -12,7 +12,7 @@ from resight.errors import InvalidBundle
 from resight.features import ImageFeatures, LocalFeatures
 from resight.images import Photo
 from resight.models.bundle import Bundle
-from resight.models.model import Model
+from resight.models.describer import LocalSource, Traits
 from resight.models.sift import rootsift
 from resight.models.sift.aggregation import Codebook, size_weights, vlad
 
@@ -23,8 +23,8 @@ ARCHITECTURE = "sift"
 
 
 @final
-class Sift(Model):
-    """RootSIFT keypoints and their orientation-covariant VLAD, projected to a short descriptor of unit norm.
+class Sift:
+    """A `Describer`: RootSIFT keypoints, and a descriptor projected from their orientation-covariant VLAD.
 
     A photo without a single keypoint has an aggregate of zero, which is centred and projected like any
     other: all such photos share one descriptor, of unit norm too.
@@ -34,7 +34,7 @@ class Sift(Model):
             ``contrast_threshold``, ``full_size``, ``neighbours``, ``softness`` and ``angular``; tensors
             ``local_mean``, ``local_basis``, ``centres``, ``mean`` (of aggregates), ``projection`` (int8, dim
             by aggregate) and ``projection_step`` (its unit, one a row).
-        name: What `load_model` takes to load this model again.
+        name: What messages call the bundle.
 
     Raises:
         InvalidBundle: The bundle is of another architecture, or parts of it are missing or do not fit.
@@ -75,32 +75,23 @@ class Sift(Model):
                 "or does not see their mean"
             )
         self._bundle = bundle
-        self._name = name
+        self._traits = Traits(
+            ARCHITECTURE,
+            dim=len(self._projection),
+            max_side=bundle.preprocessing.max_side,
+            pooling="vlad",
+            local=LocalSource(ARCHITECTURE, rootsift.DIM, "uint8"),
+        )
 
     @property
-    def name(self) -> str:
-        """What `load_model` takes to load this model again."""
-        return self._name
+    def traits(self) -> Traits:
+        """What it is."""
+        return self._traits
 
     @property
     def dim(self) -> int:
         """Length of a descriptor."""
-        return len(self._projection)
-
-    @property
-    def fingerprint(self) -> str:
-        """The bundle's."""
-        return self._bundle.fingerprint
-
-    @property
-    def max_side(self) -> int:
-        """Long side in pixels at which whole photos are seen."""
-        return self._bundle.preprocessing.max_side
-
-    @property
-    def batch_size(self) -> int:
-        """One: photos are described on their own."""
-        return 1
+        return self._traits.dim
 
     def extract(self, photos: Sequence[Photo]) -> list[ImageFeatures]:
         """Returns descriptor and strongest keypoints of each photo, in pixels of the whole upright photo.
@@ -110,7 +101,7 @@ class Sift(Model):
         return [self._features(photo) for photo in photos]
 
     def to_bundle(self) -> Bundle:
-        """Returns the bundle this model was made from."""
+        """Returns the bundle this describer was made from."""
         return self._bundle
 
     @property
@@ -130,27 +121,27 @@ class Sift(Model):
 
     def weighted_keypoints(self, photo: Photo) -> tuple[rootsift.Keypoints, Float32[np.ndarray, " n"]]:
         """Returns the keypoints that are aggregated, in pixels of the picture shown, and what each counts."""
-        found = rootsift.keypoints(
+        points = rootsift.keypoints(
             photo.pixels, count=self._keypoints, contrast_threshold=self._contrast_threshold
         )
         # The size in the whole photo, so that a boxed query is weighted as the database is.
-        scales = found.scales / np.float32(photo.scale)
-        return found, size_weights(scales, max(photo.width, photo.height), self._full_size)
+        scales = points.scales / np.float32(photo.scale)
+        return points, size_weights(scales, max(photo.width, photo.height), self._full_size)
 
     def _features(self, photo: Photo) -> ImageFeatures:
-        found, weights = self.weighted_keypoints(photo)
-        scales = found.scales / np.float32(photo.scale)
-        aggregate = vlad(found.descriptors, found.orientations, weights, self._codebook)
+        points, weights = self.weighted_keypoints(photo)
+        scales = points.scales / np.float32(photo.scale)
+        aggregate = vlad(points.descriptors, points.orientations, weights, self._codebook)
         # Not by BLAS: it would split the product among threads that spin while they wait for busy cores.
         descriptor = np.einsum("da,a->d", self._projection, aggregate) - self._offset
         descriptor /= np.linalg.norm(descriptor)
-        kept = slice(0, self._stored)
+        first = slice(0, self._stored)
         local = LocalFeatures(
-            photo.in_full_pixels(found.positions[kept]),
-            scales[kept],
-            found.orientations[kept],
-            found.responses[kept],
-            rootsift.to_codes(found.descriptors[kept]),
+            photo.in_full_pixels(points.positions[first]),
+            scales[first],
+            points.orientations[first],
+            points.responses[first],
+            rootsift.to_codes(points.descriptors[first]),
         )
         return ImageFeatures(descriptor, local)
 

@@ -1,0 +1,186 @@
+"""A network with one descriptor an image as a describer, to and from a bundle."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import final
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from resight import images
+from resight.errors import InvalidInput
+from resight.features import ImageFeatures
+from resight.files.json import JSON
+from resight.models.architectures import (
+    GlobalNet,
+    architecture_of,
+    build,
+    numbers,
+    settings_of,
+    tensors_of,
+)
+from resight.models.bundle import Bundle, Preprocessing
+from resight.models.describer import Traits
+from resight.models.parts import whole_network
+from resight.models.preprocess import to_input
+from resight.networks.gem import GeMNet
+
+__all__ = ["SCALES", "NetworkDescriber", "exact_arithmetic", "pooling_in", "read_net"]
+
+SCALES = (1.0, 2**-0.5, 0.5)
+"""The scales of the GeM paper's multi-scale descriptors; the other networks are described at one."""
+
+_GPU_BATCH = 8
+
+
+@final
+class NetworkDescriber:
+    """A `GeMNet`, `CGD`, `Embedding` or `DOLG` in eval mode with its preprocessing and scales: a `Describer`.
+
+    Uses a GPU where there is one. A photo's descriptor does not depend on what else is in its batch.
+
+    Attributes:
+        net: The network; changing it afterwards makes a model's fingerprint wrong.
+        preprocessing: How photos become its input.
+    """
+
+    def __init__(
+        self,
+        net: GlobalNet,
+        *,
+        max_side: int = 1024,
+        scales: Sequence[float] | None = None,
+        device: str | None = None,
+        batch_size: int | None = None,
+    ) -> None:
+        """Takes a network; mean, standard deviation and order of channels are its trunk's.
+
+        Args:
+            net: The network; it is set to eval mode and moved to the device.
+            max_side: Long side in pixels to which photos are reduced.
+            scales: Scales of multi-scale description; `SCALES` for GeM and the photo alone for the others by
+                default.
+            device: torch's name of a device; the GPU where there is one by default.
+            batch_size: Photos described together; by default eight on a GPU and one on a CPU, where a batch
+                gains nothing and takes memory.
+
+        Raises:
+            InvalidInput: No scale, one that is not positive, or ``max_side`` below 1.
+        """
+        if scales is None:
+            scales = SCALES if isinstance(net, GeMNet) else (1.0,)
+        if not scales or min(scales) <= 0:
+            raise InvalidInput(f"scales must be positive numbers, at least one, not {tuple(scales)}")
+        trunk = net.trunk
+        self.preprocessing = Preprocessing(max_side, trunk.mean, trunk.std, trunk.channel_order)
+        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.net = net.eval().to(self._device)
+        usual_batch = _GPU_BATCH if self._device.type == "cuda" else 1
+        self._traits = Traits(
+            architecture_of(net),
+            dim=net.dim,
+            max_side=max_side,
+            batch_size=usual_batch if batch_size is None else batch_size,
+            scales=tuple(float(scale) for scale in scales),
+            pooling=pooling_in(settings_of(net)),
+        )
+        self._lock = threading.Lock()
+
+    @property
+    def traits(self) -> Traits:
+        """What it is."""
+        return self._traits
+
+    def extract(self, photos: Sequence[images.Photo]) -> list[ImageFeatures]:
+        """Returns the descriptor of each photo; photos of equal size go through the network together."""
+        by_size: dict[tuple[int, ...], list[int]] = {}
+        for number, photo in enumerate(photos):
+            by_size.setdefault(photo.pixels.shape, []).append(number)
+        descriptors = np.zeros((len(photos), self._traits.dim), dtype=np.float32)
+        batch_size = self._traits.batch_size
+        for members in by_size.values():
+            for start in range(0, len(members), batch_size):
+                batch = members[start : start + batch_size]
+                pixels = np.stack([photos[number].pixels for number in batch])
+                descriptors[batch] = self._describe_pixels(torch.from_numpy(pixels))
+        return [ImageFeatures(descriptor) for descriptor in descriptors]
+
+    def to_bundle(self) -> Bundle:
+        """Returns everything that decides the descriptors, bit by bit.
+
+        What serves training alone, as the classifier of `CGD`, is left out.
+        """
+        settings = {**settings_of(self.net), "scales": self._traits.scales}
+        return Bundle(self._traits.kind, settings, self.preprocessing, "", "", tensors_of(self.net))
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle, *, name: str, device: str | None = None) -> NetworkDescriber:
+        """Returns the describer that `to_bundle` wrote.
+
+        Raises:
+            InvalidBundle: Its settings or tensors make no network.
+        """
+        with whole_network(name):
+            net = read_net(bundle)
+            scales = numbers(bundle.settings["scales"])
+            if not scales or min(scales) <= 0:
+                raise InvalidInput(f"its scales are {scales}")
+        return cls(net, max_side=bundle.preprocessing.max_side, scales=scales, device=device)
+
+    def _describe_pixels(self, pixels: Tensor) -> Float32[np.ndarray, "batch dim"]:
+        with torch.inference_mode(), exact_arithmetic(self._device, self._lock):
+            values = to_input(pixels.to(self._device), self.preprocessing)
+            output = self.net.describe_at(values, self._traits.scales)
+            descriptors = output.descriptor.cpu().numpy()
+        # A photo without any response (all-zero maps under MAC) has no direction: give it the one without a
+        # preference, so that every descriptor is of unit length.
+        descriptors[~descriptors.any(axis=1)] = self._traits.dim**-0.5
+        return descriptors
+
+
+@contextlib.contextmanager
+def exact_arithmetic(device: torch.device, lock: threading.Lock) -> Iterator[None]:
+    """Keeps a GPU from 19-bit products and from choosing its algorithms by the size of the batch.
+
+    With them one photo's descriptor would differ alone and in a batch. torch keeps these switches for
+    the whole process, hence one thread at a time.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    with lock, torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False):
+        yield
+
+
+def read_net(bundle: Bundle) -> GlobalNet:
+    """Returns the network of a bundle with its weights, mean and standard deviation.
+
+    Raises:
+        KeyError: A setting is missing.
+        TypeError: A setting is of another type.
+        InvalidInput: A setting cannot be right.
+        RuntimeError: A tensor is missing or does not fit.
+        UnknownModel: The trunk is unknown.
+    """
+    net = build(bundle.architecture, bundle.settings)
+    order = bundle.preprocessing.channel_order
+    if order != net.trunk.channel_order:
+        raise InvalidInput(
+            f"its architecture is {bundle.architecture} in {order}; its trunk {net.trunk.trunk} "
+            f"takes {net.trunk.channel_order}"
+        )
+    weights = {key: torch.tensor(tensor) for key, tensor in bundle.tensors.items()}
+    net.load_state_dict(weights, strict=True)
+    net.trunk.mean, net.trunk.std = bundle.preprocessing.mean, bundle.preprocessing.std
+    return net
+
+
+def pooling_in(settings: Mapping[str, JSON]) -> str:
+    """Returns the word for a network's pooling: its kind, or the letters of CGD's branches."""
+    pooling = settings.get("pooling")
+    return str(pooling["kind"] if isinstance(pooling, Mapping) else settings.get("configuration", ""))
