@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from resight.cli import evaluate_options as given
-from resight.cli.options import JsonOption
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from resight.cli.options import JsonOption, command_of, refuse_missing_folder
+from resight.cli.progress import progress
+
+if TYPE_CHECKING:
+    from resight.pipelines.evaluate import Computed, Kind, Protocol
 
 __all__ = ["EXAMPLE", "evaluate"]
 
@@ -16,53 +25,288 @@ EXAMPLE = (
     "roxford5k, rparis6k, oxford5k, paris6k, holidays, gldv2, gldv2-recognition, and revisited: any folder "
     "with gnd_*.pkl, jpg/ and queries/."
 )
+_LANDMARKS, _COMPUTED = "Landmark benchmarks", "Descriptors of others"
 
 
-def evaluate(
-    model: given.ModelArgument = None,
-    benchmark: given.BenchmarkArgument = None,
-    root: given.RootOption = None,
-    boxes: given.BoxesOption = False,
-    clusters: given.ClustersOption = True,
-    selection: given.SelectionOption = "not stated",
-    seed: given.SeedOption = 0,
-    html: given.HtmlOption = None,
-    out: given.OutOption = None,
-    compare: given.CompareOption = None,
-    whole_queries: given.WholeQueriesOption = False,
-    distractors: given.DistractorsOption = None,
-    expand: given.ExpandOption = 0,
-    verify: given.VerifyOption = 0,
-    protocol: given.ProtocolOption = "default",
-    waterfall: given.WaterfallOption = False,
-    whitening: given.WhiteningOption = None,
-    descriptors: given.DescriptorsOption = None,
-    names: given.NamesOption = None,
-    similarities: given.SimilaritiesOption = None,
-    predictions: given.PredictionsOption = None,
-    ground_truth: given.GroundTruthOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Measure a model or descriptors on a benchmark, or compare two results."""
-    from resight.cli.evaluate_compare import compare_results
-    from resight.cli.evaluate_given import evaluate_given
-    from resight.cli.evaluate_labels import evaluate_labelled
-    from resight.cli.evaluate_landmarks import evaluate_landmark, is_landmark
-    from resight.datasets import entry_named
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where the result goes."""
 
-    output = given.Output(root, html, out, selection, seed, as_json)
-    files = given.Files(descriptors, names, similarities, predictions, ground_truth)
-    options = given.LandmarkOptions(
-        not whole_queries, distractors, expand, verify, waterfall, whitening, protocol
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a report page with the worst and the median queries."),
+    ] = None
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the whole result as JSON, for --compare.")
+    ] = None
+    as_json: JsonOption = False
+
+
+@dataclass(frozen=True, slots=True)
+class Landmarks:
+    """How a landmark benchmark is measured."""
+
+    whole_queries: Annotated[
+        bool,
+        typer.Option(
+            "--whole-queries", help="Do not crop queries to their boxes.", rich_help_panel=_LANDMARKS
+        ),
+    ] = False
+    distractors: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="NPY", help="Descriptors added to the database, always wrong.", rich_help_panel=_LANDMARKS
+        ),
+    ] = None
+    expand: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Expand queries by their N best answers.", rich_help_panel=_LANDMARKS
+        ),
+    ] = 0
+    verify: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Verify the first N answers by geometry.", rich_help_panel=_LANDMARKS
+        ),
+    ] = 0
+    protocol: Annotated[
+        Literal["default", "delg"],
+        typer.Option(help="How --verify does it; delg: as the DELG paper.", rich_help_panel=_LANDMARKS),
+    ] = "default"
+    waterfall: Annotated[
+        bool,
+        typer.Option(
+            "--waterfall", help="Show what each step after the descriptor adds.", rich_help_panel=_LANDMARKS
+        ),
+    ] = False
+    whitening: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="BUNDLE",
+            help="The model whitened (resight whiten), for --waterfall.",
+            rich_help_panel=_LANDMARKS,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What another program computed, and what is right."""
+
+    descriptors: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Descriptors: .npy, .npz, .h5 (hloc), .mat, .pkl.", rich_help_panel=_COMPUTED
+        ),
+    ] = None
+    names: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Names of a .npy's rows, one a line.", rich_help_panel=_COMPUTED),
+    ] = None
+    similarities: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="NPY", help="Scores: a row a query, a column an image.", rich_help_panel=_COMPUTED
+        ),
+    ] = None
+    predictions: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Predictions for Google Landmarks v2.", rich_help_panel=_COMPUTED),
+    ] = None
+    ground_truth: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="gnd_*.pkl, .mat, .json or a solution's CSV.", rich_help_panel=_COMPUTED
+        ),
+    ] = None
+
+    def computed(self) -> Computed:
+        """Returns the files as one value.
+
+        Raises:
+            BadParameter: Not exactly one of the three is there, or no ground truth.
+        """
+        from resight.pipelines.evaluate import Computed
+
+        paths: dict[Kind, Path | None] = {
+            "descriptors": self.descriptors,
+            "similarities": self.similarities,
+            "predictions": self.predictions,
+        }
+        present = [(kind, path) for kind, path in paths.items() if path is not None]
+        if len(present) != 1 or self.ground_truth is None:
+            raise typer.BadParameter(
+                "give one of --descriptors, --similarities and --predictions, with --ground-truth",
+                param_hint="--ground-truth",
+            )
+        ((kind, path),) = present
+        return Computed(kind, path, self.ground_truth, self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The whole command line."""
+
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="A model's name or bundle. See: resight models.")
+    ] = None
+    benchmark: Annotated[str | None, typer.Argument(metavar="[BENCHMARK]", help="The benchmark's name.")] = (
+        None
     )
-    given.check(model, benchmark, output, files, options, compare, boxes=boxes)
-    if benchmark is not None:
-        entry_named(benchmark)
-    if compare is not None:
-        compare_results(compare, seed=seed, as_json=as_json)
-    elif files.any:
-        evaluate_given(files, options, output)
-    elif is_landmark(benchmark):
-        evaluate_landmark(str(model), str(benchmark), options, output)
+    root: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where your copy of the benchmark is (table: its CSV file)."),
+    ] = None
+    boxes: Annotated[bool, typer.Option("--boxes", help="Crop photos to their boxes, as CGD does.")] = False
+    clusters: Annotated[
+        bool,
+        typer.Option("--clusters/--no-clusters", help="Measure NMI and AMI; minutes above 2000 classes."),
+    ] = True
+    selection: Annotated[
+        str, typer.Option(metavar="TEXT", help="How the model was chosen; goes on the protocol card.")
+    ] = "not stated"
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of k-means and the intervals.")] = 0
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="A B", help="Compare two written results instead: is B better than A?"),
+    ] = None
+    output: Output = field(default_factory=Output)
+    landmarks: Landmarks = field(default_factory=Landmarks)
+    files: Files = field(default_factory=Files)
+
+    def protocol(self) -> Protocol:
+        """Returns how is measured."""
+        from resight.evaluation import Refinement
+        from resight.pipelines.evaluate import Protocol
+
+        landmarks = self.landmarks
+        return Protocol(
+            boxes=self.boxes,
+            clusters=self.clusters,
+            crop=not landmarks.whole_queries,
+            distractors=landmarks.distractors,
+            refinement=Refinement(landmarks.expand, verify=landmarks.verify, protocol=landmarks.protocol),
+            selection=self.selection,
+            seed=self.seed,
+        )
+
+
+def _evaluate(options: Options) -> None:
+    """Measure a model or descriptors on a benchmark, or compare two results."""
+    for file in (options.output.html, options.output.out):
+        if file is not None:
+            refuse_missing_folder(file, option="--html, --out")
+    if options.compare is not None:
+        _compare(options, options.compare)
+    elif options.files != Files():
+        _files(options)
+    elif options.model is None or options.benchmark is None or options.root is None:
+        raise typer.BadParameter(
+            "give MODEL, BENCHMARK and --root DIR, or --compare A B, or --descriptors and --ground-truth",
+            param_hint="MODEL BENCHMARK",
+        )
     else:
-        evaluate_labelled(str(model), str(benchmark), output, boxes=boxes, clusters=clusters)
+        _model(options, options.model, options.benchmark, options.root)
+
+
+evaluate = command_of(Options, _evaluate)
+
+
+def _compare(options: Options, results: tuple[Path, Path]) -> None:
+    alone = Options(compare=results, seed=options.seed, output=Output(as_json=options.output.as_json))
+    if options != alone:
+        raise typer.BadParameter("it takes two results and nothing to measure", param_hint="--compare")
+    from resight.cli.evaluate_output import print_comparison
+    from resight.evaluation import compare, read_result
+
+    outcome = compare(read_result(results[0]), read_result(results[1]), seed=options.seed)
+    print_comparison(outcome, results, as_json=options.output.as_json)
+
+
+def _files(options: Options) -> None:
+    computed, landmarks = options.files.computed(), options.landmarks
+    if options.model is not None:
+        raise typer.BadParameter("give a model or files, not both", param_hint="MODEL")
+    if computed.kind != "descriptors" and computed.names is not None:
+        raise typer.BadParameter("names belong to --descriptors", param_hint="--names")
+    if landmarks.verify or landmarks.waterfall or landmarks.whitening or landmarks.whole_queries:
+        raise typer.BadParameter(
+            "without photos nothing can be verified, whitened or cropped", param_hint="--descriptors"
+        )
+    if computed.kind != "descriptors" and (landmarks.expand or landmarks.distractors):
+        raise typer.BadParameter("this needs --descriptors", param_hint="--expand, --distractors")
+    from resight.cli.evaluate_output import report
+    from resight.cli.output import note
+    from resight.pipelines.evaluate import evaluate_files
+
+    with progress("Comparing", "descriptors") as told:
+        evaluation = evaluate_files(computed, options.protocol(), photos=options.root, progress=told)
+    if evaluation.unused:
+        note(
+            f"{len(evaluation.unused):,} names of {computed.path.name} are not in "
+            f"{evaluation.result.card.benchmark} and were left out"
+        )
+    report(evaluation, html=options.output.html, out=options.output.out, as_json=options.output.as_json)
+
+
+def _model(options: Options, model: str, benchmark: str, root: Path) -> None:
+    _check_benchmark(options, benchmark)
+    landmarks, output = options.landmarks, options.output
+    if landmarks.waterfall:
+        _waterfall(options, model, benchmark, root)
+        return
+    from resight.cli.evaluate_output import report
+    from resight.pipelines.evaluate import evaluate
+
+    with progress("Describing") as told:
+        evaluation = evaluate(model, benchmark, root, options.protocol(), progress=told)
+    report(evaluation, html=output.html, out=output.out, as_json=output.as_json)
+
+
+def _waterfall(options: Options, model: str, benchmark: str, root: Path) -> None:
+    from resight.cli.evaluate_output import print_waterfall
+    from resight.evaluation import Steps
+    from resight.pipelines.evaluate import evaluate_steps
+
+    landmarks = options.landmarks
+    steps = Steps(expand=landmarks.expand or 10, verify=landmarks.verify or 100)
+    with progress("Describing") as told:
+        stages = evaluate_steps(
+            model,
+            benchmark,
+            root,
+            options.protocol(),
+            steps=steps,
+            whitening=landmarks.whitening,
+            progress=told,
+        )
+    print_waterfall(stages, as_json=options.output.as_json)
+
+
+def _check_benchmark(options: Options, benchmark: str) -> None:
+    """Returns if the options are for this kind of benchmark and belong together.
+
+    Raises:
+        BadParameter: They do not.
+        InvalidInput: There is no such benchmark.
+    """
+    from resight.datasets import LabelledEntry, RecognitionEntry, entry_named
+
+    entry, landmarks, output = entry_named(benchmark), options.landmarks, options.output
+    if isinstance(entry, LabelledEntry | RecognitionEntry) and landmarks != Landmarks():
+        raise typer.BadParameter(
+            "whole queries, distractors, expansion, verification, waterfall and whitening are for landmarks, "
+            f"not for {benchmark}",
+            param_hint="BENCHMARK",
+        )
+    if options.boxes and not isinstance(entry, LabelledEntry):
+        raise typer.BadParameter("landmark queries are cropped by themselves", param_hint="--boxes")
+    if landmarks.waterfall and (landmarks.distractors or output.html or output.out):
+        raise typer.BadParameter("it takes no --distractors, --html or --out", param_hint="--waterfall")
+    if landmarks.protocol != "default" and (landmarks.waterfall or not landmarks.verify):
+        raise typer.BadParameter("give --verify N with it, and no --waterfall", param_hint="--protocol")
+    if landmarks.whitening and not landmarks.waterfall:
+        raise typer.BadParameter(
+            "it is a step of --waterfall; give the bundle as MODEL", param_hint="--whitening"
+        )

@@ -130,6 +130,11 @@ class ProtocolCard:
     conventions: tuple[str, ...]
     facts: tuple[Fact, ...] = ()
 
+    @property
+    def is_labelled(self) -> bool:
+        """Whether the set has labels; else it is a benchmark of landmarks."""
+        return self.classes > 0
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

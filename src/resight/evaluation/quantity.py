@@ -42,7 +42,11 @@ class Quantity:
             )
 
     @property
+    def formula(self) -> str:
+        """The formula with its k: ``R@1``, ``mAP``."""
+        return self.kind if self.k is None else f"{self.kind}@{self.k}"
+
+    @property
     def name(self) -> str:
         """For people: ``R@1``, ``MAP@R``, ``mAP medium``, ``mP@5 hard``."""
-        formula = self.kind if self.k is None else f"{self.kind}@{self.k}"
-        return formula if self.task == WHOLE else f"{formula} {self.task}"
+        return self.formula if self.task == WHOLE else f"{self.formula} {self.task}"

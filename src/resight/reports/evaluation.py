@@ -96,11 +96,9 @@ def write_report(result: Result, path: str | Path, *, root: str | Path) -> None:
 def render_report(result: Result, *, root: str | Path) -> str:
     """Returns the report as HTML."""
     card = result.card
+    boxed = not card.is_labelled
     sections = (
-        _Section(
-            kind,
-            tuple(_row(row, Path(root), boxed=not card.classes) for row in result.rows if row.kind == kind),
-        )
+        _Section(kind, tuple(_row(row, Path(root), boxed=boxed) for row in result.rows if row.kind == kind))
         for kind in ("worst", "median")
     )
     page = _Page(
@@ -132,7 +130,7 @@ def _protocol(result: Result) -> dict[str, str]:
     return {
         "set": f"{card.benchmark} in {card.folder}, {card.split}: {card.images:,} images{classes}",
         "queries": f"{card.queries:,} against {card.gallery:,} images",
-        **({} if card.facts else {"boxes": boxes}),
+        **({"boxes": boxes} if card.is_labelled else {}),
         "model": card.model,
         "dimension": f"{card.dim:,}",
         "size": f"long side at most {card.max_side:,} px, never enlarged" if card.max_side else "not stated",
@@ -140,7 +138,7 @@ def _protocol(result: Result) -> dict[str, str]:
         **{fact.name: fact.text for fact in card.facts},
         "selection": card.selection,
         "seed": str(card.seed),
-        **({} if card.facts else {"clusters": _clusters(result)}),
+        **({"clusters": _clusters(result)} if card.is_labelled else {}),
         "versions": ", ".join(f"{part.name} {part.version}" for part in card.versions),
         "model’s fingerprint": card.model_fingerprint[:16],
         "data’s fingerprint": card.data_fingerprint[:16],
