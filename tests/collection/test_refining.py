@@ -53,7 +53,7 @@ def test_the_graph_is_built_once_a_version(collection, photos, monkeypatch):
     built = []
     real = Diffusion.of_index
     monkeypatch.setattr(
-        "resight.collection.resident.Diffusion.of_index",
+        "resight.search.diffusion.Diffusion.of_index",
         lambda index: built.append(len(index)) or real(index),
     )
     query = photos / "a" / "p02.png"

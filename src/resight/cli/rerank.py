@@ -71,9 +71,9 @@ def rerank(
 ) -> None:
     """Re-rank the answers of another search, such as those of a vector database."""
     from resight.files import write_whole
-    from resight.search.given import read_given
+    from resight.search.imported import read_rankings
 
-    rankings = read_given(given)
+    rankings = read_rankings(given)
     depth = DEPTHS[method] if top is None else top
     if method == "verify":
         result = by_geometry(rankings, model or "sift", top=depth)

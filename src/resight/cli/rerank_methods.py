@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from resight.features import LocalFeatures
     from resight.models.model import Model
     from resight.search import Ranking, Verification
-    from resight.search.given import GivenRankings
+    from resight.search.imported import ImportedRankings
 
 __all__ = ["DEPTHS", "Method", "Moved", "Reranked", "RerankedQuery", "by_descriptors", "by_geometry"]
 
@@ -84,7 +84,7 @@ class _Reranker(Protocol):
     ) -> Ranking: ...
 
 
-def by_descriptors(given: GivenRankings, method: Method, model: str | None, *, top: int) -> Reranked:
+def by_descriptors(given: ImportedRankings, method: Method, model: str | None, *, top: int) -> Reranked:
     """Returns the rankings re-ordered by any method but verify.
 
     Args:
@@ -117,7 +117,7 @@ def by_descriptors(given: GivenRankings, method: Method, model: str | None, *, t
 
 
 def _given_descriptors(
-    given: GivenRankings,
+    given: ImportedRankings,
 ) -> tuple[Float32[np.ndarray, "q dim"], Float32[np.ndarray, "n dim"]]:
     """Returns the descriptors of the file: of all queries and of all answers."""
     import numpy as np
@@ -134,7 +134,7 @@ def _given_descriptors(
 
 
 def _described(
-    given: GivenRankings, name: str
+    given: ImportedRankings, name: str
 ) -> tuple[Float32[np.ndarray, "q dim"], Float32[np.ndarray, "n dim"]]:
     """Returns the descriptors that a model gives the photos of all queries and answers."""
     import numpy as np
@@ -155,7 +155,7 @@ def _described(
     return rows[: len(given.queries)], rows[len(given.queries) :]
 
 
-def _photos(given: GivenRankings) -> list[Path]:
+def _photos(given: ImportedRankings) -> list[Path]:
     """Returns the photos of all queries, then of all answers."""
     names = [f"query {query.name!r}" for query in given.queries] + [f"answer {n!r}" for n in given.answers]
     photos = [query.photo for query in given.queries] + list(given.photos)
@@ -172,7 +172,7 @@ def _lacking(what: str, kind: Literal["descriptor", "photo"]) -> InvalidInput:
     return InvalidInput(f"{what}: give one to every query and answer, {other}")
 
 
-def by_geometry(given: GivenRankings, name: str, *, top: int) -> Reranked:
+def by_geometry(given: ImportedRankings, name: str, *, top: int) -> Reranked:
     """Returns the rankings re-ordered by inliers, answers with equally many in their old order.
 
     Photos are read query by query.
@@ -223,7 +223,7 @@ def _local(model: Model, photo: Path) -> LocalFeatures:
 
 
 def _moved(
-    given: GivenRankings,
+    given: ImportedRankings,
     new: Sequence[
         tuple[Int64[np.ndarray, " answers"], Float32[np.ndarray, " answers"], Sequence[Verification | None]]
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +11,10 @@ from jaxtyping import Int64
 
 from resight.collection.store import Store
 from resight.errors import CollectionDamaged, InvalidInput
-from resight.search.diffusion import Diffusion
 from resight.search.exact import ExactIndex
+
+if TYPE_CHECKING:
+    from resight.search.diffusion import Diffusion
 
 __all__ = ["ResidentIndex"]
 
@@ -61,6 +63,9 @@ class ResidentIndex:
             CollectionNotFound: The collection has been deleted.
             CollectionDamaged: It cannot be read.
         """
+        # Here, as scipy takes a quarter of a second to import.
+        from resight.search.diffusion import Diffusion
+
         with self.lock:
             index = self.current()
             kept = self._diffusion

@@ -21,8 +21,7 @@ from resight.errors import CollectionDamaged, InvalidInput, NoLocalFeatures
 from resight.features import Box, LocalFeatures
 from resight.models.codec import LocalCodec, as_stored
 from resight.models.model import Model
-from resight.search.combination import combine
-from resight.search.expansion import search_expanded
+from resight.search.expansion import combine, search_expanded
 from resight.search.geometry.reranking import VerifiedRanking
 from resight.search.geometry.verification import Verification, verify_answers
 from resight.search.ranking import Ranking

@@ -14,8 +14,7 @@ from resight.evaluation.measures.labels import PerQuery
 from resight.evaluation.measures.landmarks import LandmarkColumn
 from resight.evaluation.result import PictureRow, ShownAnswer, ShownPhoto
 from resight.search.exact import Ranks, rank_marked
-from resight.search.ranking import Ranking
-from resight.search.removal import without
+from resight.search.ranking import Ranking, without
 
 __all__ = ["Pictures", "first_answers", "labelled_rows", "landmark_rows"]
 

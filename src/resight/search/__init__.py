@@ -1,12 +1,13 @@
-"""Search among descriptors: exact scan, query expansion, geometric verification."""
+"""Search among descriptors: exact ranking, query expansion, re-ranking, verification, recognition."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from resight._lazy import face
-from resight.search.combination import combine
-from resight.search.expansion import augment_database, expand, rerank_expanded, search_expanded
+from resight.search.exact import rank_marked, rank_positives, rank_scores, ranks_of, top_k
+from resight.search.expansion import augment_database, combine, expand, rerank_expanded, search_expanded
+from resight.search.geometry.chance import inliers_by_chance
 from resight.search.geometry.matching import (
     Matches,
     match_distance,
@@ -14,23 +15,34 @@ from resight.search.geometry.matching import (
     match_mutual,
     match_ratio,
 )
-from resight.search.ranking import PADDING_ID, Ranking
+from resight.search.imported import ImportedRankings, read_rankings
+from resight.search.ranking import PADDING_ID, Ranking, without
 from resight.search.reciprocal import rerank_reciprocal
-from resight.search.removal import without
+from resight.search.recognition import (
+    Calibration,
+    LabelScore,
+    VotingRule,
+    choose_threshold,
+    neighbour_scores,
+    recognise,
+)
 from resight.search.super_global import rerank_super_global
 
 if TYPE_CHECKING:
-    from resight.search.diffusion import Diffusion, OfflineDiffusion, rerank_diffusion
+    from resight.search.diffusion import Diffusion, OfflineDiffusion, neighbour_graph, rerank_diffusion
     from resight.search.exact import ExactIndex
     from resight.search.geometry.config import VerificationConfig, verification_config
-    from resight.search.geometry.reranking import VerifiedRanking, rerank
+    from resight.search.geometry.reranking import VerifiedRanking, order_by_inliers, rerank
     from resight.search.geometry.verdict import Verdict, verdict
-    from resight.search.geometry.verification import Verification, verify
+    from resight.search.geometry.verification import Verification, verify, verify_answers
 
 __all__ = [
     "PADDING_ID",
+    "Calibration",
     "Diffusion",
     "ExactIndex",
+    "ImportedRankings",
+    "LabelScore",
     "Matches",
     "OfflineDiffusion",
     "Ranking",
@@ -38,22 +50,36 @@ __all__ = [
     "Verification",
     "VerificationConfig",
     "VerifiedRanking",
+    "VotingRule",
     "augment_database",
+    "choose_threshold",
     "combine",
     "expand",
+    "inliers_by_chance",
     "match_distance",
     "match_many",
     "match_mutual",
     "match_ratio",
+    "neighbour_graph",
+    "neighbour_scores",
+    "order_by_inliers",
+    "rank_marked",
+    "rank_positives",
+    "rank_scores",
+    "ranks_of",
+    "read_rankings",
+    "recognise",
     "rerank",
     "rerank_diffusion",
     "rerank_expanded",
     "rerank_reciprocal",
     "rerank_super_global",
     "search_expanded",
+    "top_k",
     "verdict",
     "verification_config",
     "verify",
+    "verify_answers",
     "without",
 ]
 
@@ -65,12 +91,15 @@ _HOMES = {
     "Verification": "geometry.verification",
     "VerificationConfig": "geometry.config",
     "VerifiedRanking": "geometry.reranking",
+    "neighbour_graph": "diffusion",
+    "order_by_inliers": "geometry.reranking",
     "rerank": "geometry.reranking",
     "rerank_diffusion": "diffusion",
     "verdict": "geometry.verdict",
     "verification_config": "geometry.config",
     "verify": "geometry.verification",
+    "verify_answers": "geometry.verification",
 }
 
-# FAISS and OpenCV are imported only with what needs them.
+# FAISS, SciPy and OpenCV are imported only with what needs them.
 __getattr__, __dir__ = face(__name__, __all__, _HOMES)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Self, final
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int32, Int64
+from jaxtyping import Float32, Float64, Int64
+from scipy.sparse import coo_array, csr_array, vstack
+from scipy.sparse.linalg import LinearOperator, cg
 
 from resight.errors import InvalidInput
 from resight.search.exact import ExactIndex
-from resight.search.neighbour_graph import SparseMatrix, affinity, mutual_neighbours, normalised
+from resight.search.expansion import without_own
 from resight.search.ranking import Ranking
 from resight.search.rescoring import rescore_heads
 
@@ -20,15 +22,19 @@ __all__ = [
     "OfflineDiffusion",
     "default_neighbours",
     "default_query_neighbours",
+    "neighbour_graph",
     "rerank_diffusion",
 ]
 
 CELLS = 1 << 22
 """Numbers of one working array (32 MB); queries are answered in blocks that keep to it."""
 
+BLOCK = 1024
+"""Points whose neighbours are searched at once."""
+
 
 def default_neighbours(size: int) -> int:
-    """Returns how many mutual neighbours a database of so many points takes when nobody says.
+    """Returns the default number of mutual neighbours in a database of that size.
 
     From 1,000 points on 50, as Iscen et al. take for Oxford and Paris; below, a twentieth, 5 at least. Where
     a point's neighbours are most of the database, every score spreads over all of it and the order is lost.
@@ -37,7 +43,7 @@ def default_neighbours(size: int) -> int:
 
 
 def default_query_neighbours(size: int) -> int:
-    """Returns from how many of its neighbours a query starts when nobody says: 10, or fewer as above."""
+    """Returns the default number of neighbours from which a query starts: 10, or fewer as above."""
     return min(10, default_neighbours(size))
 
 
@@ -48,18 +54,18 @@ class Diffusion:
 
     A. Iscen, G. Tolias, Y. Avrithis, T. Furon, O. Chum, Efficient Diffusion on Region Manifolds: Recovering
     Small Objects with Compact CNN Representations, CVPR 2017: the scores f of a query solve
-    ``(I - alpha S) f = y`` with the normalised affinities S of `mutual_neighbours`, and y the affinities of
+    ``(I - alpha S) f = y`` with the normalised affinities S of `neighbour_graph`, and y the affinities of
     the query to its own nearest neighbours. About 12 bytes an edge are held, at most 600 a photo.
 
     Attributes:
         index: The database, as it was when the graph was made: do not change it.
-        graph: S, rows in the order of ``index.ids``.
+        graph: S, sparse ``(n, n)``, rows in the order of ``index.ids``.
         gamma: Exponent of the affinities.
         alpha: Share of the score that is handed on at each step of the walk.
     """
 
     index: ExactIndex
-    graph: SparseMatrix
+    graph: csr_array
     gamma: float
     alpha: float
 
@@ -93,8 +99,7 @@ class Diffusion:
         if not 0 <= alpha < 1:
             raise InvalidInput(f"alpha of diffusion must be at least 0 and below 1, not {alpha}")
         near = default_neighbours(len(index)) if neighbours is None else neighbours
-        graph = normalised(mutual_neighbours(index, neighbours=near, gamma=gamma))
-        return cls(index, graph, gamma, alpha)
+        return cls(index, neighbour_graph(index, neighbours=near, gamma=gamma), gamma, alpha)
 
     def diffuse(
         self, seeds: Float64[np.ndarray, "q n"], *, iterations: int = 20, tolerance: float = 1e-6
@@ -158,15 +163,11 @@ class OfflineDiffusion:
 
     Attributes:
         diffusion: The graph, and the database.
-        starts: int64 ``(n + 1,)``; point i holds the entries from ``starts[i]`` to ``starts[i + 1]``.
-        columns: int32 ``(entries,)``: the points that i reaches.
-        values: float32 ``(entries,)``: how much.
+        solved: Sparse float32 ``(n, n)``: row i holds how much of the score of point i reaches each point.
     """
 
     diffusion: Diffusion
-    starts: Int64[np.ndarray, " rows"]
-    columns: Int32[np.ndarray, " entries"]
-    values: Float32[np.ndarray, " entries"]
+    solved: csr_array
 
     @classmethod
     def build(
@@ -201,26 +202,20 @@ class OfflineDiffusion:
             )
         diffusion = Diffusion.build(database, neighbours=neighbours, gamma=gamma, alpha=alpha)
         index, graph = diffusion.index, diffusion.graph
-        places = np.full(len(index), -1, dtype=np.int32)
-        counts: list[int] = []
-        columns: list[Int32[np.ndarray, " entries"]] = [np.empty(0, np.int32)]
-        values: list[Float32[np.ndarray, " entries"]] = [np.empty(0, np.float32)]
-        block = max(1, CELLS // min(truncation, max(len(index), 1)))
-        for start in range(0, len(index), block):
+        size = len(index)
+        solved = [csr_array((0, size), dtype=np.float32)]
+        block = max(1, CELLS // min(truncation, max(size, 1)))
+        for start in range(0, size, block):
             own = index.ids[start : start + block]
-            near = index.search(index.descriptors(own), min(truncation, len(index)))
-            for point, found in zip(own, near.ids, strict=True):
+            near = index.search(index.descriptors(own), min(truncation, size)).ids
+            for point, nearest in zip(own, near, strict=True):
                 # Copies of a point may crowd it out of its own neighbourhood.
-                points = found if point in found else np.append(found[:-1], point)
-                part = graph.restricted(points, places)
+                points = nearest if point in nearest else np.append(nearest[:-1], point)
                 seed = (points == point).astype(np.float64)[None]
-                solved = _solve(part, seed, alpha, iterations, tolerance)[0]
-                reached = np.flatnonzero(solved)
-                counts.append(len(reached))
-                columns.append(points[reached].astype(np.int32))
-                values.append(solved[reached].astype(np.float32))
-        starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-        return cls(diffusion, starts, np.concatenate(columns), np.concatenate(values))
+                row = _solve(graph[points][:, points], seed, alpha, iterations, tolerance)[0]
+                at = np.zeros(len(points), dtype=np.int64)
+                solved.append(coo_array((row.astype(np.float32), (at, points)), shape=(1, size)).tocsr())
+        return cls(diffusion, vstack(solved, format="csr"))
 
     def rank(
         self, queries: Float32[np.ndarray, "q dim"], k: int, *, query_neighbours: int | None = None
@@ -232,14 +227,52 @@ class OfflineDiffusion:
         """
 
         def spread(rows: Int64[np.ndarray, "b kq"], weights: Float64[np.ndarray, "b kq"]) -> np.ndarray:
-            total = np.zeros((len(rows), len(self.diffusion.index)))
-            for into, points, shares in zip(total, rows, weights, strict=True):
-                for point, share in zip(points, shares, strict=True):
-                    entries = slice(self.starts[point], self.starts[point + 1])
-                    into[self.columns[entries]] += share * self.values[entries]
-            return total
+            starts = np.arange(0, rows.size + 1, rows.shape[1])
+            seeds = csr_array(
+                (weights.ravel(), rows.ravel(), starts), shape=(len(rows), self.solved.shape[0])
+            )
+            return (seeds @ self.solved).toarray()
 
         return _rank(self.diffusion, queries, k, query_neighbours, spread)
+
+
+def neighbour_graph(index: ExactIndex, *, neighbours: int, gamma: float) -> csr_array:
+    """Returns the normalised affinities between the points of an index, sparse and symmetric, without loops.
+
+    ``A[i, j] = max(x_i . x_j, 0)**gamma`` where each of i and j is among the k nearest neighbours of the
+    other, and 0 elsewhere; then ``S = D**-0.5 A D**-0.5`` with D the sums of the rows (A. Iscen et al.,
+    Efficient Diffusion on Region Manifolds, CVPR 2017, section 3.1). A point is not its own neighbour and
+    does not count among the k; a point without neighbours has an empty row. Rows are in the order of
+    ``index.ids``.
+
+    Raises:
+        InvalidInput: ``neighbours`` or ``gamma`` is not positive.
+    """
+    if neighbours < 1 or not 0 < gamma < np.inf:
+        raise InvalidInput(
+            f"a neighbour graph needs 1 or more neighbours and a positive gamma, got {neighbours} and {gamma}"
+        )
+    size = len(index)
+    ids, order = np.sort(index.ids), np.argsort(index.ids, kind="stable")
+    parts = [csr_array((0, size))]
+    for start in range(0, size, BLOCK):
+        own = index.ids[start : start + BLOCK]
+        near = without_own(index.search(index.descriptors(own), neighbours + 1), own, neighbours)
+        weights = affinity(near.scores, gamma)
+        rows, places = np.nonzero(weights)
+        columns = order[np.searchsorted(ids, near.ids[rows, places])]
+        parts.append(coo_array((weights[rows, places], (rows, columns)), shape=(len(own), size)).tocsr())
+    nearest = vstack(parts, format="csr")
+    # 0 where only one of two is a neighbour of the other.
+    mutual = nearest.minimum(nearest.T).tocoo()
+    sums = mutual.sum(axis=1)
+    values = mutual.data / np.sqrt(sums[mutual.row] * sums[mutual.col])
+    return coo_array((values, (mutual.row, mutual.col)), shape=mutual.shape).tocsr()
+
+
+def affinity(scores: np.ndarray, gamma: float) -> np.ndarray:
+    """Returns ``max(score, 0)**gamma`` in float64, of any shape; padding (-inf) becomes 0."""
+    return np.maximum(scores.astype(np.float64), 0.0) ** gamma
 
 
 def rerank_diffusion(
@@ -273,16 +306,16 @@ def rerank_diffusion(
         InvalidInput: A number cannot be right, or queries or descriptors do not fit.
     """
 
-    def diffused(
+    def rescored(
         query: Float32[np.ndarray, " dim"], candidates: Float32[np.ndarray, "m dim"]
     ) -> Float64[np.ndarray, " m"]:
         graph = Diffusion.build(candidates, neighbours=neighbours, gamma=gamma, alpha=alpha)
-        found = graph.rank(query[None], len(candidates), query_neighbours=query_neighbours)
+        diffused = graph.rank(query[None], len(candidates), query_neighbours=query_neighbours)
         scores = np.empty(len(candidates))
-        scores[found.ids[0]] = found.scores[0]
+        scores[diffused.ids[0]] = diffused.scores[0]
         return scores
 
-    return rescore_heads(ranking, queries, descriptors_of, diffused, top=top)
+    return rescore_heads(ranking, queries, descriptors_of, rescored, top=top)
 
 
 def _index_of(database: Float32[np.ndarray, "n dim"]) -> ExactIndex:
@@ -348,27 +381,14 @@ def _first(
 
 
 def _solve(
-    graph: SparseMatrix,
-    seeds: Float64[np.ndarray, "q n"],
-    alpha: float,
-    iterations: int,
-    tolerance: float,
+    graph: csr_array, seeds: Float64[np.ndarray, "q n"], alpha: float, iterations: int, tolerance: float
 ) -> Float64[np.ndarray, "q n"]:
-    """Returns ``(I - alpha S)**-1`` times each row, by conjugate gradients (Hestenes and Stiefel, 1952)."""
+    """Returns ``(I - alpha S)**-1`` times each row, by conjugate gradients (Hestenes and Stiefel, 1952).
+
+    The matrix is positive definite: the eigenvalues of S lie between -1 and 1.
+    """
+    system = LinearOperator(graph.shape, matvec=lambda vector: vector - alpha * (graph @ vector), dtype=float)
     solution = np.zeros_like(seeds)
-    residual, direction = seeds.copy(), seeds.copy()
-    squares = np.einsum("qn,qn->q", residual, residual)
-    enough = tolerance**2 * squares
-    for _ in range(iterations):
-        left = np.flatnonzero(squares > enough)
-        if len(left) == 0:
-            break
-        moved = direction[left] - alpha * graph.times(direction[left])
-        # The matrix is positive definite: the eigenvalues of S lie between -1 and 1.
-        size = squares[left] / np.einsum("qn,qn->q", direction[left], moved)
-        solution[left] += size[:, None] * direction[left]
-        residual[left] -= size[:, None] * moved
-        new = np.einsum("qn,qn->q", residual[left], residual[left])
-        direction[left] = residual[left] + (new / squares[left])[:, None] * direction[left]
-        squares[left] = new
+    for row, seed in enumerate(seeds):
+        solution[row], _ = cg(system, seed, rtol=tolerance, maxiter=iterations)
     return solution

@@ -1,7 +1,8 @@
-"""The answer of a search, as a value."""
+"""Rankings: the answers of several queries as one value, and rankings without some of their answers."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from jaxtyping import Float32, Int64
 
 from resight.errors import InvalidInput
 
-__all__ = ["PADDING_ID", "Ranking"]
+__all__ = ["PADDING_ID", "Ranking", "without"]
 
 PADDING_ID = -1
 """Fills the end of a row that has fewer than k answers; its score is minus infinity."""
@@ -62,7 +63,35 @@ class Ranking:
         """Length of a row, padding included."""
         return self.ids.shape[1]
 
-    def row(self, query: int) -> tuple[Int64[np.ndarray, " found"], Float32[np.ndarray, " found"]]:
+    def row(self, query: int) -> tuple[Int64[np.ndarray, " answers"], Float32[np.ndarray, " answers"]]:
         """Returns ids and scores of one query without padding."""
-        found = self.ids[query] != PADDING_ID
-        return self.ids[query][found], self.scores[query][found]
+        present = self.ids[query] != PADDING_ID
+        return self.ids[query][present], self.scores[query][present]
+
+
+def without(ranking: Ranking, ignored: Sequence[Collection[int]]) -> Ranking:
+    """Returns the ranking with some ids of each row taken out; the rest moves up, padding fills the end.
+
+    A benchmark's junk leaves before the first answers are re-ranked, each difficulty its own::
+
+        for difficulty in ("medium", "hard"):
+            left = without(ranking, [truth.ignored(difficulty) for truth in truths])
+            reranked = rerank(left, queries, features_of, top=100, config=verification_config("delg"))
+
+    Args:
+        ranking: Not changed.
+        ignored: Ids of each row.
+
+    Raises:
+        InvalidInput: There is not one collection a row.
+    """
+    if len(ignored) != len(ranking):
+        raise InvalidInput(f"{len(ranking)} queries need as many collections of ids, got {len(ignored)}")
+    ids = np.full_like(ranking.ids, PADDING_ID)
+    scores = np.full_like(ranking.scores, -np.inf)
+    for row, ignored_ids in enumerate(ignored):
+        row_ids, row_scores = ranking.row(row)
+        left = ~np.isin(row_ids, np.array(sorted(ignored_ids), dtype=np.int64))
+        count = int(np.count_nonzero(left))
+        ids[row, :count], scores[row, :count] = row_ids[left], row_scores[left]
+    return Ranking(ids, scores)

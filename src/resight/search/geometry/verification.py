@@ -8,7 +8,6 @@ transform asked for is fitted to the group, grown over the other matches, and re
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from resight.features import Box, LocalFeatures
-from resight.files import in_threads
+from resight.files import available_cpus, in_threads
 from resight.search.geometry import hypotheses
 from resight.search.geometry.chance import inliers_by_chance
 from resight.search.geometry.config import SAMPLES, VerificationConfig
@@ -98,7 +97,7 @@ def verify_answers(
         InvalidInput: The features come from different models.
     """
     features = [answer if answer is not None else _NOTHING for answer in answers]
-    threads = min(os.cpu_count() or 1, len(features))
+    threads = min(available_cpus(), len(features))
     if threads < 2:
         return _verify_share(query, features, region, config)
     verified: list[Verification] = [_REFUSED] * len(features)

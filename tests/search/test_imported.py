@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from resight.errors import InvalidInput
-from resight.search.given import read_given
+from resight.search.imported import read_rankings
 
 
 def query(**changes):
@@ -34,7 +34,7 @@ def write(tmp_path):
 
 
 def test_a_file_is_read_and_descriptors_brought_to_unit_length(write):
-    given = read_given(write(query(), query(id="q2", ids=["b"], scores=[-3], descriptors=[[1, 0]])))
+    given = read_rankings(write(query(), query(id="q2", ids=["b"], scores=[-3], descriptors=[[1, 0]])))
     assert [one.name for one in given.queries] == ["q1", "q2"]
     np.testing.assert_allclose(given.queries[0].descriptor, [0.6, 0.8], atol=1e-7)
     assert given.answers == ("a", "b")
@@ -48,7 +48,7 @@ def test_what_queries_share_is_said_once_and_comes_from_a_matrix(write, tmp_path
     np.save(tmp_path / "database.npy", np.array([[0, 5], [2, 0], [1, 1]], np.float16))
     database = {"ids": [7, 8, "a"], "descriptors": "database.npy", "photos": ["7.jpg", None, "a.jpg"]}
     asked = {"photo": "q.jpg", "ids": ["a", 8]}
-    given = read_given(write(asked, {"ids": []}, database=database))
+    given = read_rankings(write(asked, {"ids": []}, database=database))
     assert [one.name for one in given.queries] == ["q.jpg", "2"]
     assert given.queries[0].photo == tmp_path / "q.jpg"
     assert given.queries[0].descriptor is None
@@ -61,7 +61,7 @@ def test_what_queries_share_is_said_once_and_comes_from_a_matrix(write, tmp_path
 
 
 def test_a_missing_descriptor_is_left_open(write):
-    given = read_given(
+    given = read_rankings(
         write(query(descriptors=[[1, 0], None]), query(ids=["c"], scores=None, descriptors=None))
     )
     assert given.descriptors[0] is not None
@@ -94,52 +94,52 @@ WRONG = [
 @pytest.mark.parametrize(("asked", "words"), WRONG)
 def test_what_is_wrong_with_a_query_is_said(write, asked, words):
     with pytest.raises(InvalidInput, match=words) as refusal:
-        read_given(write(asked))
+        read_rankings(write(asked))
     assert "topk.json" in str(refusal.value)
 
 
 def test_what_is_wrong_with_the_file_is_said(write, tmp_path):
     with pytest.raises(InvalidInput, match=r"cannot read the rankings .*none.json: No such file"):
-        read_given(tmp_path / "none.json")
+        read_rankings(tmp_path / "none.json")
     whole = write(query()).read_bytes()
     cut = tmp_path / "cut.json"
     cut.write_bytes(whole[:-7])
     with pytest.raises(InvalidInput, match=r"cut.json is no JSON or is cut off: .*line 1"):
-        read_given(cut)
+        read_rankings(cut)
     cut.write_bytes(b"\xff\xfe\x00\x80")
     with pytest.raises(InvalidInput, match="is no JSON"):
-        read_given(cut)
+        read_rankings(cut)
     cut.write_text("[]")
     with pytest.raises(InvalidInput, match="the file must be an object"):
-        read_given(cut)
+        read_rankings(cut)
     cut.write_text("{}")
     with pytest.raises(InvalidInput, match="'queries' of the file must be a list, got nothing"):
-        read_given(cut)
+        read_rankings(cut)
     with pytest.raises(InvalidInput, match="it lists no queries"):
-        read_given(write())
+        read_rankings(write())
     with pytest.raises(InvalidInput, match="another descriptor than before"):
-        read_given(write(query(), query(descriptors=[[0, 1], [0, 1]])))
+        read_rankings(write(query(), query(descriptors=[[0, 1], [0, 1]])))
     with pytest.raises(InvalidInput, match="the file has no 'querys'"):
-        read_given(write(query(), querys=[]))
+        read_rankings(write(query(), querys=[]))
 
 
 def test_what_is_wrong_with_a_matrix_is_said(write, tmp_path):
     file = write({"ids": ["a"]}, database={"ids": ["a", "b"], "descriptors": "d.npy"})
     with pytest.raises(InvalidInput, match=r"d\.npy cannot be read: No such file"):
-        read_given(file)
+        read_rankings(file)
     np.save(tmp_path / "d.npy", np.ones((3, 2)))
     with pytest.raises(InvalidInput, match=r"d\.npy has 3 rows for 2 ids of the database"):
-        read_given(file)
+        read_rankings(file)
     (tmp_path / "d.npy").write_bytes((tmp_path / "d.npy").read_bytes()[:-8])
     with pytest.raises(InvalidInput, match="cut off"):
-        read_given(file)
+        read_rankings(file)
     (tmp_path / "d.npy").write_bytes(b"")
     with pytest.raises(InvalidInput, match="cut off"):
-        read_given(file)
+        read_rankings(file)
     for array in (np.ones(4), np.array([["a", "b"]] * 2)):
         np.save(tmp_path / "d.npy", array)
         with pytest.raises(InvalidInput, match="one matrix of numbers"):
-            read_given(file)
+            read_rankings(file)
     np.save(tmp_path / "d.npy", np.array([[1, 0], [np.nan, 0]]))
     with pytest.raises(InvalidInput, match="id 'b' of the database holds NaN"):
-        read_given(file)
+        read_rankings(file)

@@ -1,4 +1,4 @@
-"""Rankings that somebody else made, read from JSON, with what is needed to refine them.
+"""Rankings of another search, such as a vector database, read from JSON with what re-ranking them needs.
 
 The file holds one object::
 
@@ -31,6 +31,7 @@ Names of files are relative to the JSON file's folder.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -43,7 +44,7 @@ from jaxtyping import Float32
 from resight.errors import InvalidInput
 from resight.search.ranking import PADDING_ID, Ranking
 
-__all__ = ["GivenQuery", "GivenRankings", "read_given"]
+__all__ = ["ImportedQuery", "ImportedRankings", "read_rankings"]
 
 _KEYS = {
     "the file": ("queries", "database"),
@@ -53,11 +54,11 @@ _KEYS = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class GivenQuery:
-    """A query of a given ranking.
+class ImportedQuery:
+    """A query of an imported ranking.
 
     Attributes:
-        name: What it is called.
+        name: Its name in the file.
         descriptor: float32 ``(dim,)``, unit length; None where none is given.
         photo: Its file; None where none is given.
     """
@@ -68,25 +69,25 @@ class GivenQuery:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class GivenRankings:
-    """Rankings of several queries and what is known of the answers.
+class ImportedRankings:
+    """Rankings of several queries, with the descriptors and photos of the answers.
 
     Attributes:
         queries: One a row of the ranking.
-        ranking: Its ids count in ``answers``.
-        answers: What the answers are called: texts or whole numbers, as given.
+        ranking: Its ids are positions in ``answers``.
+        answers: Ids of the answers in the file: texts or whole numbers.
         descriptors: float32 ``(dim,)`` of each answer, unit length; None where none is given.
         photos: The file of each answer; None where none is given.
     """
 
-    queries: tuple[GivenQuery, ...]
+    queries: tuple[ImportedQuery, ...]
     ranking: Ranking
     answers: tuple[str | int, ...]
     descriptors: tuple[Float32[np.ndarray, " dim"] | None, ...]
     photos: tuple[Path | None, ...]
 
 
-def read_given(path: str | Path) -> GivenRankings:
+def read_rankings(path: str | Path) -> ImportedRankings:
     """Returns the rankings of a JSON file in the form that this module describes.
 
     Raises:
@@ -146,22 +147,20 @@ class _Reader:
         """Takes what all queries share."""
         self.answers(self.record(value, "the database"), "the database")
 
-    def answers(self, given: Mapping[str, object], part: str) -> list[int]:
+    def answers(self, entry: Mapping[str, object], part: str) -> list[int]:
         """Takes ids with their descriptors and photos, and returns their rows."""
-        ids = self.items(given.get("ids"), "ids", part)
+        ids = self.items(entry.get("ids"), "ids", part)
         for one in ids:
             if isinstance(one, bool) or not isinstance(one, str | int):
                 raise self.wrong(f"an id of {part} must be a text or a whole number, not {one!r}")
         names = cast(Sequence[str | int], ids)
-        seen: set[str | int] = set()
-        for name in names:
-            if name in seen:
+        for name, count in Counter(names).items():
+            if count > 1:
                 raise self.wrong(f"{part} lists id {name!r} twice")
-            seen.add(name)
-        descriptors = self.matrix(given.get("descriptors"), names, part)
+        descriptors = self.matrix(entry.get("descriptors"), names, part)
         photos: Sequence[object] = [None] * len(names)
-        if given.get("photos") is not None:
-            photos = self.items(given["photos"], "photos", part, len(names))
+        if entry.get("photos") is not None:
+            photos = self.items(entry["photos"], "photos", part, len(names))
         return [
             self.answer(name, descriptor, self.file(photo, part), part)
             for name, descriptor, photo in zip(names, descriptors, photos, strict=True)
@@ -237,26 +236,26 @@ class _Reader:
             raise self.wrong(f"a photo of {part} must be the name of a file, not {value!r}")
         return self._path.parent / value
 
-    def rankings(self, queries: Sequence[Mapping[str, object]]) -> GivenRankings:
+    def rankings(self, queries: Sequence[Mapping[str, object]]) -> ImportedRankings:
         """Returns what the queries and the database together hold."""
-        read: list[GivenQuery] = []
+        imported: list[ImportedQuery] = []
         rows: list[list[int]] = []
         scores: list[Sequence[float]] = []
-        for number, given in enumerate(queries, 1):
-            name = str(given.get("id", given.get("photo", number)))
+        for number, query in enumerate(queries, 1):
+            name = str(query.get("id", query.get("photo", number)))
             part = f"query {name!r}"
-            value = given.get("descriptor")
+            value = query.get("descriptor")
             descriptor = None if value is None else self.descriptor(value, part)
-            read.append(GivenQuery(name, descriptor, self.file(given.get("photo"), part)))
-            rows.append(self.answers(given, part))
-            scores.append(self.scores(given.get("scores"), part, len(rows[-1])))
+            imported.append(ImportedQuery(name, descriptor, self.file(query.get("photo"), part)))
+            rows.append(self.answers(query, part))
+            scores.append(self.scores(query.get("scores"), part, len(rows[-1])))
         k = max(1, *(len(row) for row in rows))
         ids = np.full((len(rows), k), PADDING_ID, dtype=np.int64)
         values = np.full((len(rows), k), -np.inf, dtype=np.float32)
-        for number, (found, found_scores) in enumerate(zip(rows, scores, strict=True)):
-            ids[number, : len(found)], values[number, : len(found)] = found, found_scores
-        return GivenRankings(
-            tuple(read),
+        for number, (row, row_scores) in enumerate(zip(rows, scores, strict=True)):
+            ids[number, : len(row)], values[number, : len(row)] = row, row_scores
+        return ImportedRankings(
+            tuple(imported),
             Ranking(ids, values),
             tuple(self._rows),
             tuple(self._descriptors),
