@@ -336,7 +336,7 @@ def test_a_jpeg_is_decoded_reduced(large: Image.Image, monkeypatch: pytest.Monke
     load = JpegImageFile.load
     monkeypatch.setattr(JpegImageFile, "load", lambda image: sizes.append(image.size) or load(image))
     data = encoded(large, "JPEG")
-    for max_side, size in {None: (1601, 1203), 801: (1601, 1203), 800: (801, 602), 400: (401, 301)}.items():
+    for max_side, size in {None: (1601, 1203), 401: (1601, 1203), 400: (801, 602), 200: (401, 301)}.items():
         sizes.clear()
         read(data, max_side=max_side)
         assert set(sizes) == {size}

@@ -1,21 +1,50 @@
-"""Opens a photo's file, after looking at what it is: nothing that would be waited for, or read, for ever."""
+"""Opens photos, and turns what goes wrong with them into one error with a reason.
+
+A file is looked at before it is opened: nothing is waited for, or read, for ever.
+"""
 
 from __future__ import annotations
 
+import io
 import os
 import stat
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image
 
 from resight.errors import UnreadableImage
 
-__all__ = ["MAX_FILE_BYTES", "open_file"]
+__all__ = ["MAX_FILE_BYTES", "open_file", "opened", "reasons"]
 
 MAX_FILE_BYTES = 1 << 32
 """Largest file that is opened, bytes: four gibibytes, more than any photo within the limit on pixels takes.
 
 A sparse file claims any size without taking room on the disk, and reading its holes takes hours.
 """
+
+# What Pillow's decoders raise on broken files, found by corrupting files of every format and reading their
+# sources.
+_BROKEN = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 
 
 def open_file(path: str | Path) -> BufferedReader:
@@ -47,3 +76,46 @@ def _check(path: str | Path, status: os.stat_result) -> None:
         raise UnreadableImage(
             path, f"its {status.st_size:,} bytes are more than the limit of {MAX_FILE_BYTES:,}"
         )
+
+
+@contextmanager
+def opened(source: str | Path | bytes | BinaryIO) -> Iterator[tuple[str, BinaryIO]]:
+    """Opens a source for the time of the block: its name for errors, a seekable stream at its start."""
+    if isinstance(source, bytes):
+        yield "the given bytes", io.BytesIO(source)
+    elif isinstance(source, str | Path):
+        name = str(source)
+        with reasons(name):
+            # Closed below: failures inside the block are not failures to open it.
+            stream = open_file(source)
+        with stream:
+            yield name, stream
+    else:
+        name = str(getattr(source, "name", "the given stream"))
+        with reasons(name):
+            seekable = source.seekable()
+            if seekable:
+                source.seek(0)
+        yield name, source if seekable else io.BytesIO(source.read())
+
+
+@contextmanager
+def reasons(name: str, kind: str | None = None) -> Iterator[None]:
+    """Turns whatever the system or a format's decoder raises inside into the one error, with a reason."""
+    try:
+        yield
+    except UnreadableImage:
+        raise
+    except FileNotFoundError:
+        raise UnreadableImage(name, "there is no such file") from None
+    except PermissionError:
+        raise UnreadableImage(name, "there is no permission to read it") from None
+    except MemoryError:
+        raise UnreadableImage(name, "decoding it needs more memory than there is") from None
+    except Image.DecompressionBombError as error:
+        raise UnreadableImage(name, f"its decoder refuses so many pixels ({error})") from None
+    except _BROKEN as error:
+        words = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        of_system = kind is None or getattr(error, "errno", None) is not None
+        whose = "the system refuses it" if of_system else f"its {kind} data are broken or cut off"
+        raise UnreadableImage(name, f"{whose} ({words})") from error

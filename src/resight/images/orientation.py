@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import struct
 
 from PIL import ExifTags, Image
 
 from resight.features import Box
 
-__all__ = ["orientation", "stored_box", "upright"]
+__all__ = ["orientation", "orientation_in", "stored_box", "upright"]
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -21,13 +22,46 @@ _TURNS = {
 }
 
 
-def orientation(image: Image.Image) -> int:
-    """Returns the orientation of a loaded image, 1 to 8; 1 (upright) where it has none or nonsense.
+_TAG = 0x0112
+_IN_XMP = re.compile(rb"tiff:Orientation(?:=\"|>)([0-9])")
 
-    It is taken from the EXIF data, or from the XMP data where the EXIF data name none. Pillow turns TIFF by
-    itself on loading, as pillow-heif does HEIC, and both then drop the entry; AVIF's own rotation arrives as
-    an EXIF orientation.
+
+def orientation_in(exif: bytes, xmp: bytes) -> int:
+    """Returns the orientation that a file's metadata name, 1 to 8; 1 (upright) where they name none.
+
+    Only this one entry is read of the EXIF data, so that broken or huge ones cost nothing. Where they name
+    none, the XMP data count.
+
+    Args:
+        exif: A TIFF structure, with or without ``Exif`` and two zero bytes before it; empty for none.
+        xmp: A text; empty for none.
     """
+    value = _tag_value(exif.removeprefix(b"Exif\0\0"))
+    if value is None and (match := _IN_XMP.search(xmp)):
+        value = int(match[1])
+    return value if value is not None and 1 <= value <= 8 else 1
+
+
+def _tag_value(exif: bytes) -> int | None:
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
+    if order is None:
+        return None
+    try:
+        (start,) = struct.unpack_from(f"{order}I", exif, 4)
+        (count,) = struct.unpack_from(f"{order}H", exif, start)
+        for at in range(start + 2, start + 2 + 12 * count, 12):
+            tag, kind = struct.unpack_from(f"{order}HH", exif, at)
+            if tag == _TAG:
+                (value,) = struct.unpack_from(order + {1: "B", 3: "H", 4: "I"}.get(kind, "H"), exif, at + 8)
+                return int(value)
+    except struct.error:
+        # Cut off before the entry: the metadata name none.
+        return None
+    return None
+
+
+def orientation(image: Image.Image) -> int:
+    """Returns the orientation of a PIL image, 1 to 8; 1 (upright) where it has none or nonsense."""
     try:
         value = image.getexif().get(ExifTags.Base.Orientation)
     except (ArithmeticError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error):

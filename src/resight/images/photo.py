@@ -21,12 +21,14 @@ class Photo:
         width: Width of the whole upright photo in its file, pixels.
         height: Height of the whole upright photo in its file, pixels.
         region: The part of the whole photo that ``pixels`` show, in its pixels.
+        warning: What is wrong with the file though its pixels could be read; None for nothing.
     """
 
     pixels: UInt8[np.ndarray, "rows columns 3"]
     width: int
     height: int
     region: Box
+    warning: str | None = None
 
     def in_full_pixels(self, positions: Float32[np.ndarray, "n 2"]) -> Float32[np.ndarray, "n 2"]:
         """Returns positions (x, y; integer coordinates are pixel centres) in pixels of the whole photo."""

@@ -9,6 +9,7 @@ from PIL import Image
 
 from resight.errors import InvalidInput
 from resight.features import Box
+from resight.images.decode import Stored
 from resight.images.orientation import stored_box, upright
 from resight.images.photo import Photo
 from resight.images.resize import fitted_size, reduce, shown_side
@@ -26,40 +27,28 @@ def check_side(max_side: int | None) -> None:
         raise InvalidInput(f"max_side must be at least 1 pixel, not {max_side}")
 
 
-def show(
-    image: Image.Image,
-    orientation: int,
-    *,
-    max_side: int | None,
-    box: Box | None,
-    full: tuple[int, int] | None = None,
-    extent: tuple[float, float] | None = None,
-) -> Photo:
+def show(stored: Stored, *, max_side: int | None, box: Box | None) -> Photo:
     """Returns the photo of a decoded picture, upright, RGB uint8.
 
     Args:
-        image: Grey or RGB (mode L or RGB), loaded, as stored: not turned yet.
-        orientation: The EXIF orientation of the stored picture, 1 to 8.
+        stored: The picture.
         max_side: Long side at which the whole photo is shown, pixels; ``None``: full size. Never enlarges.
         box: The part wanted, in pixels of the whole upright photo at full size; ``None``: all of it.
-        full: Width and height of the stored picture at full size; those of ``image`` by default.
-        extent: What of ``image`` the full size covers, pixels. Of a JPEG decoded at a fraction of its size,
-            the last column may stand for less than a whole one. All of ``image`` by default.
 
     Raises:
         InvalidInput: The box lies outside the photo.
     """
-    full = full or image.size
-    extent = extent or image.size
-    width, height = full[::-1] if orientation >= 5 else full
+    full, turned = stored.size, stored.orientation >= 5
+    width, height = full[::-1] if turned else full
     region = _region(box, width, height)
     size = int(region.width), int(region.height)
     if max_side is not None:
         size = fitted_size(*size, shown_side(region, width, height, max_side))
-    stored = stored_box(region, width, height, orientation)
-    scales = (extent[0] / full[0], extent[1] / full[1])
-    part = _part(image, stored, scales, size[::-1] if orientation >= 5 else size)
-    return Photo(np.array(upright(part, orientation).convert("RGB")), width, height, region)
+    scales = (stored.extent[0] / full[0], stored.extent[1] / full[1])
+    place = stored_box(region, width, height, stored.orientation)
+    part = _part(stored.image, place, scales, size[::-1] if turned else size)
+    pixels = np.array(upright(part, stored.orientation).convert("RGB"))
+    return Photo(pixels, width, height, region, stored.warning)
 
 
 def _region(box: Box | None, width: int, height: int) -> Box:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from resight.errors import InvalidInput
 from resight.features import Box
+from resight.images.decode import Stored
 from resight.images.orientation import orientation
 from resight.images.photo import Photo
 from resight.images.read import decoded, read
@@ -47,10 +48,13 @@ def photo_of(source: PhotoSource, *, max_side: int | None = None, box: Box | Non
     """
     if isinstance(source, Image.Image):
         check_side(max_side)
-        return show(decoded(source), orientation(source), max_side=max_side, box=box)
+        return show(
+            Stored(decoded(source), orientation(source), source.size, source.size), max_side=max_side, box=box
+        )
     if isinstance(source, np.ndarray):
         check_side(max_side)
-        return show(_image_of(source), 1, max_side=max_side, box=box)
+        image = _image_of(source)
+        return show(Stored(image, 1, image.size, image.size), max_side=max_side, box=box)
     if isinstance(source, os.PathLike):
         source = Path(source)
     if isinstance(source, str | bytes | Path) or hasattr(source, "read"):
