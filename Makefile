@@ -1,4 +1,4 @@
-# Two commands do everything on a fresh machine: make demo and make test. Both build the environment first.
+# Two commands do everything on a fresh machine: make demo and make test. Every target builds its environment first.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
@@ -6,7 +6,7 @@ DATA   ?= ../shared/data
 BIN    := $(VENV)/bin
 TORCH  := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
-.PHONY: demo test lint types layers tests mutants clean
+.PHONY: demo test lint types layers tests mutants docs dist clean
 
 demo: $(VENV)/.installed
 	$(BIN)/resight demo $(PHOTOS)
@@ -32,10 +32,24 @@ mutants: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[mutants]'
 	$(BIN)/python benchmarks/mutants.py $(ROOM)
 
+# The site, into build/site; it opens from the disk. A warning is an error.
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# Source archive, and from it the wheel, into dist.
+dist: $(VENV)/.installed-dev
+	$(BIN)/python -m build --no-isolation
+
 # The product alone: what a person needs to search photos.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+# What the site is made with and from.
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet $(TORCH)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
 # What the tests need besides. PyTorch comes first and by its exact version: a range may bring gigabytes of CUDA.

@@ -143,6 +143,8 @@ def test_a_recipe_of_the_package_is_named_without_a_path(tmp_path, monkeypatch):
     (tmp_path / "small-cgd").write_text("name: own\n")
     assert read_values("small-cgd") == {"name": "own"}
     assert find_recipe("folder/small-cgd") == Path("folder/small-cgd")
+    (tmp_path / "own.yaml").write_text("extends: small-gem\nname: own\n")
+    assert read_values("own.yaml") == {**read_values("small-gem"), "name": "own"}
 
 
 def overrides_of_head(file):

@@ -51,29 +51,34 @@ def _give_resolvers(loader: type[yaml.SafeLoader]) -> None:
 _give_resolvers(_Loader)
 
 
-def find_recipe(recipe: str | Path) -> Path:
+def find_recipe(recipe: str | Path, folder: Path = Path()) -> Path:
     """Returns the file of a recipe: a path, or the bare name of one that comes with the package.
 
-    A file of that name in the working directory is preferred.
+    A file of that name in the folder is preferred.
+
+    Args:
+        recipe: Path or name.
+        folder: Where a path begins that is not absolute.
 
     Raises:
         InvalidInput: It is a bare name, and no recipe has it.
     """
-    path = Path(recipe)
-    if path.suffix or len(path.parts) != 1 or path.is_file():
+    name, path = Path(recipe), folder / recipe
+    if name.suffix or len(name.parts) != 1 or path.is_file():
         return path
-    packaged = RECIPES / f"{path}.yaml"
+    packaged = RECIPES / f"{name}.yaml"
     if not packaged.is_file():
         known = sorted(file.stem for file in RECIPES.glob("*.yaml"))
-        raise InvalidInput(f"there is no recipe {str(path)!r}: {suggestion(str(path), known)}")
+        raise InvalidInput(f"there is no recipe {str(recipe)!r}: {suggestion(str(recipe), known)}")
     return packaged
 
 
 def read_values(path: str | Path, overrides: Sequence[str] = ()) -> Values:
     """Returns what a recipe's file says, its benchmark chosen and overrides applied.
 
-    A file may begin with ``extends``, the name of another file beside it, and then says only what differs:
-    mappings are merged, lists replaced, and a mapping of another ``kind`` replaces the one below.
+    A file may begin with ``extends``, another file beside it or the name of a recipe of the package, and then
+    says only what differs: mappings are merged, lists replaced, and a mapping of another ``kind`` replaces
+    the one below.
 
     It may hold ``benchmark`` and ``benchmarks``: a name, and for each name the settings in which its recipe
     differs from the rest of the file. They are merged in before the overrides, and ``benchmarks``
@@ -135,7 +140,7 @@ def _read(path: Path, above: tuple[Path, ...]) -> Values:
     below = values.pop("extends", None)
     if below is None:
         return values
-    return _merged(_read(path.parent / str(below), (*above, path)), values)
+    return _merged(_read(find_recipe(str(below), path.parent), (*above, path)), values)
 
 
 def _enter(place: Any, way: str, key: str, where: str) -> Any:

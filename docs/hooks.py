@@ -1,0 +1,82 @@
+"""The pages of the site that are made from the code: commands, settings of a recipe, and the Python rooms."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import typer
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from typer.core import TyperArgument, TyperOption
+
+from resight.cli.app import build
+
+ROOT = Path(__file__).parents[1]
+ROOMS = (
+    "resight",
+    "resight.collection",
+    "resight.models",
+    "resight.search",
+    "resight.search.geometry",
+    "resight.evaluation",
+    "resight.datasets",
+    "resight.training",
+    "resight.networks",
+    "resight.losses",
+    "resight.images",
+    "resight.scenes",
+    "resight.reports",
+    "resight.features",
+    "resight.errors",
+)
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Adds the generated pages; MkDocs calls it by this name."""
+    pages = {
+        "reference/commands.md": _commands(),
+        "changelog.md": _beside("CHANGELOG.md"),
+        "contributing.md": _beside("CONTRIBUTING.md"),
+        **{f"reference/{room.replace('.', '-')}.md": _room(room) for room in ROOMS},
+    }
+    for path, content in pages.items():
+        files.append(File.generated(config, path, content=content))
+    return files
+
+
+def _beside(name: str) -> str:
+    """Returns a page of the repository's top folder, its links as seen from the docs."""
+    return (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
+
+
+def _room(room: str) -> str:
+    import_module(room)  # A room that has gone is an error here, not an empty page.
+    options = "    options:\n      show_root_heading: false\n      show_root_toc_entry: false\n"
+    return f"# {room}\n\n::: {room}\n{options}"
+
+
+def _commands() -> str:
+    app = typer.main.get_command(build())
+    parts = [
+        "# Command line",
+        "Every verb prints this with `--help`; `--debug` shows the traceback of an error.",
+    ]
+    for name, command in app.commands.items():
+        rows = ["| Argument or option | Meaning |", "|---|---|", *map(_row, command.params)]
+        # A line of an epilog that begins with spaces is a command.
+        examples = [
+            f"    {line.strip()}" if line.startswith(" ") else line for line in command.epilog.split("\n")
+        ]
+        parts += [f"## resight {name}", command.help.strip(), "\n".join(rows), "\n".join(examples)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(parameter: TyperArgument | TyperOption) -> str:
+    value = parameter.metavar or ""
+    if isinstance(parameter, TyperOption):
+        value = f"{', '.join([*parameter.opts, *parameter.secondary_opts])} {value}".strip()
+    meaning = parameter.help or ""
+    if isinstance(parameter.default, str | int | float) and not isinstance(parameter.default, bool):
+        meaning += f" Default: `{parameter.default}`."
+    return f"| `{value}` | {meaning.replace('|', '&#124;')} |"
