@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from sklearn.cluster import KMeans
@@ -30,6 +32,17 @@ def test_informations_are_those_of_scikit_learn(seed):
     assert normalised(first, second) == pytest.approx(normalized_mutual_info_score(first, second), abs=1e-10)
     expected = adjusted_mutual_info_score(first, second)
     assert adjusted_mutual_information(first, second) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_informations_of_a_few_images_are_those_of_scikit_learn(count):
+    """Every pair of labellings: margins that a table can only just hold."""
+    labellings = [np.array(labels) for labels in itertools.product(range(count), repeat=count)]
+    for first in labellings[:: max(1, len(labellings) // 40)]:
+        for second in labellings[:: max(1, len(labellings) // 40)]:
+            nmi, ami = normalised(first, second), adjusted_mutual_information(first, second)
+            assert nmi == pytest.approx(normalized_mutual_info_score(first, second), abs=1e-12)
+            assert ami == pytest.approx(adjusted_mutual_info_score(first, second), abs=1e-12)
 
 
 @pytest.mark.parametrize("labels", [np.zeros(9, np.int64), np.arange(9)])
@@ -91,6 +104,8 @@ def test_clusters_never_run_empty():
     duplicates = np.ones((9, 3), dtype=np.float32)
     found = k_means.k_means(duplicates, 4, np.random.default_rng(0))
     assert np.bincount(found.assignment, minlength=4).min() >= 1
+    two = np.repeat(np.eye(2, dtype=np.float32), 5, axis=0)
+    assert len(np.unique(k_means.k_means(two, 3, np.random.default_rng(1)).assignment)) == 3
     few = np.repeat(np.eye(3, dtype=np.float32), 5, axis=0)
     assert len(np.unique(k_means.k_means(few, 6, np.random.default_rng(1)).assignment)) == 6
 
@@ -103,6 +118,14 @@ def test_first_centres_differ_and_prefer_what_is_far():
     squares = (rows.astype(np.float64) ** 2).sum(axis=1)
     starts = [k_means._draw(rows, squares, 3, np.random.default_rng(seed)) for seed in range(20)]
     assert sum(len(set(start.argmax(axis=1).tolist())) == 3 for start in starts) >= 19
+
+
+def test_a_single_cluster_holds_everything():
+    descriptors, labels = blobs(12, 100, 0.3)
+    found = cluster(descriptors, labels, clusters=1)
+    assert (found.clusters, found.nmi) == (1, 0.0)
+    apart = np.square(descriptors - descriptors.mean(axis=0)).sum()
+    assert found.inertia == pytest.approx(float(apart), rel=1e-5)
 
 
 def test_many_clusters_start_once(monkeypatch):

@@ -156,6 +156,10 @@ def test_a_query_without_gallery_positives_is_a_miss():
     assert result.recall == ((1, 0.5), (10, 0.5))
     assert result.map_at_r == 1.0
     assert result.r_precision == 1.0
+    nothing = evaluate_labels(descriptors, np.array([1, 3, 0, 0]), queries=queries, gallery=~queries, ks=(1,))
+    assert nothing.recall == ((1, 0.0),)
+    assert math.isnan(nothing.map_at_r)
+    assert math.isnan(nothing.r_precision)
 
 
 @pytest.mark.parametrize("split", ["one set", "query and gallery"])

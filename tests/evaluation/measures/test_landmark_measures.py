@@ -7,7 +7,7 @@ import pytest
 
 from resight.datasets.landmark_truth import Task
 from resight.errors import InvalidInput
-from resight.evaluation.measures.landmarks import measure_task, ranks_without
+from resight.evaluation.measures.landmarks import main_quantity, measure_task, ranks_without
 from resight.evaluation.measures.recognition import (
     average_precisions_at_100,
     mean_average_precision_at_100,
@@ -84,9 +84,22 @@ def test_each_formula_has_its_measures_and_leaves_out_who_is_not_asked():
     # Second of one: p0 = 0 / 1, p1 = 1 / 2.
     np.testing.assert_array_equal(columns[0].values, [0.25, np.nan, np.nan])
     (column,) = measure_task("rectangular at 100", task, [ranks(1), ranks(), ranks()])
+    assert column.quantity.name == "mAP@100 easy"
     np.testing.assert_array_equal(column.values, [0.5, np.nan, np.nan])
     recalls = measure_task("recall", task, [ranks(4), ranks(), ranks()])
+    assert [column.quantity.name for column in recalls] == ["R@1 easy", "R@5 easy", "R@10 easy"]
     assert [column.values[0] for column in recalls] == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("formula", "name"),
+    [("trapezoidal", "mAP hard"), ("rectangular at 100", "mAP@100 hard"), ("recall", "R@1 hard")],
+)
+def test_each_formula_has_a_main_measure_among_its_own(formula, name):
+    task = Task("hard", (frozenset({2}),), (frozenset(),))
+    main = main_quantity(formula, "hard")
+    assert main.name == name
+    assert main in [column.quantity for column in measure_task(formula, task, [ranks(1)])]
 
 
 RIGHT = {"q1": frozenset({"a", "b"}), "q2": frozenset({"c"}), "q3": frozenset({"a"})}

@@ -108,12 +108,9 @@ def adjusted_mutual_information(first: Int64[np.ndarray, " n"], second: Int64[np
         return 1.0
     expected = _expected_information(rows, columns)
     mean = (_entropy(rows) + _entropy(columns)) / 2
-    above = mean - expected
-    # Two labellings that chance explains whole differ from 0 by rounding alone.
-    smallest = float(np.finfo(np.float64).eps)
-    return (_mutual_information(cells, rows, columns) - expected) / (
-        min(above, -smallest) if above < 0 else max(above, smallest)
-    )
+    # The mean is never below the expectation, but for rounding where chance explains both labellings whole.
+    above = max(mean - expected, float(np.finfo(np.float64).eps))
+    return (_mutual_information(cells, rows, columns) - expected) / above
 
 
 @dataclass(frozen=True, slots=True, eq=False)
