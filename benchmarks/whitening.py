@@ -32,8 +32,7 @@ from resight.evaluation.landmark_description import describe_landmarks
 from resight.evaluation.landmarks import marked_images, task_columns
 from resight.models import Model, Whitening
 from resight.models.extract import extract
-from resight.models.whitening_fit import fit_learned, fit_pca
-from resight.models.whitening_pairs import non_matching_pairs
+from resight.models.whitening_fit import fit_learned, fit_pca, non_matching_pairs
 from resight.search import verify
 from resight.search.exact import rank_marked
 

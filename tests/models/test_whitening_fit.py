@@ -8,8 +8,14 @@ from sklearn.covariance import shrunk_covariance
 from sklearn.decomposition import PCA
 
 from resight.errors import InvalidInput
-from resight.models.whitening_fit import fit_learned, fit_pca, variance_kept
-from resight.models.whitening_pairs import groups_of_pairs, matching_pairs, non_matching_pairs
+from resight.models.whitening_fit import (
+    fit_learned,
+    fit_pca,
+    groups_of_pairs,
+    matching_pairs,
+    non_matching_pairs,
+    variance_kept,
+)
 
 DIM = 12
 

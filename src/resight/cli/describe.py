@@ -180,7 +180,7 @@ def _write_attention(attention: Attention, photos: Sequence[Path], max_side: int
 
     from resight import images
     from resight.files import whole_file
-    from resight.models.attention_map import attention_over, contact_sheet
+    from resight.reports.attention import attention_over, contact_sheet
 
     pictures = []
     for file in photos:

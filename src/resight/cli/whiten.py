@@ -184,8 +184,7 @@ def _fit(
     import numpy as np
 
     from resight.errors import InvalidInput
-    from resight.models.whitening_fit import fit_learned, fit_pca
-    from resight.models.whitening_pairs import non_matching_pairs
+    from resight.models.whitening_fit import fit_learned, fit_pca, non_matching_pairs
 
     rows = np.flatnonzero(~held)
     descriptors, groups = described.descriptors[rows], matches.groups[rows]

@@ -15,7 +15,7 @@ from resight.errors import InvalidInput
 from resight.files import Progress, read_rows
 from resight.models.extract import extract
 from resight.models.model import Model
-from resight.models.whitening_pairs import groups_of_pairs, matching_pairs, numbered
+from resight.models.whitening_fit import groups_of_pairs, matching_pairs, numbered
 
 __all__ = ["Described", "Matches", "describe", "find_matches", "folders", "hold_out"]
 

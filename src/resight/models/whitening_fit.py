@@ -16,7 +16,7 @@ Dimensions are never cut amid directions without variance, where any choice woul
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -25,7 +25,16 @@ from jaxtyping import Float32, Float64, Int64
 from resight.errors import InvalidInput
 from resight.models.whitening import Whitening
 
-__all__ = ["RANK_TOLERANCE", "fit_learned", "fit_pca", "variance_kept"]
+__all__ = [
+    "RANK_TOLERANCE",
+    "fit_learned",
+    "fit_pca",
+    "groups_of_pairs",
+    "matching_pairs",
+    "non_matching_pairs",
+    "numbered",
+    "variance_kept",
+]
 
 RANK_TOLERANCE = 1e-10
 """Eigenvalues up to this share of the largest one count as zero."""
@@ -62,21 +71,21 @@ def fit_pca(
         InvalidInput: A setting is out of range, a number is not finite, or the descriptors do not span as
             many dimensions as are kept.
     """
-    wanted = _checked(descriptors, dim, shrinkage=shrinkage, floor=floor)
+    outputs = _checked(descriptors, dim, shrinkage=shrinkage, floor=floor)
     if not 0 <= power <= 1:
         raise InvalidInput(f"the power of a whitening must lie between 0 and 1, not {power}")
     mean = descriptors.mean(axis=0, dtype=np.float64)
     covariance = _second_moment(len(descriptors), lambda rows: descriptors[rows].astype(np.float64) - mean)
     values, vectors = _spectrum(covariance)
     source = f"the {len(descriptors)} descriptors"
-    _require_span(values, wanted, source, mended=shrinkage > 0 or floor > 0)
+    _require_span(values, outputs, source, regularised=shrinkage > 0 or floor > 0)
     values = _regularised(values, shrinkage, floor)
-    matrix = _signed(values[:wanted, None] ** -power * vectors[:wanted])
-    said = (
-        f"PCA whitening to {wanted} of {descriptors.shape[1]} dimensions, power {power:g}, shrinkage "
+    matrix = _signed(values[:outputs, None] ** -power * vectors[:outputs])
+    description = (
+        f"PCA whitening to {outputs} of {descriptors.shape[1]} dimensions, power {power:g}, shrinkage "
         f"{shrinkage:g}, floor {floor:g}, from {len(descriptors)} descriptors"
     )
-    return Whitening(mean, matrix, "pca", len(descriptors), f"{said}: {provenance}" if provenance else said)
+    return Whitening(mean, matrix, "pca", len(descriptors), _joined(description, provenance))
 
 
 def fit_learned(
@@ -116,7 +125,7 @@ def fit_learned(
         InvalidInput: A setting is out of range, a number is not finite, a pair names no descriptor or one
             twice, or the differences do not span all dimensions without shrinkage or floor.
     """
-    wanted = _checked(descriptors, dim, shrinkage=shrinkage, floor=floor)
+    outputs = _checked(descriptors, dim, shrinkage=shrinkage, floor=floor)
     _check_pairs(pairs, "matching pairs", len(descriptors))
     if rotation not in ("all", "non_matching"):
         raise InvalidInput(
@@ -129,7 +138,7 @@ def fit_learned(
     values, vectors = _spectrum(scatter)
     source = f"the differences of {len(pairs)} matching pairs"
     # All of them, whatever is kept: the rotation chooses from the whitened space.
-    _require_span(values, len(values), source, mended=shrinkage > 0 or floor > 0)
+    _require_span(values, len(values), source, regularised=shrinkage > 0 or floor > 0)
     white = _regularised(values, shrinkage, floor)[:, None] ** -0.5 * vectors
     if non_matching is None:
         mean = descriptors[pairs[:, 0]].mean(axis=0, dtype=np.float64)
@@ -141,15 +150,15 @@ def fit_learned(
         spread = _second_moment(len(non_matching), _differences(descriptors, non_matching))
         source = f"the differences of {len(non_matching)} pairs that do not match"
     values, axes = _spectrum(white @ spread @ white.T)
-    _require_span(values, wanted, source, mended=True)
+    _require_span(values, outputs, source, regularised=True)
     others = "all of them" if non_matching is None else f"{len(non_matching)} non-matching pairs"
-    said = (
+    description = (
         f"whitening learned from {len(pairs)} matching pairs of {len(descriptors)} descriptors, "
-        f"rotation from {others}, to {wanted} of {descriptors.shape[1]} dimensions, shrinkage {shrinkage:g}, "
-        f"floor {floor:g}"
+        f"rotation from {others}, to {outputs} of {descriptors.shape[1]} dimensions, "
+        f"shrinkage {shrinkage:g}, floor {floor:g}"
     )
-    matrix = _signed(axes[:wanted] @ white)
-    return Whitening(mean, matrix, "learned", len(pairs), f"{said}: {provenance}" if provenance else said)
+    matrix = _signed(axes[:outputs] @ white)
+    return Whitening(mean, matrix, "learned", len(pairs), _joined(description, provenance))
 
 
 def variance_kept(descriptors: Float32[np.ndarray, "n inputs"], whitening: Whitening) -> float:
@@ -167,10 +176,75 @@ def variance_kept(descriptors: Float32[np.ndarray, "n inputs"], whitening: White
     return kept / total if total > 0 else 0.0
 
 
+def numbered(names: Sequence[Hashable]) -> Int64[np.ndarray, " n"]:
+    """Returns a number for each name, the same for equal names: 0 for the first, 1 for the next new one."""
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
+
+
+def groups_of_pairs(pairs: Int64[np.ndarray, "m 2"], count: int) -> Int64[np.ndarray, " n"]:
+    """Returns which of ``count`` photos belong together: those joined by pairs, over any number of steps.
+
+    A photo in no pair is a group of its own.
+    """
+    leaders = list(range(count))
+
+    def leader(photo: int) -> int:
+        while leaders[photo] != photo:
+            leaders[photo] = leaders[leaders[photo]]
+            photo = leaders[photo]
+        return photo
+
+    for first, second in pairs.tolist():
+        leaders[leader(second)] = leader(first)
+    return numbered([leader(photo) for photo in range(count)])
+
+
+def matching_pairs(
+    groups: Int64[np.ndarray, " n"], generator: np.random.Generator, *, per_photo: int = 10
+) -> Int64[np.ndarray, "m 2"]:
+    """Returns pairs of photos of one group, in random order within the pair.
+
+    All pairs of a group, or ``per_photo`` times its size drawn without replacement where there are more, so
+    that the number of pairs grows with the photos and not with their square.
+    """
+    pairs = [np.zeros((0, 2), dtype=np.int64)]
+    for group in np.unique(groups):
+        members = np.flatnonzero(groups == group)
+        size = len(members)
+        total, limit = size * (size - 1) // 2, per_photo * size
+        chosen = np.arange(total) if total <= limit else generator.choice(total, limit, replace=False)
+        # Pair number t of the lower triangle: row i has i pairs, so that i (i - 1) / 2 <= t.
+        rows = ((1 + np.sqrt(1 + 8 * chosen.astype(np.float64))) / 2).astype(np.int64)
+        pairs.append(members[np.stack([rows, chosen - rows * (rows - 1) // 2], axis=1)])
+    return generator.permuted(np.concatenate(pairs), axis=1)
+
+
+def non_matching_pairs(
+    groups: Int64[np.ndarray, " n"], count: int, generator: np.random.Generator
+) -> Int64[np.ndarray, "count 2"]:
+    """Returns so many random pairs of photos of different groups; one may be drawn twice.
+
+    Raises:
+        InvalidInput: There is one group alone.
+    """
+    if len(np.unique(groups)) < 2:
+        raise InvalidInput("pairs that do not match need photos of at least two groups")
+    drawn = np.zeros((0, 2), dtype=np.int64)
+    while len(drawn) < count:
+        fresh = generator.integers(len(groups), size=(count, 2))
+        drawn = np.concatenate([drawn, fresh[groups[fresh[:, 0]] != groups[fresh[:, 1]]]])
+    return drawn[:count]
+
+
+def _joined(description: str, provenance: str) -> str:
+    return f"{description}: {provenance}" if provenance else description
+
+
 def _checked(
     descriptors: Float32[np.ndarray, "n inputs"], dim: int | None, *, shrinkage: float, floor: float
 ) -> int:
-    """Returns how many dimensions are wanted, after checking what both fits are given."""
+    """Returns the number of dimensions to keep, after checking what both fits take."""
     if descriptors.ndim != 2 or not descriptors.size:
         raise InvalidInput(f"a whitening is computed from descriptors (n, dim), not {descriptors.shape}")
     if not np.isfinite(descriptors).all():
@@ -230,27 +304,29 @@ def _spectrum(
     return np.maximum(values[::-1], 0.0), vectors[:, ::-1].T
 
 
-def _require_span(values: Float64[np.ndarray, " inputs"], wanted: int, source: str, *, mended: bool) -> None:
+def _require_span(
+    values: Float64[np.ndarray, " inputs"], outputs: int, source: str, *, regularised: bool
+) -> None:
     """Refuses dimensions that are not there, and a cut amid directions of which none is before another.
 
     Args:
         values: Eigenvalues before shrinkage and floor, largest first.
-        wanted: How many dimensions are kept.
+        outputs: How many dimensions are kept.
         source: Of what the covariance is.
-        mended: Whether those without variance can be kept, as nothing divides by zero.
+        regularised: Whether those without variance can be kept, as nothing divides by zero.
     """
     rank = int((values > RANK_TOLERANCE * values[0]).sum())
     if rank == 0:
         raise InvalidInput(f"{source} are all the same: a whitening needs different ones")
-    if wanted <= rank or (mended and wanted == len(values)):
+    if outputs <= rank or (regularised and outputs == len(values)):
         return
-    if mended:
+    if regularised:
         raise InvalidInput(
-            f"{source} span {rank} of {len(values)} dimensions, and which {wanted} of them to keep would be "
+            f"{source} span {rank} of {len(values)} dimensions, and which {outputs} of them to keep would be "
             f"arbitrary: keep at most {rank}, or all {len(values)}"
         )
     raise InvalidInput(
-        f"{source} span {rank} of {len(values)} dimensions and {wanted} are to be whitened: give more "
+        f"{source} span {rank} of {len(values)} dimensions and {outputs} are to be whitened: give more "
         f"photos, a shrinkage above 0, or for PCA fewer dimensions"
     )
 
