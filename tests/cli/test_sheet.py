@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from resight.collection import Answer, Hit, QueryPhoto, Seconds
-from resight.collection.answer import Keypoints
+from resight.collection.answer import ShownKeypoints
 from resight.features import Box
 from resight.reports.sheet import write_sheet
 from resight.reports.sheet.figure import MAX_LINES
@@ -311,7 +311,7 @@ class TestKeypoints:
     def shown(self, answer, tmp_path):
         scores = np.linspace(9, 1, 40, dtype=np.float32)
         places = np.stack([np.linspace(0, 199, 40), np.linspace(0, 99, 40)], axis=1).astype(np.float32)
-        keypoints = Keypoints(places, scores)
+        keypoints = ShownKeypoints(places, scores)
         changed = replace(
             answer,
             queries=[replace(query, keypoints=keypoints) for query in answer.queries],
@@ -337,8 +337,8 @@ class TestKeypoints:
         assert not sheet.all("g", kind="keypoints")
 
     def test_equal_attention_is_one_colour(self, answer, tmp_path):
-        flat = Keypoints(np.zeros((3, 2), dtype=np.float32), np.ones(3, dtype=np.float32))
-        none = Keypoints(np.zeros((0, 2), dtype=np.float32), np.ones(0, dtype=np.float32))
+        flat = ShownKeypoints(np.zeros((3, 2), dtype=np.float32), np.ones(3, dtype=np.float32))
+        none = ShownKeypoints(np.zeros((0, 2), dtype=np.float32), np.ones(0, dtype=np.float32))
         first, second = (
             replace(one, keypoints=kept) for one, kept in zip(answer.hits[:2], (flat, none), strict=True)
         )

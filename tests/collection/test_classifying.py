@@ -11,7 +11,7 @@ from grid_model import grid_model
 from made_photos import picture, stored, write_photo
 
 from resight.collection import Classifier, Collection
-from resight.collection.classifying import kept_calibration
+from resight.collection.classifying import stored_calibration
 from resight.errors import CollectionDamaged, InvalidInput, UnreadableImage
 from resight.search.recognition import VotingRule
 
@@ -123,7 +123,7 @@ def test_a_refused_photo_does_not_end_verification(labelled, tmp_path, monkeypat
 
 
 def test_the_chosen_threshold_is_kept_and_rejects_unknown_things(labelled, tmp_path):
-    assert kept_calibration(labelled) is None
+    assert stored_calibration(labelled) is None
     steps = []
     chosen = Classifier(labelled).calibrate(
         validation(tmp_path / "validation"), progress=lambda done, total: steps.append((done, total))
@@ -132,7 +132,7 @@ def test_the_chosen_threshold_is_kept_and_rejects_unknown_things(labelled, tmp_p
     assert (chosen.known, chosen.unknown) == (6, 4)
     assert chosen.recall == 1.0
     reopened = Collection.open(labelled.path, model=grid_model())
-    assert kept_calibration(reopened) == reopened.info().recognition == chosen
+    assert stored_calibration(reopened) == reopened.info().recognition == chosen
     classifier = Classifier(reopened)
     assert classifier.threshold == chosen.threshold
     assert classifier.classify(noisy(tmp_path / "new.png", 3, 77)).label == "dome"
@@ -154,7 +154,7 @@ def test_what_is_added_afterwards_keeps_the_threshold_and_counts_at_once(labelle
     chosen = Classifier(labelled).calibrate(validation(tmp_path / "validation"))
     photo = str(noisy(tmp_path / "photos" / "fort.png", 60, 0))
     labelled.add(photo, metadata={photo: {"label": "fort"}})
-    assert kept_calibration(labelled) == chosen
+    assert stored_calibration(labelled) == chosen
     rule = VotingRule(neighbours=1)
     assert Classifier(labelled, rule=rule).classify(noisy(tmp_path / "new.png", 60, 4)).label == "fort"
 
@@ -204,4 +204,4 @@ def test_a_threshold_needs_new_photos_of_both_kinds(labelled, tmp_path):
     broken.write_bytes(b"no photo")
     with pytest.raises(UnreadableImage):
         classifier.calibrate({str(broken): "arch", **validation(tmp_path / "validation")})
-    assert kept_calibration(labelled) is None
+    assert stored_calibration(labelled) is None

@@ -84,11 +84,11 @@ def classify(
     given = photos or []
     _check(given, threshold, calibrate, html)
     from resight.collection import Classifier, Collection
-    from resight.collection.classifying import kept_calibration, usual_label, usual_rule
+    from resight.collection.classifying import default_label, default_rule, stored_calibration
 
     opened = Collection.open(collection)
-    kept = kept_calibration(opened)
-    usual = usual_rule(kept, label or usual_label(kept))
+    kept = stored_calibration(opened)
+    usual = default_rule(kept, label or default_label(kept))
     rule = _changed(usual, neighbours, verify, max_inliers)
     classifier = Classifier(opened, label=label, rule=rule, threshold=threshold)
     chosen = None if calibrate is None else _calibrate(classifier, calibrate)
@@ -223,7 +223,7 @@ def _print_result(
     found: Sequence[Classified],
     collection: Path,
 ) -> None:
-    from resight.collection.classifying import usual_label, usual_rule
+    from resight.collection.classifying import default_label, default_rule
 
     out = console()
     if chosen is not None:
@@ -233,9 +233,9 @@ def _print_result(
     if found and classifier.rule.verify and not found[0].verified:
         out.print("The model has no local features: cosines alone decide, without geometry.", soft_wrap=True)
     if classifier.threshold is None:
-        own, usual = classifier.rule, usual_rule(kept, classifier.label)
+        own, usual = classifier.rule, default_rule(kept, classifier.label)
         options = {
-            "--label": (classifier.label, usual_label(kept)),
+            "--label": (classifier.label, default_label(kept)),
             "--neighbours": (own.neighbours, usual.neighbours),
             "--verify": (own.verify, usual.verify),
             "--max-inliers": (own.max_inliers, usual.max_inliers),

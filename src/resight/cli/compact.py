@@ -15,7 +15,7 @@ from resight.cli.progress import progress
 
 if TYPE_CHECKING:
     from resight.cli.compact_features import LocalDescriptors, StoredForm
-    from resight.collection.reports import BrokenPhoto
+    from resight.collection.scan import BrokenPhoto
     from resight.models import LocalCodec, Model
 
 __all__ = ["EXAMPLE", "compact"]

@@ -12,8 +12,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from resight.cli.whiten_photos import folders
-from resight.collection.reports import BrokenPhoto
-from resight.collection.scan import scan
+from resight.collection.scan import BrokenPhoto, scan
 from resight.errors import InvalidInput
 from resight.features import LocalFeatures
 from resight.files import Progress

@@ -10,7 +10,7 @@ from resight.errors import InvalidInput
 from resight.files import read_rows
 
 if TYPE_CHECKING:
-    from resight.collection.metadata import Value
+    from resight.collection.schema import Value
 
 __all__ = ["read_cells", "read_metadata"]
 
@@ -59,7 +59,7 @@ def _typed(cells: list[str]) -> list[Value]:
     """Returns a column's cells in the narrowest type that holds them all."""
     import pyarrow as pa
 
-    from resight.collection.metadata import read_cell
+    from resight.collection.schema import read_cell
 
     for kind in (pa.bool_(), pa.int64(), pa.float64()):
         with suppress(ValueError):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool
 
     from resight.cli.whiten_photos import Described, Matches
-    from resight.collection.reports import BrokenPhoto
+    from resight.collection.scan import BrokenPhoto
     from resight.evaluation.measures.separation import Separation
     from resight.models.model import Model
     from resight.models.whitening import Whitening

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from resight.collection.reports import BrokenPhoto
-from resight.collection.scan import absolute, scan
+from resight.collection.scan import BrokenPhoto, absolute, scan
 from resight.errors import InvalidInput
 from resight.files import Progress, read_rows
 from resight.models.extract import extract

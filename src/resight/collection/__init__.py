@@ -1,19 +1,13 @@
 """A directory of described photos that can be searched, changed and trusted."""
 
-from resight.collection.answer import Answer, Hit, QueryPhoto, Seconds
+from resight.collection.answer import Answer, Hit, QueryPhoto, Seconds, ShownKeypoints
+from resight.collection.check import CheckReport
 from resight.collection.classifying import Classified, Classifier
 from resight.collection.collection import Collection
+from resight.collection.indexing import IndexReport, IndexSeconds
+from resight.collection.info import CollectionInfo, LocalInfo, RootInfo
 from resight.collection.query import Query, RefineMethod
-from resight.collection.reports import (
-    BrokenPhoto,
-    CheckReport,
-    CollectionInfo,
-    CpuSeconds,
-    IndexReport,
-    LocalInfo,
-    RootInfo,
-)
-from resight.collection.scan import find_photos
+from resight.collection.scan import BrokenPhoto, find_photos
 
 __all__ = [
     "Answer",
@@ -23,14 +17,15 @@ __all__ = [
     "Classifier",
     "Collection",
     "CollectionInfo",
-    "CpuSeconds",
     "Hit",
     "IndexReport",
+    "IndexSeconds",
     "LocalInfo",
     "Query",
     "QueryPhoto",
     "RefineMethod",
     "RootInfo",
     "Seconds",
+    "ShownKeypoints",
     "find_photos",
 ]

@@ -9,20 +9,20 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from resight.collection.metadata import Value
+from resight.collection.schema import Value
 from resight.features import Box, LocalFeatures
 from resight.images import PhotoSource
 from resight.search.geometry.verdict import Verdict, verdict
 from resight.search.geometry.verification import Verification
 
-__all__ = ["Answer", "Hit", "Keypoints", "QueryPhoto", "Seconds"]
+__all__ = ["Answer", "Hit", "QueryPhoto", "Seconds", "ShownKeypoints"]
 
 SHOWN_KEYPOINTS = 300
 """So many of a photo's keypoints are kept for display; more than that hide it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Keypoints:
+class ShownKeypoints:
     """Where a model looked in a photo, to be shown.
 
     Attributes:
@@ -34,7 +34,7 @@ class Keypoints:
     scores: Float32[np.ndarray, " n"]
 
     @classmethod
-    def of(cls, features: LocalFeatures) -> Keypoints:
+    def of(cls, features: LocalFeatures) -> ShownKeypoints:
         """Returns the places of the best features."""
         best = features.best(SHOWN_KEYPOINTS)
         return cls(best.positions, best.scores)
@@ -58,7 +58,7 @@ class QueryPhoto:
     width: int
     height: int
     wanted: bool = True
-    keypoints: Keypoints | None = None
+    keypoints: ShownKeypoints | None = None
 
     @property
     def path(self) -> str:
@@ -92,7 +92,7 @@ class Hit:
     match: Verification | None
     query: int | None
     metadata: Mapping[str, Value]
-    keypoints: Keypoints | None = None
+    keypoints: ShownKeypoints | None = None
 
     @property
     def verdict(self) -> Verdict:

@@ -10,9 +10,8 @@ from typing import final
 import numpy as np
 import pyarrow as pa
 
-from resight.collection.metadata import Value
 from resight.collection.roots import Key
-from resight.collection.schema import KEY_COLUMNS, Row, rows_table
+from resight.collection.schema import KEY_COLUMNS, Row, Value, rows_table
 from resight.collection.store import Store
 from resight.features import LocalFeatures
 from resight.models.extract import Content

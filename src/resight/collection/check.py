@@ -11,7 +11,6 @@ from typing import final
 import numpy as np
 import pyarrow as pa
 
-from resight.collection.reports import CheckReport
 from resight.collection.resident import ResidentIndex
 from resight.collection.roots import Key
 from resight.collection.store import Store
@@ -21,7 +20,7 @@ from resight.files import Progress
 from resight.models.extract import extract
 from resight.models.model import Model
 
-__all__ = ["check_collection"]
+__all__ = ["CheckReport", "check_collection"]
 
 CHECK_ROWS = 256
 NORM_TOLERANCE = 2e-3
@@ -29,6 +28,23 @@ NORM_TOLERANCE = 2e-3
 
 SELF_TOLERANCE = 1e-4
 """How much better than a photo's own row another may score: a copy of it, described in another batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What `Collection.check` found.
+
+    Attributes:
+        rows: Rows read.
+        sampled: Photos described anew and searched.
+        problems: What is wrong with the collection, one sentence each; empty when it can be trusted.
+        notes: What has happened to the photos since they were described: files missing or changed.
+    """
+
+    rows: int
+    sampled: int
+    problems: list[str]
+    notes: list[str]
 
 
 def check_collection(
@@ -190,5 +206,5 @@ class _Check:
             )
 
     def report(self, sampled: int) -> CheckReport:
-        """Returns what was found."""
+        """Returns the report."""
         return CheckReport(sum(self.keys.values()), sampled, self.problems, self.notes)

@@ -14,12 +14,12 @@ import numpy as np
 from resight.collection.answer import Answer, Hit
 from resight.collection.collection import LOCK_TIMEOUT, Collection
 from resight.collection.lock import writer_lock
-from resight.collection.metadata import Value, metadata_names, read_cell
 from resight.collection.query import Query
 from resight.collection.roots import Key
 from resight.collection.scan import canonical
+from resight.collection.schema import Value, metadata_names, read_cell
 from resight.collection.store import Store
-from resight.errors import InvalidInput, NoLocalFeatures
+from resight.errors import InvalidInput
 from resight.files import Progress
 from resight.models.extract import content_of
 from resight.search.recognition import Calibration, VotingRule, choose_threshold, neighbour_scores, recognise
@@ -30,13 +30,13 @@ __all__ = [
     "Classifier",
     "Vote",
     "as_label",
-    "kept_calibration",
-    "usual_label",
-    "usual_rule",
+    "default_label",
+    "default_rule",
+    "stored_calibration",
 ]
 
 LABEL = "label"
-"""The metadata that holds labels when nobody says."""
+"""The default name of the metadata that holds labels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,12 +63,12 @@ class Classified:
     Attributes:
         photo: The file as the caller named it.
         label: What it shows; None: none of the labelled things.
-        best: The likeliest label, given or not.
+        best: The likeliest label, above the threshold or not.
         confidence: Score of the likeliest label.
         votes: The neighbours that speak for the likeliest label, best first.
         others: Those that speak for other labels, best first.
         verified: Whether geometry had its say: not without local features, nor where the rule forgoes it.
-        answer: All that was found.
+        answer: The search that it rests on.
     """
 
     photo: str
@@ -89,10 +89,10 @@ class Classifier:
 
     Args:
         collection: Its photos' labels are in their metadata.
-        label: Name of that metadata; by default that of the kept calibration, else ``label``.
-        rule: How neighbours vote; by default that of the kept calibration, else the paper's.
-        threshold: A label of a smaller score is not given; by default that of the kept calibration, if it is
-            for this label and this rule. Without one every photo gets a label.
+        label: Name of that metadata; by default that of the stored calibration, else ``label``.
+        rule: How neighbours vote; by default that of the stored calibration, else the paper's.
+        threshold: A label of a smaller score is not given; by default that of the stored calibration, where
+            it is for this label and this rule. Without one every photo gets a label.
 
     Raises:
         InvalidInput: The photos have no such metadata, it is empty in all of them, or the threshold is no
@@ -109,15 +109,14 @@ class Classifier:
     ) -> None:
         if threshold is not None and not math.isfinite(threshold):
             raise InvalidInput(f"a threshold is a finite number, not {threshold}")
-        kept = kept_calibration(collection)
-        self.label = label or usual_label(kept)
-        self.rule = rule or usual_rule(kept, self.label)
-        fitting = kept if kept and (kept.label, kept.rule) == (self.label, self.rule) else None
+        stored = stored_calibration(collection)
+        self.label = label or default_label(stored)
+        self.rule = rule or default_rule(stored, self.label)
+        fitting = stored if stored and (stored.label, stored.rule) == (self.label, self.rule) else None
         self.threshold = fitting.threshold if threshold is None and fitting else threshold
         self.labels = _labels(collection, self.label)
         """How many photos have each label."""
         self._collection = collection
-        self._verify = self.rule.verify
 
     def classify(self, photo: str | Path) -> Classified:
         """Returns what a photo shows.
@@ -128,7 +127,7 @@ class Classifier:
             ModelError: The model cannot be loaded, or is another.
             CollectionError: The collection is gone or cannot be read.
         """
-        answer = self._ask(photo)
+        answer = self._neighbours(photo)
         # Labels may have gone since they were counted.
         hits = [hit for hit in answer.hits if self.label in hit.metadata]
         if not hits:
@@ -183,16 +182,16 @@ class Classifier:
                 f"that no photo of the collection has"
             )
         self._refuse_indexed(photos)
-        found = []
+        classified = []
         for number, photo in enumerate(photos, 1):
-            found.append(self.classify(photo))
+            classified.append(self.classify(photo))
             if progress is not None:
                 progress(number, len(photos))
         calibration = choose_threshold(
             self.label,
             self.rule,
-            np.array([one.confidence for one in found], dtype=np.float64),
-            np.array([one.best == label for one, label in zip(found, photos.values(), strict=True)]),
+            np.array([one.confidence for one in classified], dtype=np.float64),
+            np.array([one.best == label for one, label in zip(classified, photos.values(), strict=True)]),
             known,
         )
         with writer_lock(self._collection.path, timeout=LOCK_TIMEOUT):
@@ -230,40 +229,32 @@ class Classifier:
                     f"threshold on photos that are not"
                 )
 
-    def _ask(self, photo: str | Path) -> Answer:
+    def _neighbours(self, photo: str | Path) -> Answer:
         """Returns the labelled neighbours, verified where the model has local features."""
-
-        def ask(verify: int) -> Answer:
-            return self._collection.answer(
-                Query(
-                    photo,
-                    top=max(self.rule.neighbours, self.rule.verify),
-                    where=_labelled(self.label),
-                    verify=verify,
-                )
+        has_local = self._collection.model.facts.local is not None
+        return self._collection.answer(
+            Query(
+                photo,
+                top=max(self.rule.neighbours, self.rule.verify),
+                where=_labelled(self.label),
+                verify=self.rule.verify if has_local else 0,
             )
-
-        if self._verify:
-            try:
-                return ask(self._verify)
-            except NoLocalFeatures:
-                self._verify = 0
-        return ask(0)
+        )
 
 
-def kept_calibration(collection: Collection) -> Calibration | None:
-    """Returns the threshold that was last chosen for a collection, None without one."""
+def stored_calibration(collection: Collection) -> Calibration | None:
+    """Returns the calibration that was stored last in a collection, None without one."""
     return Store.open(collection.path).header.recognition
 
 
-def usual_label(kept: Calibration | None) -> str:
-    """Returns the metadata that holds labels unless somebody says otherwise."""
-    return kept.label if kept else LABEL
+def default_label(calibration: Calibration | None) -> str:
+    """Returns the metadata that holds labels by default: that of the calibration, else `LABEL`."""
+    return calibration.label if calibration else LABEL
 
 
-def usual_rule(kept: Calibration | None, label: str) -> VotingRule:
-    """Returns how neighbours vote for a label unless somebody says otherwise."""
-    return kept.rule if kept and kept.label == label else VotingRule()
+def default_rule(calibration: Calibration | None, label: str) -> VotingRule:
+    """Returns how neighbours vote for a label by default: as in its calibration, else as in the paper."""
+    return calibration.rule if calibration and calibration.label == label else VotingRule()
 
 
 def _labels(collection: Collection, column: str) -> dict[str, int]:

@@ -12,24 +12,16 @@ from typing import Literal, final
 import numpy as np
 
 from resight.collection.answer import Answer, Hit
-from resight.collection.check import check_collection
-from resight.collection.header import FORMAT, Header
-from resight.collection.indexing import update
-from resight.collection.known import keys_under, known_photos
-from resight.collection.local_sample import local_info
+from resight.collection.check import CheckReport, check_collection
+from resight.collection.header import Header
+from resight.collection.indexing import IndexReport, keys_under, stored_photos, update
+from resight.collection.info import CollectionInfo, collection_info
 from resight.collection.lock import writer_lock
-from resight.collection.metadata import Value, metadata_names
 from resight.collection.query import Query, RefineMethod
-from resight.collection.reports import (
-    BrokenPhoto,
-    CheckReport,
-    CollectionInfo,
-    IndexReport,
-    RootInfo,
-)
 from resight.collection.resident import ResidentIndex
 from resight.collection.roots import Key
 from resight.collection.scan import canonical, printable
+from resight.collection.schema import Value
 from resight.collection.searching import answer_query
 from resight.collection.store import Store
 from resight.errors import InvalidInput, StorageFailed
@@ -185,13 +177,12 @@ class Collection:
             CollectionLocked: Another process is writing.
             StorageFailed: The disk refuses a write; what was committed before stays.
         """
-        given = [paths] if isinstance(paths, str | Path) else list(paths)
         model = self.model
         with self._writing() as store:
             return update(
                 store,
                 model,
-                given,
+                _as_list(paths),
                 metadata=metadata or {},
                 forget_missing=forget_missing,
                 workers=workers,
@@ -211,11 +202,10 @@ class Collection:
             CollectionLocked: Another process is writing.
             StorageFailed: The disk refuses it.
         """
-        given = [paths] if isinstance(paths, str | Path) else list(paths)
         with self._writing() as store:
-            known = known_photos(store)
+            known = stored_photos(store)
             gone = set()
-            for path in given:
+            for path in _as_list(paths):
                 keys = keys_under(store, known, [path])
                 if not keys:
                     raise InvalidInput(
@@ -246,42 +236,8 @@ class Collection:
 
     def info(self) -> CollectionInfo:
         """Returns the collection in numbers."""
-        store = self._store
-        store.refresh()
-        table = store.table(["root", "path", "broken"])
-        columns = [table[name].to_pylist() for name in ("root", "path", "broken")]
-        roots = store.roots
-        broken = [
-            BrokenPhoto(roots.path_of(Key(root, path)), reason)
-            for root, path, reason in zip(*columns, strict=True)
-            if reason is not None
-        ]
-        photos, size = table.num_rows - len(broken), store.bytes_on_disk()
-        searchable = table.filter(table["broken"].is_null())["_rowid"].to_numpy()
-        return CollectionInfo(
-            path=str(self.path),
-            photos=photos,
-            broken=sorted(broken, key=lambda file: file.path),
-            model=store.header.model,
-            fingerprint=store.header.fingerprint,
-            dim=store.header.dim,
-            roots=[
-                RootInfo(
-                    roots.folder(root.number),
-                    root.stored,
-                    columns[0].count(root.number),
-                    Path(roots.folder(root.number)).is_dir(),
-                )
-                for root in roots
-            ],
-            metadata=metadata_names(store.schema),
-            bytes_on_disk=size,
-            bytes_per_photo=size / photos if photos else 0.0,
-            local=local_info(store, searchable),
-            format=FORMAT,
-            version=store.version,
-            recognition=store.header.recognition,
-        )
+        self._store.refresh()
+        return collection_info(self._store)
 
     def check(self, *, sample: int = 20, progress: Progress | None = None) -> CheckReport:
         """Returns what is wrong with the collection, and which files are missing or have changed.
@@ -358,6 +314,10 @@ class Collection:
             store.clean()
             store.finish_forgetting()
             yield store
+
+
+def _as_list(paths: str | Path | Sequence[str | Path]) -> list[str | Path]:
+    return [paths] if isinstance(paths, str | Path) else list(paths)
 
 
 def _load(name: str) -> Model:

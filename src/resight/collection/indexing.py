@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import final
 
 import numpy as np
 
 from resight.collection.batching import Batching
-from resight.collection.known import Known, keys_under, known_photos
-from resight.collection.metadata import Value, new_columns
-from resight.collection.reports import BrokenPhoto, CpuSeconds, IndexReport
 from resight.collection.roots import Key
-from resight.collection.scan import FoundPhoto, Scan, canonical, printable, scan
-from resight.collection.schema import Row
+from resight.collection.scan import BrokenPhoto, PhotoFile, Scan, absolute, canonical, printable, scan
+from resight.collection.schema import Row, Value, new_columns
 from resight.collection.store import Store
 from resight.errors import InvalidInput
 from resight.features import ImageFeatures, LocalFeatures
@@ -26,7 +24,59 @@ from resight.images import MAX_PIXELS
 from resight.models.extract import Extraction, extract
 from resight.models.model import Model
 
-__all__ = ["update"]
+__all__ = ["IndexReport", "IndexSeconds", "keys_under", "stored_photos", "update"]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSeconds:
+    """Where indexing spent its time.
+
+    Attributes:
+        read: CPU seconds of reading, hashing and decoding files, summed over all threads.
+        describe: CPU seconds of the model in the threads that call it, summed over them.
+        store: Wall seconds of building, writing, compacting and cleaning up the table.
+        total: Wall seconds of the whole job.
+    """
+
+    read: float
+    describe: float
+    store: float
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """What `Collection.add` did; a photo is in exactly one of added, updated, unchanged and broken.
+
+    Attributes:
+        added: Photos described for the first time (or taken over from a photo with the same bytes).
+        updated: Photos whose bytes had changed and that were described again.
+        unchanged: Photos whose bytes had not changed.
+        missing: Photos of the collection that are no longer under the given paths, absolute.
+        broken: Files under the given paths that cannot be searched.
+        passed_over: Files in the given folders whose suffix is no photo's: how many of each suffix, in lower
+            case with its dot, ``""`` for none; the most frequent first.
+        seconds: Where the time went.
+    """
+
+    added: int
+    updated: int
+    unchanged: int
+    missing: list[str]
+    broken: list[BrokenPhoto]
+    passed_over: dict[str, int]
+    seconds: IndexSeconds
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPhoto:
+    """What the collection knows of a file: its row's id, and what tells whether it changed."""
+
+    id: int
+    hash: bytes | None
+    file_size: int | None
+    modified_ns: int | None
+    broken: str | None
 
 
 def update(
@@ -49,10 +99,10 @@ def update(
         StorageFailed: The disk refuses a write; what was committed before stays.
     """
     started = time.perf_counter()
-    known = known_photos(store)
+    known = stored_photos(store)
     present, gone = _divide(store, known, paths)
-    found = scan(present)
-    photos = _named(store, known, found, present)
+    scanned = scan(present)
+    photos = _named(store, known, scanned, present)
     batching = Batching(store, _values(store, metadata, photos))
     run = _Run(store, model, known, batching, max_pixels, progress)
     run.describe(photos, workers)
@@ -61,16 +111,16 @@ def update(
     if forget_missing:
         store.forget(np.array([known[key].id for key in missing], dtype=np.int64))
     batching.finish()
-    seconds = CpuSeconds(
+    seconds = IndexSeconds(
         run.read_seconds, run.describe_seconds, batching.seconds, time.perf_counter() - started
     )
     lost = sorted({*gone, *(store.roots.path_of(key) for key in missing)})
-    broken = sorted([*found.broken, *run.broken], key=lambda file: file.path)
-    return IndexReport(run.added, run.updated, run.unchanged, lost, broken, found.passed_over, seconds)
+    broken = sorted([*scanned.broken, *run.broken], key=lambda file: file.path)
+    return IndexReport(run.added, run.updated, run.unchanged, lost, broken, scanned.passed_over, seconds)
 
 
 def _divide(
-    store: Store, known: Mapping[Key, Known], paths: Sequence[str | Path]
+    store: Store, known: Mapping[Key, StoredPhoto], paths: Sequence[str | Path]
 ) -> tuple[list[str], list[str]]:
     """Returns the given paths that exist, and the collection's photos under those that do not.
 
@@ -90,15 +140,15 @@ def _divide(
 
 
 def _named(
-    store: Store, known: Mapping[Key, Known], found: Scan, present: Iterable[str]
-) -> dict[Key, FoundPhoto]:
+    store: Store, known: Mapping[Key, StoredPhoto], scanned: Scan, present: Iterable[str]
+) -> dict[Key, PhotoFile]:
     """Returns the photos to look at by key, after committing the roots they need."""
     roots = store.roots
-    for folder in dict.fromkeys(photo.folder for photo in found.photos):
+    for folder in dict.fromkeys(photo.folder for photo in scanned.photos):
         roots = roots.including(folder)
     store.write_header(replace(store.header, roots=roots.stored))
     photos = {}
-    for photo in found.photos:
+    for photo in scanned.photos:
         key, target = roots.key_of(photo.path), roots.key_of(photo.target)
         # A link to a photo that is in the collection already would be its double.
         if key is not None and (key in known or target == key or target not in known):
@@ -107,25 +157,25 @@ def _named(
     for key in keys_under(store, known, [path for path in present if Path(path).is_dir()]):
         path = roots.path_of(key)
         if key not in photos and Path(path).is_file():
-            photos[key] = FoundPhoto(path, str(Path(path).parent), path)
+            photos[key] = PhotoFile(path, str(Path(path).parent), path)
     return photos
 
 
 def _values(
-    store: Store, metadata: Mapping[str, Mapping[str, Value]], photos: Mapping[Key, FoundPhoto]
+    store: Store, metadata: Mapping[str, Mapping[str, Value]], photos: Mapping[Key, PhotoFile]
 ) -> dict[Key, Mapping[str, Value]]:
     """Returns the user's values by key, after committing the columns they need."""
     by_path = {photo.target: key for key, photo in photos.items()}
     by_path |= {photo.path: key for key, photo in photos.items()}
-    given = {}
+    rows = {}
     for path, row in metadata.items():
         key = by_path.get(canonical(path))
         if key is None:
             raise InvalidInput(f"metadata is given for {path}, which is not among the photos to index")
-        given[key] = row
-    store.add_columns(new_columns(given.values(), store.schema))
+        rows[key] = row
+    store.add_columns(new_columns(rows.values(), store.schema))
     names = set(store.schema.names)
-    return {key: {name: row[name] for name in row if name in names} for key, row in given.items()}
+    return {key: {name: row[name] for name in row if name in names} for key, row in rows.items()}
 
 
 @final
@@ -135,7 +185,7 @@ class _Run:
 
     store: Store
     model: Model
-    known: Mapping[Key, Known]
+    known: Mapping[Key, StoredPhoto]
     batching: Batching
     max_pixels: int
     progress: Progress | None
@@ -147,7 +197,7 @@ class _Run:
     read_seconds: float = 0.0
     describe_seconds: float = 0.0
 
-    def describe(self, photos: Mapping[Key, FoundPhoto], workers: int | None) -> None:
+    def describe(self, photos: Mapping[Key, PhotoFile], workers: int | None) -> None:
         """Describes what is new or changed, and commits it batch by batch."""
         waiting = {key: photo.path for key, photo in photos.items() if not self._same(key, photo.path)}
         contents = {
@@ -194,7 +244,7 @@ class _Run:
         self._count(key, path, known.hash, known.broken)
         return True
 
-    def _another_try(self, known: Known) -> bool:
+    def _another_try(self, known: StoredPhoto) -> bool:
         """Returns whether a photo that was broken may be read now: a raised limit on pixels lets it in."""
         return known.broken is not None and self.max_pixels > MAX_PIXELS
 
@@ -247,10 +297,46 @@ class _Run:
         else:
             self.updated += 1
 
-    def missing(self, present: Iterable[str], photos: Mapping[Key, FoundPhoto]) -> list[Key]:
+    def missing(self, present: Iterable[str], photos: Mapping[Key, PhotoFile]) -> list[Key]:
         """Returns the keys of known photos under the given folders whose files are no longer there."""
         folders = [path for path in present if Path(path).is_dir()]
         under = set(keys_under(self.store, self.known, folders))
         roots = self.store.roots
         lost = {key for key in under - photos.keys() if not Path(roots.path_of(key)).is_file()}
         return sorted(lost | self.vanished)
+
+
+def stored_photos(store: Store) -> dict[Key, StoredPhoto]:
+    """Returns what the collection knows, by key."""
+    columns = ["root", "path", "hash", "file_size", "modified_ns", "broken"]
+    table = store.table(columns)
+    values = [table[name].to_pylist() for name in ["_rowid", *columns]]
+    return {
+        Key(root, path): StoredPhoto(row, digest, size, modified, broken)
+        for row, root, path, digest, size, modified, broken in zip(*values, strict=True)
+    }
+
+
+def keys_under(store: Store, known: Mapping[Key, StoredPhoto], paths: Iterable[str | Path]) -> list[Key]:
+    """Returns the keys of the collection's photos at or below some paths, whether these exist or not."""
+    roots = store.roots
+    exact: set[Key] = set()
+    below: set[Key] = set()
+    for path in paths:
+        for spelling in {absolute(path), canonical(path), os.path.realpath(path)}:
+            at = roots.key_of(spelling)
+            if at is not None:
+                (exact if at in known else below).add(at)
+            for root in roots:
+                if PurePath(roots.folder(root.number)).is_relative_to(spelling):
+                    below.add(Key(root.number, ""))
+    # One pass however many folders are asked for.
+    return [key for key in known if key in exact or (below and not below.isdisjoint(_folders(key)))]
+
+
+def _folders(key: Key) -> Iterator[Key]:
+    """Yields the folders that hold a photo, up to its root."""
+    path = key.path
+    while path:
+        path = path.rpartition("/")[0]
+        yield Key(key.root, path)

@@ -68,12 +68,12 @@ class ResidentIndex:
 
         with self.lock:
             index = self.current()
-            kept = self._diffusion
-            if kept is None or kept[:2] != (self._identity, self._version):
+            cached = self._diffusion
+            if cached is None or cached[:2] != (self._identity, self._version):
                 # The old graph goes before the new one is built: both at once would double the memory.
                 self._diffusion = None
-                kept = self._diffusion = (self._identity, self._version, Diffusion.of_index(index))
-            return kept[2]
+                cached = self._diffusion = (self._identity, self._version, Diffusion.of_index(index))
+            return cached[2]
 
     def _follow(self, index: ExactIndex) -> int:
         """Takes the rows that were written since, drops those that went, and returns the version then."""
@@ -88,10 +88,10 @@ class ResidentIndex:
 
         # Both lists of one version, and nothing touched before both are read.
         changed, present, version = self._store.read(read)
-        kept = np.concatenate([np.empty(0, np.int64), *(_ids(batch) for batch in present)])
+        left = np.concatenate([np.empty(0, np.int64), *(_ids(batch) for batch in present)])
         rewritten = np.concatenate([np.empty(0, np.int64), *(_ids(batch) for batch in changed)])
         old = index.ids
-        index.remove(np.union1d(np.setdiff1d(old, kept), np.intersect1d(old, rewritten)))
+        index.remove(np.union1d(np.setdiff1d(old, left), np.intersect1d(old, rewritten)))
         for batch in changed:
             _add(index, batch, self._store)
         return version

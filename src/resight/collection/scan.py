@@ -9,16 +9,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
-from resight.collection.reports import BrokenPhoto
 from resight.collection.store import TABLE_NAME
 from resight.errors import InvalidInput
 from resight.images import PHOTO_SUFFIXES
 
-__all__ = ["FoundPhoto", "Scan", "absolute", "canonical", "find_photos", "printable", "scan"]
+__all__ = ["BrokenPhoto", "PhotoFile", "Scan", "absolute", "canonical", "find_photos", "printable", "scan"]
 
 
 @dataclass(frozen=True, slots=True)
-class FoundPhoto:
+class BrokenPhoto:
+    r"""A file that cannot be searched, and why.
+
+    Attributes:
+        path: The file, absolute; undecodable bytes of its name are written as ``\\xNN``.
+        reason: Why, in a few words without the path.
+    """
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFile:
     """A photo met while walking.
 
     Attributes:
@@ -43,7 +55,7 @@ class Scan:
             ``""`` for none; the most frequent first. Hidden files are not counted.
     """
 
-    photos: list[FoundPhoto]
+    photos: list[PhotoFile]
     broken: list[BrokenPhoto]
     passed_over: dict[str, int]
 
@@ -88,9 +100,9 @@ def scan(paths: Iterable[str | Path]) -> Scan:
     walk = _Walk()
     for path in sorted({canonical(path) for path in paths}):
         if Path(path).is_dir():
-            walk.folder(path, given=path)
+            walk.folder(path, origin=path)
         elif Path(path).exists():
-            walk.file(path, given=str(Path(path).parent), linked=Path(path).is_symlink())
+            walk.file(path, origin=str(Path(path).parent), linked=Path(path).is_symlink())
         else:
             raise InvalidInput(f"there is no file or folder {printable(path)}")
     return walk.finish()
@@ -101,13 +113,13 @@ def scan(paths: Iterable[str | Path]) -> Scan:
 class _Walk:
     """Takes what lies in folders at once, and what links lead to afterwards: files keep their own names."""
 
-    photos: list[FoundPhoto] = field(default_factory=list)
+    photos: list[PhotoFile] = field(default_factory=list)
     broken: list[BrokenPhoto] = field(default_factory=list)
-    seen: set[tuple[int, int]] = field(default_factory=set)
+    visited: set[tuple[int, int]] = field(default_factory=set)
     links: list[tuple[str, str]] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
 
-    def folder(self, path: str, *, given: str, linked: bool = False) -> None:
+    def folder(self, path: str, *, origin: str, linked: bool = False) -> None:
         """Takes a folder and all below it; without recursion, so that depth has no limit."""
         folders = [path]
         while folders:
@@ -128,21 +140,21 @@ class _Walk:
                 if entry.name.startswith("."):
                     continue
                 if entry.is_symlink():
-                    self.links.append((entry.path, given))
+                    self.links.append((entry.path, origin))
                 elif entry.is_dir():
                     folders.append(entry.path)
                 elif entry.is_file():
-                    self.offered(entry.path, given=given, linked=linked)
+                    self.offered(entry.path, origin=origin, linked=linked)
 
-    def offered(self, path: str, *, given: str, linked: bool) -> None:
+    def offered(self, path: str, *, origin: str, linked: bool) -> None:
         """Takes a file of a folder where its suffix is a photo's, else counts it as passed over."""
         suffix = Path(path).suffix.lower()
         if suffix in PHOTO_SUFFIXES:
-            self.file(path, given=given, linked=linked)
+            self.file(path, origin=origin, linked=linked)
         else:
             self.passed_over[printable(suffix)] += 1
 
-    def file(self, path: str, *, given: str, linked: bool) -> None:
+    def file(self, path: str, *, origin: str, linked: bool) -> None:
         """Takes a file, unless it has been met under another name."""
         try:
             path.encode()
@@ -152,7 +164,7 @@ class _Walk:
             return
         try:
             if self._first_visit(path):
-                self.photos.append(FoundPhoto(path, given, os.path.realpath(path) if linked else path))
+                self.photos.append(PhotoFile(path, origin, os.path.realpath(path) if linked else path))
         except OSError as error:
             self.broken.append(BrokenPhoto(printable(path), f"it cannot be looked at ({error.strerror})"))
 
@@ -160,11 +172,11 @@ class _Walk:
         """Follows the links met so far, and those met on the way; returns all."""
         while self.links:
             links, self.links = sorted(self.links), []
-            for path, given in links:
+            for path, origin in links:
                 if Path(path).is_dir():
-                    self.folder(path, given=given, linked=True)
+                    self.folder(path, origin=origin, linked=True)
                 else:
-                    self.offered(path, given=given, linked=True)
+                    self.offered(path, origin=origin, linked=True)
         return Scan(
             sorted(self.photos, key=lambda photo: photo.path),
             sorted(self.broken, key=lambda file: file.path),
@@ -174,7 +186,7 @@ class _Walk:
     def _first_visit(self, path: str) -> bool:
         status = Path(path).stat()
         identity = (status.st_dev, status.st_ino)
-        if identity in self.seen:
+        if identity in self.visited:
             return False
-        self.seen.add(identity)
+        self.visited.add(identity)
         return True

@@ -1,8 +1,10 @@
-"""The columns of a collection's table, and rows on their way into it."""
+"""The columns of a collection's table, our own and the user's, and rows on their way into it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +12,29 @@ import pyarrow as pa
 from jaxtyping import Float16
 
 from resight.collection.roots import Key
+from resight.errors import InvalidInput
 
-__all__ = ["KEY_COLUMNS", "OWN_COLUMNS", "Row", "photo_schema", "rows_table"]
+__all__ = [
+    "KEY_COLUMNS",
+    "OWN_COLUMNS",
+    "Row",
+    "Value",
+    "metadata_names",
+    "new_columns",
+    "photo_schema",
+    "read_cell",
+    "rows_table",
+]
+
+Value = str | int | float | bool | None
+"""What the user may keep with a photo."""
+
+_TRUTH = {"true": True, "false": False}
+# Numbers as people write them: 007 is a name, and so are nan, inf and 1_000, which Python would take.
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_INT64 = range(-(2**63), 2**63)
 
 KEY_COLUMNS = ("root", "path")
 
@@ -100,3 +123,84 @@ def rows_table(rows: Sequence[Row], dim: int) -> pa.Table:
     }
     schema = photo_schema(dim)
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+def metadata_names(schema: pa.Schema) -> list[str]:
+    """Returns the names of the user's columns in a table's schema."""
+    return [name for name in schema.names if name not in OWN_COLUMNS]
+
+
+def new_columns(rows: Iterable[Mapping[str, Value]], schema: pa.Schema) -> list[pa.Field]:
+    """Returns the columns that the table still lacks for these values, sorted by name.
+
+    A column of whole numbers and numbers holds numbers. A name that has no value yet gets no column.
+
+    Raises:
+        InvalidInput: A name is no word, or is taken; a value is of another type than its column.
+    """
+    columns = {name: schema.field(name).type for name in metadata_names(schema)}
+    added: dict[str, pa.DataType] = {}
+    for row in rows:
+        for name, value in row.items():
+            _check_name(name, [*columns, *added])
+            if value is None:
+                continue
+            kind = _type_of(name, value)
+            if name not in columns and added.get(name) in (None, pa.int64()) and kind == pa.float64():
+                added[name] = kind
+            column = columns.get(name) or added.setdefault(name, kind)
+            if kind != column and not (kind == pa.int64() and column == pa.float64()):
+                raise InvalidInput(
+                    f"the metadata value {name}={value!r} does not fit: {name} holds {column} here"
+                )
+    return [pa.field(name, added[name]) for name in sorted(added)]
+
+
+def read_cell(cell: str, kind: pa.DataType) -> Value:
+    """Returns the value that the text of a table's cell is in a column of that type; an empty one is nothing.
+
+    Raises:
+        ValueError: It is not written as such a value.
+    """
+    if not cell:
+        return None
+    if kind == pa.bool_() and cell.lower() in _TRUTH:
+        return _TRUTH[cell.lower()]
+    if kind == pa.int64() and _WHOLE.fullmatch(cell):
+        return int(cell)
+    if kind == pa.float64() and _NUMBER.fullmatch(cell):
+        return float(cell)
+    if kind == pa.string():
+        return cell
+    raise ValueError(f"{cell!r} is no {kind}")
+
+
+def _check_name(name: str, taken: Iterable[str]) -> None:
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(
+            f"a metadata name is a letter followed by letters, digits and underscores, not {name!r}"
+        )
+    if name.lower() in OWN_COLUMNS:
+        raise InvalidInput(
+            f"{name!r} cannot be a metadata name: the collection keeps its own value under it, as under "
+            f"{', '.join(sorted(OWN_COLUMNS))}; choose another"
+        )
+    for other in taken:
+        # SQL takes names without regard to case.
+        if other != name and other.lower() == name.lower():
+            raise InvalidInput(f"metadata names must differ by more than case, not {other!r} and {name!r}")
+
+
+def _type_of(name: str, value: Value) -> pa.DataType:
+    if isinstance(value, bool):
+        return pa.bool_()
+    if isinstance(value, int) and value in _INT64:
+        return pa.int64()
+    if isinstance(value, float) and math.isfinite(value):
+        return pa.float64()
+    if isinstance(value, str):
+        return pa.string()
+    raise InvalidInput(
+        f"the metadata value {name}={value!r} cannot be kept: accepted are text, whole numbers of 64 bits, "
+        f"finite numbers, true, false and nothing"
+    )

@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from resight import images
-from resight.collection.answer import Answer, Hit, Keypoints, QueryPhoto, Seconds
-from resight.collection.metadata import metadata_names
+from resight.collection.answer import Answer, Hit, QueryPhoto, Seconds, ShownKeypoints
 from resight.collection.query import VERIFY_DEPTH, Query
 from resight.collection.resident import ResidentIndex
 from resight.collection.roots import Key
+from resight.collection.schema import metadata_names
 from resight.collection.store import Store
 from resight.errors import CollectionDamaged, InvalidInput, NoLocalFeatures
 from resight.features import Box, LocalFeatures
@@ -50,8 +50,8 @@ def answer_query(
     """
     clock = [time.perf_counter()]
     model = load_model()
+    depth = _depth(model, query)
     described = _describe(model, query)
-    depth = described.depth(query)
     clock.append(time.perf_counter())
     with resident.lock:
         index = resident.current()
@@ -75,7 +75,7 @@ def answer_query(
     keypoints = {}
     if _has_attention(model):
         pairs = zip(head.tolist(), local, strict=True)
-        keypoints = {row: Keypoints.of(features) for row, features in pairs if features is not None}
+        keypoints = {row: ShownKeypoints.of(features) for row, features in pairs if features is not None}
     clock.append(time.perf_counter())
     hits = _hits(store, verified, query.top, queries, keypoints)
     describe, load, search, verify = (after - before for before, after in pairwise(clock))
@@ -106,18 +106,19 @@ class _Described:
             if photo.wanted
         ]
 
-    def depth(self, query: Query) -> int:
-        """Returns how many answers are verified.
 
-        Raises:
-            NoLocalFeatures: A number is given and the model has no local features.
-        """
-        has_local = all(features is not None for features in self.local)
-        if query.verify == "auto":
-            return VERIFY_DEPTH if has_local else 0
-        if query.verify and not has_local:
-            raise NoLocalFeatures("this model has no local features to verify with: search without verify")
-        return query.verify
+def _depth(model: Model, query: Query) -> int:
+    """Returns how many answers are verified.
+
+    Raises:
+        NoLocalFeatures: The query says a number and the model has no local features.
+    """
+    has_local = model.facts.local is not None
+    if query.verify == "auto":
+        return VERIFY_DEPTH if has_local else 0
+    if query.verify and not has_local:
+        raise NoLocalFeatures("this model has no local features to verify with: search without verify")
+    return query.verify
 
 
 def _has_attention(model: Model) -> bool:
@@ -135,7 +136,7 @@ def _describe(model: Model, query: Query) -> _Described:
         (features,) = model.extract([photo])
         box = photo.region if query.box is not None and is_wanted else None
         attended = features.local if _has_attention(model) else None
-        keypoints = None if attended is None else Keypoints.of(attended)
+        keypoints = None if attended is None else ShownKeypoints.of(attended)
         photos.append(QueryPhoto(source, box, photo.width, photo.height, is_wanted, keypoints))
         descriptors.append(features.descriptor)
         if is_wanted:
@@ -218,7 +219,7 @@ def _hits(
     ranking: VerifiedRanking,
     top: int,
     queries: Mapping[int, int],
-    keypoints: Mapping[int, Keypoints],
+    keypoints: Mapping[int, ShownKeypoints],
 ) -> list[Hit]:
     """Returns the first photos of a ranking; one that was removed a moment ago is left out.
 

@@ -14,7 +14,7 @@ from resight.features import Box
 from resight.reports.embedded import EmbeddedPhoto
 
 if TYPE_CHECKING:
-    from resight.collection.answer import Keypoints
+    from resight.collection.answer import ShownKeypoints
 
 __all__ = ["HEATS", "MAX_LINES", "Frame", "box_corners", "definition", "pair_figure", "photo_figure"]
 
@@ -69,7 +69,7 @@ def photo_figure(
     *,
     outline: Float32[np.ndarray, "4 2"] | None = None,
     use: str | None = None,
-    keypoints: Keypoints | None = None,
+    keypoints: ShownKeypoints | None = None,
 ) -> str:
     """Returns one photo as SVG, its outline and keypoints drawn.
 
@@ -89,12 +89,12 @@ def pair_figure(
     answer_points: Float32[np.ndarray, "inliers 2"],
     box: Float32[np.ndarray, "4 2"] | None,
     region: Float32[np.ndarray, "4 2"] | None,
-    query_keypoints: Keypoints | None = None,
-    answer_keypoints: Keypoints | None = None,
+    query_keypoints: ShownKeypoints | None = None,
+    answer_keypoints: ShownKeypoints | None = None,
 ) -> str:
     """Returns query and answer side by side at one height as SVG, matched points joined, outlines drawn.
 
-    Keypoints, where there are any, lie under the matches and are coloured by their rank in attention.
+    ShownKeypoints, where there are any, lie under the matches and are coloured by their rank in attention.
     """
     ratios = query.width / query.height + answer.width / answer.height
     height = min((_PAIR_WIDTH - _GAP) / ratios, _PAIR_MAX_HEIGHT)
@@ -124,7 +124,7 @@ def _photo(
     frame: Frame,
     outline: Float32[np.ndarray, "4 2"] | None,
     use: str | None,
-    keypoints: Keypoints | None,
+    keypoints: ShownKeypoints | None,
 ) -> str:
     """Returns a photo in its own clipped viewport, what lies outside the outline dimmed."""
     inner = Frame(frame.photo, 0.0, frame.scale)
@@ -144,7 +144,7 @@ def _photo(
     )
 
 
-def _keypoints(frame: Frame, keypoints: Keypoints) -> str:
+def _keypoints(frame: Frame, keypoints: ShownKeypoints) -> str:
     """Returns a dot a keypoint, coloured by the share of the photo's others of lower attention; best on top.
 
     Not by attention itself: a single place of very high attention would leave one colour to all others.
