@@ -27,6 +27,9 @@ from pathlib import Path
 from typing import Any
 
 ROOMS = ("losses", "networks/pooling", "evaluation/measures", "search")
+BESIDE = {"search": ("evaluation/measures",)}
+"""Rooms whose tests are run as well: the measures' are those of the ranks of positives."""
+
 REPOSITORY = Path(__file__).parents[1]
 REPORT = REPOSITORY / "benchmarks" / "results" / "mutants.json"
 REASONS = REPOSITORY / "docs" / "mutants.md"
@@ -99,6 +102,7 @@ def run(room: str, *, most: int, seed: int, minutes: float) -> dict[str, Any]:
     source, tests = (REPOSITORY / top / room for top in ("src/resight", "tests"))
     module = existing(source, source.with_suffix(".py")).as_posix()
     own_tests = existing(tests, tests.with_name(f"test_{tests.name}.py"), tests.parent).as_posix()
+    other_tests = [f"tests/{other}" for other in BESIDE.get(room, ())]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for top in ("src", "tests"):
@@ -106,7 +110,7 @@ def run(room: str, *, most: int, seed: int, minutes: float) -> dict[str, Any]:
         settings = {
             "source_paths": [module],
             "also_copy": ["src/resight"],
-            "pytest_add_cli_args_test_selection": [own_tests],
+            "pytest_add_cli_args_test_selection": [own_tests, *other_tests],
             "do_not_mutate_patterns": [r"^\s*raise "],
         }
         text = "\n".join(f"{name} = {json.dumps(value)}" for name, value in settings.items())

@@ -234,6 +234,8 @@ def test_search_refuses_what_cannot_be_right():
         index.search(np.zeros((1, 3), np.float32), 1)
     with pytest.raises(InvalidInput, match="finite"):
         index.search(np.full((1, 4), np.inf, np.float32), 1)
+    with pytest.raises(InvalidInput, match="ids must be whole numbers in one row, not float64"):
+        index.remove(np.array([0.5]))
     with pytest.raises(InvalidInput, match="k must be"):
         index.search(np.zeros((1, 4), np.float32), 0)
     with pytest.raises(InvalidInput, match="id 3 is not in the index"):

@@ -102,6 +102,15 @@ def test_progress_reaches_its_end():
     assert seen[-1] == (9, 9)
 
 
+def test_ranks_are_whole_numbers():
+    rows = np.eye(3)
+    for found in (
+        rank_marked(rows, [rows], [np.arange(2)] * 3, first=2),
+        rank_scores(rows, [np.arange(2)] * 3, first=2),
+    ):
+        assert {places.dtype for places in found.places} == {np.dtype(np.int64)}
+
+
 def test_scores_of_others_are_ranked_with_ties_by_index():
     scores = np.array([[0.5, 0.7, 0.7, 0.1]], dtype=np.float16)
     found = rank_scores(scores, [np.arange(4)], first=2)

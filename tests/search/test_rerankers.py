@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import partial
 
 import numpy as np
@@ -26,6 +27,18 @@ RERANKERS = {
     "superglobal": rerank_super_global,
     "diffusion": partial(rerank_diffusion, neighbours=6, query_neighbours=3),
 }
+DEFAULTS = {
+    rerank_diffusion: {"top": 1000, "gamma": 3.0, "alpha": 0.99},
+    rerank_expanded: {"top": 1000, "n": 10, "alpha": 3.0},
+    rerank_reciprocal: {"top": 100, "k1": 20, "k2": 6, "weight": 0.3},
+    rerank_super_global: {"top": 400, "neighbours": 9, "weight": 0.15, "expansion": 10},
+}
+
+
+@pytest.mark.parametrize("function", DEFAULTS)
+def test_defaults_are_those_of_the_papers(function):
+    parameters = inspect.signature(function).parameters
+    assert {name: parameters[name].default for name in DEFAULTS[function]} == DEFAULTS[function]
 
 
 @pytest.fixture(params=RERANKERS)

@@ -76,6 +76,14 @@ def test_refined_answers_are_not_of_unit_length_and_the_query_is_not_in_the_maxi
     )
 
 
+def test_opposite_answers_whose_weights_cancel_stay_finite():
+    answers = unit([[1, 0], [-1, 0]])
+    ranking = Ranking(np.array([[0, 1]]), np.float32([[1, -1]]))
+    found = rerank_super_global(ranking, answers[:1], lambda ids: answers[ids], neighbours=1, weight=1.0)
+    # Each answer less the other, undivided: (2, 0) and (-2, 0), whose maximum is (2, 0).
+    np.testing.assert_allclose(found.scores, [[(2 + 4) / 2, (-2 - 4) / 2]])
+
+
 @pytest.mark.parametrize("wrong", [{"neighbours": -1}, {"expansion": 0}, {"weight": -0.1}])
 def test_what_cannot_be_right_is_refused(wrong):
     query = clusters(1, 1, 12)

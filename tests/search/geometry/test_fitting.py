@@ -7,7 +7,7 @@ import pytest
 
 from resight.features import LocalFeatures
 from resight.search import VerificationConfig, verify
-from resight.search.geometry.fitting import apply, grow, is_possible
+from resight.search.geometry.fitting import apply, grow, is_possible, least_squares
 
 
 def perspective(a, b):
@@ -48,6 +48,27 @@ def test_points_on_both_sides_of_the_horizon_are_refused_wherever_they_lie():
     # A point on the horizon itself.
     for sign in (1, -1):
         assert not is_possible(sign * perspective(-1 / 600, 1 / 600), corners(), 1.0, loose)
+
+
+def test_a_point_that_goes_nowhere_is_nan_and_one_on_the_horizon_infinite():
+    transform = np.array([[1, 0, 0], [0, 1, 0], [1, 0, 0.0]])
+    np.testing.assert_array_equal(
+        apply(transform, np.float32([[0, 0], [0, 3], [2, 3]])), [[np.nan, np.nan], [np.nan, np.inf], [1, 1.5]]
+    )
+
+
+def test_least_squares_are_those_of_each_coordinate():
+    rng = np.random.default_rng(0)
+    affine = np.array([[1.2, 0.3, 20], [-0.2, 0.8, 90], [0, 0, 1]])
+    source = (rng.random((20, 2)) * 600).astype(np.float32)
+    exact = apply(affine, source)
+    np.testing.assert_allclose(least_squares(source, exact), affine, atol=1e-9)
+    noisy = exact + rng.normal(0, 5, exact.shape)
+    fitted = least_squares(source, noisy)
+    away = apply(fitted, source) - noisy
+    # Residuals of least squares are orthogonal to what was fitted.
+    np.testing.assert_allclose(np.c_[source, np.ones(20)].T @ away, 0, atol=1e-6)
+    np.testing.assert_array_equal(fitted[2], [0, 0, 1])
 
 
 def similarity_by_loop(source, target, threshold):

@@ -184,6 +184,16 @@ def test_photos_of_any_size_are_judged_alike():
     assert verify(query, noisy).inliers == verify(query, large).inliers > 80
 
 
+def test_where_in_a_photo_its_features_lie_changes_nothing():
+    rng = np.random.default_rng(0)
+    query = features(rng, 100)
+    answer = seen_through(rng, query, rotation(10, 0.8, (50, 50)))
+    noise = rng.normal(0, 20, answer.positions.shape)
+    noisy = dataclasses.replace(answer, positions=(answer.positions + noise).astype(np.float32))
+    away = dataclasses.replace(noisy, positions=noisy.positions + np.float32([4096, 0]))
+    assert 20 < verify(query, noisy).inliers == verify(query, away).inliers < 80
+
+
 def test_matches_equal_a_literal_loop():
     rng = np.random.default_rng(0)
     for _ in range(20):
@@ -502,3 +512,5 @@ def test_settings_and_protocols_that_do_not_exist_are_refused():
     ):
         with pytest.raises(InvalidInput, match="verification"):
             VerificationConfig(**wrong)
+    for matching in (None, "mutual", "ratio", "distance"):
+        assert VerificationConfig(matching=matching).matching == matching
