@@ -24,8 +24,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from resight.collection import Classifier, Collection
+from resight.collection import Collection
 from resight.evaluation.measures.recognition import micro_average_precision, micro_average_precision_interval
+from resight.pipelines.classify import Classifier
 from resight.scenes.render import write_collection
 from resight.search.recognition import VotingRule, choose_threshold, neighbour_scores, recognise
 

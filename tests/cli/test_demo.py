@@ -7,14 +7,14 @@ import shutil
 
 import pytest
 
-from resight.cli import demo_places, main
-from resight.cli.demo_answer import without_query
+from resight.cli import main
+from resight.pipelines import demo as pipeline
 
 
 @pytest.fixture
 def small(monkeypatch):
-    for name, value in (("_PLACES", 2), ("_VIEWS", 2), ("_DISTRACTORS", 1)):
-        monkeypatch.setattr(demo_places, name, value)
+    for name, value in (("PLACES", 2), ("VIEWS", 2), ("DISTRACTORS", 1)):
+        monkeypatch.setattr(pipeline, name, value)
 
 
 def test_demo_measures_rendered_places(small, tmp_path, capsys):
@@ -76,7 +76,7 @@ def test_the_query_is_no_answer_to_itself(made, rendered):
 
     query = rendered / "place_000_view_0.jpg"
     answer = Collection.open(made).answer(Query(query, top=5, verify=0))
-    others = without_query(answer, 3)
+    others = pipeline.without_query(answer, 3)
     assert answer.hits[0].path == str(query)
     assert [hit.rank for hit in others.hits] == [1, 2, 3]
     assert [hit.path for hit in others.hits] == [hit.path for hit in answer.hits[1:4]]

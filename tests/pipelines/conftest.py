@@ -1,8 +1,31 @@
-"""Where the made photos of these tests are found."""
+"""The photos and models that other rooms' tests make."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
+import pytest
+
+for room in ("collection", "evaluation"):
+    sys.path.insert(0, str(Path(__file__).parents[1] / room))
+
+from grid_model import GridModel
+from made_photos import write_photo
+
+from resight.collection import Collection
+
+
+@pytest.fixture
+def model() -> GridModel:
+    return GridModel()
+
+
+@pytest.fixture
+def collection(tmp_path, model) -> Collection:
+    """A collection of a few photos without metadata."""
+    for number in range(3):
+        write_photo(tmp_path / "bare" / f"{number}.png", number)
+    made = Collection.create(tmp_path / "made.resight", model=model, lock_timeout=0.2)
+    made.add(tmp_path / "bare")
+    return made

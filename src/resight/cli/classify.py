@@ -12,12 +12,12 @@ import typer
 from resight.cli.failures import FAILED, SOME_UNREADABLE
 from resight.cli.options import CollectionArgument, JsonOption
 from resight.cli.output import command_line, console, count, note, plain_table, shown_path, write_json
+from resight.cli.progress import progress
 
 if TYPE_CHECKING:
     from resight.cli.output import Json
-    from resight.collection import Classified, Classifier
-    from resight.collection.classifying import Vote
     from resight.errors import UnreadableImage
+    from resight.pipelines.classify import Classified, Classifier, Vote
     from resight.search.recognition import Calibration, VotingRule
 
 __all__ = ["EXAMPLE", "classify"]
@@ -83,8 +83,14 @@ def classify(
     """Say which labelled thing of a collection a photo shows, or that it shows none of them."""
     given = photos or []
     _check(given, threshold, calibrate, html)
-    from resight.collection import Classifier, Collection
-    from resight.collection.classifying import default_label, default_rule, stored_calibration
+    from resight.collection import Collection
+    from resight.pipelines.classify import (
+        Classifier,
+        classify_photos,
+        default_label,
+        default_rule,
+        stored_calibration,
+    )
 
     opened = Collection.open(collection)
     kept = stored_calibration(opened)
@@ -92,7 +98,8 @@ def classify(
     rule = _changed(usual, neighbours, verify, max_inliers)
     classifier = Classifier(opened, label=label, rule=rule, threshold=threshold)
     chosen = None if calibrate is None else _calibrate(classifier, calibrate)
-    found, unreadable = _classify_all(classifier, given)
+    with progress("Recognising") as report:
+        found, unreadable = classify_photos(classifier, given, progress=report)
     sheet = html if found else None
     if sheet is not None:
         _write_sheet(found[0], sheet)
@@ -130,41 +137,14 @@ def _changed(
 
 
 def _calibrate(classifier: Classifier, table: Path) -> Calibration:
-    from resight.cli.metadata import read_cells
-    from resight.cli.progress import progress
-    from resight.errors import InvalidInput
+    from resight.pipelines.classify import calibrate_on_table
 
-    rows = read_cells(table)
-    if not rows or any(classifier.label not in row for row in rows.values()):
-        raise InvalidInput(
-            f"{table} lists no photos with a column {classifier.label!r}: its first line is "
-            f"path,{classifier.label}, and photos of unknown things have an empty cell"
-        )
-    labels = {path: classifier.label_of(row[classifier.label]) for path, row in rows.items()}
-    if strange := sorted({label for label in labels.values() if label} - set(classifier.labels)):
+    with progress("Choosing the threshold") as report:
+        chosen, strange = calibrate_on_table(classifier, table, progress=report)
+    if strange:
         shown = [*strange[:3], *([f"{len(strange) - 3:,} more"] if len(strange) > 3 else [])]
         note(f"No photo of the collection has these labels, so they count as unknown: {', '.join(shown)}")
-    with progress("Choosing the threshold") as report:
-        return classifier.calibrate(labels, progress=report)
-
-
-def _classify_all(
-    classifier: Classifier, photos: Sequence[Path]
-) -> tuple[list[Classified], list[UnreadableImage]]:
-    """Returns what the photos show and which cannot be read."""
-    from resight.cli.progress import progress
-    from resight.errors import UnreadableImage
-
-    found: list[Classified] = []
-    unreadable: list[UnreadableImage] = []
-    with progress("Recognising") as report:
-        for number, photo in enumerate(photos, 1):
-            try:
-                found.append(classifier.classify(photo))
-            except UnreadableImage as error:
-                unreadable.append(error)
-            report(number, len(photos))
-    return found, unreadable
+    return chosen
 
 
 def _write_sheet(found: Classified, path: Path) -> None:
@@ -223,7 +203,7 @@ def _print_result(
     found: Sequence[Classified],
     collection: Path,
 ) -> None:
-    from resight.collection.classifying import default_label, default_rule
+    from resight.pipelines.classify import default_label, default_rule
 
     out = console()
     if chosen is not None:

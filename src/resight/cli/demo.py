@@ -8,48 +8,92 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resight.cli.options import JsonOption
-from resight.cli.output import command_line, console, count, plain_table, shown_path, write_json
+from resight.cli.output import as_json as to_json
+from resight.cli.output import command_line, console, count, note, plain_table, shown_path, write_json
+from resight.cli.progress import progress
 
 if TYPE_CHECKING:
-    from resight.cli.demo_folder import FolderDemo
-    from resight.cli.demo_places import PlacesDemo
+    from resight.collection import Collection
+    from resight.pipelines.demo import FolderDemo, PlacesDemo
 
 __all__ = ["EXAMPLE", "demo"]
 
 EXAMPLE = "Example:\n\n  resight demo\n\n  resight demo ~/Pictures --out demo"
 
+PhotosArgument = Annotated[
+    Path | None, typer.Argument(metavar="[PHOTOS]", help="Your own folder; rendered photos if not given.")
+]
+OutOption = Annotated[Path, typer.Option(metavar="DIR", help="Where everything the demo makes is put.")]
 
-def demo(
-    photos: Annotated[
-        Path | None,
-        typer.Argument(metavar="[PHOTOS]", help="Your own folder; rendered photos if not given."),
-    ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where everything the demo makes is put.")] = Path(
-        "demo"
-    ),
-    as_json: JsonOption = False,
-) -> None:
+
+def demo(photos: PhotosArgument = None, out: OutOption = Path("demo"), as_json: JsonOption = False) -> None:
     """Show the main job: index photos, search them, verify the answers, write a result sheet."""
-    from resight.cli.demo_folder import folder_demo
-    from resight.cli.demo_places import places_demo
-
     folder = out.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    outcome = places_demo(folder) if photos is None else folder_demo(photos, folder)
+    outcome = _places(folder) if photos is None else _folder(photos, folder)
     if as_json:
-        write_json(outcome)
-        return
-    print_demo(outcome)
+        write_json(_json(outcome))
+    else:
+        _print(outcome)
 
 
-def print_demo(outcome: PlacesDemo | FolderDemo) -> None:
-    """Prints what the demo found, and three commands to try next."""
-    from resight.cli.demo_places import PlacesDemo
+def _places(out: Path) -> PlacesDemo:
+    from resight.pipelines import demo as pipeline
+
+    photos = out / "photos"
+    with progress("Rendering") as report:
+        is_new = pipeline.render_places(photos, progress=report)
+    if is_new:
+        views = f"{pipeline.PLACES} places in {pipeline.VIEWS} views"
+        note(f"Rendered {views} and {pipeline.DISTRACTORS} other photos")
+    collection = _index(photos, out / "demo.resight")
+    with progress("Searching", "queries") as report:
+        return pipeline.demo_places(collection, photos, out / "answers.html", progress=report)
+
+
+def _folder(photos: Path, out: Path) -> FolderDemo:
+    from resight.errors import InvalidInput
+    from resight.pipelines.demo import demo_folder
+
+    collection = _index(photos, out / f"{photos.resolve().name or 'photos'}.resight")
+    if not len(collection):
+        raise InvalidInput(
+            f"{photos} holds no photo that can be read: name a folder of JPEG, PNG or other photos"
+        )
+    with progress("Trying queries", "queries") as report:
+        return demo_folder(collection, photos, out / "answers.html", progress=report)
+
+
+def _index(photos: Path, path: Path) -> Collection:
+    from resight.pipelines.index import DEFAULT_MODEL, open_or_create
+
+    collection = open_or_create(path, DEFAULT_MODEL)
+    with progress("Indexing") as report:
+        indexed = collection.add([photos], progress=report)
+    there = f", {indexed.unchanged:,} of them were there" if indexed.unchanged else ""
+    broken = f", {count(len(indexed.broken), 'file')} could not be read" if indexed.broken else ""
+    held = count(len(collection), "photo")
+    note(f"Indexed {held} with {DEFAULT_MODEL} in {indexed.seconds.total:.1f} s{there}{broken}")
+    return collection
+
+
+def _json(outcome: PlacesDemo | FolderDemo) -> object:
+    from resight.pipelines.demo import FolderDemo
+
+    content = to_json(outcome)
+    if isinstance(outcome, FolderDemo) and isinstance(content, dict):
+        content["finding"] = _finding(outcome)
+    return content
+
+
+def _print(outcome: PlacesDemo | FolderDemo) -> None:
+    """Prints what the demo showed, and three commands to try next."""
+    from resight.pipelines.demo import PlacesDemo
 
     if isinstance(outcome, PlacesDemo):
         _print_measures(outcome)
     else:
-        console().print(f"\n{outcome.finding}", soft_wrap=True)
+        console().print(f"\n{_finding(outcome)}", soft_wrap=True)
     lines = (
         command_line("resight", "search", shown_path(outcome.collection), shown_path(outcome.query)),
         command_line("resight", "check", shown_path(outcome.collection)),
@@ -57,6 +101,13 @@ def print_demo(outcome: PlacesDemo | FolderDemo) -> None:
     )
     console().print(f"\nResult sheet, open it in a browser:  {shown_path(outcome.sheet)}", soft_wrap=True)
     console().print("\nTry next:\n  " + "\n  ".join(lines), soft_wrap=True)
+
+
+def _finding(outcome: FolderDemo) -> str:
+    of, query = f"Of {count(outcome.tried, 'photo')} tried as a query,", shown_path(outcome.query)
+    if outcome.confirmed:
+        return f"{of} {query} has the most answers confirmed by geometry: {outcome.confirmed}."
+    return f"{of} none has an answer confirmed by geometry; the sheet shows what looks most like {query}."
 
 
 def _print_measures(outcome: PlacesDemo) -> None:

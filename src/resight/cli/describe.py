@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resight.cli.failures import SOME_UNREADABLE
-from resight.cli.index import DEFAULT_MODEL
 from resight.cli.options import refuse_missing_folder
 from resight.cli.output import console, count, note, plain_table, shown_path
 from resight.cli.progress import Report, progress
@@ -55,7 +54,7 @@ AttentionOption = Annotated[
 
 def describe(
     photos: PhotosArgument,
-    model: ModelOption = DEFAULT_MODEL,
+    model: ModelOption = "sift",
     out: OutOption = None,
     attention: AttentionOption = None,
 ) -> None:

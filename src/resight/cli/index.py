@@ -16,7 +16,7 @@ from resight.cli.progress import progress
 if TYPE_CHECKING:
     from resight.collection import Collection, IndexReport
 
-__all__ = ["DEFAULT_MODEL", "EXAMPLE", "index", "open_or_create"]
+__all__ = ["EXAMPLE", "index"]
 
 EXAMPLE = (
     "Example:\n\n  resight index ~/Pictures ~/scans/old.jpg --collection photos.resight\n\n"
@@ -24,7 +24,6 @@ EXAMPLE = (
     "Exit code 3 says that some files could not be read, each listed with its reason, "
     "or that no photo was found."
 )
-DEFAULT_MODEL = "sift"
 _MOST_LISTED = 20
 _MOST_SUFFIXES = 8
 
@@ -66,8 +65,9 @@ def index(
     as_json: JsonOption = False,
 ) -> None:
     """Add what is new to a collection, update what changed, report what is broken."""
-    from resight.cli.metadata import read_metadata
     from resight.images import MAX_PIXELS
+    from resight.pipelines.index import open_or_create
+    from resight.pipelines.metadata import read_metadata
 
     values = read_metadata(metadata) if metadata is not None else None
     opened = open_or_create(collection, model)
@@ -89,21 +89,6 @@ def index(
         note(f"no photos were found in {', '.join(shown_path(path) for path in photos)}")
     if nothing or outcome.broken:
         raise typer.Exit(SOME_UNREADABLE)
-
-
-def open_or_create(path: Path, model: str | None) -> Collection:
-    """Returns the collection at that path, a new one where there is none.
-
-    Raises:
-        ModelMismatch: It is there and was made by another model than the one named.
-    """
-    from resight.collection import Collection
-    from resight.errors import CollectionNotFound
-
-    try:
-        return Collection.open(path, model=model)
-    except CollectionNotFound:
-        return Collection.create(path, model=model or DEFAULT_MODEL)
 
 
 def print_report(report: IndexReport, collection: Collection) -> None:

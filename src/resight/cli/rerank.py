@@ -11,7 +11,8 @@ import typer
 from resight.cli.options import JsonOption
 from resight.cli.output import as_json as to_json
 from resight.cli.output import console, count, note, plain_table, shown_path, write_json
-from resight.cli.rerank_methods import DEPTHS, Method, Reranked, by_descriptors, by_geometry
+from resight.cli.progress import progress
+from resight.pipelines.rerank import DEPTHS, Method, Reranked, by_descriptors, by_geometry
 
 __all__ = ["EXAMPLE", "rerank"]
 
@@ -76,9 +77,11 @@ def rerank(
     rankings = read_rankings(given)
     depth = DEPTHS[method] if top is None else top
     if method == "verify":
-        result = by_geometry(rankings, model or "sift", top=depth)
+        with progress("Verifying", "answers") as report:
+            result = by_geometry(rankings, model or "sift", top=depth, progress=report)
     else:
-        result = by_descriptors(rankings, method, model, top=depth)
+        with progress("Describing") as report:
+            result = by_descriptors(rankings, method, model, top=depth, progress=report)
     if out is not None:
         write_whole(out, json.dumps(to_json(result), indent=2) + "\n")
         note(f"The new ranking is in {shown_path(out)}.")

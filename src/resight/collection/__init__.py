@@ -2,7 +2,6 @@
 
 from resight.collection.answer import Answer, Hit, QueryPhoto, Seconds, ShownKeypoints
 from resight.collection.check import CheckReport
-from resight.collection.classifying import Classified, Classifier
 from resight.collection.collection import Collection
 from resight.collection.indexing import IndexReport, IndexSeconds
 from resight.collection.info import CollectionInfo, LocalInfo, RootInfo
@@ -13,8 +12,6 @@ __all__ = [
     "Answer",
     "BrokenPhoto",
     "CheckReport",
-    "Classified",
-    "Classifier",
     "Collection",
     "CollectionInfo",
     "Hit",

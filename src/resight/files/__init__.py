@@ -2,7 +2,7 @@
 
 from resight.files.json import JSON, from_json, parse_json, to_json
 from resight.files.nearest import did_you_mean, nearest
-from resight.files.progress import Progress
+from resight.files.progress import Progress, silent
 from resight.files.tables import Row, name_key, read_rows
 from resight.files.threads import available_cpus, in_threads
 from resight.files.whole import whole_file, whole_files, whole_folder, write_whole
@@ -19,6 +19,7 @@ __all__ = [
     "nearest",
     "parse_json",
     "read_rows",
+    "silent",
     "to_json",
     "whole_file",
     "whole_files",

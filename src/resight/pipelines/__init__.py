@@ -1,4 +1,7 @@
-"""What people do with all this: values in, values out."""
+"""What people do with photos and models: values in, values out, nothing printed.
+
+Each module is one job, named after its command: ``index``, ``rerank``, ``classify``, ``demo``.
+"""
 
 from __future__ import annotations
 

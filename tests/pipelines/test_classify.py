@@ -10,9 +10,9 @@ import pytest
 from grid_model import grid_model
 from made_photos import picture, stored, write_photo
 
-from resight.collection import Classifier, Collection
-from resight.collection.classifying import stored_calibration
+from resight.collection import Collection
 from resight.errors import CollectionDamaged, InvalidInput, UnreadableImage
+from resight.pipelines.classify import Classifier, stored_calibration
 from resight.search.recognition import VotingRule
 
 NAMES = ("arch", "bridge", "castle", "dome")

@@ -19,9 +19,10 @@ from resight.collection.roots import Key
 from resight.collection.scan import canonical
 from resight.collection.schema import Value, metadata_names, read_cell
 from resight.collection.store import Store
-from resight.errors import InvalidInput
-from resight.files import Progress
+from resight.errors import InvalidInput, UnreadableImage
+from resight.files import Progress, silent
 from resight.models.extract import content_of
+from resight.pipelines.metadata import read_cells
 from resight.search.recognition import Calibration, VotingRule, choose_threshold, neighbour_scores, recognise
 
 __all__ = [
@@ -30,6 +31,8 @@ __all__ = [
     "Classifier",
     "Vote",
     "as_label",
+    "calibrate_on_table",
+    "classify_photos",
     "default_label",
     "default_rule",
     "stored_calibration",
@@ -159,7 +162,7 @@ class Classifier:
         self,
         photos: Mapping[str, str],
         *,
-        progress: Progress | None = None,
+        progress: Progress = silent,
     ) -> Calibration:
         """Returns the threshold of the largest F1 on validation photos, and keeps it in the collection.
 
@@ -185,8 +188,7 @@ class Classifier:
         classified = []
         for number, photo in enumerate(photos, 1):
             classified.append(self.classify(photo))
-            if progress is not None:
-                progress(number, len(photos))
+            progress(number, len(photos))
         calibration = choose_threshold(
             self.label,
             self.rule,
@@ -240,6 +242,56 @@ class Classifier:
                 verify=self.rule.verify if has_local else 0,
             )
         )
+
+
+def classify_photos(
+    classifier: Classifier, photos: Sequence[Path], *, progress: Progress = silent
+) -> tuple[list[Classified], list[UnreadableImage]]:
+    """Returns what some photos show, and the errors of those that cannot be read.
+
+    Raises:
+        InvalidInput: No photo of the collection has a label any more.
+        ModelError: The model cannot be loaded, or is another.
+        CollectionError: The collection is gone or cannot be read.
+    """
+    classified: list[Classified] = []
+    unreadable: list[UnreadableImage] = []
+    for number, photo in enumerate(photos, 1):
+        try:
+            classified.append(classifier.classify(photo))
+        except UnreadableImage as error:
+            unreadable.append(error)
+        progress(number, len(photos))
+    return classified, unreadable
+
+
+def calibrate_on_table(
+    classifier: Classifier, table: Path, *, progress: Progress = silent
+) -> tuple[Calibration, list[str]]:
+    """Returns the threshold chosen on the photos of a table, and labels of it that no photo has.
+
+    Photos of these labels count as unknown.
+
+    Args:
+        classifier: Takes the threshold, too.
+        table: A CSV file with the columns ``path`` and that of the labels.
+        progress: Called with photos classified and photos in all.
+
+    Raises:
+        InvalidInput: The file is no such table, or `Classifier.calibrate` refuses its photos.
+        UnreadableImage: A photo cannot be read.
+        CollectionLocked: Another process is writing.
+        StorageFailed: The disk refuses the threshold.
+    """
+    rows = read_cells(table)
+    if not rows or any(classifier.label not in row for row in rows.values()):
+        raise InvalidInput(
+            f"{table} lists no photos with a column {classifier.label!r}: its first line is "
+            f"path,{classifier.label}, and photos of unknown things have an empty cell"
+        )
+    labels = {path: classifier.label_of(row[classifier.label]) for path, row in rows.items()}
+    strange = sorted({label for label in labels.values() if label} - set(classifier.labels))
+    return classifier.calibrate(labels, progress=progress), strange
 
 
 def stored_calibration(collection: Collection) -> Calibration | None:

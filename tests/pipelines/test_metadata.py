@@ -1,7 +1,7 @@
 import pytest
 
-from resight.cli.metadata import read_metadata
 from resight.errors import InvalidInput
+from resight.pipelines.metadata import read_metadata
 
 
 def write(tmp_path, text):

@@ -1,4 +1,4 @@
-"""The methods of ``resight rerank``, on rankings that somebody else made."""
+"""Rankings of another search re-ordered, by descriptors or by geometry."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from resight.cli.progress import progress
+from resight.files import Progress, silent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +30,7 @@ DEPTHS: Mapping[Method, int] = {
     "diffusion": 1000,
     "verify": 100,
 }
-"""How many of the first answers each re-orders when nobody says."""
+"""How many of the first answers each method re-orders by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,9 @@ class _Reranker(Protocol):
     ) -> Ranking: ...
 
 
-def by_descriptors(given: ImportedRankings, method: Method, model: str | None, *, top: int) -> Reranked:
+def by_descriptors(
+    given: ImportedRankings, method: Method, model: str | None, *, top: int, progress: Progress = silent
+) -> Reranked:
     """Returns the rankings re-ordered by any method but verify.
 
     Args:
@@ -92,6 +94,7 @@ def by_descriptors(given: ImportedRankings, method: Method, model: str | None, *
         method: Any but verify.
         model: Describes the photos; None takes the descriptors given.
         top: Answers of each query that are re-ordered.
+        progress: Called with photos described and photos in all.
 
     Raises:
         InvalidInput: A query or an answer has neither descriptor nor, for a model, a photo.
@@ -100,7 +103,10 @@ def by_descriptors(given: ImportedRankings, method: Method, model: str | None, *
     """
     from resight import search
 
-    queries, descriptors = _described(given, model) if model is not None else _given_descriptors(given)
+    if model is None:
+        queries, descriptors = _descriptors(given)
+    else:
+        queries, descriptors = _described(given, model, progress)
 
     def descriptors_of(ids: Int64[np.ndarray, " n"]) -> Float32[np.ndarray, "n dim"]:
         return descriptors[ids]
@@ -116,7 +122,7 @@ def by_descriptors(given: ImportedRankings, method: Method, model: str | None, *
     return Reranked(method, top, _moved(given, rows))
 
 
-def _given_descriptors(
+def _descriptors(
     given: ImportedRankings,
 ) -> tuple[Float32[np.ndarray, "q dim"], Float32[np.ndarray, "n dim"]]:
     """Returns the descriptors of the file: of all queries and of all answers."""
@@ -134,7 +140,7 @@ def _given_descriptors(
 
 
 def _described(
-    given: ImportedRankings, name: str
+    given: ImportedRankings, name: str, progress: Progress
 ) -> tuple[Float32[np.ndarray, "q dim"], Float32[np.ndarray, "n dim"]]:
     """Returns the descriptors that a model gives the photos of all queries and answers."""
     import numpy as np
@@ -146,12 +152,11 @@ def _described(
     photos = _photos(given)
     model = load_model(name)
     rows = np.zeros((len(photos), model.dim), dtype=np.float32)
-    with progress("Describing") as report:
-        for number, one in enumerate(extract(photos, model)):
-            if one.features is None:
-                raise UnreadableImage(photos[number], one.reason or "it cannot be described")
-            rows[number] = one.features.descriptor
-            report(number + 1, len(photos))
+    for number, one in enumerate(extract(photos, model)):
+        if one.features is None:
+            raise UnreadableImage(photos[number], one.reason or "it cannot be described")
+        rows[number] = one.features.descriptor
+        progress(number + 1, len(photos))
     return rows[: len(given.queries)], rows[len(given.queries) :]
 
 
@@ -172,7 +177,7 @@ def _lacking(what: str, kind: Literal["descriptor", "photo"]) -> InvalidInput:
     return InvalidInput(f"{what}: give one to every query and answer, {other}")
 
 
-def by_geometry(given: ImportedRankings, name: str, *, top: int) -> Reranked:
+def by_geometry(given: ImportedRankings, name: str, *, top: int, progress: Progress = silent) -> Reranked:
     """Returns the rankings re-ordered by inliers, answers with equally many in their old order.
 
     Photos are read query by query.
@@ -181,6 +186,7 @@ def by_geometry(given: ImportedRankings, name: str, *, top: int) -> Reranked:
         given: Not changed.
         name: Of the model whose local features are matched.
         top: Answers of each query that are verified.
+        progress: Called with answers verified and answers in all.
 
     Raises:
         InvalidInput: A query or an answer has no photo, or the model no local features.
@@ -191,22 +197,20 @@ def by_geometry(given: ImportedRankings, name: str, *, top: int) -> Reranked:
     from resight.search.geometry.reranking import rerank
 
     photos = _photos(given)
-    asked, answers = photos[: len(given.queries)], photos[len(given.queries) :]
+    queries, answers = photos[: len(given.queries)], photos[len(given.queries) :]
     model = load_model(name)
-    checked, done = int((given.ranking.ids[:, :top] >= 0).sum()), 0
-    with progress("Verifying", "answers") as report:
+    total, done = int((given.ranking.ids[:, :top] >= 0).sum()), 0
 
-        def features_of(rows: Int64[np.ndarray, " n"]) -> list[LocalFeatures]:
-            nonlocal done
-            found: list[LocalFeatures] = []
-            for row in rows.tolist():
-                found.append(_local(model, answers[row]))
-                done += 1
-                report(done, checked)
-            return found
+    def features_of(rows: Int64[np.ndarray, " n"]) -> list[LocalFeatures]:
+        nonlocal done
+        features: list[LocalFeatures] = []
+        for row in rows.tolist():
+            features.append(_local(model, answers[row]))
+            done += 1
+            progress(done, total)
+        return features
 
-        queries = [_local(model, photo) for photo in asked]
-        verified = rerank(given.ranking, queries, features_of, top=top)
+    verified = rerank(given.ranking, [_local(model, photo) for photo in queries], features_of, top=top)
     return Reranked("verify", top, _moved(given, [verified.row(query) for query in range(len(verified))]))
 
 

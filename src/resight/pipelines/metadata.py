@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
+from resight.collection.schema import Value, read_cell
 from resight.errors import InvalidInput
 from resight.files import read_rows
-
-if TYPE_CHECKING:
-    from resight.collection.schema import Value
 
 __all__ = ["read_cells", "read_metadata"]
 
@@ -57,10 +56,6 @@ def read_cells(path: Path) -> dict[str, dict[str, str]]:
 
 def _typed(cells: list[str]) -> list[Value]:
     """Returns a column's cells in the narrowest type that holds them all."""
-    import pyarrow as pa
-
-    from resight.collection.schema import read_cell
-
     for kind in (pa.bool_(), pa.int64(), pa.float64()):
         with suppress(ValueError):
             return [read_cell(cell, kind) for cell in cells]
