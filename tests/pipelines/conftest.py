@@ -10,15 +10,16 @@ import pytest
 for room in ("collection", "evaluation"):
     sys.path.insert(0, str(Path(__file__).parents[1] / room))
 
-from grid_model import GridModel
+from grid_model import grid_model
 from made_photos import write_photo
 
 from resight.collection import Collection
+from resight.models import Model
 
 
 @pytest.fixture
-def model() -> GridModel:
-    return GridModel()
+def model() -> Model:
+    return grid_model()
 
 
 @pytest.fixture
