@@ -18,6 +18,12 @@ def same_hook_afterwards(monkeypatch):
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
 
 
+@pytest.fixture(autouse=True)
+def no_lines_of_progress(monkeypatch):
+    """On a busy machine small jobs take long enough for a line of progress."""
+    monkeypatch.setattr("resight.cli.progress._FIRST_LINE_SECONDS", 3600.0)
+
+
 @pytest.fixture
 def run(capsys):
     """Runs a command line; returns its exit code, stdout and stderr."""

@@ -117,7 +117,7 @@ def test_what_cannot_be_is_said_in_a_sentence(run, rendered, delg, tmp_path, mon
     assert code == 1
     assert "broken.jpg: it is a text" in err
     assert not (tmp_path / "a.jpg").exists()
-    monkeypatch.setattr("resight.cli.describe._MOST_SHOWN", 2)
+    monkeypatch.setattr("resight.pipelines.describe._MOST_SHOWN", 2)
     code, _, err = run("describe", rendered, "--model", delg[0], "--attention", tmp_path / "a.jpg")
     assert code == 1
     assert "one picture shows the attention over 2 photos at most, not over " in err

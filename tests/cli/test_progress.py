@@ -10,6 +10,7 @@ from resight.cli.progress import progress
 def clock(monkeypatch):
     now = [100.0]
     monkeypatch.setattr("resight.cli.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("resight.cli.progress._FIRST_LINE_SECONDS", 2.0)
     return now
 
 

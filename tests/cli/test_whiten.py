@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from resight.cli.whiten_photos import hold_out
 from resight.models import Model, Traits, load_model
 from resight.models.whitening_fit import fit_pca
+from resight.pipelines.whiten import hold_out
 from resight.scenes.render import write_collection
 
 
@@ -172,7 +172,9 @@ def test_a_model_without_a_bundle_is_refused(run, places, monkeypatch):
         def to_bundle(self):
             return None
 
-    monkeypatch.setattr("resight.models.zoo.load_model", lambda name: Model(Unwritten(), name="unwritten"))
+    monkeypatch.setattr(
+        "resight.pipelines.whiten.load_model", lambda name: Model(Unwritten(), name="unwritten")
+    )
     code, _, err = run("unwritten", places, "--out", "none.safetensors")
     assert code == 1
     assert "the model unwritten cannot be written to a bundle" in err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,9 +13,7 @@ from resight.cli.output import command_line, console, count, plain_table, shown_
 from resight.cli.progress import progress
 
 if TYPE_CHECKING:
-    from resight.cli.compact_features import LocalDescriptors, StoredForm
-    from resight.collection.scan import BrokenPhoto
-    from resight.models import LocalCodec, Model
+    from resight.pipelines.compact import CompactOutcome, StoredForm
 
 __all__ = ["EXAMPLE", "compact"]
 
@@ -47,29 +44,6 @@ OutOption = Annotated[Path, typer.Option(metavar="BUNDLE", help="Where the model
 SeedOption = Annotated[int, typer.Option(min=0, metavar="N", help="Of the first centres or directions.")]
 
 
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """How local features are stored, and the mean bytes they take in a collection a photo."""
-
-    form: str
-    bytes_a_photo: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What a form was fitted to, and what it saves."""
-
-    model: str
-    bundle: Path
-    fingerprint: str
-    photos: int
-    features_a_photo: float
-    fitted_to: int
-    before: _Stored
-    after: _Stored
-    broken: list[BrokenPhoto]
-
-
 def compact(
     bundle: BundleArgument,
     photos: PhotosArgument,
@@ -82,16 +56,10 @@ def compact(
     refuse_missing_folder(out, option="--out")
     if out.exists() and Path(bundle).exists() and out.samefile(bundle):
         raise typer.BadParameter("it would replace the model that is made compact", param_hint="--out")
-    from resight.cli import compact_features as features
-    from resight.cli.whiten_photos import folders
+    from resight.pipelines import compact as pipeline
 
-    wanted = _parse_form(form)
-    model = _load(bundle)
     with progress("Describing") as report:
-        described = features.describe(model, photos, wanted, seed=seed, report=report)
-    codec = features.fit(wanted, described, seed=seed)
-    fitted_to = f"{count(len(described.counts), 'photo')} of {folders(photos)}"
-    outcome = _write(model, replace(codec, fitted_to=fitted_to), described, out)
+        outcome = pipeline.compact(bundle, photos, out, _parse_form(form), seed=seed, progress=report)
     if as_json:
         write_json(outcome)
     else:
@@ -101,8 +69,8 @@ def compact(
 
 
 def _parse_form(text: str) -> StoredForm:
-    from resight.cli.compact_features import StoredForm
     from resight.errors import InvalidInput
+    from resight.pipelines.compact import StoredForm
 
     try:
         return StoredForm.parse(text)
@@ -110,37 +78,7 @@ def _parse_form(text: str) -> StoredForm:
         raise typer.BadParameter(str(error), param_hint="--form") from None
 
 
-def _load(name: str) -> Model:
-    """Returns the model, one that can be written to a bundle and takes a codec."""
-    from resight.models import Float16Codec, load_model
-
-    model = load_model(name)
-    # Refused before any photo is described.
-    model.with_codec(Float16Codec(0 if model.local is None else model.local.dim)).to_bundle()
-    return model
-
-
-def _write(model: Model, codec: LocalCodec, described: LocalDescriptors, out: Path) -> _Outcome:
-    from resight.cli.compact_features import stored_bytes
-    from resight.models import bundle
-
-    made = model.with_codec(codec).to_bundle()
-    bundle.write(made, out)
-    photos = len(described.counts)
-    return _Outcome(
-        model.name,
-        out,
-        made.fingerprint,
-        photos,
-        float(described.counts.mean()),
-        len(described.values),
-        _Stored(model.codec.name, described.bytes_before / photos),
-        _Stored(codec.name, stored_bytes(codec, described) / photos),
-        described.broken,
-    )
-
-
-def _print_outcome(outcome: _Outcome) -> None:
+def _print_outcome(outcome: CompactOutcome) -> None:
     """Prints what a photo costs before and after, and the next command to try."""
     printed, written = console(), shown_path(outcome.bundle)
     printed.print(

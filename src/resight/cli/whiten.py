@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,16 +13,9 @@ from resight.cli.output import command_line, console, count, plain_table, shown_
 from resight.cli.progress import progress
 
 if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import Bool
+    from resight.pipelines.whiten import WhitenOutcome
 
-    from resight.cli.whiten_photos import Described, Matches
-    from resight.collection.scan import BrokenPhoto
-    from resight.evaluation.measures.separation import Separation
-    from resight.models.model import Model
-    from resight.models.whitening import Whitening
-
-__all__ = ["EXAMPLE", "Kind", "Rotation", "whiten"]
+__all__ = ["EXAMPLE", "whiten"]
 
 EXAMPLE = (
     "Example:\n\n  resight whiten sift ~/places --kind learned --shrinkage 0.1 --out whitened.safetensors\n\n"
@@ -32,20 +23,6 @@ EXAMPLE = (
     "Photos of one folder match, unless --pairs names those that do. Give photos like those to be searched, "
     "never those a benchmark measures."
 )
-
-
-class Kind(StrEnum):
-    """Ways to compute a whitening."""
-
-    PCA = "pca"
-    LEARNED = "learned"
-
-
-class Rotation(StrEnum):
-    """Where the rotation of a learned whitening comes from."""
-
-    ALL = "all"
-    NON_MATCHING = "non_matching"
 
 
 ModelArgument = Annotated[
@@ -56,7 +33,8 @@ PhotosArgument = Annotated[
 ]
 OutOption = Annotated[Path, typer.Option(metavar="BUNDLE", help="Where the whitened model is written.")]
 KindOption = Annotated[
-    Kind, typer.Option(help="pca: from all photos; learned: from those that match.", show_default=True)
+    Literal["pca", "learned"],
+    typer.Option(help="pca: from all photos; learned: from those that match.", show_default=True),
 ]
 PairsOption = Annotated[
     Path | None,
@@ -74,7 +52,7 @@ PowerOption = Annotated[
     typer.Option(min=0, max=1, metavar="P", help="pca: 0.5 whitens fully (default), 0.25 less, 0 not."),
 ]
 RotationOption = Annotated[
-    Rotation | None,
+    Literal["all", "non_matching"] | None,
     typer.Option(help="learned: rotation from all photos (default) or from pairs that do not match."),
 ]
 HeldOutOption = Annotated[
@@ -84,43 +62,11 @@ HeldOutOption = Annotated[
 SeedOption = Annotated[int, typer.Option(min=0, metavar="N", help="Of pairs and of what is held out.")]
 
 
-@dataclass(frozen=True, slots=True)
-class _Settings:
-    """How the whitening is computed."""
-
-    kind: Kind
-    dim: int | None
-    shrinkage: float
-    power: float | None
-    rotation: Rotation | None
-    seed: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What a whitening was computed from, what it keeps, and what it does to photos held out."""
-
-    model: str
-    bundle: Path
-    fingerprint: str
-    kind: str
-    inputs: int
-    dim: int
-    pairs_or_images: int
-    provenance: str
-    variance_kept: float
-    photos: int
-    held_out: int
-    before: Separation | None
-    after: Separation | None
-    broken: list[BrokenPhoto]
-
-
 def whiten(
     model: ModelArgument,
     photos: PhotosArgument,
     out: OutOption,
-    kind: KindOption = Kind.PCA,
+    kind: KindOption = "pca",
     pairs: PairsOption = None,
     dim: DimOption = None,
     shrinkage: ShrinkageOption = 0.0,
@@ -131,18 +77,12 @@ def whiten(
     as_json: JsonOption = False,
 ) -> None:
     """Compute a whitening from photos, and write the model with it."""
-    from resight.cli import whiten_photos
+    _refuse_unfit(kind, power, rotation, model, out)
+    from resight.pipelines import whiten as pipeline
 
-    settings = _Settings(kind, dim, shrinkage, power, rotation, seed)
-    _refuse_unfit(settings, model, out)
-    loaded = _load(model, dim)
+    settings = pipeline.WhitenSettings(kind, dim, shrinkage, power, rotation, held_out, seed)
     with progress("Describing") as report:
-        described = whiten_photos.describe(loaded, photos, report=report)
-    matches = whiten_photos.find_matches(described, pairs, seed=seed)
-    held = whiten_photos.hold_out(matches.groups, held_out, seed=seed)
-    learned_from = f"{count(int((~held).sum()), 'photo')} of {whiten_photos.folders(photos)}"
-    whitening = _fit(described, matches, held, settings, learned_from)
-    outcome = _write(loaded, whitening, described, matches, held, out)
+        outcome = pipeline.whiten(model, photos, out, settings, pairs=pairs, progress=report)
     if as_json:
         write_json(outcome)
     else:
@@ -151,102 +91,17 @@ def whiten(
         raise typer.Exit(SOME_UNREADABLE)
 
 
-def _refuse_unfit(settings: _Settings, model: str, out: Path) -> None:
-    if settings.power is not None and settings.kind is not Kind.PCA:
+def _refuse_unfit(kind: str, power: float | None, rotation: str | None, model: str, out: Path) -> None:
+    if power is not None and kind != "pca":
         raise typer.BadParameter("it is for --kind pca", param_hint="--power")
-    if settings.rotation is not None and settings.kind is not Kind.LEARNED:
+    if rotation is not None and kind != "learned":
         raise typer.BadParameter("it is for --kind learned", param_hint="--rotation")
     refuse_missing_folder(out, option="--out")
     if out.exists() and Path(model).exists() and out.samefile(model):
         raise typer.BadParameter("it would replace the model that is whitened", param_hint="--out")
 
 
-def _load(name: str, dim: int | None) -> Model:
-    """Returns the model, one that can be written to a bundle and has the dimensions that are to be kept."""
-    from resight.errors import InvalidInput
-    from resight.models import load_model
-
-    model = load_model(name)
-    # Refused before any photo is described.
-    model.to_bundle()
-    if dim is not None and dim > model.dim:
-        raise InvalidInput(f"{name} has {model.dim} dimensions, of which {dim} cannot be kept")
-    return model
-
-
-def _fit(
-    described: Described,
-    matches: Matches,
-    held: Bool[np.ndarray, " n"],
-    settings: _Settings,
-    learned_from: str,
-) -> Whitening:
-    import numpy as np
-
-    from resight.errors import InvalidInput
-    from resight.models.whitening_fit import fit_learned, fit_pca, non_matching_pairs
-
-    rows = np.flatnonzero(~held)
-    descriptors, groups = described.descriptors[rows], matches.groups[rows]
-    dim, shrinkage = settings.dim, settings.shrinkage
-    if settings.kind is Kind.PCA:
-        power = 0.5 if settings.power is None else settings.power
-        return fit_pca(descriptors, dim, shrinkage=shrinkage, power=power, provenance=learned_from)
-    pairs = np.searchsorted(rows, matches.pairs[~held[matches.pairs[:, 0]]])
-    if not len(pairs) or len(np.unique(groups)) < 2:
-        raise InvalidInput(
-            f"learning needs matching photos of at least two things, and the {learned_from} show "
-            f"{len(np.unique(groups))} with {count(len(pairs), 'matching pair')}: put the photos of each "
-            f"thing into a folder of their own, or name them with --pairs"
-        )
-    if settings.rotation is not Rotation.NON_MATCHING:
-        return fit_learned(descriptors, pairs, dim, shrinkage=shrinkage, provenance=learned_from)
-    others = non_matching_pairs(groups, 10 * len(rows), np.random.default_rng(settings.seed))
-    return fit_learned(
-        descriptors,
-        pairs,
-        dim,
-        rotation="non_matching",
-        non_matching=others,
-        shrinkage=shrinkage,
-        provenance=learned_from,
-    )
-
-
-def _write(
-    model: Model,
-    whitening: Whitening,
-    described: Described,
-    matches: Matches,
-    held: Bool[np.ndarray, " n"],
-    out: Path,
-) -> _Outcome:
-    from resight.evaluation.measures.separation import separation
-    from resight.models import bundle
-    from resight.models.whitening_fit import variance_kept
-
-    whitened = model.whitened(whitening)
-    bundle.write(whitened.to_bundle(), out)
-    unseen = described.descriptors[held]
-    return _Outcome(
-        model.name,
-        out,
-        whitened.fingerprint,
-        whitening.kind,
-        whitening.inputs,
-        whitening.dim,
-        whitening.pairs_or_images,
-        whitening.provenance,
-        variance_kept(described.descriptors[~held], whitening),
-        int((~held).sum()),
-        int(held.sum()),
-        separation(unseen, matches.groups[held]),
-        separation(whitening.apply(unseen), matches.groups[held]),
-        described.broken,
-    )
-
-
-def _print_outcome(outcome: _Outcome) -> None:
+def _print_outcome(outcome: WhitenOutcome) -> None:
     """Prints what was computed, its effect on photos held out, and the next command to try."""
     printed, bundle = console(), shown_path(outcome.bundle)
     printed.print(outcome.provenance[0].upper() + outcome.provenance[1:] + ".", soft_wrap=True)

@@ -1,21 +1,22 @@
-"""What ``resight compact`` does: local features of photos described, and a codec fitted to them."""
+"""A model that stores its local features in fewer bytes, by a codec fitted to photos."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from resight.cli.whiten_photos import folders
-from resight.collection.scan import BrokenPhoto, scan
+from resight.collection import BrokenPhoto
+from resight.collection.scan import scan
 from resight.errors import InvalidInput
 from resight.features import LocalFeatures
-from resight.files import Progress
+from resight.files import Progress, silent
+from resight.models import Model, bundle, load_model
 from resight.models.binary_codec import BinaryCodec
 from resight.models.codec import (
     Float16Codec,
@@ -24,10 +25,9 @@ from resight.models.codec import (
     bytes_a_photo,
     unit_descriptors,
 )
-from resight.models.extract import extract
-from resight.models.model import Model
+from resight.pipelines.describe import describe_each, folder_names, refuse_empty
 
-__all__ = ["LocalDescriptors", "StoredForm", "describe", "fit", "stored_bytes"]
+__all__ = ["CompactOutcome", "Stored", "StoredForm", "compact"]
 
 _MOST_FITTED = 100_000
 """More than k-means of 256 centres looks at; 50 MB of 128 dimensions."""
@@ -54,13 +54,13 @@ class StoredForm:
         Raises:
             InvalidInput: It names none.
         """
-        found = re.fullmatch(r"(product|bits)-([1-9]\d{0,4})", text)
+        parts = re.fullmatch(r"(product|bits)-([1-9]\d{0,4})", text)
         if text == "float16":
             return cls("float16")
-        if found is None:
+        if parts is None:
             raise InvalidInput(f"a form is float16, product-16 or bits-128, or another number, not {text!r}")
-        size = int(found[2])
-        if found[1] == "product":
+        size = int(parts[2])
+        if parts[1] == "product":
             return cls("product", size)
         if size % 8:
             raise InvalidInput(f"a code has a multiple of 8 bits, not {size}")
@@ -86,8 +86,8 @@ class StoredForm:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LocalDescriptors:
-    """Local features of some photos, as many as fitting wants.
+class _LocalDescriptors:
+    """Local features of some photos, as many as fitting needs.
 
     Attributes:
         values: float32 ``(n, dim)``, unit L2 norm, a random share of those of each photo.
@@ -104,32 +104,112 @@ class LocalDescriptors:
     broken: list[BrokenPhoto]
 
 
-def describe(
-    model: Model,
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """How local features are stored.
+
+    Attributes:
+        form: Of a descriptor.
+        bytes_a_photo: Mean bytes that a photo's features take in a collection.
+    """
+
+    form: str
+    bytes_a_photo: float
+
+
+@dataclass(frozen=True, slots=True)
+class CompactOutcome:
+    """What a form was fitted to, and what it saves.
+
+    Attributes:
+        model: Name of the model before.
+        bundle: The file of the compact model.
+        fingerprint: Of that model.
+        photos: How many were described.
+        features_a_photo: Mean number of local features.
+        fitted_to: Features that the codec was fitted to.
+        before: How features were stored.
+        after: How they are stored now.
+        broken: What could not be described, and why.
+    """
+
+    model: str
+    bundle: Path
+    fingerprint: str
+    photos: int
+    features_a_photo: float
+    fitted_to: int
+    before: Stored
+    after: Stored
+    broken: list[BrokenPhoto]
+
+
+def compact(
+    name: str,
     photos: Sequence[Path],
+    out: Path,
     form: StoredForm,
     *,
-    seed: int,
-    report: Progress,
-) -> LocalDescriptors:
+    seed: int = 0,
+    progress: Progress = silent,
+) -> CompactOutcome:
+    """Returns what another form of a model's local features saves; the model with that form is written.
+
+    Args:
+        name: Of the model, or its bundle.
+        photos: Files and folders that the form is fitted to.
+        out: The bundle to write.
+        form: How local features shall be stored.
+        seed: Of the features that are drawn, and of the first centres or directions.
+        progress: Called with photos described and photos in all.
+
+    Raises:
+        InvalidInput: No photo can be described, there are too few local features, or the model's cannot take
+            the form.
+        ModelError: The model cannot be loaded.
+        StorageFailed: The bundle cannot be written.
+    """
+    model = load_model(name)
+    # Refused before any photo is described.
+    model.with_codec(Float16Codec(0 if model.local is None else model.local.dim)).to_bundle()
+    described = _describe(model, photos, form, seed=seed, progress=progress)
+    count = len(described.counts)
+    fitted_to = f"{count:,} photo{'s' * (count != 1)} of {folder_names(photos)}"
+    codec = replace(_fit(form, described, seed=seed), fitted_to=fitted_to)
+    made = model.with_codec(codec).to_bundle()
+    bundle.write(made, out)
+    return CompactOutcome(
+        model=model.name,
+        bundle=out,
+        fingerprint=made.fingerprint,
+        photos=count,
+        features_a_photo=float(described.counts.mean()),
+        fitted_to=len(described.values),
+        before=Stored(model.codec.name, described.bytes_before / count),
+        after=Stored(codec.name, _stored_bytes(codec, described) / count),
+        broken=described.broken,
+    )
+
+
+def _describe(
+    model: Model, photos: Sequence[Path], form: StoredForm, *, seed: int, progress: Progress
+) -> _LocalDescriptors:
     """Returns the local features of the photos under files and folders.
 
     Raises:
         InvalidInput: A path does not exist, no photo can be described, none has local features, or theirs
             cannot take the form: said after the first photo.
     """
-    found = scan(photos)
-    random = np.random.default_rng(seed)
-    share = -(-_MOST_FITTED // max(1, len(found.photos)))
-    values, counts, broken = [], [], list(found.broken)
+    scanned, random = scan(photos), np.random.default_rng(seed)
+    share = -(-_MOST_FITTED // max(1, len(scanned.photos)))
+    values, counts, broken = [], [], []
     example: LocalFeatures | None = None
     stored = 0
-    for done, row in enumerate(extract([photo.path for photo in found.photos], model), 1):
-        report(done, len(found.photos))
-        if row.features is None:
-            broken.append(BrokenPhoto(str(row.path), row.reason or "it cannot be described"))
+    for outcome in describe_each(model, scanned, progress=progress):
+        if isinstance(outcome, BrokenPhoto):
+            broken.append(outcome)
             continue
-        local = row.features.local
+        local = outcome[1].local
         counts.append(0 if local is None else len(local))
         if local is None:
             continue
@@ -139,17 +219,15 @@ def describe(
             example = local.best(1)
         chosen = random.permutation(len(local))[:share]
         values.append(unit_descriptors(local)[np.sort(chosen)])
-    if not counts:
-        why = f": {broken[0].path}, {broken[0].reason}" if broken else ""
-        raise InvalidInput(f"there is no photo to learn from under {folders(photos)}{why}")
+    refuse_empty(len(counts), photos, broken, purpose="learn from")
     if example is None:
-        raise InvalidInput(f"{model.name} finds no local features in the photos of {folders(photos)}")
-    kept = np.concatenate([each for each in values if len(each)])
-    return LocalDescriptors(kept, np.array(counts, dtype=np.int64), stored, example, broken)
+        raise InvalidInput(f"{model.name} finds no local features in the photos of {folder_names(photos)}")
+    drawn = np.concatenate([each for each in values if len(each)])
+    return _LocalDescriptors(drawn, np.array(counts, dtype=np.int64), stored, example, broken)
 
 
-def fit(
-    form: StoredForm, described: LocalDescriptors, *, seed: int
+def _fit(
+    form: StoredForm, described: _LocalDescriptors, *, seed: int
 ) -> Float16Codec | ProductCodec | BinaryCodec:
     """Returns the codec of that form for such local features.
 
@@ -177,7 +255,7 @@ def fit(
             return BinaryCodec.fit(described.values, form.size, rotation=rotation, seed=seed)
 
 
-def stored_bytes(codec: LocalCodec, described: LocalDescriptors) -> int:
+def _stored_bytes(codec: LocalCodec, described: _LocalDescriptors) -> int:
     """Returns the bytes of all local features in a collection if they are stored by that codec."""
     header = len(codec.encode(described.example.best(0)).to_bytes())
     return sum(header + bytes_a_photo(codec, count) for count in described.counts.tolist())
