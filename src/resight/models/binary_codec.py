@@ -167,15 +167,15 @@ def quantising_directions(
     values = centred.astype(np.float64)
     _, directions = np.linalg.eigh(values.T @ values)
     basis = directions[:, ::-1][:, :bits]
-    shown = values @ basis
-    turn = random_rotation(bits, random)
+    projected = values @ basis
+    rotation = random_rotation(bits, random)
     for _ in range(_ROUNDS):
-        corners = np.where(shown @ turn > 0, 1.0, -1.0)
-        # The nearest rotation of the values to their corners: orthogonal Procrustes.
-        left, _, right = np.linalg.svd(corners.T @ shown)
-        turn = (left @ right).T
-    directed: Float64[np.ndarray, "bits dim"] = (basis @ turn).T
-    return directed
+        corners = np.where(projected @ rotation > 0, 1.0, -1.0)
+        # The rotation that brings the values nearest to their corners: orthogonal Procrustes.
+        left, _, right = np.linalg.svd(corners.T @ projected)
+        rotation = (left @ right).T
+    directions_of_bits: Float64[np.ndarray, "bits dim"] = (basis @ rotation).T
+    return directions_of_bits
 
 
 def random_rotation(size: int, random: np.random.Generator) -> Float64[np.ndarray, "size size"]:

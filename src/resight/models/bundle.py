@@ -69,14 +69,14 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a bundle says of itself before its tensors.
+    """The header of a bundle: everything but the tensors' values.
 
     Attributes:
-        architecture: Which loader understands the rest, for example ``sift`` or ``gem``.
+        architecture: Kind of the model, for example ``sift`` or ``gem``; it decides what the rest means.
         settings: The architecture's own settings, JSON values.
         preprocessing: How a photo becomes the model's input.
         licence: Licence of the weights, an SPDX name or a short sentence.
-        provenance: What the weights were made from and how.
+        provenance: Where the weights come from.
         fingerprint: SHA-256, 64 hexadecimal digits: equal exactly when architecture, settings,
             preprocessing and tensors are.
         shapes: Shape of each tensor by name.
@@ -96,11 +96,11 @@ class Bundle:
     """A model as plain values; two are the same model exactly when their fingerprints are equal.
 
     Attributes:
-        architecture: Which loader understands the rest.
+        architecture: Kind of the model; it decides what the rest means.
         settings: The architecture's own settings, JSON values (tuples become lists).
         preprocessing: How a photo becomes the model's input.
         licence: Licence of the weights; not part of the fingerprint.
-        provenance: What the weights were made from and how; not part of the fingerprint.
+        provenance: Where the weights come from; not part of the fingerprint.
         tensors: The weights by name, read-only.
 
     Raises:
@@ -190,7 +190,7 @@ def read(path: str | Path) -> Bundle:
 
 
 def read_header(path: str | Path) -> Header:
-    """Returns what a bundle says of itself, without reading or checking its tensors.
+    """Returns the header of a bundle, without reading or checking its tensors.
 
     Raises:
         InvalidBundle: There is no file, it is no bundle, truncated, or of a newer format version.
@@ -215,9 +215,13 @@ def read_header(path: str | Path) -> Header:
                 f"the model bundle {path} has format version {version} and this Resight reads versions up to "
                 f"{FORMAT_VERSION}: upgrade Resight"
             )
-        shown = values["preprocessing"]
+        stored = values["preprocessing"]
         preprocessing = Preprocessing(
-            shown["max_side"], shown["mean"], shown["std"], shown["channel_order"], shown["interpolation"]
+            stored["max_side"],
+            stored["mean"],
+            stored["std"],
+            stored["channel_order"],
+            stored["interpolation"],
         )
         header = Header(
             _text(values["architecture"]),

@@ -297,10 +297,10 @@ class ProductCodec:
         codes = np.empty((len(values), len(self.codebooks)), dtype=np.uint8)
         width = self.codebooks.shape[2]
         for part, centres in enumerate(self.codebooks):
-            mine = values[:, part * width : (part + 1) * width]
-            # ||x - c||^2 less what is the same for all centres.
-            away = np.einsum("cd,cd->c", centres, centres)[None, :] - 2.0 * (mine @ centres.T)
-            codes[:, part] = away.argmin(axis=1)
+            columns = values[:, part * width : (part + 1) * width]
+            # ||x - c||^2 less ||x||^2, which is the same for all centres.
+            distances = np.einsum("cd,cd->c", centres, centres)[None, :] - 2.0 * (columns @ centres.T)
+            codes[:, part] = distances.argmin(axis=1)
         return features.with_descriptors(codes, "cosine")
 
     def decode(self, features: LocalFeatures) -> LocalFeatures:
@@ -356,10 +356,10 @@ def check_dim(features: LocalFeatures, dim: int, name: str) -> None:
     Raises:
         InvalidInput: They cannot.
     """
-    got = features.descriptors.shape[1]
-    if got != dim or features.metric != "cosine":
+    length = features.descriptors.shape[1]
+    if length != dim or features.metric != "cosine":
         raise InvalidInput(
-            f"the codec {name} was made for local descriptors of {dim} numbers, got {got} compared by "
+            f"the codec {name} was made for local descriptors of {dim} numbers, got {length} compared by "
             f"{features.metric}: fit one for this model"
         )
 

@@ -68,9 +68,9 @@ class DELGDescriber:
         self.config = KeypointConfig() if config is None else config
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.net = net.eval().to(self._device)
-        seen = receptive_field(trunk, 0)
-        # A cell of a map of which every other row and column is left out sees what its own cell saw.
-        self._field = replace(seen, stride=seen.stride * (net.local_stride // trunk.strides[0]))
+        field = receptive_field(trunk, 0)
+        # Leaving out every other row and column doubles the stride; what a remaining cell sees stays.
+        self._field = replace(field, stride=field.stride * (net.local_stride // trunk.strides[0]))
         self._traits = Traits(
             architecture_of(net),
             dim=net.dim,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from resight.errors import InvalidInput
 from resight.features import LocalFeatures, ReceptiveField
@@ -26,14 +26,17 @@ LEAST_SIDE = 10
 
 @dataclass(frozen=True, slots=True)
 class KeypointConfig:
-    """Which sizes of a photo are looked at and which keypoints are kept; the defaults are the authors'.
+    """Sizes of a photo at which features are computed, and which cells become keypoints.
+
+    The defaults are those of the DELG authors' code.
 
     Attributes:
-        scales: Sizes at which keypoints are looked for, as factors of the photo as the model sees it.
-        global_scales: Sizes whose global descriptors are summed.
-        max_features: Keypoints kept at most, those of the highest attention.
-        threshold: Least attention of a keypoint; means something for one trained network only.
-        quantile: Share of a photo's cells, over all sizes, whose attention a keypoint must reach.
+        scales: Sizes of the local features, as multiples of the photo as the model sees it.
+        global_scales: Sizes of the global descriptors that are summed.
+        max_features: Most keypoints of a photo; those of the highest attention are taken.
+        threshold: Least attention of a keypoint, in units of one trained network; ``None`` for no limit.
+        quantile: Least attention of a keypoint, as a quantile of the attention of all of the photo's cells at
+            all sizes; ``None`` for no limit.
 
     Raises:
         InvalidInput: A number is out of its range.
@@ -62,13 +65,13 @@ class KeypointConfig:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LocalMaps:
-    """What a network says of one photo at one size.
+    """A network's attention and local descriptors of one photo at one size.
 
     Attributes:
         attention: float32 ``(rows, columns)``, larger is better.
         local: float32 ``(dim, rows, columns)``, of unit L2 norm over dim.
-        width: Width of the image the network saw, pixels.
-        height: Height of it, pixels.
+        width: Width of the network's input, pixels.
+        height: Height of the network's input, pixels.
     """
 
     attention: Float32[np.ndarray, "rows columns"]
@@ -89,14 +92,14 @@ def keypoints_of(
 
     A keypoint lies at the centre of what its cell sees, and is as large as that; both in pixels of the whole
     upright photo. Of equal attention the one of the earlier map, then the upper, then the left comes first.
-    What overlaps is kept: with the authors' overlap of 1.0 their suppression is the choice of the best.
-    Cells whose centre lies outside the photo, which padding can make, and ones without any response are
+    Overlapping keypoints stay: with the authors' overlap of 1.0 their non-maximum suppression only takes the
+    best. Cells whose centre lies outside the photo (padding makes such) or whose features are all zero are
     left out.
 
     Args:
-        maps: Of the same photo at several sizes; without any there are no keypoints.
-        photo: What the model was given, at the size that is scale 1.
-        field: What a cell of the maps sees.
+        maps: Of one photo at several sizes; without maps there are no keypoints.
+        photo: The model's input at scale 1.
+        field: Receptive field of a cell of the maps.
         config: How many keypoints, and from which attention on.
         dim: Length of a local descriptor.
     """
@@ -104,42 +107,59 @@ def keypoints_of(
         nothing = np.empty(0, dtype=np.float32)
         none = np.empty((0, dim), dtype=np.float16)
         return LocalFeatures(nothing.reshape(0, 2), nothing, nothing, nothing, none)
-    shown_rows, shown_columns = photo.pixels.shape[:2]
-    positions, scales, usable = [], [], []
-    for each in maps:
-        rows, columns = each.attention.shape
-        y = (field.first_centre + field.stride * np.arange(rows) + 0.5) * (shown_rows / each.height) - 0.5
-        x = (field.first_centre + field.stride * np.arange(columns) + 0.5) * (
-            shown_columns / each.width
-        ) - 0.5
-        grid = np.stack(np.broadcast_arrays(x[None, :], y[:, None]), axis=-1).reshape(-1, 2)
-        positions.append(grid)
-        # The same step of the network spans a slightly different number of pixels along both sides.
-        enlarged = math.sqrt(each.width / shown_columns * each.height / shown_rows)
-        scales.append(np.full(len(grid), field.size / enlarged / photo.scale))
-        inside = ((grid >= -0.5) & (grid <= np.array([shown_columns, shown_rows]) - 0.5)).all(axis=1)
-        usable.append(inside & each.local.any(axis=0).reshape(-1))
+    cells = [_cells(each, photo, field) for each in maps]
     scores = np.concatenate([each.attention.reshape(-1) for each in maps])
-    kept = _best(scores, np.concatenate(usable), config)
-    owner = np.repeat(np.arange(len(maps)), [each.attention.size for each in maps])[kept]
-    first = np.cumsum([0, *(each.attention.size for each in maps)])
-    descriptors = np.empty((len(kept), dim), dtype=np.float16)
+    best = _best(scores, np.concatenate([each.usable for each in cells]), config)
+    sizes = [each.attention.size for each in maps]
+    owners, firsts = np.repeat(np.arange(len(maps)), sizes)[best], np.cumsum([0, *sizes])
+    descriptors = np.empty((len(best), dim), dtype=np.float16)
     for number, each in enumerate(maps):
-        mine = owner == number
-        descriptors[mine] = each.local.reshape(dim, -1)[:, kept[mine] - first[number]].T
+        rows = owners == number
+        descriptors[rows] = each.local.reshape(dim, -1)[:, best[rows] - firsts[number]].T
+    positions = np.concatenate([each.positions for each in cells])[best]
     return LocalFeatures(
-        photo.in_full_pixels(np.concatenate(positions)[kept].astype(np.float32)),
-        np.concatenate(scales)[kept].astype(np.float32),
-        np.zeros(len(kept), dtype=np.float32),
-        scores[kept],
+        photo.in_full_pixels(positions.astype(np.float32)),
+        np.concatenate([each.scales for each in cells])[best].astype(np.float32),
+        np.zeros(len(best), dtype=np.float32),
+        scores[best],
         descriptors,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cells:
+    """The cells of one map, row by row: centres and sizes in the photo, and which can be keypoints.
+
+    Positions are in pixels of the photo as the model sees it, scales in those of the whole photo.
+    """
+
+    positions: Float64[np.ndarray, "cells 2"]
+    scales: Float64[np.ndarray, " cells"]
+    usable: Bool[np.ndarray, " cells"]
+
+
+def _cells(maps: LocalMaps, photo: Photo, field: ReceptiveField) -> _Cells:
+    photo_rows, photo_columns = photo.pixels.shape[:2]
+    rows, columns = maps.attention.shape
+    down, across = photo_rows / maps.height, photo_columns / maps.width
+    y = (field.first_centre + field.stride * np.arange(rows) + 0.5) * down - 0.5
+    x = (field.first_centre + field.stride * np.arange(columns) + 0.5) * across - 0.5
+    positions = np.stack(np.broadcast_arrays(x[None, :], y[:, None]), axis=-1).reshape(-1, 2)
+    # The same step of the network spans a slightly different number of pixels along both sides.
+    enlarged = math.sqrt(maps.width / photo_columns * maps.height / photo_rows)
+    last = np.array([photo_columns, photo_rows]) - 0.5
+    inside = ((positions >= -0.5) & (positions <= last)).all(axis=1)
+    return _Cells(
+        positions,
+        np.full(len(positions), field.size / enlarged / photo.scale),
+        inside & maps.local.any(axis=0).reshape(-1),
     )
 
 
 def _best(
     scores: Float32[np.ndarray, " cells"], usable: Bool[np.ndarray, " cells"], config: KeypointConfig
-) -> np.ndarray:
-    """Returns the numbers of the cells kept, highest score first, ties in their order."""
+) -> Int64[np.ndarray, " best"]:
+    """Returns the numbers of the cells that become keypoints, highest score first, ties in their order."""
     least = -math.inf if config.threshold is None else config.threshold
     if config.quantile is not None:
         least = max(least, float(np.quantile(scores, config.quantile)))

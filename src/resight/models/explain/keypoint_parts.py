@@ -26,12 +26,12 @@ def parts_of_keypoints(model: Sift, photo: Photo) -> Parts:
     number by number. With these norms and roots held, ``√|s| = s / √|s|``, each keypoint's residuals have
     their share, and the shares add up. A keypoint is laid around its position as a Gaussian of its size.
     """
-    found, weights = model.weighted_keypoints(photo)
-    shares = _shares(model, found.descriptors, found.orientations, weights)
+    points, weights = model.weighted_keypoints(photo)
+    shares = _shares(model, points.descriptors, points.orientations, weights)
     norm = np.linalg.norm(shares.sum(axis=0) - model.offset)
     rows, columns = photo.pixels.shape[:2]
-    high, wide = _laid(found.positions, found.scales, rows, columns)
-    cells = (high[:, None] * wide).reshape(len(high) * len(wide), len(found))
+    high, wide = _laid(points.positions, points.scales, rows, columns)
+    cells = (high[:, None] * wide).reshape(len(high) * len(wide), len(points))
     grid = (cells @ (shares / norm)).reshape(len(high), len(wide), model.dim)
     return Parts(grid, -model.offset / norm, "keypoints")
 

@@ -75,11 +75,11 @@ def keypoints(
         edgeThreshold=edge_threshold,
         enable_precise_upscale=True,
     )
-    found, sift = detector.detectAndCompute(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), None)
+    points, sift = detector.detectAndCompute(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), None)
     if sift is None:
         sift = np.zeros((0, DIM), dtype=np.float32)
     rows = np.array(
-        [(*point.pt, point.size, point.angle, point.response) for point in found], dtype=np.float32
+        [(*point.pt, point.size, point.angle, point.response) for point in points], dtype=np.float32
     ).reshape(-1, 5)
     x, y, size, angle, response = rows.T
     # OpenCV keeps every keypoint that ties with the last one; the limit holds all the same.
