@@ -36,7 +36,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=False,
     )
-    environment.filters |= {"number": _number, "count": _count}
+    environment.filters |= {"number": _number, "count": _count, "tenths": _tenths}
     environment.globals["static"] = _static
     return environment
 
@@ -54,3 +54,8 @@ def _number(value: float | None) -> str:
 def _count(value: int) -> str:
     """Returns a whole number with a comma between thousands."""
     return f"{value:,}"
+
+
+def _tenths(value: float) -> str:
+    """Returns a length in a drawing, which needs one digit."""
+    return f"{value:.1f}"

@@ -15,8 +15,8 @@ from PIL import Image
 from resight.collection import Answer, Hit, QueryPhoto, Seconds
 from resight.collection.answer import ShownKeypoints
 from resight.features import Box
+from resight.reports.figure import MAX_LINES
 from resight.reports.sheet import write_sheet
-from resight.reports.sheet.figure import MAX_LINES
 from resight.search import Verification
 
 VOID = {"meta", "input", "br", "wbr", "image", "use", "line", "circle", "polygon", "path", "rect"}
