@@ -17,6 +17,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,8 +28,8 @@ from pathlib import Path
 from typing import Any
 
 ROOMS = ("losses", "networks/pooling", "evaluation/measures", "search")
-BESIDE = {"search": ("evaluation/measures",)}
-"""Rooms whose tests are run as well: the measures' are those of the ranks of positives."""
+BESIDE = {"search": ("tests/evaluation/measures",)}
+"""Tests of other rooms that are run as well: those of the measures test the ranks of positives."""
 
 REPOSITORY = Path(__file__).parents[1]
 REPORT = REPOSITORY / "benchmarks" / "results" / "mutants.json"
@@ -41,7 +42,7 @@ UNTRIED, SURVIVED = (None, 2), (0, 5, 33)
 
 @dataclass(frozen=True)
 class Survivor:
-    """A change that no test noticed: a line of a file, before and after; ``after`` is empty if it is gone."""
+    """A change that no test noticed: a statement of a file, before and after, on one line each."""
 
     file: str
     line: int
@@ -64,7 +65,7 @@ def mutmut(folder: Path, *arguments: str, seconds: float | None = None) -> str:
         try:
             return process.communicate(timeout=seconds)[0]
         except subprocess.TimeoutExpired:
-            process.terminate()
+            process.send_signal(signal.SIGINT)
             return process.communicate()[0]
 
 
@@ -97,32 +98,34 @@ def functions_at(text: str, line: int) -> set[str]:
     return {node.name for node in functions if node.lineno <= line <= (node.end_lineno or 0)}
 
 
+def copy(room: str, folder: Path) -> None:
+    """Copies the repository, with settings that make mutmut change one room and run its tests."""
+    source, tests = (REPOSITORY / top / room for top in ("src/resight", "tests"))
+    own_tests = existing(tests, tests.with_name(f"test_{tests.name}.py"), tests.parent).as_posix()
+    settings = {
+        "source_paths": [existing(source, source.with_suffix(".py")).as_posix()],
+        "also_copy": ["src/resight"],
+        "pytest_add_cli_args_test_selection": [own_tests, *BESIDE.get(room, ())],
+        "do_not_mutate_patterns": [r"^\s*raise "],
+    }
+    for top in ("src", "tests"):
+        shutil.copytree(REPOSITORY / top, folder / top, ignore=shutil.ignore_patterns("__pycache__"))
+    text = "\n".join(f"{name} = {json.dumps(value)}" for name, value in settings.items())
+    project = (REPOSITORY / "pyproject.toml").read_text()
+    (folder / "pyproject.toml").write_text(f"{project}\n[tool.mutmut]\n{text}\n")
+
+
 def run(room: str, *, most: int, seed: int, minutes: float) -> dict[str, Any]:
     """Returns the counts and the survivors of one room."""
-    source, tests = (REPOSITORY / top / room for top in ("src/resight", "tests"))
-    module = existing(source, source.with_suffix(".py")).as_posix()
-    own_tests = existing(tests, tests.with_name(f"test_{tests.name}.py"), tests.parent).as_posix()
-    other_tests = [f"tests/{other}" for other in BESIDE.get(room, ())]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for top in ("src", "tests"):
-            shutil.copytree(REPOSITORY / top, folder / top, ignore=shutil.ignore_patterns("__pycache__"))
-        settings = {
-            "source_paths": [module],
-            "also_copy": ["src/resight"],
-            "pytest_add_cli_args_test_selection": [own_tests, *other_tests],
-            "do_not_mutate_patterns": [r"^\s*raise "],
-        }
-        text = "\n".join(f"{name} = {json.dumps(value)}" for name, value in settings.items())
-        project = (REPOSITORY / "pyproject.toml").read_text()
-        (folder / "pyproject.toml").write_text(f"{project}\n[tool.mutmut]\n{text}\n")
-        # Without a mutant of that name, the mutants are made and the tests run once: that is what is needed.
+        copy(room, folder)
+        # There is no mutant of that name: all are made and the tests are run once, which is what is needed.
         output = mutmut(folder, "run", "none")
         names = sorted(name for _, name, _ in exit_codes(folder))
-        if not names:
-            raise SystemExit(output)
         sample = set(random.Random(seed).sample(names, min(most, len(names))))
-        output = mutmut(folder, "run", "--max-children", "2", *sorted(sample), seconds=60 * minutes)
+        if sample:
+            output = mutmut(folder, "run", "--max-children", "2", *sorted(sample), seconds=60 * minutes)
         tried = [each for each in exit_codes(folder) if each[1] in sample and each[2] not in UNTRIED]
         if not tried:
             raise SystemExit(output)

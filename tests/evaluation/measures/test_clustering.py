@@ -96,7 +96,7 @@ def test_comparing_with_moved_centres_alone_changes_nothing(monkeypatch):
     monkeypatch.setattr(k_means, "_draw", lambda *inputs: starts.append(draw(*inputs)) or starts[-1])
     monkeypatch.setattr(k_means, "_CELLS", 64)
     found = k_means.k_means(descriptors, 20, np.random.default_rng(0))
-    assert found.iterations > 3
+    assert 3 < found.iterations < 100
     assert found.assignment.tolist() == literal_k_means(descriptors, starts[0]).tolist()
 
 
