@@ -54,6 +54,13 @@ def test_pairs_against_a_literal_loop(reduction):
     torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
+def test_positive_pairs_that_coincide_do_not_count_among_the_active_ones():
+    descriptors = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
+    # Of six directed pairs four are at squared distance 2 and two at 0: half of 2 is the mean of the four.
+    value = contrastive(descriptors, torch.tensor([0, 0, 0]), margin=0.5, reduction="active")
+    assert float(value) == pytest.approx(1.0, rel=1e-12)
+
+
 def test_references_against_a_literal_loop():
     descriptors, others = unit_vectors(3, 4), unit_vectors(5, 4, seed=1)
     labels, of_others = [0, 1, 2], [0, 0, 1, 3, 2]

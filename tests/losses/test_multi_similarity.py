@@ -88,6 +88,14 @@ def test_mining_by_hand():
     assert float(value) == pytest.approx(expected, rel=1e-12)
 
 
+def test_a_pair_exactly_at_the_margin_of_mining_is_dropped():
+    """The negative is as similar as the hardest positive, or as the easiest one would have to be."""
+    anchor = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+    references = References(torch.tensor([[0.5, 0.5], [0.5, -0.5]]).double(), torch.tensor([0, 1]))
+    value = multi_similarity(anchor, torch.tensor([0]), references, alpha=2, beta=50, base=0.5, epsilon=0.0)
+    assert float(value) == 0.0
+
+
 def test_large_beta_does_not_overflow():
     descriptors = unit_vectors(4, 3).float()
     value = multi_similarity(

@@ -10,7 +10,6 @@ import torch
 
 from resight import images
 from resight.errors import InvalidInput
-from resight.losses import Mean
 from resight.models import bundle as bundles
 from resight.models import load_model
 from resight.networks import DELG, DOLG
@@ -132,14 +131,3 @@ def test_without_an_autoencoder_there_is_no_reconstruction(recipe_file, tmp_path
     recipe = Recipe.from_yaml(recipe_file, [*SETTINGS, *DELG_RECIPE, "model.autoencoder=false"])
     with pytest.raises(InvalidInput, match="has no output 'reconstruction'"):
         train(recipe, tmp_path / "run")
-
-
-def test_the_mean_of_errors():
-    errors = torch.tensor([1.0, 2.0, 6.0], requires_grad=True)
-    value = Mean()(errors, torch.tensor([0, 1, 1]))
-    value.backward()
-    assert value.item() == 3
-    assert errors.grad.tolist() == pytest.approx([1 / 3] * 3)
-    for bad in (torch.zeros(2), torch.zeros(0), torch.zeros(3, 1)):
-        with pytest.raises(InvalidInput, match="give one error an image"):
-            Mean()(bad, torch.tensor([0, 1, 1]))
