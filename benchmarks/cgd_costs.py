@@ -54,10 +54,12 @@ def measured(order: str, dim: int, combine: str) -> dict[str, object]:
 
     from resight.losses import BatchHardTriplet, Classification
     from resight.networks import CGD, Backbone
+    from resight.networks.cgd import CGDConfig
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    net = CGD(Backbone("resnet18", out_indices=(-1,)), order, dim, classes=CLASSES, combine=combine)  # type: ignore[arg-type]  # one of the two words
+    config = CGDConfig(order, dim, combine=combine)  # type: ignore[arg-type]  # one of the two words
+    net = CGD(Backbone("resnet18", out_indices=(-1,)), config, classes=CLASSES)
     ranking, auxiliary = BatchHardTriplet(margin=0.1), Classification(temperature=0.5, smoothing=0.1)
     optimiser = torch.optim.Adam(net.parameters(), lr=1e-3)
     images, labels = torch.randn(BATCH, 3, SIDE, SIDE), torch.arange(BATCH) // 4

@@ -35,11 +35,14 @@ def delg(tmp_path_factory):
     """A bundle of a small network with random weights, 16 numbers a local descriptor, 40 features a photo."""
     from resight.models import DELGDescriber, KeypointConfig
     from resight.networks import DELG, Backbone
+    from resight.networks.delg import DELGConfig
 
     torch.manual_seed(5)
     model = Model(
         DELGDescriber(
-            DELG(Backbone("test_resnet", out_indices=(-2, -1)), 24, local_dim=16, attention_dim=8),
+            DELG(
+                Backbone("test_resnet", out_indices=(-2, -1)), DELGConfig(24, local_dim=16, attention_dim=8)
+            ),
             max_side=160,
             config=KeypointConfig((1.0,), (1.0,), 40),
             device="cpu",

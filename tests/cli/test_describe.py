@@ -22,12 +22,15 @@ def delg(tmp_path_factory):
     """A bundle of a small network with random weights, and the model in it."""
     from resight.models import BinaryCodec, DELGDescriber, KeypointConfig, Model
     from resight.networks import DELG, Backbone
+    from resight.networks.delg import DELGConfig
 
     torch.manual_seed(5)
     values = np.random.default_rng(0).standard_normal((200, 16)).astype(np.float32)
     model = Model(
         DELGDescriber(
-            DELG(Backbone("test_resnet", out_indices=(-2, -1)), 24, local_dim=16, attention_dim=8),
+            DELG(
+                Backbone("test_resnet", out_indices=(-2, -1)), DELGConfig(24, local_dim=16, attention_dim=8)
+            ),
             max_side=96,
             config=KeypointConfig((1.0,), (1.0,), 20),
             device="cpu",

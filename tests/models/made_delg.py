@@ -7,6 +7,7 @@ from torch import nn
 
 from resight.models import DELGDescriber, KeypointConfig, Model
 from resight.networks import DELG
+from resight.networks.delg import DELGConfig
 
 
 class BrightTrunk(nn.Module):
@@ -47,11 +48,8 @@ def bright_delg(**options) -> DELG:
     """Returns a network whose attention is nearly ten times the brightness around a place."""
     net = DELG(
         BrightTrunk(),
-        12,
-        attention_dim=2,
-        autoencoder=False,
+        DELGConfig(12, attention_dim=2, autoencoder=False, **options),
         generator=torch.Generator().manual_seed(2),
-        **options,
     )
     with torch.no_grad():
         net.attention.hidden.weight.fill_(1 / 8)

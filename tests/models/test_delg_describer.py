@@ -26,6 +26,7 @@ from resight.models import (
 from resight.models import bundle as bundles
 from resight.models.whitening import Whitening
 from resight.networks import DELG, Backbone
+from resight.networks.delg import DELGConfig
 
 SCALES = KeypointConfig().scales
 
@@ -141,7 +142,7 @@ def test_tiny_and_thin_photos_are_described(size):
 
 def test_a_real_trunk_gives_keypoints_of_its_own_receptive_field():
     torch.manual_seed(0)
-    net = DELG(Backbone("test_resnet", out_indices=(-2, -1)), 32, local_dim=16, attention_dim=8)
+    net = DELG(Backbone("test_resnet", out_indices=(-2, -1)), DELGConfig(32, local_dim=16, attention_dim=8))
     model = Model(DELGDescriber(net, max_side=128, device="cpu"), name="made")
     assert (model.local.attention.field.size, model.local.attention.field.stride) == (71, 16)
     random = np.random.default_rng(0)
@@ -164,7 +165,9 @@ class TestBundle:
     def model(self, codec=None, settings=None):
         torch.manual_seed(3)
         net = DELG(
-            Backbone("test_resnet", out_indices=(-2, -1)), 24, local_dim=16, attention_dim=8, classes=5
+            Backbone("test_resnet", out_indices=(-2, -1)),
+            DELGConfig(24, local_dim=16, attention_dim=8),
+            classes=5,
         )
         return Model(DELGDescriber(net, max_side=96, config=settings, device="cpu"), name="made", codec=codec)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from resight.errors import InvalidInput
 from resight.features import Box
@@ -17,8 +16,12 @@ from resight.models.explain.location_parts import parts_of_network
 from resight.models.explain.parts import resample
 from resight.models.whitening import Whitening
 from resight.networks import CGD, MAC, RMAC, Backbone, Embedding, GeM, GeMNet, SPoC
-from resight.networks.delg import DELG
-from resight.networks.dolg import DOLG
+from resight.networks.cgd import CGDConfig
+from resight.networks.delg import DELG, DELGConfig
+from resight.networks.dolg import DOLG, DOLGConfig
+from resight.networks.embedding import EmbeddingConfig
+from resight.networks.gem import GeMNetConfig
+from resight.networks.pooling import POOLINGS
 from resight.scenes.render import render_distractor, render_view
 
 
@@ -36,20 +39,24 @@ def trunk(maps=(-1,)):
     return Backbone("resnet18", out_indices=maps)
 
 
+def gem_net(pooling, dim=None, **settings):
+    return GeMNet(trunk(), GeMNetConfig(POOLINGS.choose(pooling, **settings), dim))
+
+
 NETS = {
-    "spoc": lambda: GeMNet(trunk(), SPoC()),
-    "spoc, whitened": lambda: GeMNet(trunk(), SPoC(), nn.Linear(512, 64)),
-    "embedding": lambda: Embedding(trunk(), SPoC(), 64),
-    "cgd of spoc": lambda: CGD(trunk(), "S", 64),
-    "gem": lambda: GeMNet(trunk(), GeM(2.5)),
-    "gem, whitened": lambda: GeMNet(trunk(), GeM(), nn.Linear(512, 64)),
-    "mac": lambda: GeMNet(trunk(), MAC()),
-    "rmac": lambda: GeMNet(trunk(), RMAC()),
-    "cgd": lambda: CGD(trunk(), "SMG", 96),
-    "cgd, summed": lambda: CGD(trunk(), "GM", 64, combine="sum"),
-    "dolg": lambda: DOLG(trunk((-2, -1)), 64),
-    "dolg, both, hadamard": lambda: DOLG(trunk((-2, -1)), 64, fuse_at="both", fusion="hadamard"),
-    "delg": lambda: DELG(trunk((-2, -1)), 64, local_dim=8),
+    "spoc": lambda: gem_net(SPoC),
+    "spoc, whitened": lambda: gem_net(SPoC, dim=64),
+    "embedding": lambda: Embedding(trunk(), EmbeddingConfig(64)),
+    "cgd of spoc": lambda: CGD(trunk(), CGDConfig("S", 64)),
+    "gem": lambda: gem_net(GeM, p=2.5),
+    "gem, whitened": lambda: gem_net(GeM, dim=64),
+    "mac": lambda: gem_net(MAC),
+    "rmac": lambda: gem_net(RMAC),
+    "cgd": lambda: CGD(trunk(), CGDConfig("SMG", 96)),
+    "cgd, summed": lambda: CGD(trunk(), CGDConfig("GM", 64, combine="sum")),
+    "dolg": lambda: DOLG(trunk((-2, -1)), DOLGConfig(64)),
+    "dolg, both, hadamard": lambda: DOLG(trunk((-2, -1)), DOLGConfig(64, fuse_at="both", fusion="hadamard")),
+    "delg": lambda: DELG(trunk((-2, -1)), DELGConfig(64, local_dim=8)),
 }
 EXACT = ("spoc", "spoc, whitened", "embedding", "cgd of spoc")
 WITHOUT_CONSTANT = ("gem", "mac", "rmac", "cgd", "cgd, summed")
@@ -85,7 +92,7 @@ def test_shares_add_up_to_the_score(model, views):
 
 def test_average_pooling_against_a_literal_loop(views):
     torch.manual_seed(4)
-    net = GeMNet(trunk(), SPoC(), nn.Linear(512, 32))
+    net = gem_net(SPoC, dim=32)
     model = Model(NetworkDescriber(net, scales=(1.0,)), name="loop")
     found = explain(model, *views)
     pixels = torch.from_numpy(views[0].pixels.copy()).permute(2, 0, 1)[None] / 255
@@ -124,7 +131,7 @@ def test_gem_against_activation_times_numerical_gradient():
 
 def test_a_whitening_behind_a_model_is_explained_too(views):
     torch.manual_seed(6)
-    model = Model(NetworkDescriber(GeMNet(trunk(), SPoC())), name="plain")
+    model = Model(NetworkDescriber(gem_net(SPoC)), name="plain")
     generator = np.random.default_rng(7)
     whitening = Whitening(
         generator.normal(size=512) * 0.01, generator.normal(size=(48, 512)), "pca", 9, "made up"
@@ -182,7 +189,7 @@ def test_a_photo_without_keypoints_has_shares_of_nothing(views):
 
 def test_a_photo_without_response_has_shares_of_nothing(views):
     torch.manual_seed(9)
-    net = GeMNet(trunk(), MAC())
+    net = gem_net(MAC)
     model = Model(NetworkDescriber(net), name="dead")
     with torch.no_grad():
         for name, each in net.trunk.named_parameters():

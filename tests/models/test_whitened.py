@@ -23,7 +23,8 @@ from resight.models import (
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle
 from resight.models.parts import Parts, join
-from resight.networks import Backbone, GeM, GeMNet
+from resight.networks import Backbone, GeMNet
+from resight.networks.gem import GeMNetConfig
 from resight.scenes.render import write_collection
 
 
@@ -43,7 +44,7 @@ def photos(tmp_path_factory):
 @pytest.fixture(scope="module")
 def gem():
     torch.manual_seed(3)
-    net = GeMNet(Backbone("test_resnet", out_indices=(-1,)), GeM())
+    net = GeMNet(Backbone("test_resnet", out_indices=(-1,)), GeMNetConfig())
     return Model(NetworkDescriber(net, max_side=64), name="mine", licence="MIT", provenance="random")
 
 

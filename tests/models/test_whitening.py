@@ -9,7 +9,8 @@ from torch import nn
 
 from resight.errors import InvalidInput
 from resight.models import Whitening, initialise_whitening
-from resight.networks import Backbone, GeM, GeMNet
+from resight.networks import Backbone, GeMNet
+from resight.networks.gem import GeMNetConfig
 
 
 @pytest.fixture
@@ -124,9 +125,9 @@ def test_what_cannot_be_whitened_is_refused(whitening, descriptors, words):
         whitening.apply(descriptors)
 
 
-def _net(layer):
+def _net(dim):
     torch.manual_seed(3)
-    return GeMNet(Backbone("test_resnet", out_indices=(-1,)), GeM(), layer).eval()
+    return GeMNet(Backbone("test_resnet", out_indices=(-1,)), GeMNetConfig(dim=dim)).eval()
 
 
 def test_a_network_initialised_from_it_gives_whitened_descriptors():
@@ -136,7 +137,7 @@ def test_a_network_initialised_from_it_gives_whitened_descriptors():
         before = plain(images).descriptor.numpy()
         matrix = rng.normal(size=(8, plain.dim)) * 20
         whitening = Whitening(before.mean(axis=0) + 0.01, matrix, "learned", 7, "made")
-        net = _net(nn.Linear(plain.dim, 8))
+        net = _net(8)
         assert np.abs(net(images).descriptor.numpy() - whitening.apply(before)).max() > 0.1
         initialise_whitening(net, whitening)
         np.testing.assert_allclose(net(images).descriptor.numpy(), whitening.apply(before), atol=1e-5)
@@ -145,15 +146,17 @@ def test_a_network_initialised_from_it_gives_whitened_descriptors():
 
 
 @pytest.mark.parametrize(
-    ("layer", "words"),
+    ("dim", "bias", "words"),
     [
-        (None, r"has no whitening layer: make it with nn.Linear\(96, 8\)"),
-        ((96, 16, True), "from 96 to 8 dimensions and the network's layer from 96 to 16: give"),
-        ((96, 8, False), "from 96 to 8 without a bias"),
+        (None, True, r"has no whitening layer: make it with dim=8"),
+        (16, True, "from 96 to 8 dimensions and the network's layer from 96 to 16: give"),
+        (8, False, "from 96 to 8 without a bias"),
     ],
 )
-def test_a_layer_that_does_not_fit_is_refused(layer, words):
-    net = _net(layer and nn.Linear(layer[0], layer[1], bias=layer[2]))
+def test_a_layer_that_does_not_fit_is_refused(dim, bias, words):
+    net = _net(dim)
+    if not bias:
+        net.whitening = nn.Linear(96, dim, bias=False)
     assert net.trunk.channels[-1] == 96
     with pytest.raises(InvalidInput, match=words):
         initialise_whitening(net, Whitening(np.zeros(96), np.eye(8, 96), "pca", 1, ""))

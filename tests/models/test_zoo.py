@@ -16,14 +16,15 @@ from resight.models import Model, NetworkDescriber, available, load_model
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle, Preprocessing
 from resight.models.zoo import _TRUNKS
-from resight.networks import Backbone, GeM, GeMNet
+from resight.networks import Backbone, GeMNet
+from resight.networks.gem import GeMNetConfig
 from resight.networks.trunks import _timm
 
 
 @pytest.fixture
 def bundle_path(tmp_path):
     torch.manual_seed(3)
-    net = GeMNet(Backbone("test_resnet", out_indices=(-1,)), GeM())
+    net = GeMNet(Backbone("test_resnet", out_indices=(-1,)), GeMNetConfig())
     path = tmp_path / "mine.safetensors"
     bundles.write(Model(NetworkDescriber(net, max_side=64), name="mine").to_bundle(), path)
     return path

@@ -16,14 +16,15 @@ from resight.models import Model, NetworkDescriber, Preprocessing, load_model
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle
 from resight.networks import CGD, Backbone
-from resight.networks.cgd import CONFIGURATIONS
-from resight.networks.trunks.named import named
+from resight.networks.cgd import CONFIGURATIONS, CGDConfig
+from resight.networks.trunks.named import TrunkConfig
 
 
 def make_net(configuration="SG", dim=12, *, seed=11, **options) -> CGD:
     torch.manual_seed(seed)
     trunk = options.pop("trunk", None) or Backbone("test_resnet", out_indices=(-1,))
-    return CGD(trunk, configuration, dim, **options).eval()
+    classes = options.pop("classes", None)
+    return CGD(trunk, CGDConfig(configuration, dim, **options), classes=classes).eval()
 
 
 def make_photo(rows: int, columns: int, seed: int) -> Photo:
@@ -41,7 +42,7 @@ def literally(net: CGD, images: torch.Tensor) -> tuple[torch.Tensor, list[torch.
     descriptors, rows, firsts = [], [], []
     for each in maps:
         branches = []
-        for number, letter in enumerate(net.configuration):
+        for number, letter in enumerate(net.config.configuration):
             pooled = torch.zeros(len(each), dtype=torch.float64)
             for channel, cells in enumerate(each.flatten(1)):
                 if letter == "S":
@@ -56,7 +57,7 @@ def literally(net: CGD, images: torch.Tensor) -> tuple[torch.Tensor, list[torch.
                 firsts.append(pooled)
             projected = net.projections[number].weight.double() @ pooled
             branches.append(projected / projected.norm())
-        joined = torch.cat(branches) if net.combine == "concatenate" else sum(branches)
+        joined = torch.cat(branches) if net.config.combine == "concatenate" else sum(branches)
         descriptors.append(joined / joined.norm())
         rows.append(branches)
     return (
@@ -119,9 +120,8 @@ def test_parameters_of_the_literature():
     """A public implementation counts 26.86, 49.85 and 34.85 million for 1536 dimensions in two branches."""
     for classes, millions in ((98, 26.86), (100, 26.86), (11318, 49.85), (3997, 34.85)):
         with torch.device("meta"):
-            net = CGD(
-                named("resnet50"), "SG", classes=classes, without_stride=None, classifier_batch_norm=True
-            )
+            config = CGDConfig("SG", without_stride=None, classifier_batch_norm=True)
+            net = CGD(TrunkConfig("resnet50", pretrained=False).build(), config, classes=classes)
         assert net.dim == 1536
         count = sum(parameter.numel() for parameter in net.parameters())
         assert count / 1e6 == pytest.approx(millions, abs=0.005)
@@ -174,7 +174,8 @@ def test_batch_normalisation_before_the_classifier():
 def test_a_generator_decides_the_layers():
     trunk = Backbone("test_resnet", out_indices=(-1,))
     made = [
-        CGD(trunk, "SG", 8, classes=3, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+        CGD(trunk, CGDConfig("SG", 8), classes=3, generator=torch.Generator().manual_seed(seed))
+        for seed in (1, 1, 2)
     ]
     for layer in ("projections.1.weight", "classifier.weight", "classifier.bias"):
         first, same, other = (net.get_parameter(layer) for net in made)
@@ -244,7 +245,10 @@ def test_bundle_round_trip_is_bit_equal(configuration, options, tmp_path):
     assert np.array_equal(again.extract([photo])[0].descriptor, model.extract([photo])[0].descriptor)
     assert again.fingerprint == model.fingerprint
     assert (again.max_side, again.facts.scales, again.dim) == (80, (1.0,), 12)
-    assert (again.describer.net.configuration, again.describer.net.combine) == (configuration, net.combine)
+    assert (again.describer.net.config.configuration, again.describer.net.config.combine) == (
+        configuration,
+        net.config.combine,
+    )
     assert again.describer.net.trunk.without_stride == net.trunk.without_stride
     assert again.describer.net.classifier is None
     assert [name for name, _ in again.describer.net.poolings.named_parameters()] == [
@@ -283,9 +287,13 @@ def changed(settings: dict[str, object], **changes) -> Bundle:
         ({"configuration": "SZ"}, {}, "not 'SZ'"),
         ({"configuration": "SGM"}, {}, r"Missing key\(s\) in state_dict: .*projections\.2"),
         ({"dim": 24}, {}, r"size mismatch for projections\.0\.weight"),
-        ({"dim": "many"}, {}, "expected a whole number, not 'many'"),
-        ({"combine": "mean"}, {}, "it combines its branches by 'mean'"),
-        ({"trunk_without_stride": "conv3"}, {}, "without the stride of 'conv3'"),
+        ({"dim": "many"}, {}, "dim: input should be a valid integer, got 'many'"),
+        ({"combine": "mean"}, {}, "combine: input should be 'concatenate' or 'sum', got 'mean'"),
+        (
+            {"trunk_without_stride": "conv3"},
+            {},
+            "trunk_without_stride: input should be 'conv4' or 'conv5', got 'conv3'",
+        ),
         ({"trunk_deepest": -9}, {}, "gives no feature maps"),
         ({}, {"preprocessing": Preprocessing(96, channel_order="BGR")}, "trunk test_resnet takes RGB"),
         ({}, {"tensors": {}}, "Missing key"),

@@ -18,11 +18,16 @@ from resight.models import Model, NetworkDescriber, model_of
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle, Preprocessing
 from resight.networks import MAC, RMAC, Backbone, GeM, GeMNet, SPoC
+from resight.networks.gem import GeMNetConfig
+from resight.networks.pooling import POOLINGS
+
+choose = POOLINGS.choose
 
 
-def make_net(pooling=None, whitening=None, **options) -> GeMNet:
+def make_net(pooling=None, dim=None, **options) -> GeMNet:
     torch.manual_seed(11)
-    return GeMNet(Backbone("test_resnet", out_indices=(-1,), **options), pooling or GeM(), whitening).eval()
+    trunk = Backbone("test_resnet", out_indices=(-1,), **options)
+    return GeMNet(trunk, GeMNetConfig(pooling or choose(GeM), dim)).eval()
 
 
 def make_model(**options) -> Model:
@@ -42,20 +47,22 @@ def unit(vectors: torch.Tensor) -> torch.Tensor:
     return vectors / (vectors.square().sum(1, keepdim=True).sqrt() + 1e-6)
 
 
-@pytest.mark.parametrize("pooling", [SPoC(), MAC(), GeM(), GeM(channels=96), RMAC()], ids=str)
+@pytest.mark.parametrize(
+    "pooling", [choose(SPoC), choose(MAC), choose(GeM), choose(GeM, per_channel=True), choose(RMAC)], ids=str
+)
 def test_forward_is_trunk_pooling_unit_norm(pooling):
     net = make_net(pooling)
     with torch.inference_mode():
         images = images_of(2, 3, 65, 97)
         descriptor = net(images).descriptor
-        torch.testing.assert_close(descriptor, unit(pooling(net.trunk(images)[-1])))
+        torch.testing.assert_close(descriptor, unit(pooling.make(channels=96)(net.trunk(images)[-1])))
     assert descriptor.shape == (2, net.dim) == (2, 96)
     torch.testing.assert_close(descriptor.norm(dim=1), torch.ones(2))
 
 
 def test_whitening_layer_follows_the_first_norm():
-    layer = nn.Linear(96, 10)
-    net = make_net(whitening=layer)
+    net = make_net(dim=10)
+    layer = net.whitening
     with torch.inference_mode():
         images = images_of(2, 3, 64, 64)
         pooled = unit(net.pooling(net.trunk(images)[-1]))
@@ -65,7 +72,7 @@ def test_whitening_layer_follows_the_first_norm():
 
 
 def test_float32_under_autocast():
-    net = make_net(whitening=nn.Linear(96, 10))
+    net = make_net(dim=10)
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
         output = net(images_of(1, 3, 64, 64))
     assert output.descriptor.dtype == torch.float32
@@ -75,17 +82,17 @@ def test_float32_under_autocast():
 @pytest.mark.parametrize(
     ("pooling", "whitened", "power"),
     [
-        (GeM(p=2.5), False, 2.5),
-        (GeM(p=2.5, learnable=False), False, 2.5),
-        (GeM(p=2.5), True, 1.0),
-        (GeM(p=2.5, channels=96), False, 1.0),
-        (SPoC(), False, 1.0),
-        (RMAC(), False, 1.0),
+        (choose(GeM, p=2.5), False, 2.5),
+        (choose(GeM, p=2.5, learnable=False), False, 2.5),
+        (choose(GeM, p=2.5), True, 1.0),
+        (choose(GeM, p=2.5, per_channel=True), False, 1.0),
+        (choose(SPoC), False, 1.0),
+        (choose(RMAC), False, 1.0),
     ],
     ids=str,
 )
 def test_scales_are_joined_as_the_specification_says(pooling, whitened, power):
-    net = make_net(pooling, nn.Linear(96, 12) if whitened else None)
+    net = make_net(pooling, 12 if whitened else None)
     images = images_of(1, 3, 96, 128)
     scales = (1.0, 2**-0.5, 0.5)
     with torch.inference_mode():
@@ -103,10 +110,10 @@ def test_scales_are_joined_as_the_specification_says(pooling, whitened, power):
 
 
 def test_parts_must_fit():
-    with pytest.raises(InvalidInput, match="96 channels and the whitening layer takes 7"):
-        make_net(whitening=nn.Linear(7, 3))
-    with pytest.raises(InvalidInput, match="96 channels and GeM has 5 exponents"):
-        make_net(GeM(channels=5))
+    assert make_net(dim=3).whitening.in_features == 96
+    assert make_net(choose(GeM, per_channel=True)).pooling.p.shape == (96,)
+    with pytest.raises(InvalidInput, match="GeMNet: dim must be positive or None, not 0"):
+        make_net(dim=0)
     for scales in ((), (1.0, 0.0)):
         with pytest.raises(InvalidInput, match="scales must be positive"):
             make_net().describe_at(images_of(1, 3, 32, 32), scales)
@@ -115,7 +122,7 @@ def test_parts_must_fit():
 
 
 def test_learning_reaches_every_parameter():
-    net = make_net(whitening=nn.Linear(96, 10)).train()
+    net = make_net(dim=10).train()
     net(images_of(2, 3, 64, 64)).descriptor[:, 0].sum().backward()
     assert all(parameter.grad is not None for parameter in net.parameters())
     assert float(net.pooling.p.grad.abs()) > 0
@@ -156,7 +163,7 @@ def test_input_is_normalised_with_the_trunks_mean_and_std():
 
 
 def test_a_photo_without_response_gets_a_unit_descriptor():
-    net = make_net(MAC())
+    net = make_net(choose(MAC))
     for parameter in net.trunk.parameters():
         nn.init.zeros_(parameter)
     model = Model(NetworkDescriber(net), name="made")
@@ -165,7 +172,7 @@ def test_a_photo_without_response_gets_a_unit_descriptor():
 
 
 def test_photos_smaller_than_a_cell_of_a_trunk_without_padding():
-    model = Model(NetworkDescriber(GeMNet(Backbone("vgg11", out_indices=(-1,)), GeM())), name="made")
+    model = Model(NetworkDescriber(GeMNet(Backbone("vgg11", out_indices=(-1,)), GeMNetConfig())), name="made")
     descriptor = model.extract([make_photo(5, 3, 1)])[0].descriptor
     assert np.linalg.norm(descriptor) == pytest.approx(1, abs=1e-6)
 
@@ -199,10 +206,18 @@ def test_threads_get_what_one_gets():
 
 
 @pytest.mark.parametrize(
-    "pooling", [SPoC(), MAC(), GeM(2.5), GeM(2.5, channels=96, learnable=False), RMAC(2)], ids=str
+    "pooling",
+    [
+        choose(SPoC),
+        choose(MAC),
+        choose(GeM, p=2.5),
+        choose(GeM, p=2.5, per_channel=True, learnable=False),
+        choose(RMAC, levels=2),
+    ],
+    ids=str,
 )
 def test_bundle_round_trip_is_bit_equal(pooling, tmp_path):
-    net = make_net(pooling, nn.Linear(96, 10), output_stride=16)
+    net = make_net(pooling, 10, output_stride=16)
     net.trunk.mean = (0.1, 0.2, 0.3)
     model = Model(
         NetworkDescriber(net, max_side=80, scales=(1.0, 0.7)),
@@ -218,8 +233,8 @@ def test_bundle_round_trip_is_bit_equal(pooling, tmp_path):
     assert again.to_bundle().licence == "cc0-1.0"
     assert (again.max_side, again.facts.scales, again.dim) == (80, (1.0, 0.7), 10)
     assert again.describer.net.trunk.strides == (16,)
-    assert isinstance(again.describer.net.pooling, type(pooling))
-    assert len(list(again.describer.net.pooling.parameters())) == len(list(pooling.parameters()))
+    assert isinstance(again.describer.net.pooling, pooling.part)
+    assert len(list(again.describer.net.pooling.parameters())) == len(list(net.pooling.parameters()))
 
 
 def test_header_names_what_it_is():
@@ -261,7 +276,7 @@ def changed(settings: dict[str, object] | None = None, **changes) -> Bundle:
         ({"preprocessing": Preprocessing(96, channel_order="BGR")}, "gem in BGR"),
         ({"settings": {"trunk": "no_such_trunk"}}, "no_such_trunk"),
         ({"settings": {"trunk": "resnet10t"}}, "state_dict"),
-        ({"settings": {"pooling": {"kind": "median"}}}, "names the pooling 'median'"),
+        ({"settings": {"pooling": {"kind": "median"}}}, "pooling: there is no kind 'median'"),
         ({"settings": {"scales": "all"}}, "expected a list of numbers, not 'all'"),
         ({"settings": {"scales": [0.0]}}, "its scales are"),
         ({"settings": {"whitening": 5}}, "expected an object, not 5"),

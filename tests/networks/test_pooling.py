@@ -39,7 +39,7 @@ POOLINGS = [
     MAC(),
     AverageMax(),
     GeM(),
-    GeM(p=2.5, channels=6),
+    GeM(p=2.5, channels=6, per_channel=True),
     GeM(p=20.0),
     GeM(learnable=False),
     RMAC(),
@@ -91,7 +91,7 @@ def test_gradients_by_finite_differences(generator):
     assert torch.autograd.gradcheck(gem, (maps, p))
     assert torch.autograd.gradcheck(spoc, (maps,))
     assert torch.autograd.gradcheck(mac, (maps,))
-    assert torch.autograd.gradcheck(rmac, (maps,))
+    assert torch.autograd.gradcheck(lambda each: rmac(each, 3), (maps,))
 
 
 def rmac_literally(maps: torch.Tensor, levels: int = 3) -> np.ndarray:
@@ -129,7 +129,7 @@ def rmac_literally(maps: torch.Tensor, levels: int = 3) -> np.ndarray:
 def test_rmac_against_a_literal_loop(generator, shape):
     maps = maps_of(generator, 2, 6, *shape, dtype=torch.float64)
     for image in range(2):
-        np.testing.assert_allclose(rmac(maps)[image].numpy(), rmac_literally(maps[image]), rtol=1e-12)
+        np.testing.assert_allclose(rmac(maps, 3)[image].numpy(), rmac_literally(maps[image]), rtol=1e-12)
 
 
 @pytest.mark.parametrize("levels", [0, 1, 4])
@@ -149,14 +149,14 @@ def test_rmac_grid_by_hand():
     assert [left for _, left, _ in rmac_regions(10, 23, levels=1)] == [0, 6, 13]
     # A panorama of 10 x 80: seven, the most there are.
     assert [left for _, left, _ in rmac_regions(10, 80, levels=1)] == [0, 11, 23, 35, 46, 58, 70]
-    assert rmac_regions(24, 32) == rmac_regions(24, 32, levels=3)
-    assert len(rmac_regions(24, 32)) == 2 + 2 * 3 + 3 * 4
+    assert rmac_regions(24, 32, 3) == rmac_regions(24, 32, levels=3)
+    assert len(rmac_regions(24, 32, 3)) == 2 + 2 * 3 + 3 * 4
 
 
 def test_rmac_regions_stay_inside_and_reach_the_edges():
     for rows in range(1, 40, 3):
         for cols in range(1, 70, 5):
-            regions = rmac_regions(rows, cols)
+            regions = rmac_regions(rows, cols, 3)
             assert all(r >= 0 and c >= 0 and r + s <= rows and c + s <= cols for r, c, s in regions)
             assert max(r + s for r, _, s in regions) == rows
             assert max(c + s for _, c, s in regions) == cols
@@ -182,7 +182,7 @@ def test_contract_permutation_of_places(pooling, generator):
 def test_contract_permutation_of_channels(generator):
     maps = maps_of(generator, 2, 6, 5, 9)
     order = torch.randperm(6, generator=generator)
-    torch.testing.assert_close(rmac(maps[:, order]), rmac(maps)[:, order])
+    torch.testing.assert_close(rmac(maps[:, order], 3), rmac(maps, 3)[:, order])
 
 
 @pytest.mark.parametrize("pooling", POOLINGS, ids=str)
@@ -226,8 +226,8 @@ def test_large_powers_neither_overflow_nor_vanish():
 def test_parameters():
     assert [name for name, _ in GeM().named_parameters()] == ["p"]
     assert GeM().p.tolist() == [3.0]
-    assert GeM(p=2.0, channels=4).p.tolist() == [2.0] * 4
-    assert GeM(p=0.5, channels=1).p.tolist() == [0.5]
+    assert GeM(p=2.0, channels=4, per_channel=True).p.tolist() == [2.0] * 4
+    assert GeM(p=0.5, channels=1, per_channel=True).p.tolist() == [0.5]
     assert (RMAC().levels, RMAC(0).levels) == (3, 0)
     fixed = GeM(learnable=False)
     assert not list(fixed.parameters())
@@ -239,8 +239,8 @@ def test_wrong_arguments():
         with pytest.raises(InvalidInput, match="positive and finite"):
             GeM(p)
     with pytest.raises(InvalidInput, match="at least one channel"):
-        GeM(channels=0)
-    with pytest.raises(InvalidInput, match="non-negative number of levels"):
+        GeM(channels=0, per_channel=True)
+    with pytest.raises(InvalidInput, match="levels must be zero or positive, not -1"):
         RMAC(-1)
     with pytest.raises(InvalidInput, match="GeM of 6 channels needs 1 or 6 exponents, got 2"):
         gem(torch.zeros(1, 6, 2, 2), torch.ones(2))

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from resight.errors import InvalidInput, UnknownModel, WeightsUnavailable
 from resight.networks import Backbone
 from resight.networks.trunks._timm import import_timm
-from resight.networks.trunks.named import NAMES, named
+from resight.networks.trunks.named import NAMES, TrunkConfig
 
 SMALL = ("alexnet", "bn_inception", "shufflenet_v2")
 
@@ -43,7 +43,7 @@ def billions_of_products(net: nn.Module, pixels: int = 224) -> float:
 def test_names_of_the_papers(name, channels, stride, millions):
     assert name in NAMES
     with torch.device("meta"):
-        trunk = named(name)
+        trunk = TrunkConfig(name, pretrained=False).build()
         assert (trunk.channels, trunk.strides) == ((channels,), (stride,))
         maps = trunk.eval()(torch.zeros(2, 3, 224, 224))
     cells = 13 if name == "alexnet" else 224 // stride
@@ -56,7 +56,7 @@ def test_names_of_the_papers(name, channels, stride, millions):
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("size", [(64, 64), (97, 131), (33, 70)])
 def test_contract_declared_shapes_hold_at_odd_sizes(name, size):
-    trunk = named(name)
+    trunk = TrunkConfig(name, pretrained=False).build()
     everything = Backbone(trunk.trunk).eval()
     with torch.inference_mode():
         maps = everything(torch.zeros(2, 3, *size))
@@ -71,7 +71,7 @@ def test_contract_declared_shapes_hold_at_odd_sizes(name, size):
 
 @pytest.mark.parametrize("name", SMALL)
 def test_contract_eval_is_deterministic_and_batches_do_not_matter(name):
-    trunk = named(name).eval()
+    trunk = TrunkConfig(name, pretrained=False).build().eval()
     images = images_of(2, 3, 65, 47)
     with torch.inference_mode():
         (found,) = trunk(images)
@@ -107,13 +107,13 @@ def test_maps_are_chosen_and_the_deepest_is_remembered():
     assert Backbone("resnet10t", out_indices=(3,)).deepest == -2
     assert Backbone("resnet10t").deepest == -1
     with torch.device("meta"):
-        assert named("vgg16").deepest == -2
+        assert TrunkConfig("vgg16", pretrained=False).build().deepest == -2
 
 
 @pytest.mark.parametrize("name", ["resnet10t", "test_resnet", "efficientnet_b0", *SMALL])
 @pytest.mark.parametrize("stage", ["conv4", "conv5"])
 def test_a_stage_keeps_its_resolution_and_its_weights(name, stage):
-    trunk = named(name).eval()
+    trunk = TrunkConfig(name, pretrained=False).build().eval()
     before = {key: tensor.clone() for key, tensor in trunk.state_dict().items()}
     changed = trunk.keeping_resolution(stage)
     assert trunk.without_stride is None
@@ -128,7 +128,7 @@ def test_a_stage_keeps_its_resolution_and_its_weights(name, stage):
     assert all(torch.equal(tensor, before[key]) for key, tensor in changed.state_dict().items())
     dilations = [module.dilation for module in changed.modules() if isinstance(module, nn.Conv2d)]
     assert set(dilations) == {(1, 1)}
-    built = named(name, without_stride=stage)
+    built = TrunkConfig(name, pretrained=False).build(without_stride=stage)
     assert (built.strides, built.without_stride) == (changed.strides, stage)
 
 
@@ -136,7 +136,7 @@ def test_resnet_of_cgd_has_14_cells_and_the_operations_of_the_literature():
     with torch.device("meta"):
         found = {}
         for stage in (None, "conv5", "conv4"):
-            trunk = named("resnet50", without_stride=stage)
+            trunk = TrunkConfig("resnet50", pretrained=False).build(without_stride=stage)
             found[stage] = billions_of_products(trunk)
             cells = 7 if stage is None else 14
             assert trunk(torch.zeros(1, 3, 224, 224))[0].shape[2:] == (cells, cells)
@@ -158,7 +158,7 @@ def test_output_equals_a_dense_one_where_no_stride_follows():
 
 
 def test_training_state_survives_the_change():
-    trunk = named("test_resnet").train()
+    trunk = TrunkConfig("test_resnet", pretrained=False).build().train()
     statistics = trunk.net.bn1.running_mean.clone()
     changed = trunk.keeping_resolution("conv5")
     assert all(module.training for module in changed.modules())
@@ -181,7 +181,7 @@ def test_stages_that_cannot_keep_their_resolution(name, stage, text):
 
 
 def test_one_stage_alone_keeps_its_resolution():
-    trunk = named("test_resnet", without_stride="conv5")
+    trunk = TrunkConfig("test_resnet", pretrained=False).build(without_stride="conv5")
     assert trunk.keeping_resolution("conv5") is trunk
     with pytest.raises(InvalidInput, match="already without the stride of conv5: build it anew for conv4"):
         trunk.keeping_resolution("conv4")
@@ -189,9 +189,9 @@ def test_one_stage_alone_keeps_its_resolution():
 
 def test_unknown_names():
     with pytest.raises(UnknownModel, match=r"of torchvision there are alexnet, shufflenet_v2_x0_5"):
-        named("torchvision:resnet50")
+        TrunkConfig("torchvision:resnet50", pretrained=False).build()
     with pytest.raises(UnknownModel, match="timm has no trunk 'resnet51'"):
-        named("resnet51")
+        TrunkConfig("resnet51", pretrained=False).build()
 
 
 @pytest.mark.parametrize("name", ["bn_inception", "torchvision:alexnet"])
@@ -264,10 +264,10 @@ def test_weights_in_the_cache_or_a_sentence(name, monkeypatch, tmp_path):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     with pytest.raises(WeightsUnavailable, match=r"\.pth is not in the local cache and cannot be reached"):
-        named(name, pretrained=True)
+        TrunkConfig(name).build()
     cached = {"alexnet": "alexnet-owt-7be5be79.pth", "bn_inception": "bn_inception-52deb4733.pth"}[name]
     (tmp_path / "checkpoints").mkdir()
-    state = named(name).net.state_dict()
+    state = TrunkConfig(name, pretrained=False).build().net.state_dict()
     torch.save(state, tmp_path / "checkpoints" / cached)
     first = next(iter(state))
-    assert torch.equal(named(name, pretrained=True).net.state_dict()[first], state[first])
+    assert torch.equal(TrunkConfig(name).build().net.state_dict()[first], state[first])

@@ -16,7 +16,7 @@ from resight.networks import DELG, DOLG
 from resight.training import Recipe, train
 from resight.training import checkpoint as checkpoints
 from resight.training.engine import set_training_mode
-from resight.training.network import Network
+from resight.training.network import Network, build_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -90,7 +90,7 @@ def test_the_trunk_learns_from_the_descriptor_alone(recipe_file, tmp_path):
     recipe = Recipe.from_yaml(recipe_file, [*settings, "optimiser={kind: sgd, learning_rate: 0.1}"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        fresh = dict(recipe.model.build(10).named_parameters())
+        fresh = dict(build_model(recipe, classes=10).named_parameters())
     train(recipe, tmp_path / "run")
     trained = checkpoints.read(tmp_path / "run" / "checkpoints" / "last.pt").model
     for name, before in fresh.items():
@@ -104,7 +104,7 @@ def test_the_trunk_learns_from_the_descriptor_alone(recipe_file, tmp_path):
 
 def test_frozen_statistics_are_the_trunks_alone(recipe_file):
     recipe = Recipe.from_yaml(recipe_file, [*SETTINGS, *DELG_RECIPE])
-    network = Network(recipe.model.build(4), ("descriptor",))
+    network = Network(build_model(recipe, classes=4), ("descriptor",))
     set_training_mode(network, batch_norm="frozen")
     assert not network.model.trunk.net.bn1.training
     assert network.model.attention.norm.training

@@ -11,7 +11,7 @@ from resight.errors import InvalidInput
 from resight.networks.cgd import CONFIGURATIONS
 from resight.training import Recipe
 from resight.training.groups import group_parameters
-from resight.training.network import build_objective
+from resight.training.network import build_model, build_objective
 from resight.training.recipe_file import RECIPES, find_recipe, read_values
 
 PUBLISHED = ("cub200", "cars196", "sop", "inshop")
@@ -187,7 +187,7 @@ def test_the_released_configurations_make_a_network_and_its_groups(name, rate):
     file = RECIPES / f"{name}-gldv2.yaml"
     small = "model.trunk={name: test_resnet, pretrained: false}"
     recipe = Recipe.from_yaml(file, [*overrides_of_head(file), small])
-    model = recipe.model.build(3)
+    model = build_model(recipe, classes=3)
     objective = build_objective(recipe, model, classes=3)
     groups = group_parameters(model, objective, recipe.optimiser, recipe.groups)
     exponents = {group.rate for group in groups for key, _ in group.parameters if key == "model.pooling.p"}

@@ -20,7 +20,7 @@ from resight.models import bundle as bundles
 from resight.training import Recipe, train
 from resight.training import checkpoint as checkpoints
 from resight.training.loading import DevicePhotos, PackedPhotos, PhotoFiles, in_order
-from resight.training.network import Network
+from resight.training.network import Network, build_model
 from resight.training.packed import pack
 from resight.training.samplers import MPerClassSampler
 from resight.training.watch import TrainingDiverged
@@ -66,7 +66,7 @@ def test_two_steps_are_those_of_a_plain_loop(recipe_file, made_photos, tmp_path)
     sampler, transform = MPerClassSampler(images.labels, 12, 3, 0), ResizeRandomCrop(32, 36)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = Network(recipe.model.build(None), ("descriptor",)).train()
+        network = Network(build_model(recipe, classes=1), ("descriptor",)).train()
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
     objectives = []
     for number, batch in enumerate(sampler.batches(0)[:4]):
@@ -223,7 +223,7 @@ def test_frozen_statistics_and_frozen_groups_stay_as_they_are(recipe_file, tmp_p
     train(recipe, tmp_path / "run")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        start = Network(recipe.model.build(None), ("descriptor",)).state_dict()
+        start = Network(build_model(recipe, classes=1), ("descriptor",)).state_dict()
     for name, tensor in weights(tmp_path / "run").items():
         assert torch.equal(tensor, start[name]) is ("trunk" in name), name
 

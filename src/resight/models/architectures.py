@@ -2,70 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias, cast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias, cast
 
 import numpy as np
 from jaxtyping import Shaped
+from pydantic_core import PydanticCustomError
 from torch import nn
 
 from resight.errors import InvalidInput
 from resight.files.json import JSON
 from resight.networks.cgd import CGD
-from resight.networks.delg import DELG, Shown, Sum
-from resight.networks.dolg import DOLG, FuseAt
+from resight.networks.delg import DELG
+from resight.networks.dolg import DOLG
 from resight.networks.embedding import Embedding
-from resight.networks.fusion import Fusion
-from resight.networks.gem import GeMNet, Pooling
-from resight.networks.pooling import MAC, RMAC, AverageMax, GeM, SPoC
+from resight.networks.family import NETWORKS
+from resight.networks.gem import GeMNet
+from resight.networks.pooling import GeM
 from resight.networks.trunks.backbone import Backbone
 from resight.networks.trunks.strides import Stage
+from resight.settings.foreign import dotted_name, is_dotted
+from resight.settings.marks import ADDED_LATER
+from resight.settings.stored import read_config, stored_settings
 
 __all__ = ["GlobalNet", "architecture_of", "build", "numbers", "settings_of", "tensors_of"]
 
 GlobalNet: TypeAlias = GeMNet | CGD | Embedding | DELG | DOLG
 """A network whose ``describe_at`` gives one descriptor an image."""
 
-_KNOWN = ("cgd", "delg", "dolg", "embedding", "gem")
 # What serves training alone stays in the checkpoint.
 _TRAINING_ONLY = ("classifier.", "classifier_norm.")
 
 
+@dataclass(frozen=True, slots=True)
+class _Trunk:
+    """The settings of a trunk as a bundle holds them."""
+
+    trunk: str
+    trunk_options: dict[str, Any]
+    trunk_output_stride: int | None
+    trunk_without_stride: Annotated[Stage | None, ADDED_LATER] = None
+    trunk_deepest: Annotated[int, ADDED_LATER] = -1
+    trunk_maps: Annotated[tuple[int, ...], ADDED_LATER] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _GeM:
+    """GeM as a bundle holds it: with its present exponents."""
+
+    kind: str
+    p: tuple[float, ...]
+    learnable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Linear:
+    """A linear layer as a bundle holds it."""
+
+    inputs: int
+    outputs: int
+    bias: bool
+
+
 def architecture_of(net: GlobalNet) -> str:
-    """Returns what the bundles of such a network call themselves."""
-    match net:
-        case GeMNet():
-            return "gem"
-        case CGD():
-            return "cgd"
-        case Embedding():
-            return "embedding"
-        case DELG():
-            return "delg"
-        case DOLG():
-            return "dolg"
+    """Returns what the bundles of such a network call themselves: its kind, or its dotted name.
+
+    Raises:
+        InvalidInput: It is a class of another package that a bundle could not name.
+    """
+    return NETWORKS.kind_of(type(net))
 
 
 def settings_of(net: GlobalNet) -> dict[str, JSON]:
-    """Returns everything but the tensors that is needed to build the network again."""
-    settings = _describe_trunk(net.trunk)
-    match net:
-        case GeMNet():
-            whitening = net.whitening
-            settings["pooling"] = _describe_pooling(net.pooling)
-            settings["whitening"] = None if whitening is None else _describe_linear(whitening)
-        case CGD():
-            settings["configuration"] = net.configuration
-            settings["combine"] = net.combine
-            settings["learn_exponent"] = any(True for _ in net.poolings.parameters())
-        case Embedding():
-            settings["pooling"] = _describe_pooling(net.pooling)
-            settings["bias"] = net.linear.bias is not None
-        case DELG():
-            settings |= _describe_delg(net)
-        case DOLG():
-            settings |= _describe_dolg(net)
-    settings["dim"] = net.dim
+    """Returns everything but the tensors that is needed to build the network again.
+
+    Raises:
+        InvalidInput: A part is a class of another package that a bundle could not name.
+    """
+    trunk = net.trunk
+    stored = _Trunk(
+        trunk.trunk,
+        dict(trunk.options),
+        trunk.output_stride,
+        trunk.without_stride,
+        trunk.deepest,
+        trunk.maps if len(trunk.maps) > 1 else (),
+    )
+    settings = stored_settings(stored) | stored_settings(net.config)
+    if not isinstance(net, CGD):
+        settings["pooling"] = _stored_pooling(net)
+    if isinstance(net, GeMNet):
+        layer = net.whitening
+        settings["dim"] = net.dim
+        settings["whitening"] = None
+        if layer is not None:
+            sizes = _Linear(layer.in_features, layer.out_features, layer.bias is not None)
+            settings["whitening"] = stored_settings(sizes)
     return settings
 
 
@@ -82,38 +115,36 @@ def build(architecture: str, settings: Mapping[str, JSON]) -> GlobalNet:
     """Returns a network with random weights from its settings.
 
     Raises:
-        InvalidInput: The architecture is unknown, or a setting cannot be right.
+        InvalidInput: The architecture or a part is unknown or code that is not imported, or a setting is
+            missing or cannot be right.
         UnknownModel: The trunk is unknown.
-        KeyError: A setting is missing.
-        TypeError: A setting is of another type.
     """
-    if architecture not in _KNOWN:
-        raise InvalidInput(f"its architecture is {architecture}; accepted are {', '.join(_KNOWN)}")
-    trunk = _build_trunk(settings)
-    match architecture:
-        case "cgd":
-            return CGD(
-                trunk,
-                str(settings["configuration"]),
-                _whole(settings["dim"]),
-                combine=_combination(settings["combine"]),
-                without_stride=None,
-                learn_exponent=bool(settings["learn_exponent"]),
-            )
-        case "embedding":
-            pooling = _build_pooling(_mapping(settings["pooling"]))
-            return Embedding(trunk, pooling, _whole(settings["dim"]), bias=bool(settings["bias"]))
-        case "delg":
-            return _build_delg(trunk, settings)
-        case "dolg":
-            return _build_dolg(trunk, settings)
-        case _:
-            whitening = None
-            if settings["whitening"] is not None:
-                layer = _mapping(settings["whitening"])
-                inputs, outputs = _whole(layer["inputs"]), _whole(layer["outputs"])
-                whitening = nn.Linear(inputs, outputs, bias=bool(layer["bias"]))
-            return GeMNet(trunk, _build_pooling(_mapping(settings["pooling"])), whitening)
+    try:
+        part: Any = NETWORKS.part_named(architecture)
+    except PydanticCustomError as error:
+        raise InvalidInput(f"its architecture is {architecture}: {error}") from None
+    stored = read_config(_Trunk, settings)
+    trunk = Backbone(
+        stored.trunk,
+        out_indices=stored.trunk_maps or (stored.trunk_deepest,),
+        output_stride=stored.trunk_output_stride,
+        without_stride=stored.trunk_without_stride,
+        options=stored.trunk_options,
+    )
+    values = dict(settings)
+    pooling = values.get("pooling")
+    if isinstance(pooling, Mapping) and pooling.get("kind") == "gem":
+        gem = read_config(_GeM, pooling)
+        values["pooling"] = {"kind": "gem", "learnable": gem.learnable, "per_channel": len(gem.p) > 1}
+    if part is not GeMNet:
+        return cast(GlobalNet, part(trunk, read_config(part.Config, values)))
+    whitening = values.get("whitening")
+    layer = None if whitening is None else read_config(_Linear, whitening)
+    values["dim"] = None if layer is None else layer.outputs
+    net = GeMNet(trunk, read_config(GeMNet.Config, values))
+    if layer is not None and not layer.bias:
+        net.whitening = nn.Linear(layer.inputs, layer.outputs, bias=False)
+    return net
 
 
 def numbers(value: JSON) -> list[float]:
@@ -127,164 +158,11 @@ def numbers(value: JSON) -> list[float]:
     return value
 
 
-def _describe_trunk(trunk: Backbone) -> dict[str, JSON]:
-    settings: dict[str, JSON] = {
-        "trunk": trunk.trunk,
-        "trunk_options": trunk.options,
-        "trunk_output_stride": trunk.output_stride,
-    }
-    # Only where they are not as usual, so that the fingerprints of bundles without them stay what they are.
-    if trunk.without_stride is not None:
-        settings["trunk_without_stride"] = trunk.without_stride
-    if trunk.deepest != -1:
-        settings["trunk_deepest"] = trunk.deepest
-    if len(trunk.maps) > 1:
-        settings["trunk_maps"] = trunk.maps
-    return settings
-
-
-def _build_trunk(settings: Mapping[str, JSON]) -> Backbone:
-    stride = settings["trunk_output_stride"]
-    maps = settings.get("trunk_maps", [settings.get("trunk_deepest", -1)])
-    return Backbone(
-        str(settings["trunk"]),
-        out_indices=[_whole(number) for number in _list(maps)],
-        output_stride=None if stride is None else _whole(stride),
-        without_stride=_stage(settings.get("trunk_without_stride")),
-        options=_mapping(settings["trunk_options"]),
-    )
-
-
-def _describe_delg(net: DELG) -> dict[str, JSON]:
-    return {
-        "pooling": _describe_pooling(net.pooling),
-        "local_dim": net.local_dim,
-        "attention_dim": net.attention.hidden.out_channels,
-        "autoencoder": net.autoencoder is not None,
-        "attention_input": net.attention_input,
-        "attention_target": net.attention_target,
-        "attention_pooling": net.attention_pooling,
-        "normalise_target": net.normalise_target,
-        "stop_gradient": net.stop_gradient,
-        "subsample": net.subsample,
-    }
-
-
-def _build_delg(trunk: Backbone, settings: Mapping[str, JSON]) -> DELG:
-    return DELG(
-        trunk,
-        _whole(settings["dim"]),
-        local_dim=_whole(settings["local_dim"]),
-        attention_dim=_whole(settings["attention_dim"]),
-        pooling=_build_pooling(_mapping(settings["pooling"])),
-        autoencoder=bool(settings["autoencoder"]),
-        # The network names the words it takes.
-        attention_input=cast("Shown", settings["attention_input"]),
-        attention_target=cast("Shown", settings["attention_target"]),
-        attention_pooling=cast("Sum", settings["attention_pooling"]),
-        normalise_target=bool(settings["normalise_target"]),
-        stop_gradient=bool(settings["stop_gradient"]),
-        subsample=bool(settings["subsample"]),
-    )
-
-
-def _describe_dolg(net: DOLG) -> dict[str, JSON]:
-    return {
-        "pooling": _describe_pooling(net.pooling),
-        "global_dim": net.global_dim,
-        "local_branch": bool(net.branches),
-        "multi_atrous": net.multi_atrous,
-        "dilations": net.dilations,
-        "self_attention": net.self_attention,
-        "fusion": net.fusion,
-        "fuse_at": net.fuse_at,
-    }
-
-
-def _build_dolg(trunk: Backbone, settings: Mapping[str, JSON]) -> DOLG:
-    return DOLG(
-        trunk,
-        _whole(settings["dim"]),
-        global_dim=_whole(settings["global_dim"]),
-        pooling=_build_pooling(_mapping(settings["pooling"])),
-        local_branch=bool(settings["local_branch"]),
-        multi_atrous=bool(settings["multi_atrous"]),
-        dilations=[_whole(each) for each in _list(settings["dilations"])],
-        self_attention=bool(settings["self_attention"]),
-        fusion=cast("Fusion", settings["fusion"]),
-        fuse_at=cast("FuseAt", settings["fuse_at"]),
-    )
-
-
-def _describe_linear(layer: nn.Linear) -> dict[str, JSON]:
-    return {"inputs": layer.in_features, "outputs": layer.out_features, "bias": layer.bias is not None}
-
-
-def _describe_pooling(pooling: Pooling) -> dict[str, JSON]:
-    match pooling:
-        case SPoC():
-            return {"kind": "spoc"}
-        case MAC():
-            return {"kind": "mac"}
-        case AverageMax():
-            return {"kind": "average_max"}
-        case RMAC():
-            return {"kind": "rmac", "levels": pooling.levels}
-        case GeM():
-            p = [float(each) for each in pooling.p.detach().cpu()]
-            return {"kind": "gem", "p": p, "learnable": isinstance(pooling.p, nn.Parameter)}
-
-
-def _build_pooling(settings: Mapping[str, JSON]) -> Pooling:
-    match settings["kind"]:
-        case "spoc":
-            return SPoC()
-        case "mac":
-            return MAC()
-        case "average_max":
-            return AverageMax()
-        case "rmac":
-            return RMAC(_whole(settings["levels"]))
-        case "gem":
-            count = len(numbers(settings["p"]))
-            return GeM(channels=count if count > 1 else None, learnable=bool(settings["learnable"]))
-        case other:
-            raise InvalidInput(
-                f"it names the pooling {other!r}; accepted are spoc, mac, average_max, rmac and gem"
-            )
-
-
-def _stage(value: JSON) -> Stage | None:
-    match value:
-        case None | "conv4" | "conv5":
-            return value
-        case other:
-            raise InvalidInput(
-                f"its trunk is without the stride of {other!r}; accepted are conv4, conv5 and null"
-            )
-
-
-def _combination(value: JSON) -> Literal["concatenate", "sum"]:
-    match value:
-        case "concatenate" | "sum":
-            return value
-        case other:
-            raise InvalidInput(f"it combines its branches by {other!r}; accepted are concatenate and sum")
-
-
-def _mapping(value: JSON) -> Mapping[str, JSON]:
-    if not isinstance(value, Mapping):
-        raise TypeError(f"expected an object, not {value!r}")
-    return value
-
-
-def _list(value: JSON) -> list[JSON]:
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise TypeError(f"expected a list, not {value!r}")
-    return list(value)
-
-
-def _whole(value: JSON) -> int:
-    if not isinstance(value, int):
-        raise TypeError(f"expected a whole number, not {value!r}")
-    return value
+def _stored_pooling(net: GeMNet | Embedding | DELG | DOLG) -> JSON:
+    choice, pooling = net.config.pooling, net.pooling
+    if isinstance(pooling, GeM):
+        p = tuple(float(each) for each in pooling.p.detach().cpu())
+        return stored_settings(_GeM("gem", p, isinstance(pooling.p, nn.Parameter)))
+    if is_dotted(choice.kind):
+        dotted_name(choice.part)
+    return cast(JSON, choice.model_dump(mode="json"))

@@ -22,15 +22,14 @@ def initialise_whitening(net: GeMNet, whitening: Whitening) -> None:
     layer = net.whitening
     if layer is None:
         raise InvalidInput(
-            f"the network has no whitening layer: make it with nn.Linear({whitening.inputs}, {whitening.dim})"
+            f"the network has no whitening layer: make it with dim={whitening.dim} in its GeMNetConfig"
         )
     sizes = (layer.in_features, layer.out_features)
     if sizes != (whitening.inputs, whitening.dim) or layer.bias is None:
         bias = "" if layer.bias is not None else " without a bias"
         raise InvalidInput(
             f"the whitening goes from {whitening.inputs} to {whitening.dim} dimensions and the network's "
-            f"layer from {sizes[0]} to {sizes[1]}{bias}: give it "
-            f"nn.Linear({whitening.inputs}, {whitening.dim})"
+            f"layer from {sizes[0]} to {sizes[1]}{bias}: give it dim={whitening.dim} in its GeMNetConfig"
         )
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(whitening.matrix.copy()))

@@ -193,13 +193,12 @@ def _load_delg(bundle: Bundle, name: str) -> Describer:
 def _load_timm(trunk: str, name: str) -> Model:
     require_torch(f"the model {name}")
     from resight.models.network_describer import NetworkDescriber
-    from resight.networks.gem import GeMNet
-    from resight.networks.pooling import GeM
+    from resight.networks.gem import GeMNet, GeMNetConfig
     from resight.networks.trunks.backbone import Backbone
 
     backbone = Backbone(trunk, pretrained=True, out_indices=(-1,))
     return Model(
-        NetworkDescriber(GeMNet(backbone, GeM())),
+        NetworkDescriber(GeMNet(backbone, GeMNetConfig())),
         name=name,
         licence=backbone.licence,
         provenance=f"weights of {trunk} through timm; GeM with p = 3, not fine-tuned",

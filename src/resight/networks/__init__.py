@@ -8,47 +8,62 @@ from resight._lazy import face
 from resight.networks.trunks._timm import TORCH
 
 if TYPE_CHECKING:
-    from resight.networks.cgd import CGD, CGDOutput
-    from resight.networks.delg import DELG, DELGOutput
-    from resight.networks.dolg import DOLG
-    from resight.networks.embedding import Embedding
-    from resight.networks.gem import GeMNet
+    from resight.networks.cgd import CGD, CGDConfig, CGDOutput
+    from resight.networks.delg import DELG, DELGConfig, DELGOutput
+    from resight.networks.dolg import DOLG, DOLGConfig
+    from resight.networks.embedding import Embedding, EmbeddingConfig
+    from resight.networks.gem import GeMNet, GeMNetConfig
     from resight.networks.global_net import GlobalOutput
-    from resight.networks.pooling import MAC, RMAC, AverageMax, GeM, SPoC
+    from resight.networks.pooling import MAC, POOLINGS, RMAC, AverageMax, GeM, SPoC
     from resight.networks.trunks.backbone import Backbone
+    from resight.networks.trunks.named import TrunkConfig
 
 __all__ = [
     "CGD",
     "DELG",
     "DOLG",
     "MAC",
+    "POOLINGS",
     "RMAC",
     "AverageMax",
     "Backbone",
+    "CGDConfig",
     "CGDOutput",
+    "DELGConfig",
     "DELGOutput",
+    "DOLGConfig",
     "Embedding",
+    "EmbeddingConfig",
     "GeM",
     "GeMNet",
+    "GeMNetConfig",
     "GlobalOutput",
     "SPoC",
+    "TrunkConfig",
 ]
 
 _HOMES = {
     "AverageMax": "pooling",
     "Backbone": "trunks.backbone",
     "CGD": "cgd",
+    "CGDConfig": "cgd",
     "CGDOutput": "cgd",
     "DELG": "delg",
+    "DELGConfig": "delg",
     "DELGOutput": "delg",
     "DOLG": "dolg",
+    "DOLGConfig": "dolg",
     "Embedding": "embedding",
+    "EmbeddingConfig": "embedding",
     "GeM": "pooling",
     "GeMNet": "gem",
+    "GeMNetConfig": "gem",
     "GlobalOutput": "global_net",
     "MAC": "pooling",
+    "POOLINGS": "pooling",
     "RMAC": "pooling",
     "SPoC": "pooling",
+    "TrunkConfig": "trunks.named",
 }
 
 # So that torch is imported only with what needs it.

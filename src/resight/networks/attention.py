@@ -27,7 +27,7 @@ class Attention(nn.Module):
         score: 1 x 1 convolution to the score, with bias.
     """
 
-    def __init__(self, channels: int, hidden: int = 512, *, generator: torch.Generator | None = None) -> None:
+    def __init__(self, channels: int, hidden: int, *, generator: torch.Generator | None = None) -> None:
         """Takes the channels of the map and of the hidden layer.
 
         Raises:

@@ -6,8 +6,8 @@ Jun, Ko, Kim, Kim and Kim, "Combination of Multiple Global Descriptors for Image
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, cast, final
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Literal, cast, final
 
 import torch
 from jaxtyping import Float
@@ -25,13 +25,64 @@ from resight.networks.global_net import (
 from resight.networks.pooling import MAC, GeM, SPoC
 from resight.networks.trunks.backbone import Backbone
 from resight.networks.trunks.strides import Stage
+from resight.settings.bounds import Count, check_fields
+from resight.settings.marks import NOT_STORED
 
-__all__ = ["CGD", "CONFIGURATIONS", "CGDOutput"]
+__all__ = ["CGD", "CONFIGURATIONS", "CGDConfig", "CGDOutput"]
 
 CONFIGURATIONS = ("S", "M", "G", "SM", "MS", "SG", "GS", "MG", "GM", "SMG", "MSG", "GSM")
 """The configurations the paper compares; `CGD` takes any other order as well."""
 
 _EXPONENT = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class CGDConfig:
+    """Settings of a `CGD`.
+
+    Attributes:
+        configuration: Letters of S, M and G, each at most once, in any order; the first one's branch feeds
+            the classifier.
+        dim: Length of a descriptor. Branches to concatenate share it evenly, branches to sum have each all of
+            it.
+        combine: How the branches become one descriptor.
+        without_stride: The stage that does not reduce the map: ``conv5`` as the paper says, ``conv4`` as one
+            public implementation has it (both give 14 x 14 cells at 224 pixels; with ``conv4`` more of the
+            trunk works at the higher resolution, for 1.7 times the operations), or ``None``.
+        learn_exponent: Learn GeM's exponent, which the paper fixes at 3.
+        classifier_batch_norm: Normalise over the batch before the classifier, as one public implementation
+            does; it needs two images a batch in training.
+
+    Raises:
+        InvalidInput: The configuration or a word is unknown, or the dimension does not divide.
+    """
+
+    configuration: str = "SG"
+    dim: Count = 1536
+    combine: Literal["concatenate", "sum"] = "concatenate"
+    # A bundle says it of the trunk.
+    without_stride: Annotated[Stage | None, NOT_STORED] = "conv5"
+    learn_exponent: bool = False
+    classifier_batch_norm: Annotated[bool, NOT_STORED] = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        letters = set(self.configuration)
+        if not letters or letters - set("SMG") or len(letters) < len(self.configuration):
+            raise InvalidInput(
+                "the configuration of CGD must be letters of S, M and G, each at most once, SG for example, "
+                f"not {self.configuration!r}"
+            )
+        if self.dim % self.shares:
+            raise InvalidInput(
+                f"dim must be a positive multiple of {self.shares} to be shared by the branches "
+                f"{self.configuration}, not {self.dim}"
+            )
+
+    @property
+    def shares(self) -> int:
+        """Number of branches that share the descriptor's numbers."""
+        return len(self.configuration) if self.combine == "concatenate" else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +110,8 @@ class CGD(nn.Module):
     is part of a checkpoint and not of a bundle.
 
     Attributes:
-        trunk: Where the map comes from.
-        configuration: Letters of the branches, the first one feeding the classifier.
-        combine: How the branches become one descriptor.
+        trunk: Gives the map.
+        config: The settings.
         poolings: One a branch.
         projections: One a branch, linear without bias.
         classifier_norm: Batch normalisation before the classifier, or ``None``.
@@ -69,73 +119,50 @@ class CGD(nn.Module):
         dim: Length of a descriptor.
     """
 
+    kind: ClassVar = "cgd"
+    Config: ClassVar = CGDConfig
+    maps: ClassVar = 1
+    outputs: ClassVar = ("descriptor", "branches", "logits")
+
     def __init__(
         self,
         trunk: Backbone,
-        configuration: str = "SG",
-        dim: int = 1536,
+        config: CGDConfig,
         *,
         classes: int | None = None,
-        combine: Literal["concatenate", "sum"] = "concatenate",
-        without_stride: Stage | None = "conv5",
-        learn_exponent: bool = False,
-        classifier_batch_norm: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         """Joins the parts.
 
         Args:
-            trunk: Any trunk; where a stage is to lose its down-sampling, a changed copy of it is used.
-            configuration: Letters of S, M and G, each at most once, in any order.
-            dim: Length of a descriptor. Branches to concatenate share it evenly, branches to sum have each
-                all of it.
-            classes: Number of classes of the auxiliary classifier; ``None`` for none.
-            combine: Concatenation or sum of the branches.
-            without_stride: The stage that does not reduce the map: ``conv5`` as the paper says, ``conv4`` as
-                one public implementation has it (both give 14 x 14 cells at 224 pixels; with ``conv4`` more
-                of the trunk works at the higher resolution, for 1.7 times the operations), or ``None``.
-            learn_exponent: Learn GeM's exponent, which the paper fixes at 3.
-            classifier_batch_norm: Normalise over the batch before the classifier, as one public
-                implementation does; it needs two images a batch in training.
-            generator: Draws the linear layers' weights; torch's own one if ``None``.
+            trunk: Its deepest map is pooled; where a stage is to keep its resolution, a changed copy is used.
+            config: The settings.
+            classes: Number of classes of the auxiliary classifier; ``None`` for no classifier.
+            generator: Draws the linear layers' weights; torch's own generator if ``None``.
 
         Raises:
-            InvalidInput: The configuration or the combination is unknown, the dimension does not divide, or
-                the trunk has no such stage.
+            InvalidInput: The trunk has no such stage, or there is no class.
         """
         super().__init__()
-        letters = set(configuration)
-        if not letters or letters - set("SMG") or len(letters) < len(configuration):
-            raise InvalidInput(
-                "the configuration of CGD must be letters of S, M and G, each at most once, SG for example, "
-                f"not {configuration!r}"
-            )
-        if combine not in ("concatenate", "sum"):
-            raise InvalidInput(f"combine must be concatenate or sum, not {combine!r}")
-        shares = len(configuration) if combine == "concatenate" else 1
-        if dim < 1 or dim % shares:
-            raise InvalidInput(
-                f"dim must be a positive multiple of {shares} to be shared by the branches {configuration}, "
-                f"not {dim}"
-            )
         if classes is not None and classes < 1:
             raise InvalidInput(f"the classifier needs at least one class, not {classes}")
-        self.trunk = trunk if without_stride is None else trunk.keeping_resolution(without_stride)
-        self.configuration = configuration
-        self.combine: Literal["concatenate", "sum"] = combine
-        self.dim = dim
+        stage = config.without_stride
+        self.trunk = trunk if stage is None else trunk.keeping_resolution(stage)
+        self.config = replace(config, learn_exponent=config.learn_exponent and "G" in config.configuration)
+        self.dim = config.dim
         channels = trunk.channels[-1]
         self.poolings = nn.ModuleList(
-            _pooling(letter, learn_exponent=learn_exponent) for letter in configuration
+            _pooling(letter, learn_exponent=config.learn_exponent) for letter in config.configuration
         )
         self.projections = nn.ModuleList(
-            make_linear(channels, dim // shares, bias=False, generator=generator) for _ in configuration
+            make_linear(channels, config.dim // config.shares, bias=False, generator=generator)
+            for _ in config.configuration
         )
         self.classifier: nn.Linear | None = None
         self.classifier_norm: nn.BatchNorm1d | None = None
         if classes is not None:
             self.classifier = make_linear(channels, classes, bias=True, generator=generator)
-            self.classifier_norm = nn.BatchNorm1d(channels) if classifier_batch_norm else None
+            self.classifier_norm = nn.BatchNorm1d(channels) if config.classifier_batch_norm else None
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> CGDOutput:
         """Returns descriptor, branches and logits.
@@ -165,7 +192,7 @@ class CGD(nn.Module):
         )
 
     def _combine(self, branches: Sequence[Tensor]) -> Tensor:
-        if self.combine == "sum":
+        if self.config.combine == "sum":
             return unit(torch.stack(list(branches)).sum(dim=0))
         return unit(torch.cat(list(branches), dim=1))
 

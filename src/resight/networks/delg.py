@@ -7,8 +7,8 @@ and the authors' code differ, the paper is the default and the code an option.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias, final, get_args
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Literal, TypeAlias, final
 
 import torch
 from jaxtyping import Float
@@ -18,7 +18,6 @@ from resight.errors import InvalidInput
 from resight.networks.attention import Attention
 from resight.networks.autoencoder import Autoencoder
 from resight.networks.convolution import precise, unit_channels
-from resight.networks.gem import Pooling, check_pooling
 from resight.networks.global_net import (
     GlobalOutput,
     at_least_a_cell,
@@ -27,10 +26,14 @@ from resight.networks.global_net import (
     project,
     unit,
 )
-from resight.networks.pooling import GeM
+from resight.networks.pooling import FIXED_GEM, POOLINGS
 from resight.networks.trunks.backbone import Backbone
+from resight.networks.trunks.strides import Stage
+from resight.settings.bounds import Count, check_fields
+from resight.settings.choice import Choice
+from resight.settings.marks import NOT_STORED
 
-__all__ = ["DELG", "DELGOutput", "Shown", "Sum", "attention_pooling", "check_maps"]
+__all__ = ["DELG", "DELGConfig", "DELGOutput", "Shown", "Sum", "attention_pooling", "check_maps"]
 
 Shown: TypeAlias = Literal["reconstruction", "input"]
 """Which map: what the autoencoder makes of the shallow map, or the shallow map itself."""
@@ -40,8 +43,54 @@ Sum: TypeAlias = Literal["sum", "mean"]
 
 
 @dataclass(frozen=True, slots=True)
+class DELGConfig:
+    """Settings of a `DELG`.
+
+    Attributes:
+        dim: Length of a descriptor.
+        without_stride: The trunk's stage that keeps its resolution: ``conv5``, ``conv4`` or ``None``.
+        pooling: How the deep map becomes a vector.
+        local_dim: Length of a local descriptor, where there is an autoencoder.
+        attention_dim: Hidden channels of the attention module.
+        autoencoder: Whether local descriptors come from an autoencoder. Without one, attention looks at and
+            weighs the shallow map itself, whatever the next two settings say.
+        attention_input: The map that attention looks at; the paper and the authors' code say
+            ``reconstruction``.
+        attention_target: The features that attention weighs; the paper says ``reconstruction``, the authors'
+            code ``input``.
+        attention_pooling: How weighted features are joined; the paper says ``sum``, the authors' code
+            ``mean``.
+        normalise_target: Make the weighed features unit first, as the authors' code does and the paper does
+            not.
+        stop_gradient: Keep gradients of attention and reconstruction from the trunk.
+        subsample: Take every second row and column of the shallow map, as the authors' code does by default
+            (it then has the deep map's stride); the paper's stride is the trunk's.
+
+    Raises:
+        InvalidInput: A word is unknown, or a number is below 1.
+    """
+
+    dim: Count = 2048
+    # A bundle says it of the trunk.
+    without_stride: Annotated[Stage | None, NOT_STORED] = None
+    pooling: Annotated[Choice, POOLINGS] = FIXED_GEM
+    local_dim: Count = 128
+    attention_dim: Count = 512
+    autoencoder: bool = True
+    attention_input: Shown = "reconstruction"
+    attention_target: Shown = "reconstruction"
+    attention_pooling: Sum = "sum"
+    normalise_target: bool = False
+    stop_gradient: bool = True
+    subsample: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, slots=True)
 class DELGOutput:
-    """What `DELG` says of a batch of images.
+    """What `DELG` gives for a batch of images.
 
     Attributes:
         descriptor: float32 ``(batch, dim)``, unit L2 norm.
@@ -75,99 +124,66 @@ class DELG(nn.Module):
         autoencoder: Makes the local descriptors, or ``None``: then they are the shallow map's features.
         attention: How much each location matters.
         classifier: Linear layer with bias on the attended features, or ``None``.
-        attention_input: What attention looks at.
-        attention_target: Which features it weighs.
-        attention_pooling: How they are joined.
-        normalise_target: Whether they are made unit first.
-        stop_gradient: Whether the trunk is kept from what is learned on the shallow map.
-        subsample: Whether only every second row and column of the shallow map is used.
         dim: Length of a descriptor.
         local_dim: Length of a local descriptor.
         local_stride: Pixels of the image per cell of attention and local descriptors.
     """
 
+    kind: ClassVar = "delg"
+    Config: ClassVar = DELGConfig
+    maps: ClassVar = 2
+    outputs: ClassVar = ("descriptor", "logits", "reconstruction")
+
     def __init__(
         self,
         trunk: Backbone,
-        dim: int = 2048,
+        config: DELGConfig,
         *,
-        local_dim: int = 128,
-        attention_dim: int = 512,
         classes: int | None = None,
-        pooling: Pooling | None = None,
-        autoencoder: bool = True,
-        attention_input: Shown = "reconstruction",
-        attention_target: Shown = "reconstruction",
-        attention_pooling: Sum = "sum",
-        normalise_target: bool = False,
-        stop_gradient: bool = True,
-        subsample: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         """Joins the parts.
 
         Args:
             trunk: A trunk with at least two maps; conv4 and conv5 of a ResNet in the paper.
-            dim: Length of a descriptor.
-            local_dim: Length of a local descriptor, where there is an autoencoder.
-            attention_dim: Hidden channels of the attention module.
-            classes: Number of classes of the classifier on the attended features; ``None`` for none.
-            pooling: GeM with the fixed exponent 3 if ``None``.
-            autoencoder: Whether local descriptors come from one. Without it attention looks at and weighs the
-                shallow map itself, whatever the next two say.
-            attention_input: The paper and the authors' code say ``reconstruction``.
-            attention_target: The paper says ``reconstruction``, the authors' code ``input``.
-            attention_pooling: The paper says ``sum``, the authors' code ``mean``.
-            normalise_target: The authors' code does, the paper does not.
-            stop_gradient: Keep gradients of attention and reconstruction from the trunk.
-            subsample: Take every second row and column of the shallow map, as the authors' code does by
-                default (it then has the deep map's stride); the paper's stride is the trunk's.
-            generator: Draws the new layers' weights; torch's own one if ``None``.
+            config: The settings.
+            classes: Number of classes of the classifier on the attended features; ``None`` for no classifier.
+            generator: Draws the new layers' weights; torch's own generator if ``None``.
 
         Raises:
-            InvalidInput: The trunk has one map, a word is unknown, a number is below 1, or GeM's exponents do
-                not fit the trunk's channels.
+            InvalidInput: The trunk has one map, or not the stage that is to keep its resolution, or there is
+                no class.
         """
         super().__init__()
         check_maps("DELG", trunk)
-        for name, value, words in (
-            ("attention_input", attention_input, get_args(Shown)),
-            ("attention_target", attention_target, get_args(Shown)),
-            ("attention_pooling", attention_pooling, get_args(Sum)),
-        ):
-            if value not in words:
-                raise InvalidInput(f"{name} must be {' or '.join(words)}, not {value!r}")
-        if dim < 1:
-            raise InvalidInput(f"dim must be a positive number of dimensions, not {dim}")
         if classes is not None and classes < 1:
             raise InvalidInput(f"the classifier needs at least one class, not {classes}")
         shallow = trunk.channels[0]
-        self.trunk = trunk
-        self.pooling: Pooling = GeM(3.0, learnable=False) if pooling is None else pooling
-        check_pooling(self.pooling, trunk)
-        self.whitening = make_linear(trunk.channels[-1], dim, bias=True, generator=generator)
-        self.autoencoder = Autoencoder(shallow, local_dim, generator=generator) if autoencoder else None
-        self.attention = Attention(shallow, attention_dim, generator=generator)
+        if not config.autoencoder:
+            config = replace(config, local_dim=shallow, attention_input="input", attention_target="input")
+        stage = config.without_stride
+        self.trunk = trunk if stage is None else trunk.keeping_resolution(stage)
+        self.config = config
+        self.pooling: nn.Module = config.pooling.make(channels=trunk.channels[-1])
+        self.whitening = make_linear(trunk.channels[-1], config.dim, bias=True, generator=generator)
+        self.autoencoder = (
+            Autoencoder(shallow, config.local_dim, generator=generator) if config.autoencoder else None
+        )
+        self.attention = Attention(shallow, config.attention_dim, generator=generator)
         self.classifier = (
             None if classes is None else make_linear(shallow, classes, bias=True, generator=generator)
         )
-        self.attention_input: Shown = attention_input if autoencoder else "input"
-        self.attention_target: Shown = attention_target if autoencoder else "input"
-        self.attention_pooling: Sum = attention_pooling
-        self.normalise_target = normalise_target
-        self.stop_gradient = stop_gradient
-        self.subsample = subsample
-        self.dim = dim
-        self.local_dim = local_dim if autoencoder else shallow
-        self.local_stride = trunk.strides[0] * (2 if subsample else 1)
+        self.dim = config.dim
+        self.local_dim = config.local_dim
+        self.local_stride = self.trunk.strides[0] * (2 if config.subsample else 1)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> DELGOutput:
         """Returns everything the losses need, described at one scale."""
-        return self._said(images, classifier=self.classifier)
+        return self._describe_all(images, classifier=self.classifier)
 
     def maps_at(self, images: Float[Tensor, "batch 3 height width"]) -> DELGOutput:
-        """Returns the same without logits, which nobody needs but the loss."""
-        return self._said(images, classifier=None)
+        """Returns the same without logits, which the loss alone needs."""
+        return self._describe_all(images, classifier=None)
 
     def describe_at(
         self, images: Float[Tensor, "batch 3 height width"], scales: Sequence[float]
@@ -186,22 +202,23 @@ class DELG(nn.Module):
     def _describe(self, deep: Tensor) -> Tensor:
         return unit(project(self.whitening, self.pooling(deep)))
 
-    def _said(self, images: Tensor, *, classifier: nn.Linear | None) -> DELGOutput:
+    def _describe_all(self, images: Tensor, *, classifier: nn.Linear | None) -> DELGOutput:
+        config = self.config
         maps = self.trunk(at_least_a_cell(self.trunk, images))
-        shallow = maps[0][..., ::2, ::2] if self.subsample else maps[0]
-        if self.stop_gradient:
+        shallow = maps[0][..., ::2, ::2] if config.subsample else maps[0]
+        if config.stop_gradient:
             shallow = shallow.detach()
         code = rebuilt = shallow
         error = None
         if self.autoencoder is not None:
             code, rebuilt = self.autoencoder(shallow)
             error = (precise(shallow) - precise(rebuilt)).square().mean(dim=(1, 2, 3))
-        attention = self.attention(rebuilt if self.attention_input == "reconstruction" else shallow)
+        attention = self.attention(rebuilt if config.attention_input == "reconstruction" else shallow)
         logits = None
         if classifier is not None:
-            target = rebuilt if self.attention_target == "reconstruction" else shallow
+            target = rebuilt if config.attention_target == "reconstruction" else shallow
             attended = attention_pooling(
-                target, attention, how=self.attention_pooling, normalise=self.normalise_target
+                target, attention, how=config.attention_pooling, normalise=config.normalise_target
             )
             logits = project(classifier, attended)
         return DELGOutput(self._describe(maps[-1]), attention, unit_channels(code), logits, error)

@@ -7,14 +7,13 @@ dimensions, unit norm. Proxy-Anchor pools by `resight.networks.pooling.AverageMa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from resight.errors import InvalidInput
-from resight.networks.gem import Pooling, check_pooling
 from resight.networks.global_net import (
     GlobalOutput,
     at_least_a_cell,
@@ -23,9 +22,35 @@ from resight.networks.global_net import (
     project,
     unit,
 )
+from resight.networks.pooling import POOLINGS, SPoC
 from resight.networks.trunks.backbone import Backbone
+from resight.settings.bounds import Count, check_fields
+from resight.settings.choice import Choice
 
-__all__ = ["Embedding"]
+__all__ = ["Embedding", "EmbeddingConfig"]
+
+_SPOC = POOLINGS.choose(SPoC)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingConfig:
+    """Settings of an `Embedding`.
+
+    Attributes:
+        dim: Length of a descriptor.
+        pooling: How the map becomes a vector.
+        bias: Whether the linear layer has a bias, as in the authors' code.
+
+    Raises:
+        InvalidInput: A setting is outside of its range.
+    """
+
+    dim: Count
+    pooling: Annotated[Choice, POOLINGS] = _SPOC
+    bias: bool = True
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @final
@@ -33,41 +58,33 @@ class Embedding(nn.Module):
     """Deepest map of a trunk, pooled, projected and made unit.
 
     Attributes:
-        trunk: Where the maps come from.
-        pooling: How a map becomes a vector.
+        trunk: Gives the map.
+        config: The settings.
+        pooling: Makes the map a vector.
         linear: From the trunk's channels to the descriptor.
         dim: Length of a descriptor.
     """
 
+    kind: ClassVar = "embedding"
+    Config: ClassVar = EmbeddingConfig
+    maps: ClassVar = 1
+
     def __init__(
-        self,
-        trunk: Backbone,
-        pooling: Pooling,
-        dim: int,
-        *,
-        bias: bool = True,
-        generator: torch.Generator | None = None,
+        self, trunk: Backbone, config: EmbeddingConfig, *, generator: torch.Generator | None = None
     ) -> None:
         """Joins the parts.
 
         Args:
-            trunk: Where the maps come from.
-            pooling: How a map becomes a vector.
-            dim: Length of a descriptor.
-            bias: Whether the linear layer has one, as the authors' code.
-            generator: Draws the linear layer's weights; torch's own one if ``None``.
-
-        Raises:
-            InvalidInput: ``dim`` is below 1, or GeM's exponents do not fit the trunk's channels.
+            trunk: Its deepest map is pooled.
+            config: The settings.
+            generator: Draws the linear layer's weights; torch's own generator if ``None``.
         """
         super().__init__()
-        if dim < 1:
-            raise InvalidInput(f"dim must be a positive number of dimensions, not {dim}")
-        check_pooling(pooling, trunk)
         self.trunk = trunk
-        self.pooling = pooling
-        self.linear = make_linear(trunk.channels[-1], dim, bias=bias, generator=generator)
-        self.dim = dim
+        self.config = config
+        self.pooling: nn.Module = config.pooling.make(channels=trunk.channels[-1])
+        self.linear = make_linear(trunk.channels[-1], config.dim, bias=config.bias, generator=generator)
+        self.dim = config.dim
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> GlobalOutput:
         """Returns one descriptor an image, described at one scale."""

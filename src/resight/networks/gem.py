@@ -6,21 +6,41 @@ Radenović, Tolias and Chum, "Fine-tuning CNN Image Retrieval with No Human Anno
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias, final
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from resight.errors import InvalidInput
 from resight.networks.global_net import GlobalOutput, at_least_a_cell, join_scales, project
-from resight.networks.pooling import EPSILON, MAC, RMAC, AverageMax, GeM, SPoC
+from resight.networks.pooling import EPSILON, POOLINGS, GeM
 from resight.networks.trunks.backbone import Backbone
+from resight.settings.bounds import Count, check_fields
+from resight.settings.choice import Choice
 
-__all__ = ["GeMNet", "Pooling", "check_pooling"]
+__all__ = ["GeMNet", "GeMNetConfig"]
 
-Pooling: TypeAlias = SPoC | MAC | AverageMax | GeM | RMAC
-"""What can stand between trunk and linear layer."""
+_GEM = POOLINGS.choose(GeM)
+
+
+@dataclass(frozen=True, slots=True)
+class GeMNetConfig:
+    """Settings of a `GeMNet`.
+
+    Attributes:
+        pooling: How the map becomes a vector.
+        dim: Length of a descriptor, given by a whitening layer; the trunk's channels without one if ``None``.
+
+    Raises:
+        InvalidInput: A setting is outside of its range.
+    """
+
+    pooling: Annotated[Choice, POOLINGS] = _GEM
+    dim: Count | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @final
@@ -28,30 +48,31 @@ class GeMNet(nn.Module):
     """Deepest map of a trunk, pooled, made unit, optionally whitened and made unit again.
 
     Attributes:
-        trunk: Where the maps come from.
-        pooling: How a map becomes a vector.
-        whitening: A linear layer after it, or ``None``.
+        trunk: Gives the map.
+        config: The settings.
+        pooling: Makes the map a vector.
+        whitening: The linear layer after it, with bias, or ``None``.
         dim: Length of a descriptor.
     """
 
-    def __init__(self, trunk: Backbone, pooling: Pooling, whitening: nn.Linear | None = None) -> None:
+    kind: ClassVar = "gem"
+    Config: ClassVar = GeMNetConfig
+    maps: ClassVar = 1
+
+    def __init__(self, trunk: Backbone, config: GeMNetConfig) -> None:
         """Joins the parts.
 
-        Raises:
-            InvalidInput: The whitening layer or GeM's exponents do not fit the trunk's channels.
+        Args:
+            trunk: Its deepest map is pooled.
+            config: The settings.
         """
         super().__init__()
         channels = trunk.channels[-1]
-        if whitening is not None and whitening.in_features != channels:
-            raise InvalidInput(
-                f"the trunk {trunk.trunk} gives {channels} channels and the whitening layer takes "
-                f"{whitening.in_features}: make it a Linear of {channels} inputs"
-            )
-        check_pooling(pooling, trunk)
         self.trunk = trunk
-        self.pooling = pooling
-        self.whitening = whitening
-        self.dim = channels if whitening is None else whitening.out_features
+        self.config = config
+        self.pooling: nn.Module = config.pooling.make(channels=channels)
+        self.whitening = None if config.dim is None else nn.Linear(channels, config.dim)
+        self.dim = channels if config.dim is None else config.dim
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> GlobalOutput:
         """Returns one descriptor an image, described at one scale.
@@ -84,20 +105,6 @@ class GeMNet(nn.Module):
         if isinstance(self.pooling, GeM) and len(self.pooling.p) == 1 and self.whitening is None:
             return float(self.pooling.p.detach())
         return 1.0
-
-
-def check_pooling(pooling: Pooling, trunk: Backbone) -> None:
-    """Returns if GeM has one exponent, or one for each of the trunk's channels.
-
-    Raises:
-        InvalidInput: It has another number.
-    """
-    channels = trunk.channels[-1]
-    if isinstance(pooling, GeM) and len(pooling.p) not in (1, channels):
-        raise InvalidInput(
-            f"the trunk {trunk.trunk} gives {channels} channels and GeM has {len(pooling.p)} exponents: "
-            f"give it 1 or {channels}"
-        )
 
 
 def _unit(vectors: Tensor) -> Tensor:

@@ -34,12 +34,20 @@ class LocalBranch(nn.Module):
         inputs: int,
         outputs: int,
         *,
-        multi_atrous: bool = True,
-        dilations: Sequence[int] = (6, 12, 18),
-        self_attention: bool = True,
+        multi_atrous: bool,
+        dilations: Sequence[int],
+        self_attention: bool,
         generator: torch.Generator | None = None,
     ) -> None:
-        """Takes the channels of the map and of the features, and which parts there are.
+        """Makes the layers.
+
+        Args:
+            inputs: Channels of the map.
+            outputs: Channels of the features.
+            multi_atrous: Whether there are multi-atrous convolutions.
+            dilations: Dilations of those convolutions, in cells.
+            self_attention: Whether features are weighed by an attention.
+            generator: Draws the weights; torch's own generator if ``None``.
 
         Raises:
             InvalidInput: A number of channels or a dilation is below 1.

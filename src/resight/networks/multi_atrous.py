@@ -33,7 +33,7 @@ class MultiAtrous(nn.Module):
     def __init__(
         self,
         channels: int,
-        dilations: Sequence[int] = (6, 12, 18),
+        dilations: Sequence[int],
         *,
         generator: torch.Generator | None = None,
     ) -> None:

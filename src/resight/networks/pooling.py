@@ -6,20 +6,25 @@ overflows from an activation of 40 on. None normalises its result.
 
 from __future__ import annotations
 
-from typing import final
+from typing import ClassVar, TypeAlias, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from resight.errors import InvalidInput
+from resight.settings.bounds import Number, Positive, checked
+from resight.settings.choice import Family
 
 __all__ = [
     "EPSILON",
+    "FIXED_GEM",
     "MAC",
+    "POOLINGS",
     "RMAC",
     "AverageMax",
     "GeM",
+    "Pooling",
     "SPoC",
     "average_max",
     "gem",
@@ -88,7 +93,7 @@ def average_max(maps: Float[Tensor, "batch channels rows cols"]) -> Float[Tensor
     return spoc(maps) + mac(maps)
 
 
-def rmac(maps: Float[Tensor, "batch channels rows cols"], levels: int = 3) -> Float[Tensor, "batch channels"]:
+def rmac(maps: Float[Tensor, "batch channels rows cols"], levels: int) -> Float[Tensor, "batch channels"]:
     """Returns the sum of the unit vectors of maxima over the whole map and over a grid of square regions.
 
     Tolias, Sicre and Jégou 2016, section 4, with the whole map as one more region, as in the authors' later
@@ -102,7 +107,7 @@ def rmac(maps: Float[Tensor, "batch channels rows cols"], levels: int = 3) -> Fl
     return total
 
 
-def rmac_regions(rows: int, cols: int, levels: int = 3) -> list[tuple[int, int, int]]:
+def rmac_regions(rows: int, cols: int, levels: int) -> list[tuple[int, int, int]]:
     """Returns R-MAC's square regions as (first row, first column, side), level by level.
 
     Tolias, Sicre and Jégou 2016, section 4: at level l regions of side 2·short/(l+1); along the short side l
@@ -130,6 +135,8 @@ def rmac_regions(rows: int, cols: int, levels: int = 3) -> list[tuple[int, int, 
 class SPoC(nn.Module):
     """Average pooling: `spoc`."""
 
+    kind: ClassVar = "spoc"
+
     def forward(self, maps: Float[Tensor, "batch channels rows cols"]) -> Float[Tensor, "batch channels"]:
         """Returns `spoc` of the maps."""
         return spoc(maps)
@@ -139,6 +146,8 @@ class SPoC(nn.Module):
 class MAC(nn.Module):
     """Maximum pooling: `mac`."""
 
+    kind: ClassVar = "mac"
+
     def forward(self, maps: Float[Tensor, "batch channels rows cols"]) -> Float[Tensor, "batch channels"]:
         """Returns `mac` of the maps."""
         return mac(maps)
@@ -147,6 +156,8 @@ class MAC(nn.Module):
 @final
 class AverageMax(nn.Module):
     """Average plus maximum pooling: `average_max`."""
+
+    kind: ClassVar = "average_max"
 
     def forward(self, maps: Float[Tensor, "batch channels rows cols"]) -> Float[Tensor, "batch channels"]:
         """Returns `average_max` of the maps."""
@@ -163,20 +174,33 @@ class GeM(nn.Module):
         p: float32 ``(1,)`` or ``(channels,)``; a parameter where it is learned, else a buffer.
     """
 
+    kind: ClassVar = "gem"
     p: Tensor
 
-    def __init__(self, p: float = 3.0, *, channels: int | None = None, learnable: bool = True) -> None:
-        """Starts at exponent ``p``, shared by all channels or, with ``channels``, one for each.
+    @checked
+    def __init__(
+        self,
+        p: Positive = 3.0,
+        *,
+        channels: int | None = None,
+        learnable: bool = True,
+        per_channel: bool = False,
+    ) -> None:
+        """Sets the exponent.
+
+        Args:
+            p: The exponent at the start.
+            channels: Channels of the maps, needed where each has an exponent.
+            learnable: Whether the exponent is learned.
+            per_channel: Give each channel an exponent of its own.
 
         Raises:
-            InvalidInput: ``p`` or ``channels`` is not positive.
+            InvalidInput: ``p`` is not positive, or each channel is to have an exponent and there is none.
         """
         super().__init__()
-        if not 0 < p < float("inf"):
-            raise InvalidInput(f"the exponent of GeM must be positive and finite, not {p}")
-        if channels is not None and channels < 1:
-            raise InvalidInput(f"GeM needs at least one channel, not {channels}")
-        start = torch.full((channels or 1,), float(p))
+        if per_channel and (channels is None or channels < 1):
+            raise InvalidInput(f"GeM with an exponent for each needs at least one channel, not {channels}")
+        start = torch.full((channels if channels and per_channel else 1,), float(p))
         if learnable:
             self.p = nn.Parameter(start)
         else:
@@ -195,20 +219,38 @@ class RMAC(nn.Module):
         levels: Number of scales of the grid.
     """
 
-    def __init__(self, levels: int = 3) -> None:
-        """Takes the number of scales.
+    kind: ClassVar = "rmac"
+
+    @checked
+    def __init__(self, levels: Number = 3) -> None:
+        """Takes the settings.
+
+        Args:
+            levels: Number of scales of the grid of regions; 0 for the whole map alone.
 
         Raises:
-            InvalidInput: It is negative.
+            InvalidInput: The number is negative.
         """
         super().__init__()
-        if levels < 0:
-            raise InvalidInput(f"R-MAC needs a non-negative number of levels, not {levels}")
         self.levels = levels
 
     def forward(self, maps: Float[Tensor, "batch channels rows cols"]) -> Float[Tensor, "batch channels"]:
         """Returns `rmac` of the maps."""
         return rmac(maps, self.levels)
+
+
+Pooling: TypeAlias = SPoC | MAC | AverageMax | GeM | RMAC
+"""A pooling of this package."""
+
+POOLINGS = Family(
+    "pooling",
+    lambda: {each.kind: each for each in (SPoC, MAC, AverageMax, GeM, RMAC)},
+    frozenset({"channels"}),
+)
+"""The poolings a network's ``Config`` can name."""
+
+FIXED_GEM = POOLINGS.choose(GeM, learnable=False)
+"""GeM whose exponent stays 3."""
 
 
 def _precise(maps: Tensor) -> Tensor:

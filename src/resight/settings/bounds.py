@@ -97,6 +97,8 @@ def _reason(annotation: Any, value: object) -> str:
             return ""
         rest = [each for each in arguments if each is not type(None)]
         reason = _reason(rest[0], value) if len(rest) == 1 else ""
+        if reason and get_origin(rest[0]) is Literal:
+            reason = f"one of {', '.join(map(str, get_args(rest[0])))}"
         return f"{reason} or None" if reason and type(None) in arguments else reason
     if origin is Literal:
         named = [str(each) for each in arguments]

@@ -11,15 +11,18 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, is_dataclass
-from typing import Any, ClassVar, Literal, ParamSpec, cast, get_type_hints
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from typing import Any, ClassVar, Literal, ParamSpec, cast, get_args, get_type_hints
 
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     GetCoreSchemaHandler,
+    SerializerFunctionWrapHandler,
     ValidationInfo,
     create_model,
+    model_serializer,
     model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -27,8 +30,9 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from resight.errors import InvalidInput
 from resight.files.nearest import suggestion
 from resight.settings.foreign import dotted_name, foreign_part, is_dotted
+from resight.settings.marks import ADDED_LATER
 
-__all__ = ["MAY_IMPORT", "Choice", "Family", "Section", "Settings"]
+__all__ = ["MAY_IMPORT", "Choice", "Family", "Section", "Settings", "marks_of", "settings_model"]
 
 MAY_IMPORT = "may_import"
 """Key of pydantic's context: whether modules of other packages may be imported for the parts they hold."""
@@ -51,6 +55,15 @@ class Settings(BaseModel):
                     meant = suggestion(str(key), cls.model_fields)
                     raise _unfit(f"there is no key {str(key)!r} here: {meant}")
         return values
+
+    @model_serializer(mode="wrap")
+    def _leave_out_later_additions(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        later = {
+            name
+            for name, field in type(self).model_fields.items()
+            if ADDED_LATER in field.metadata and getattr(self, name) == field.get_default()
+        }
+        return {name: value for name, value in dump(self).items() if name not in later}
 
 
 class Choice(Settings):
@@ -125,7 +138,8 @@ class Family:
             ValidationError: A setting is unknown or of another type than the part declares.
         """
         del nothing
-        return _choice_type(self, cast(type, part))(**cast(dict[str, Any], settings))
+        cls = cast(type, part)
+        return _choice_type(self, cls, self.kind_of(cls))(**cast(dict[str, Any], settings))
 
     def read(self, values: object, *, may_import: bool = False) -> Choice:
         """Returns the choice that a mapping with a key ``kind`` describes.
@@ -144,8 +158,9 @@ class Family:
             raise _unfit(f"a {self.name} is written as a mapping with a key 'kind', not {values!r}")
         if "kind" not in values:
             raise _unfit("needs a key 'kind' that says which one it is")
-        part = self.part_named(str(values["kind"]), may_import=may_import)
-        return _choice_type(self, part).model_validate(dict(values), context={MAY_IMPORT: may_import})
+        kind = str(values["kind"])
+        part = self.part_named(kind, may_import=may_import)
+        return _choice_type(self, part, kind).model_validate(dict(values), context={MAY_IMPORT: may_import})
 
     def part_named(self, kind: str, *, may_import: bool = False) -> type:
         """Returns the part of a kind.
@@ -165,7 +180,7 @@ class Family:
 
     def choice_type(self, kind: str) -> type[Choice]:
         """Returns the type of the choices of a kind that comes with the package, its fields the settings."""
-        return _choice_type(self, self.parts()[kind])
+        return _choice_type(self, self.parts()[kind], kind)
 
     def kind_of(self, part: type) -> str:
         """Returns the name of a part: its kind, or its dotted name where it is of another package.
@@ -192,7 +207,7 @@ class Section:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         del handler
-        keys = create_model(source.__name__, __base__=Settings, **_fields(source, frozenset()))
+        keys = settings_model(source)
 
         def validate(values: object, info: ValidationInfo) -> object:
             if isinstance(values, source):
@@ -214,8 +229,9 @@ class Section:
 
 
 @functools.cache
-def _choice_type(family: Family, part: type) -> type[Choice]:
-    kind = family.kind_of(part)
+def _choice_type(family: Family, part: type, kind: str) -> type[Choice]:
+    if issubclass(part, Settings):
+        return cast("type[Choice]", part)
     beside = {name: (annotation, ...) for name, annotation in (family.beside or {}).items()}
     fields: dict[str, Any] = {
         "kind": (Literal[kind], kind),
@@ -234,7 +250,10 @@ def _choice_type(family: Family, part: type) -> type[Choice]:
 
 def _fields(of: type, handed: frozenset[str]) -> dict[str, Any]:
     """Returns type and default of each parameter of a constructor that is a setting."""
-    hints = get_type_hints(of if is_dataclass(of) else of.__init__, include_extras=True)  # type: ignore[misc]  # the class itself
+    if is_dataclass(of):
+        hints = get_type_hints(of, include_extras=True)
+        return {each.name: (hints[each.name], _default(each)) for each in fields(of)}
+    hints = get_type_hints(of.__init__, include_extras=True)  # type: ignore[misc]  # the class itself
     settings: dict[str, Any] = {}
     for name, parameter in inspect.signature(of).parameters.items():
         if name in handed:
@@ -249,6 +268,26 @@ def _fields(of: type, handed: frozenset[str]) -> dict[str, Any]:
         default = ... if parameter.default is parameter.empty else parameter.default
         settings[name] = (hints.get(name, Any), default)
     return settings
+
+
+def _default(field: Any) -> Any:
+    if field.default_factory is not MISSING:
+        return Field(default_factory=field.default_factory)
+    return ... if field.default is MISSING else field.default
+
+
+@functools.cache
+def settings_model(config: Callable[..., object]) -> type[Settings]:
+    """Returns the type that checks the fields of a dataclass, and writes them down."""
+    cls = cast(type, config)
+    keys = _fields(cls, frozenset())
+    return create_model(cls.__name__, __base__=Settings, __doc__=cls.__doc__, **keys)
+
+
+def marks_of(config: type) -> Mapping[str, tuple[object, ...]]:
+    """Returns what stands in the annotation of each field of a dataclass beside its type."""
+    hints = get_type_hints(config, include_extras=True)
+    return {field.name: get_args(hints[field.name])[1:] for field in fields(config)}
 
 
 def _dump(choice: BaseModel, info: core_schema.SerializationInfo) -> dict[str, Any]:

@@ -21,10 +21,13 @@ def dotted_name(part: type) -> str:
     """Returns the name by which `foreign_part` gives a class.
 
     Raises:
-        InvalidInput: There is no such name: the class is defined inside a function or another class.
+        InvalidInput: There is no such name: the class is defined inside a function or another class, or in
+            the script that is run.
     """
     name = f"{part.__module__}:{part.__qualname__}"
-    if not is_dotted(name) or getattr(sys.modules.get(part.__module__), part.__qualname__, None) is not part:
+    module = sys.modules.get(part.__module__)
+    importable = is_dotted(name) and part.__module__ != "__main__"
+    if not importable or getattr(module, part.__qualname__, None) is not part:
         raise InvalidInput(
             f"the class {part.__qualname__} of {part.__module__} cannot be stored by name: "
             "define it at the top of a module that can be imported"

@@ -5,24 +5,25 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat
 from torch import nn
 
 from resight.errors import InvalidInput
 from resight.files.nearest import suggestion
 from resight.networks.pooling import GeM
-from resight.settings.choice import Settings
+from resight.settings.choice import Family, Settings
 
 __all__ = [
+    "OPTIMISERS",
     "SGD",
     "Adam",
     "AdamW",
     "Group",
     "GroupRule",
-    "OptimiserSettings",
+    "Optimiser",
     "build_optimiser",
     "group_parameters",
 ]
@@ -64,8 +65,11 @@ class SGD(_Rates):
     nesterov: bool = False
 
 
-OptimiserSettings: TypeAlias = Annotated[Adam | AdamW | SGD, Field(discriminator="kind")]
+Optimiser: TypeAlias = Adam | AdamW | SGD
 """Which optimiser, with the rates of parameters for which no rule says otherwise."""
+
+OPTIMISERS = Family("optimiser", lambda: {"adam": Adam, "adamw": AdamW, "sgd": SGD})
+"""The optimisers a recipe can name."""
 
 
 class GroupRule(Settings):
@@ -105,7 +109,7 @@ class Group:
 
 
 def group_parameters(
-    model: nn.Module, objective: nn.Module, optimiser: OptimiserSettings, rules: Sequence[GroupRule]
+    model: nn.Module, objective: nn.Module, optimiser: Optimiser, rules: Sequence[GroupRule]
 ) -> list[Group]:
     """Returns every parameter that learns in exactly one group; empty groups are left out.
 
@@ -151,7 +155,7 @@ def group_parameters(
     return [Group(*key, parameters=tuple(parameters)) for key, parameters in chosen.items()]
 
 
-def build_optimiser(settings: OptimiserSettings, groups: Sequence[Group]) -> torch.optim.Optimizer:
+def build_optimiser(settings: Optimiser, groups: Sequence[Group]) -> torch.optim.Optimizer:
     """Returns the optimiser of these groups, in their order."""
     described = [
         {

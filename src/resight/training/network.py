@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 import torch
 from jaxtyping import Int, UInt8
@@ -16,14 +16,14 @@ from resight.models.delg_describer import DELGDescriber
 from resight.models.model import Model
 from resight.models.network_describer import NetworkDescriber
 from resight.models.preprocess import normalised
-from resight.networks.cgd import CGDOutput
-from resight.networks.delg import DELG, DELGOutput
-from resight.networks.global_net import GlobalOutput
+from resight.networks.cgd import CGD
+from resight.networks.delg import DELG
+from resight.networks.trunks.receptive_field import receptive_field
 from resight.training.checkpoint import Best
 from resight.training.objective import Objective, OutputName, Part
 from resight.training.recipe import Recipe
 
-__all__ = ["Network", "build_objective"]
+__all__ = ["Network", "build_model", "build_objective"]
 
 
 @final
@@ -121,8 +121,29 @@ class Network(nn.Module):
     def _normalised(self, pixels: Tensor) -> Tensor:
         return normalised(pixels, self.mean, self.std, channel_order=self._channel_order)
 
-    def _outputs(self, said: object) -> dict[str, tuple[Tensor, ...]]:
-        return {name: _output(said, name) for name in self.outputs}
+    def _outputs(self, output: object) -> dict[str, tuple[Tensor, ...]]:
+        return {name: _output(output, name) for name in self.outputs}
+
+
+def build_model(recipe: Recipe, *, classes: int) -> GlobalNet:
+    """Returns the network of a recipe, with a classifier where a part of the objective needs one.
+
+    Args:
+        recipe: Names network and trunk.
+        classes: Number of training classes, for the classifier.
+
+    Raises:
+        UnknownModel: There is no such trunk.
+        InvalidInput: The trunk does not fit the network, or the receptive field of its map is unknown.
+        WeightsUnavailable: The trunk's weights are not here and cannot be fetched.
+    """
+    choice: Any = recipe.model
+    trunk = choice.trunk.build(maps=choice.part.maps)
+    model: GlobalNet = choice.make(trunk=trunk, classes=classes if recipe.needs_classifier else None)
+    if isinstance(model, DELG):
+        # Keypoints need the receptive field: a trunk without one is refused before the training, not after.
+        receptive_field(model.trunk, 0)
+    return model
 
 
 def build_objective(recipe: Recipe, model: GlobalNet, *, classes: int) -> Objective:
@@ -131,16 +152,12 @@ def build_objective(recipe: Recipe, model: GlobalNet, *, classes: int) -> Object
     Raises:
         InvalidInput: A loss does not fit the number of classes or the dimension.
     """
-    branches = len(recipe.model.configuration) if recipe.model.kind == "cgd" else 1
+    cgd = model.config if isinstance(model, CGD) else None
     parts = []
     for number, settings in enumerate(recipe.objective):
-        count = branches if settings.output == "branches" else 1
-        shared = (
-            settings.output == "branches"
-            and recipe.model.kind == "cgd"
-            and recipe.model.combine == "concatenate"
-        )
-        dim = model.dim // branches if shared else model.dim
+        count, dim = 1, model.dim
+        if cgd is not None and settings.output == "branches":
+            count, dim = len(cgd.configuration), model.dim // cgd.shares
         seeds = [_seed(recipe.seed, number, branch) for branch in range(count)]
         losses = [
             settings.loss.make(
@@ -157,23 +174,8 @@ def _seed(seed: int, part: int, branch: int) -> int:
     return (seed << 16) + (part << 8) + branch
 
 
-def _output(said: object, name: OutputName) -> tuple[Tensor, ...]:
-    if isinstance(said, CGDOutput):
-        match name:
-            case "descriptor":
-                return (said.descriptor,)
-            case "branches":
-                return said.branches
-            case "logits" if said.logits is not None:
-                return (said.logits,)
-    if isinstance(said, DELGOutput):
-        match name:
-            case "descriptor":
-                return (said.descriptor,)
-            case "logits" if said.logits is not None:
-                return (said.logits,)
-            case "reconstruction" if said.reconstruction_error is not None:
-                return (said.reconstruction_error,)
-    if name == "descriptor" and isinstance(said, GlobalOutput):
-        return (said.descriptor,)
-    raise InvalidInput(f"a {type(said).__name__} has no output {name!r}: take a loss on the descriptor")
+def _output(output: object, name: OutputName) -> tuple[Tensor, ...]:
+    value = getattr(output, "reconstruction_error" if name == "reconstruction" else name, None)
+    if value is None:
+        raise InvalidInput(f"a {type(output).__name__} has no output {name!r}: take a loss on the descriptor")
+    return value if isinstance(value, tuple) else (value,)

@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from resight.errors import InvalidInput
-from resight.files.nearest import suggestion
 from resight.losses.family import LOSSES
 from resight.models.keypoints import KeypointConfig
+from resight.networks.family import NETWORKS
 from resight.settings.choice import MAY_IMPORT, Choice, Settings
+from resight.settings.sentences import sentence_of, tuples
 from resight.training.engine import TrainingSettings
-from resight.training.groups import GroupRule, OptimiserSettings
+from resight.training.groups import OPTIMISERS, GroupRule, Optimiser
 from resight.training.images import DataSettings, SelectionSettings
-from resight.training.model_settings import ModelSettings
 from resight.training.objective import OutputName
 from resight.training.recipe_file import Values, read_values
 from resight.training.samplers import SAMPLERS
-from resight.training.schedule import Constant, Schedule
+from resight.training.schedule import SCHEDULES, Constant, Schedule
 
 __all__ = ["LogSettings", "PartSettings", "Recipe", "UseSettings"]
 
-_MOST_SHOWN = 3
 _LOCAL = KeypointConfig()
-_OUTPUTS: Mapping[str, tuple[OutputName, ...]] = {
-    "cgd": ("descriptor", "branches", "logits"),
-    "delg": ("descriptor", "logits", "reconstruction"),
-}
 # What may change between a run and its resumption: it changes no weight. The photos have their own.
 _NOT_IN_FINGERPRINT: dict[str, Any] = {
     "log": True,
@@ -149,11 +144,11 @@ class Recipe(Settings):
     seed: NonNegativeInt = 0
     data: DataSettings
     sampler: Annotated[Choice, SAMPLERS]
-    model: ModelSettings
+    model: Annotated[Choice, NETWORKS]
     objective: Annotated[tuple[PartSettings, ...], Field(min_length=1)]
-    optimiser: OptimiserSettings
+    optimiser: Annotated[Optimiser, OPTIMISERS]
     groups: tuple[GroupRule, ...] = ()
-    schedule: Schedule = Constant()
+    schedule: Annotated[Schedule, SCHEDULES] = Constant()
     training: TrainingSettings
     selection: SelectionSettings = SelectionSettings()
     use: UseSettings = UseSettings()
@@ -164,13 +159,13 @@ class Recipe(Settings):
         names = [part.name for part in self.objective]
         if len(set(names)) < len(names):
             raise PydanticCustomError("unfit", "two parts of the objective have one name")
-        given = _OUTPUTS.get(self.model.kind, ("descriptor",))
+        outputs = getattr(self.model.part, "outputs", ("descriptor",))
         for part in self.objective:
-            if part.output not in given:
+            if part.output not in outputs:
                 raise PydanticCustomError(
                     "unfit",
-                    "the model {kind} has no output {output}: it has {given}",
-                    {"kind": self.model.kind, "output": part.output, "given": ", ".join(given)},
+                    "the model {kind} has no output {output}: it has {outputs}",
+                    {"kind": self.model.kind, "output": part.output, "outputs": ", ".join(outputs)},
                 )
         if self.use.local is not None and self.model.kind != "delg":
             raise PydanticCustomError(
@@ -196,13 +191,9 @@ class Recipe(Settings):
             InvalidInput: Something in it cannot be right.
         """
         try:
-            return cls.model_validate(_tuples(values), context={MAY_IMPORT: True})
+            return cls.model_validate(tuples(values), context={MAY_IMPORT: True})
         except ValidationError as error:
-            details = error.errors(include_url=False)
-            sentences = [_sentence(each, values) for each in details[:_MOST_SHOWN]]
-            more = len(details) - len(sentences)
-            rest = f"; and {more} more" if more > 0 else ""
-            raise InvalidInput(f"{source} cannot be used: {'; '.join(sentences)}{rest}") from None
+            raise InvalidInput(f"{source} cannot be used: {sentence_of(error)}") from None
 
     @property
     def fingerprint(self) -> str:
@@ -214,43 +205,3 @@ class Recipe(Settings):
     def needs_classifier(self) -> bool:
         """Whether a part of the objective is given logits."""
         return any(part.output == "logits" for part in self.objective)
-
-
-def _tuples(value: Any) -> Any:
-    """Returns the values with lists as tuples: strict settings take no list where a tuple is meant."""
-    if isinstance(value, dict):
-        return {key: _tuples(entry) for key, entry in value.items()}
-    return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value
-
-
-def _sentence(detail: ErrorDetails, values: Values) -> str:
-    where = _where(detail["loc"], values)
-    context = detail.get("ctx", {})
-    match detail["type"]:
-        case "missing":
-            reason = "is missing"
-        case "union_tag_invalid":
-            known = [tag.strip().strip("'") for tag in str(context["expected_tags"]).split(",")]
-            tag = str(context["tag"])
-            reason = f"there is no kind {tag!r}: {suggestion(tag, known)}"
-        case "union_tag_not_found":
-            reason = "needs a key 'kind' that says which one it is"
-        case "unknown_key" | "unfit":
-            reason = detail["msg"]
-        case _:
-            reason = f"{detail['msg'][0].lower()}{detail['msg'][1:]}, got {detail['input']!r}"
-    return f"{where}: {reason}" if where else reason
-
-
-def _where(path: tuple[int | str, ...], values: Values) -> str:
-    """Returns the keys to a place; pydantic puts the kinds of unions between them, which nobody typed."""
-    typed: list[str] = []
-    place: Any = values
-    for step in path:
-        if isinstance(place, dict) and step not in place and place.get("kind") == step:
-            continue
-        typed.append(str(step))
-        inside = isinstance(place, dict) and step in place
-        inside = inside or (isinstance(place, list) and isinstance(step, int) and step < len(place))
-        place = place[step] if inside else None
-    return ".".join(typed)

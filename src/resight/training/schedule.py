@@ -6,13 +6,13 @@ Nothing here has state, so a resumed run needs nothing but its step.
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import NonNegativeFloat, PositiveFloat
 
-from resight.settings.choice import Settings
+from resight.settings.choice import Family, Settings
 
-__all__ = ["Constant", "Cosine", "Exponential", "Linear", "Schedule", "Step", "factor"]
+__all__ = ["SCHEDULES", "Constant", "Cosine", "Exponential", "Linear", "Schedule", "Step", "factor"]
 
 
 class Constant(Settings):
@@ -55,9 +55,21 @@ class Exponential(Settings):
     warm_up: NonNegativeFloat = 0.0
 
 
-Schedule: TypeAlias = Annotated[Constant | Step | Linear | Cosine | Exponential, Field(discriminator="kind")]
+Schedule: TypeAlias = Constant | Step | Linear | Cosine | Exponential
 """How the rate changes. ``warm_up`` is a number of epochs, possibly broken, during which the rate rises in a
 straight line; its first step has the rate of one step, not zero."""
+
+SCHEDULES = Family(
+    "schedule",
+    lambda: {
+        "constant": Constant,
+        "step": Step,
+        "linear": Linear,
+        "cosine": Cosine,
+        "exponential": Exponential,
+    },
+)
+"""The schedules a recipe can name."""
 
 
 def factor(schedule: Schedule, *, step: int, steps_per_epoch: int, epochs: int) -> float:

@@ -28,7 +28,7 @@ from resight.training.groups import Group, build_optimiser, group_parameters
 from resight.training.images import open_images
 from resight.training.loading import Batch, TrainingBatches
 from resight.training.log import Report, RunLog
-from resight.training.network import Network, build_objective
+from resight.training.network import Network, build_model, build_objective
 from resight.training.objective import ObjectiveValue
 from resight.training.parallel import Processes, average_gradients, copy_from_first, gather
 from resight.training.recipe import Recipe
@@ -120,7 +120,7 @@ class _Run:
             device=fabric.device,
             workers=settings.workers,
         )
-        model = recipe.model.build(train.classes if recipe.needs_classifier else None)
+        model = build_model(recipe, classes=train.classes)
         self.objective = build_objective(recipe, model, classes=train.classes).to(fabric.device)
         self.network = Network(model, self.objective.outputs)
         self.network.freeze_unreached()

@@ -25,7 +25,7 @@ from resight.networks.cgd import CGD
 from resight.networks.delg import DELG
 from resight.networks.dolg import DOLG
 from resight.networks.embedding import Embedding
-from resight.networks.gem import GeMNet, Pooling
+from resight.networks.gem import GeMNet
 from resight.networks.global_net import at_least_a_cell, join_scales
 from resight.networks.pooling import EPSILON, RMAC, SPoC, mac, rmac_regions
 
@@ -119,10 +119,10 @@ def _shares(net: GlobalNet, image: Tensor) -> _Shares:
             return _pool(net.pooling, deep).through(net.whitening).unit()
         case CGD():
             branches = [
-                _pool(cast("Pooling", pooling), deep).through(cast("nn.Linear", layer)).unit()
+                _pool(pooling, deep).through(cast("nn.Linear", layer)).unit()
                 for pooling, layer in zip(net.poolings, net.projections, strict=True)
             ]
-            return _combine(branches, together=net.combine == "sum").unit()
+            return _combine(branches, together=net.config.combine == "sum").unit()
         case DOLG():
             return _dolg(net, maps)
 
@@ -143,17 +143,17 @@ def _dolg(net: DOLG, maps: Sequence[Tensor]) -> _Shares:
     for place, branch in net.branches.items():
         local = branch(maps[0] if place == "shallow" else maps[-1])[0]
         cells = local / local[0].numel()
-        if net.fusion == "orthogonal":
+        if net.config.fusion == "orthogonal":
             share = torch.einsum("c,chw->hw", direction, cells) / direction.square().sum().clamp(min=EPSILON)
             cells = cells - share * direction[:, None, None]
-        elif net.fusion == "hadamard":
+        elif net.config.fusion == "hadamard":
             cells = cells * direction[:, None, None]
         fused.append(_Shares(cells, torch.zeros_like(direction)).on(rows, columns))
-    first = [] if fused and net.fusion == "hadamard" else [whole.on(rows, columns)]
+    first = [] if fused and net.config.fusion == "hadamard" else [whole.on(rows, columns)]
     return _combine([*first, *fused], together=False).through(net.head).unit()
 
 
-def _pool(pooling: Pooling, maps: Tensor) -> _Shares:
+def _pool(pooling: nn.Module, maps: Tensor) -> _Shares:
     """Returns a pooled map in parts: activation times gradient at each location."""
     with torch.enable_grad():
         values = maps.detach().float().requires_grad_()
@@ -163,7 +163,7 @@ def _pool(pooling: Pooling, maps: Tensor) -> _Shares:
     return _Shares(cells[0], torch.zeros_like(pooled[0].detach()))
 
 
-def _held(pooling: Pooling, maps: Tensor) -> Tensor:
+def _held(pooling: nn.Module, maps: Tensor) -> Tensor:
     """Returns the pooled map, so that a channel of it depends on that channel alone."""
     if not isinstance(pooling, RMAC):
         pooled: Tensor = pooling(maps)

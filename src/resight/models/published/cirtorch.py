@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64
-from torch import Tensor, nn
+from torch import Tensor
 
 from resight.errors import InvalidInput
 from resight.models.network_describer import SCALES
@@ -17,10 +17,11 @@ from resight.models.published.checkpoint import Checkpoint
 from resight.models.published.matching import COUNTERS_MISSING, TRUNK, fill
 from resight.models.published.report import Conversion
 from resight.models.whitening import Whitening
-from resight.networks.gem import GeMNet, Pooling
-from resight.networks.pooling import MAC, RMAC, GeM, SPoC
+from resight.networks.gem import GeMNet, GeMNetConfig
+from resight.networks.pooling import POOLINGS, GeM
 from resight.networks.trunks.backbone import Backbone
-from resight.networks.trunks.named import named
+from resight.networks.trunks.named import TrunkConfig
+from resight.settings.choice import Choice
 
 __all__ = ["END_TO_END_SCALES", "FAMILY", "convert"]
 
@@ -65,8 +66,8 @@ def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
     meta = _read_meta(checkpoint)
     trunk = _build_trunk(meta)
     channels = trunk.channels[-1]
-    whitening = nn.Linear(channels, _outputs(checkpoint, channels)) if meta.whitening else None
-    net = GeMNet(trunk, _build_pooling(meta.pooling, channels), whitening)
+    dim = _outputs(checkpoint, channels) if meta.whitening else None
+    net = GeMNet(trunk, GeMNetConfig(_pooling_of(meta.pooling), dim))
     filled = fill(net, checkpoint, _naming(meta.architecture), family=FAMILY, left_out={})
     scales = END_TO_END_SCALES if meta.whitening else SCALES
     describer = described(net, wanted, scales=scales)
@@ -124,25 +125,19 @@ def _build_trunk(meta: _Meta) -> Backbone:
     if meta.architecture in _VGGS:
         trunk = Backbone(f"{meta.architecture}.tv_in1k", out_indices=(-2,))
     elif meta.architecture in _RESNETS:
-        trunk = named(f"{meta.architecture}.tv_in1k")
+        trunk = TrunkConfig(f"{meta.architecture}.tv_in1k", pretrained=False).build()
     else:
-        trunk = named(meta.architecture)
+        trunk = TrunkConfig(meta.architecture, pretrained=False).build()
     trunk.mean, trunk.std = meta.mean, meta.std
     return trunk
 
 
-def _build_pooling(name: str, channels: int) -> Pooling:
+def _pooling_of(name: str) -> Choice:
     match name:
-        case "mac":
-            return MAC()
-        case "spoc":
-            return SPoC()
-        case "rmac":
-            return RMAC()
         case "gemmp":
-            return GeM(channels=channels)
+            return POOLINGS.choose(GeM, per_channel=True)
         case _:
-            return GeM()
+            return POOLINGS.read({"kind": name})
 
 
 def _outputs(checkpoint: Checkpoint, channels: int) -> int:

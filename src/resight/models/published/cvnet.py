@@ -11,8 +11,8 @@ from resight.models.published.bundling import Wanted, described, model_of_file
 from resight.models.published.checkpoint import Checkpoint
 from resight.models.published.matching import COUNTERS_MISSING, fill, sizes_of, turn_to_rgb_
 from resight.models.published.report import Conversion
-from resight.networks.embedding import Embedding
-from resight.networks.pooling import GeM
+from resight.networks.embedding import Embedding, EmbeddingConfig
+from resight.networks.pooling import POOLINGS, GeM
 
 __all__ = ["FAMILY", "SCALES", "SIGNATURE", "convert"]
 
@@ -44,7 +44,7 @@ def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
     """
     dim, _ = sizes_of(checkpoint, SIGNATURE, family=FAMILY)
     trunk = pycls.build_trunk(checkpoint.tensors, path=checkpoint.path, prefix=_PREFIX, maps=1)
-    net = Embedding(trunk, GeM(), dim)
+    net = Embedding(trunk, EmbeddingConfig(dim, POOLINGS.choose(GeM)))
     filled = fill(net, checkpoint, pycls.source_names(_PREFIX, _HEAD), family=FAMILY, left_out=_LEFT_OUT)
     remarks = [turn_to_rgb_(net.trunk)]
     if filled.left_out:

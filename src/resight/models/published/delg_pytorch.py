@@ -16,8 +16,8 @@ from resight.models.published.bundling import Wanted, model_of_file
 from resight.models.published.checkpoint import Checkpoint
 from resight.models.published.matching import COUNTERS_MISSING, fill, sizes_of, turn_to_rgb_
 from resight.models.published.report import Conversion
-from resight.networks.delg import DELG
-from resight.networks.pooling import GeM
+from resight.networks.delg import DELG, DELGConfig
+from resight.networks.pooling import POOLINGS, GeM
 
 __all__ = ["FAMILY", "SIGNATURE", "convert"]
 
@@ -58,12 +58,14 @@ def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
     trunk = pycls.build_trunk(checkpoint.tensors, path=checkpoint.path, prefix=_PREFIX, maps=2)
     net = DELG(
         trunk,
-        dim,
-        local_dim=local_dim,
-        attention_dim=local_dim,
-        pooling=GeM(),
-        attention_input="input",
-        attention_target="input",
+        DELGConfig(
+            dim,
+            local_dim=local_dim,
+            attention_dim=local_dim,
+            pooling=POOLINGS.choose(GeM),
+            attention_input="input",
+            attention_target="input",
+        ),
     )
     filled = fill(
         net,

@@ -7,8 +7,8 @@ from resight.models.published.bundling import Wanted, described, model_of_file
 from resight.models.published.checkpoint import Checkpoint
 from resight.models.published.matching import COUNTERS_MISSING, fill, sizes_of, turn_to_rgb_
 from resight.models.published.report import Conversion
-from resight.networks.dolg import DOLG
-from resight.networks.pooling import GeM
+from resight.networks.dolg import DOLG, DOLGConfig
+from resight.networks.pooling import POOLINGS, GeM
 
 __all__ = ["FAMILY", "SCALES", "SIGNATURE", "convert"]
 
@@ -56,7 +56,13 @@ def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
     multi_atrous = _MULTI_ATROUS in checkpoint.tensors
     trunk = pycls.build_trunk(checkpoint.tensors, path=checkpoint.path, prefix=_PREFIX, maps=2)
     net = DOLG(
-        trunk, dim, global_dim=global_dim, pooling=GeM(3.0, learnable=learned), multi_atrous=multi_atrous
+        trunk,
+        DOLGConfig(
+            dim,
+            global_dim=global_dim,
+            pooling=POOLINGS.choose(GeM, learnable=learned),
+            multi_atrous=multi_atrous,
+        ),
     )
     fixed = frozenset() if learned else frozenset({"pooling.p"})
     filled = fill(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from resight.errors import InvalidInput
 from resight.models.published.matching import TRUNK
 from resight.networks.trunks.backbone import Backbone
-from resight.networks.trunks.named import named
+from resight.networks.trunks.named import TrunkConfig
 
 __all__ = ["build_trunk", "source_names"]
 
@@ -77,4 +77,4 @@ def build_trunk(names: Collection[str], *, path: str, prefix: str, maps: int) ->
             f"accepted are {', '.join(f'{count} (ResNet-{layers})' for count, layers in _DEPTHS.items())}"
         )
     # The preprocessing of that tag is ImageNet's, which all of this family uses.
-    return named(f"resnet{depth}.tv_in1k", maps=maps)
+    return TrunkConfig(f"resnet{depth}.tv_in1k", pretrained=False).build(maps=maps)

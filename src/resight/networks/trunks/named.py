@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TypeAlias
 
-from resight.files.json import JSON
 from resight.networks.trunks.backbone import Backbone
 from resight.networks.trunks.strides import Stage
+from resight.settings.bounds import Count, check_fields
 
-__all__ = ["NAMES", "named"]
+__all__ = ["NAMES", "TrunkConfig"]
+
+Scalar: TypeAlias = bool | int | float | str
+"""What an option of a trunk may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,40 +43,50 @@ NAMES = tuple(_TRUNKS)
 """The names of the papers' trunks."""
 
 
-def named(
-    name: str,
-    *,
-    pretrained: bool = False,
-    weights: str | Path | None = None,
-    output_stride: int | None = None,
-    without_stride: Stage | None = None,
-    options: Mapping[str, JSON] | None = None,
-    maps: int = 1,
-) -> Backbone:
-    """Returns a trunk that gives its deepest map alone, or the deepest few.
+@dataclass(frozen=True, slots=True)
+class TrunkConfig:
+    """Which trunk a network has, and with which weights it begins.
 
-    Args:
+    Attributes:
         name: One of `NAMES`, or any name that `Backbone` takes.
-        pretrained: Load the published weights.
-        weights: A file of them, for the trunks that are not timm's.
+        pretrained: Begin with the published weights of that name.
+        weights: A file of published weights, for the trunks that are not timm's.
         output_stride: Stride of the deepest map, where timm can dilate the trunk.
-        without_stride: A stage whose down-sampling is removed.
         options: Further arguments of timm to build the trunk.
-        maps: How many maps, counted from the deepest.
 
     Raises:
-        UnknownModel: There is no such trunk.
-        InvalidInput: It gives no feature maps, or has no such stage.
-        WeightsUnavailable: The weights are not here and cannot be fetched, or do not fit.
-        MissingExtra: timm is not installed.
+        InvalidInput: A setting is outside of its range.
     """
-    trunk = _TRUNKS.get(name, _Trunk(name))
-    return Backbone(
-        trunk.backbone,
-        pretrained=pretrained,
-        weights=weights,
-        out_indices=tuple(range(trunk.deepest - maps + 1, trunk.deepest + 1)),
-        output_stride=output_stride,
-        without_stride=without_stride,
-        options=options,
-    )
+
+    name: str
+    pretrained: bool = True
+    weights: str | None = None
+    output_stride: Count | None = None
+    options: dict[str, Scalar | tuple[Scalar, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def build(self, *, maps: int = 1, without_stride: Stage | None = None) -> Backbone:
+        """Returns the trunk, giving its deepest maps.
+
+        Args:
+            maps: How many maps, counted from the deepest.
+            without_stride: A stage whose down-sampling is removed.
+
+        Raises:
+            UnknownModel: There is no such trunk.
+            InvalidInput: The trunk gives no feature maps, or has no such stage.
+            WeightsUnavailable: The weights are not here and cannot be fetched, or do not fit.
+            MissingExtra: timm is not installed.
+        """
+        trunk = _TRUNKS.get(self.name, _Trunk(self.name))
+        return Backbone(
+            trunk.backbone,
+            pretrained=self.pretrained and self.weights is None,
+            weights=self.weights,
+            out_indices=tuple(range(trunk.deepest - maps + 1, trunk.deepest + 1)),
+            output_stride=self.output_stride,
+            without_stride=without_stride,
+            options=self.options,
+        )

@@ -1,0 +1,22 @@
+"""Marks in the annotation of a setting that say where its value is written down."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import Final, Literal
+
+__all__ = ["ADDED_LATER", "NOT_STORED", "Mark"]
+
+
+class Mark(Enum):
+    """Where the value of a setting is written down."""
+
+    NOT_STORED = auto()
+    ADDED_LATER = auto()
+
+
+NOT_STORED: Final[Literal[Mark.NOT_STORED]] = Mark.NOT_STORED
+"""In no bundle: the setting serves training alone, or the trunk says it."""
+
+ADDED_LATER: Final[Literal[Mark.ADDED_LATER]] = Mark.ADDED_LATER
+"""Only where it differs from its default: older bundles and recipes keep their fingerprints."""
