@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Literal, cast
 
@@ -215,18 +215,10 @@ def read_header(path: str | Path) -> Header:
                 f"the model bundle {path} has format version {version} and this Resight reads versions up to "
                 f"{FORMAT_VERSION}: upgrade Resight"
             )
-        stored = values["preprocessing"]
-        preprocessing = Preprocessing(
-            stored["max_side"],
-            stored["mean"],
-            stored["std"],
-            stored["channel_order"],
-            stored["interpolation"],
-        )
-        header = Header(
+        return Header(
             _text(values["architecture"]),
             dict(values["settings"]),
-            preprocessing,
+            Preprocessing(*(values["preprocessing"][each.name] for each in fields(Preprocessing))),
             _text(values["licence"]),
             _text(values["provenance"]),
             _text(values["fingerprint"]),
@@ -236,7 +228,6 @@ def read_header(path: str | Path) -> Header:
         raise InvalidBundle(
             f"the header of the model bundle {path} is damaged ({type(error).__name__}: {error})"
         ) from None
-    return header
 
 
 def _canonical(value: JSON) -> str:

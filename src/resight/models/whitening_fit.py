@@ -140,15 +140,7 @@ def fit_learned(
     # All of them, whatever is kept: the rotation chooses from the whitened space.
     _require_span(values, len(values), source, regularised=shrinkage > 0 or floor > 0)
     white = _regularised(values, shrinkage, floor)[:, None] ** -0.5 * vectors
-    if non_matching is None:
-        mean = descriptors[pairs[:, 0]].mean(axis=0, dtype=np.float64)
-        spread = _second_moment(len(descriptors), lambda rows: descriptors[rows].astype(np.float64) - mean)
-        source = f"the {len(descriptors)} descriptors"
-    else:
-        _check_pairs(non_matching, "pairs that do not match", len(descriptors))
-        mean = descriptors.mean(axis=0, dtype=np.float64)
-        spread = _second_moment(len(non_matching), _differences(descriptors, non_matching))
-        source = f"the differences of {len(non_matching)} pairs that do not match"
+    mean, spread, source = _spread(descriptors, pairs, non_matching)
     values, axes = _spectrum(white @ spread @ white.T)
     _require_span(values, outputs, source, regularised=True)
     others = "all of them" if non_matching is None else f"{len(non_matching)} non-matching pairs"
@@ -159,6 +151,22 @@ def fit_learned(
     )
     matrix = _signed(axes[:outputs] @ white)
     return Whitening(mean, matrix, "learned", len(pairs), _joined(description, provenance))
+
+
+def _spread(
+    descriptors: Float32[np.ndarray, "n inputs"],
+    pairs: Int64[np.ndarray, "m 2"],
+    non_matching: Int64[np.ndarray, "m2 2"] | None,
+) -> tuple[Float64[np.ndarray, " inputs"], Float64[np.ndarray, "inputs inputs"], str]:
+    """Returns the mean m, the covariance within D that W is put around, and what it is of, in words."""
+    if non_matching is None:
+        mean = descriptors[pairs[:, 0]].mean(axis=0, dtype=np.float64)
+        spread = _second_moment(len(descriptors), lambda rows: descriptors[rows].astype(np.float64) - mean)
+        return mean, spread, f"the {len(descriptors)} descriptors"
+    _check_pairs(non_matching, "pairs that do not match", len(descriptors))
+    mean = descriptors.mean(axis=0, dtype=np.float64)
+    spread = _second_moment(len(non_matching), _differences(descriptors, non_matching))
+    return mean, spread, f"the differences of {len(non_matching)} pairs that do not match"
 
 
 def variance_kept(descriptors: Float32[np.ndarray, "n inputs"], whitening: Whitening) -> float:
