@@ -126,7 +126,7 @@ def test_among_files_a_box_outside_is_a_reason(model, path):
 
 @pytest.fixture
 def hashes(monkeypatch):
-    """The names of functions that began a SHA-256, one a time."""
+    """One entry for each SHA-256 that is begun."""
     begun = []
     sha256 = hashlib.sha256
 
