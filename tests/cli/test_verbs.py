@@ -70,6 +70,23 @@ def test_index_says_what_it_passed_over(run, tmp_path):
     assert json.loads(out)["passed_over"] == {".cr2": 2, ".mp4": 1, "": 1}
 
 
+def test_index_says_what_it_read_with_a_warning(run, rendered, tmp_path):
+    photo = sorted(rendered.iterdir())[0]
+    (tmp_path / "cut.jpg").write_bytes(photo.read_bytes()[:-2])
+    code, out, _ = run("index", tmp_path / "cut.jpg", "--collection", tmp_path / "p.resight")
+    assert code == 0
+    assert "1 added" in out
+    assert "its end is missing, and with it at most its last rows" in flat(out)
+
+
+def test_search_takes_a_limit_on_pixels(run, made, rendered):
+    line = ("search", made, rendered / "place_001_view_0.jpg")
+    code, _, err = run(*line, "--max-pixels", "1000")
+    assert code == 1
+    assert "are more than the limit of 1000; save it smaller or raise the limit (--max-pixels" in err
+    assert run(*line, "--max-pixels", "300000000")[0] == 0
+
+
 def test_index_takes_a_limit_on_pixels(run, rendered, tmp_path):
     photo = sorted(rendered.iterdir())[0]
     line = ("index", photo, "--collection", tmp_path / "p.resight")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resight.cli.failures import SOME_UNREADABLE
-from resight.cli.options import JsonOption
+from resight.cli.options import JsonOption, MaxPixelsOption
 from resight.cli.output import command_line, console, count, note, plain_table, shown_path, write_json
 from resight.cli.progress import progress
 
@@ -44,14 +44,6 @@ MetadataOption = Annotated[
 ]
 ForgetOption = Annotated[
     bool, typer.Option("--forget-missing", help="Remove photos that are no longer in the given folders.")
-]
-MaxPixelsOption = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        min=1,
-        help="Most pixels of a photo that is decoded; 225 million by default, which take 1 GB of memory.",
-    ),
 ]
 
 
@@ -109,6 +101,12 @@ def print_report(report: IndexReport, collection: Collection) -> None:
             table.add_row(shown_path(photo.path), photo.reason)
         out.print("", table)
         _print_rest(len(report.broken))
+    if report.warned:
+        table = plain_table("read with a warning", "what is wrong")
+        for photo in report.warned[:_MOST_LISTED]:
+            table.add_row(shown_path(photo.path), photo.reason)
+        out.print("", table)
+        _print_rest(len(report.warned))
     if report.missing:
         table = plain_table("missing file (--forget-missing removes those whose folder is still there)")
         for path in report.missing[:_MOST_LISTED]:

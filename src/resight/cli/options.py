@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar, get_type_hints
 
 import typer
 
-__all__ = ["CollectionArgument", "JsonOption", "command_of", "refuse_missing_folder"]
+__all__ = ["CollectionArgument", "JsonOption", "MaxPixelsOption", "command_of", "refuse_missing_folder"]
 
 Options = TypeVar("Options")
 
@@ -18,6 +18,14 @@ CollectionArgument = Annotated[
     Path, typer.Argument(metavar="COLLECTION", help="The collection's folder, such as photos.resight.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text.")]
+MaxPixelsOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Most pixels of a photo that is decoded; 225 million by default, which take 1 GB of memory.",
+    ),
+]
 
 
 def refuse_missing_folder(path: Path, *, option: str) -> None:

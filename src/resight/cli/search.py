@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resight.cli.options import CollectionArgument, JsonOption
+from resight.cli.options import CollectionArgument, JsonOption, MaxPixelsOption
 from resight.cli.output import command_line, console, count, plain_table, shown_path, write_json
 from resight.collection.query import RefineMethod
 
@@ -72,6 +72,7 @@ def search(
     verify: VerifyOption = None,
     without: WithoutOption = None,
     where: WhereOption = None,
+    max_pixels: MaxPixelsOption = None,
     html: HtmlOption = None,
     show: OpenOption = False,
     as_json: JsonOption = False,
@@ -80,6 +81,7 @@ def search(
     region = _parse_box(box)
     _check_sheet(html, show=show)
     from resight.collection import Collection, Query
+    from resight.images import MAX_PIXELS
 
     asked = Query(
         query,
@@ -90,6 +92,7 @@ def search(
         expand=expand,
         refine=refine,
         verify="auto" if verify is None else verify,
+        max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
     )
     answer = Collection.open(collection).answer(asked)
     if html is not None:

@@ -269,6 +269,7 @@ class Collection:
         expand: int = 0,
         refine: RefineMethod | None = None,
         verify: int | Literal["auto"] = "auto",
+        max_pixels: int = MAX_PIXELS,
     ) -> list[Hit]:
         """Returns the photos of the collection that show the same thing, best first.
 
@@ -284,6 +285,7 @@ class Collection:
                 expand=expand,
                 refine=refine,
                 verify=verify,
+                max_pixels=max_pixels,
             )
         ).hits
 

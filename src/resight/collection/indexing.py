@@ -54,6 +54,7 @@ class IndexReport:
         unchanged: Photos whose bytes had not changed.
         missing: Photos of the collection that are no longer under the given paths, absolute.
         broken: Files under the given paths that cannot be searched.
+        warned: Photos that were described this time though something is wrong with their files.
         passed_over: Files in the given folders whose suffix is no photo's: how many of each suffix, in lower
             case with its dot, ``""`` for none; the most frequent first.
         seconds: Where the time went.
@@ -64,6 +65,7 @@ class IndexReport:
     unchanged: int
     missing: list[str]
     broken: list[BrokenPhoto]
+    warned: list[BrokenPhoto]
     passed_over: dict[str, int]
     seconds: IndexSeconds
 
@@ -116,7 +118,9 @@ def update(
     )
     lost = sorted({*gone, *(store.roots.path_of(key) for key in missing)})
     broken = sorted([*scanned.broken, *run.broken], key=lambda file: file.path)
-    return IndexReport(run.added, run.updated, run.unchanged, lost, broken, scanned.passed_over, seconds)
+    return IndexReport(
+        run.added, run.updated, run.unchanged, lost, broken, run.warned, scanned.passed_over, seconds
+    )
 
 
 def _divide(
@@ -193,6 +197,7 @@ class _Run:
     updated: int = 0
     unchanged: int = 0
     broken: list[BrokenPhoto] = field(default_factory=list)
+    warned: list[BrokenPhoto] = field(default_factory=list)
     vanished: set[Key] = field(default_factory=set)
     read_seconds: float = 0.0
     describe_seconds: float = 0.0
@@ -253,6 +258,8 @@ class _Run:
         self.read_seconds += extraction.read_seconds
         self.describe_seconds += extraction.describe_seconds
         content, features = extraction.content, extraction.features
+        if extraction.warning is not None:
+            self.warned.append(BrokenPhoto(printable(str(extraction.path)), extraction.warning))
         if content is not None and content.hash in described:
             self.batching.copies[key] = content, described[content.hash]
             return True

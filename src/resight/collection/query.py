@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from resight.errors import InvalidInput
 from resight.features import Box
-from resight.images import PhotoSource
+from resight.images import MAX_PIXELS, PhotoSource
 
 __all__ = ["VERIFY_DEPTH", "Query", "RefineMethod"]
 
@@ -47,6 +47,7 @@ class Query:
             scores replace the inner products. ``diffusion`` takes neither ``where`` nor ``expand``.
         verify: Best answers that geometry verifies and orders by inliers; 0 for none. ``"auto"``:
             `VERIFY_DEPTH` with a model that has local features, 0 with one that has none.
+        max_pixels: Most pixels of a query photo that is decoded, see `resight.images.read`.
 
     Raises:
         InvalidInput: A value is out of its range, or two of them contradict each other.
@@ -60,6 +61,7 @@ class Query:
     expand: int
     refine: RefineMethod | None
     verify: int | Literal["auto"]
+    max_pixels: int
 
     def __init__(
         self,
@@ -72,6 +74,7 @@ class Query:
         expand: int = 0,
         refine: RefineMethod | None = None,
         verify: int | Literal["auto"] = "auto",
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         values = {
             "photos": _as_tuple(photos),
@@ -82,6 +85,7 @@ class Query:
             "expand": expand,
             "refine": refine,
             "verify": verify,
+            "max_pixels": max_pixels,
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -91,7 +95,8 @@ class Query:
     def _check_values(self) -> None:
         if not self.photos:
             raise InvalidInput("a search needs at least one query photo")
-        for name, number, least in (("top", self.top, 1), ("expand", self.expand, 0)):
+        numbers = (("top", self.top, 1), ("expand", self.expand, 0), ("max_pixels", self.max_pixels, 1))
+        for name, number, least in numbers:
             if number < least:
                 raise InvalidInput(f"{name} must be at least {least}, not {number}")
         if self.verify != "auto" and (isinstance(self.verify, str) or self.verify < 0):

@@ -18,7 +18,7 @@ __all__ = ["BrokenPhoto", "PhotoFile", "Scan", "absolute", "canonical", "find_ph
 
 @dataclass(frozen=True, slots=True)
 class BrokenPhoto:
-    r"""A file that cannot be searched, and why.
+    r"""A file that cannot be searched, or only with a warning, and why.
 
     Attributes:
         path: The file, absolute; undecodable bytes of its name are written as ``\\xNN``.

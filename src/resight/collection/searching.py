@@ -132,7 +132,12 @@ def _describe(model: Model, query: Query) -> _Described:
     local: list[LocalFeatures | None] = []
     for source in [*query.photos, *query.without]:
         is_wanted = len(photos) < len(query.photos)
-        photo = images.photo_of(source, max_side=model.max_side, box=query.box if is_wanted else None)
+        photo = images.photo_of(
+            source,
+            max_side=model.max_side,
+            box=query.box if is_wanted else None,
+            max_pixels=query.max_pixels,
+        )
         (features,) = model.extract([photo])
         box = photo.region if query.box is not None and is_wanted else None
         attended = features.local if _has_attention(model) else None

@@ -15,7 +15,7 @@ from resight.features import Box
 from resight.images.decode import Stored
 from resight.images.orientation import orientation
 from resight.images.photo import Photo
-from resight.images.read import decoded, read
+from resight.images.read import MAX_PIXELS, decoded, read
 from resight.images.show import check_side, show
 
 __all__ = ["PhotoSource", "photo_of"]
@@ -24,7 +24,13 @@ PhotoSource: TypeAlias = "str | Path | bytes | BinaryIO | Image.Image | UInt8[np
 """A path, a file's bytes, an open binary file, a PIL image, or a uint8 array: RGB or grey."""
 
 
-def photo_of(source: PhotoSource, *, max_side: int | None = None, box: Box | None = None) -> Photo:
+def photo_of(
+    source: PhotoSource,
+    *,
+    max_side: int | None = None,
+    box: Box | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> Photo:
     """Returns the photo that a value of any accepted form stands for, upright, as RGB uint8.
 
     All forms of one photo give the same pixels. The one exception: a JPEG in a file, bytes or a stream is
@@ -39,10 +45,11 @@ def photo_of(source: PhotoSource, *, max_side: int | None = None, box: Box | Non
             * a uint8 array: RGB ``(rows, columns, 3)`` or grey ``(rows, columns)``, upright.
         max_side: Long side at which the whole photo is shown, pixels; ``None``: full size. Never enlarges.
         box: The part wanted, in pixels of the whole upright photo.
+        max_pixels: Most pixels of a file that are decoded, see `read`; a picture in memory has no limit.
 
     Raises:
         InvalidInput: The value is none of these forms, an array has another shape or type of number, the box
-            lies outside the photo, or ``max_side`` is below 1.
+            lies outside the photo, or ``max_side`` or ``max_pixels`` is below 1.
         UnreadableImage: The file is missing, broken, foreign or too large, or a lazy PIL image breaks while
             being loaded.
     """
@@ -58,7 +65,7 @@ def photo_of(source: PhotoSource, *, max_side: int | None = None, box: Box | Non
     if isinstance(source, os.PathLike):
         source = Path(source)
     if isinstance(source, str | bytes | Path) or hasattr(source, "read"):
-        return read(source, max_side=max_side, box=box)
+        return read(source, max_side=max_side, box=box, max_pixels=max_pixels)
     raise InvalidInput(
         "a photo is a path, bytes, an open binary file, a PIL image or an RGB array, "
         f"not a value of type {type(source).__name__}"

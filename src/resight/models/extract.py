@@ -59,6 +59,7 @@ class Extraction:
         height: Height of the whole upright photo, pixels; 0 without features.
         features: None if the content was known already, or there is a reason.
         reason: Why the photo could not be described, without the path, or None.
+        warning: What is wrong with the file though its pixels could be read, or None.
         read_seconds: CPU seconds of reading, hashing and decoding.
         describe_seconds: CPU seconds of the model in its thread, an equal share of its batch.
     """
@@ -69,6 +70,7 @@ class Extraction:
     height: int = 0
     features: ImageFeatures | None = None
     reason: str | None = None
+    warning: str | None = None
     read_seconds: float = 0.0
     describe_seconds: float = 0.0
 
@@ -271,7 +273,8 @@ def _read_file(
         reason = "there is not enough memory to decode it"
         content = None
     seconds = time.thread_time() - started
-    return _Read(Extraction(path, content, reason=reason, read_seconds=seconds), photo)
+    warning = None if photo is None else photo.warning
+    return _Read(Extraction(path, content, reason=reason, warning=warning, read_seconds=seconds), photo)
 
 
 def _content(stream: BufferedReader) -> Content:
