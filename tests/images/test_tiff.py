@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import struct
+import tempfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -93,6 +95,18 @@ def test_colour_of_every_type_and_arrangement(kind: str, planar: str, compressio
         assert_shows(written(pixels, photometric="rgb", **options), RGB)
         if compression == "deflate" and kind[0] != "f":
             assert_shows(written(pixels, photometric="rgb", predictor=True, **options), RGB)
+
+
+def test_every_way_to_a_file_leads_to_both_decoders(tmp_path: Path) -> None:
+    path = tmp_path / "photo.tif"
+    for kind in ("u1", "f4"):
+        path.write_bytes(written(as_type(RGB, kind), photometric="rgb"))
+        expected = read(path.read_bytes()).pixels
+        assert np.array_equal(read(path).pixels, expected)
+        # Its name is a number.
+        with tempfile.TemporaryFile() as stream:
+            stream.write(path.read_bytes())
+            assert np.array_equal(read(stream).pixels, expected)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

@@ -1,9 +1,19 @@
 """Photos in: reading, orientation, colour, resizing."""
 
+from resight.images.budget import PixelBudget
 from resight.images.formats import PHOTO_SUFFIXES
 from resight.images.opening import open_file
 from resight.images.photo import Photo
 from resight.images.read import MAX_PIXELS, read
 from resight.images.source import PhotoSource, photo_of
 
-__all__ = ["MAX_PIXELS", "PHOTO_SUFFIXES", "Photo", "PhotoSource", "open_file", "photo_of", "read"]
+__all__ = [
+    "MAX_PIXELS",
+    "PHOTO_SUFFIXES",
+    "Photo",
+    "PhotoSource",
+    "PixelBudget",
+    "open_file",
+    "photo_of",
+    "read",
+]

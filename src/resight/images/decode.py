@@ -19,6 +19,7 @@ from PIL.ImageFile import ImageFile
 
 from resight.errors import UnreadableImage
 from resight.images import jpeg, png
+from resight.images.budget import Limit
 from resight.images.colour import grey_or_rgb
 from resight.images.formats import open_image
 from resight.images.orientation import orientation_in
@@ -34,10 +35,13 @@ _IN_PLACE = frozenset({"TIFF", "BMP", "PPM", "GIF"})
 _MOST_PACKED = 400_000_000
 """Most bytes of a file of the formats that are held in memory while they are decoded."""
 
+_PPM_HEADER = 1 << 16
+_PPM_SIDES = re.compile(rb"P\d(?:(?:\s|#[^\r\n]*[\r\n])+\d{1,9}){2}\s")
+
 _ITEM_OF_EXIF = re.compile(rb"(infe[\2\3]\0\0.(?:..|....)\0\0)Exif", re.DOTALL)
 
 # Memory a pixel takes while it is decoded, in units of the four bytes of an RGB pixel (benchmarks/bombs.py).
-_WEIGHTS = {"WebP": 4.0, "AVIF": 4.0, "HEIC": 4.0}
+_WEIGHTS = {"WEBP": 4.0, "AVIF": 4.0, "HEIF": 4.0}
 _PLAIN_MODES = frozenset({"1", "L", "P", "RGB", "I;16", "I;16B", "I;16L"})
 
 
@@ -61,7 +65,7 @@ class Stored:
     warning: str | None = None
 
 
-def decode(name: str, kind: str, stream: BinaryIO, max_side: int | None, max_pixels: int) -> Stored:
+def decode(name: str, kind: str, stream: BinaryIO, max_side: int | None, limit: Limit) -> Stored:
     """Returns the picture of a file; of several the first, in TIFF files the full one.
 
     Args:
@@ -69,7 +73,7 @@ def decode(name: str, kind: str, stream: BinaryIO, max_side: int | None, max_pix
         kind: Its format, as ``formats.detect`` says.
         stream: At its start, seekable.
         max_side: Long side at which the whole photo will be shown, pixels; ``None``: full size.
-        max_pixels: Most pixels to decode.
+        limit: What the picture may take.
 
     Raises:
         UnreadableImage: It is too large, or of a layout that is not read.
@@ -83,17 +87,19 @@ def decode(name: str, kind: str, stream: BinaryIO, max_side: int | None, max_pix
                 name, f"its {size:,} bytes are more than the limit of {_MOST_PACKED:,} for compressed formats"
             )
     if kind == "JPEG":
-        return _jpeg(name, stream.read(), max_side, max_pixels)
+        return _jpeg(name, stream.read(), max_side, limit)
     if kind == "PNG":
-        return _png(name, stream.read(), max_pixels)
+        return _png(name, stream.read(), limit)
     if kind == "TIFF":
-        return _tiff(name, stream, max_pixels)
+        return _tiff(name, stream, limit)
+    if kind == "PPM":
+        _check_ppm(stream)
     if kind == "AVIF":
         # Its turns are of its own; Pillow reads EXIF data all the same, and those of a few kilobytes can
         # claim gigabytes.
         stream = io.BytesIO(_ITEM_OF_EXIF.sub(rb"\1Exi_", stream.read()))
     image = open_image(kind, stream)
-    _refuse_size(name, image.size, _pixels(image), max_pixels)
+    limit.admit(name, image.size, _pixels(image))
     image.load()
     value = orientation_in(image.info.get("exif") or b"", image.info.get("xmp") or b"")
     if kind == "AVIF":
@@ -101,16 +107,23 @@ def decode(name: str, kind: str, stream: BinaryIO, max_side: int | None, max_pix
     return _whole(grey_or_rgb(image), value)
 
 
+def _check_ppm(stream: BinaryIO) -> None:
+    """Refuses a header of megabytes, which Pillow reads byte by byte."""
+    if not _PPM_SIDES.match(stream.read(_PPM_HEADER)):
+        raise ValueError(f"no sides in its first {_PPM_HEADER:,} bytes")
+    stream.seek(0)
+
+
 def _whole(image: Image.Image, orientation: int, warning: str | None = None) -> Stored:
     return Stored(image, orientation, image.size, image.size, warning)
 
 
-def _jpeg(name: str, data: bytes, max_side: int | None, max_pixels: int) -> Stored:
+def _jpeg(name: str, data: bytes, max_side: int | None, limit: Limit) -> Stored:
     file = jpeg.parse(name, data)
     image, extent = _opened_jpeg(file.content, max_side)
     full = image.info["full"]
     coefficients = 0.0 if file.at_once else full[0] * full[1] * file.bytes_per_pixel / 4
-    _refuse_size(name, image.size if file.at_once else full, _pixels(image) + coefficients, max_pixels)
+    limit.admit(name, image.size if file.at_once else full, _pixels(image) + coefficients)
     warning = None
     try:
         image.load()
@@ -148,23 +161,23 @@ def _is_nearly_whole(image: ImageFile, file: jpeg.Jpeg, scale: float) -> bool:
     return lacking <= 2 * math.ceil(file.rows * scale)
 
 
-def _png(name: str, data: bytes, max_pixels: int) -> Stored:
+def _png(name: str, data: bytes, limit: Limit) -> Stored:
     file = png.parse(name, data)
     image = open_image("PNG", io.BytesIO(file.content))
-    _refuse_size(name, image.size, _pixels(image), max_pixels)
+    limit.admit(name, image.size, _pixels(image))
     image.load()
     return _whole(grey_or_rgb(image), orientation_in(file.exif, file.xmp), file.warning)
 
 
-def _tiff(name: str, stream: BinaryIO, max_pixels: int) -> Stored:
+def _tiff(name: str, stream: BinaryIO, limit: Limit) -> Stored:
     layout, stream = full_picture(name, stream)
     if not layout.by_pillow:
         size = (layout.width, layout.height)
-        _refuse_size(name, size, size[0] * size[1] * layout.weight, max_pixels)
+        limit.admit(name, size, size[0] * size[1] * layout.weight)
         return _whole(read_samples(name, stream, layout), layout.orientation)
     stream.seek(0)
     image = open_image("TIFF", stream)
-    _refuse_size(name, image.size, _pixels(image), max_pixels)
+    limit.admit(name, image.size, _pixels(image))
     # Pillow turns TIFF upright by itself while it loads.
     image.load()
     return _whole(grey_or_rgb(image), 1)
@@ -175,14 +188,3 @@ def _pixels(image: ImageFile) -> float:
     converted = image.mode not in _PLAIN_MODES or (image.mode == "RGB" and image.has_transparency_data)
     weight = _WEIGHTS.get(image.format or "", 2.0 if converted else 1.0)
     return image.width * image.height * weight
-
-
-def _refuse_size(name: str, size: tuple[int, int], pixels: float, max_pixels: int) -> None:
-    if pixels > max_pixels:
-        width, height = size
-        counted = "" if pixels <= width * height else f", for they take the memory of {pixels:.0f}"
-        raise UnreadableImage(
-            name,
-            f"its {width} x {height} pixels are more than the limit of {max_pixels}{counted}; "
-            "save it smaller or raise the limit (--max-pixels, or max_pixels in Python)",
-        )

@@ -19,6 +19,7 @@ END = b"\xff\xd9"
 
 _START_OF_FRAME = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+_ARITHMETIC = frozenset({0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDD})
 _SCAN, _FILE_END, _ADOBE, _JFIF, _EXIF_OR_XMP = 0xDA, 0xD9, 0xEE, 0xE0, 0xE1
@@ -26,9 +27,14 @@ _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 # Within the entropy-coded data of a scan, 0xFF is followed by 0 or a restart marker.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 
+_NEXT = re.compile(rb"\xff[^\xff]")
+
 _MOST_SCANS = 500
 _MOST_SCANNED = 2_500_000_000
 """Most pixels times scans: 225 million in eleven scans, some ten seconds."""
+
+_MOST_BY_ARITHMETIC = 1_000_000_000
+"""Most pixels in arithmetic coding, which takes no bytes for flat pictures: some six seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +72,18 @@ def parse(name: str, data: bytes) -> Jpeg:
     """Returns what a JPEG file holds.
 
     Raises:
-        UnreadableImage: Its samples have more than 8 bits, or its scans would take minutes to decode.
+        UnreadableImage: Its samples have more than 8 bits, or it would take minutes to decode.
         ValueError: It ends before its pixels begin.
     """
     kept, exif, xmp = bytearray(data[:2]), b"", b""
     frame: _Frame | None = None
     at = 2
     while True:
-        at = data.find(b"\xff", at)
-        while data[at : at + 2] == b"\xff\xff":
-            at += 1
-        marker = data[at + 1] if 0 <= at < len(data) - 1 else _FILE_END
-        if marker == _FILE_END:
+        # Any number of fill bytes may stand before a marker.
+        match = _NEXT.search(data, at)
+        if match is None or match.group()[1] == _FILE_END:
             raise ValueError("it ends before its pixels begin")
+        at, marker = match.start(), match.group()[1]
         if marker == 0 or marker in _ALONE:
             at += 2
             continue
@@ -105,6 +110,11 @@ def parse(name: str, data: bytes) -> Jpeg:
         at = end
     if frame is None:
         raise ValueError("its pixels have no size")
+    if frame.marker in _ARITHMETIC and frame.width * frame.height > _MOST_BY_ARITHMETIC:
+        raise UnreadableImage(
+            name,
+            f"its {frame.width} x {frame.height} pixels in arithmetic coding would take too long to decode",
+        )
     at_once = frame.marker not in _PROGRESSIVE and data[at + 4 : at + 5] == bytes([len(frame.components)])
     refined = at_once or _check_scans(name, data, at, frame)
     across = max((h for h, _ in frame.components.values()), default=1)

@@ -58,13 +58,17 @@ def open_file(path: str | Path) -> BufferedReader:
     # Opening can have an effect on a device, and waits at a pipe: hence a look before.
     _check(path, Path(path).stat())
     # It may have been replaced since: a pipe is not waited for, and what was opened is looked at again.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    stream = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 (closed by the caller)
     try:
-        _check(path, os.fstat(descriptor))
+        _check(path, os.fstat(stream.fileno()))
     except BaseException:
-        os.close(descriptor)
+        stream.close()
         raise
-    return os.fdopen(descriptor, "rb")
+    return stream
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _check(path: str | Path, status: os.stat_result) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,6 +11,7 @@ from PIL import Image
 from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box
 from resight.images import formats
+from resight.images.budget import Limit, PixelBudget
 from resight.images.colour import grey_or_rgb
 from resight.images.decode import decode
 from resight.images.opening import opened, reasons
@@ -32,6 +34,7 @@ def read(
     max_side: int | None = None,
     box: Box | None = None,
     max_pixels: int = MAX_PIXELS,
+    budget: PixelBudget | None = None,
 ) -> Photo:
     """Returns the photo of a file, upright, as RGB uint8.
 
@@ -50,6 +53,7 @@ def read(
             itself.
         max_pixels: Most pixels to decode, against decompression bombs. What counts is the size decoded at,
             so a larger JPEG can be read with a ``max_side`` that lets it be decoded reduced.
+        budget: Shared with others that read at once; None: they do not wait for each other.
 
     Raises:
         UnreadableImage: The file is missing, broken, foreign or too large.
@@ -58,7 +62,7 @@ def read(
     check_side(max_side)
     if max_pixels < 1:
         raise InvalidInput(f"max_pixels must be at least 1, not {max_pixels}")
-    with opened(source) as (name, stream), formats.pillow_warnings_unseen():
+    with opened(source) as (name, stream), ExitStack() as held, formats.pillow_warnings_unseen():
         with reasons(name):
             head = stream.read(formats.HEAD)
         if not isinstance(head, bytes):
@@ -71,8 +75,8 @@ def read(
             raise UnreadableImage(name, f"it is {formats.what_else(head)}; accepted are {formats.ACCEPTED}")
         with reasons(name, format_):
             stream.seek(0)
-            stored = decode(name, format_, stream, max_side, max_pixels)
-    return show(stored, max_side=max_side, box=box)
+            stored = decode(name, format_, stream, max_side, Limit(max_pixels, budget, held))
+        return show(stored, max_side=max_side, box=box)
 
 
 def decoded(image: Image.Image) -> Image.Image:

@@ -55,7 +55,8 @@ def read_samples(name: str, stream: BinaryIO, layout: Layout) -> Image.Image:
     # Its remarks on odd tags are for those who write TIFF files.
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
     stream.seek(0)
-    with tifffile.TiffFile(stream, is_ome=False) as file:
+    # A name of its own, for streams need not have one that is a text.
+    with tifffile.TiffFile(stream, name="photo.tif", is_ome=False) as file:
         page = file.pages.first
         _check_pieces(name, stream, page, layout)
         values = page.asarray(maxworkers=1)

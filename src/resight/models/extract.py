@@ -128,15 +128,17 @@ def extract(
         boxes: The part of each photo that is described, in its pixels; None: all of it.
         workers: Threads that read, and threads that describe; by default the processors available.
         known: Hashes of contents that are not to be decoded and described, only read.
-        max_pixels: Most pixels of a photo that is decoded, see `images.read`.
+        max_pixels: Most pixels of a photo that is decoded, see `images.read`, and of all that are decoded
+            at once.
 
     Raises:
         InvalidInput: ``workers`` or ``max_pixels`` is not positive, or there are more or fewer boxes than
             files.
     """
+    budget = images.PixelBudget(max_pixels)
 
     def read(item: tuple[str | Path, Box | None]) -> _Read[Extraction]:
-        return _read_file(Path(item[0]), item[1], model.max_side, known, max_pixels)
+        return _read_file(Path(item[0]), item[1], model.max_side, known, max_pixels, budget)
 
     described = _in_order(read, _with_boxes(paths, boxes), model, workers)
     try:
@@ -246,7 +248,12 @@ def _one_thread_each(threads: int) -> Iterator[None]:
 
 
 def _read_file(
-    path: Path, box: Box | None, max_side: int, known: Collection[bytes], max_pixels: int
+    path: Path,
+    box: Box | None,
+    max_side: int,
+    known: Collection[bytes],
+    max_pixels: int,
+    budget: images.PixelBudget,
 ) -> _Read[Extraction]:
     started = time.thread_time()
     content: Content | None = None
@@ -257,7 +264,7 @@ def _read_file(
         with images.open_file(path) as stream:
             content = _content(stream)
             if content.hash not in known:
-                photo = images.read(stream, max_side=max_side, box=box, max_pixels=max_pixels)
+                photo = images.read(stream, max_side=max_side, box=box, max_pixels=max_pixels, budget=budget)
     except UnreadableImage as error:
         reason = error.reason
     except InvalidInput as error:

@@ -1,0 +1,91 @@
+"""How many pixels may be decoded: of one photo, and of all that are decoded at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import final
+
+from resight.errors import InvalidInput, UnreadableImage
+
+__all__ = ["Limit", "PixelBudget"]
+
+
+@final
+class PixelBudget:
+    """Lets threads decode photos at once as long as all their pixels together stay within a number.
+
+    So a few panoramas side by side take no more memory than one of the largest size that is allowed.
+    """
+
+    def __init__(self, pixels: int) -> None:
+        """Makes a budget.
+
+        Args:
+            pixels: How many RGB pixels, of four bytes each, may be in memory at once.
+
+        Raises:
+            InvalidInput: It is below 1.
+        """
+        if pixels < 1:
+            raise InvalidInput(f"a budget of pixels must be at least 1, not {pixels}")
+        self._pixels = pixels
+        self._free = float(pixels)
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taking(self, pixels: float) -> Iterator[None]:
+        """Holds some pixels for the time of the block, after waiting until they are free.
+
+        More than the whole budget is taken as the whole of it.
+        """
+        share = min(pixels, float(self._pixels))
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= share)
+            self._free -= share
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += share
+                self._changed.notify_all()
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What one photo may take while it is decoded and reduced.
+
+    Attributes:
+        max_pixels: Most pixels, counted as RGB pixels by the memory they take.
+        budget: Of all photos that are decoded at once; None: there is none.
+        held: Gives the photo's share of the budget back when it is closed.
+    """
+
+    max_pixels: int
+    budget: PixelBudget | None
+    held: ExitStack
+
+    def admit(self, name: str, size: tuple[int, int], pixels: float) -> None:
+        """Takes a photo's share of the budget, after waiting for it.
+
+        Args:
+            name: Of the file, for the error.
+            size: Its width and height.
+            pixels: As how many RGB pixels they count.
+
+        Raises:
+            UnreadableImage: They are more than ``max_pixels``.
+        """
+        width, height = size
+        if pixels > self.max_pixels:
+            counted = "" if pixels <= width * height else f", for they take the memory of {pixels:.0f}"
+            raise UnreadableImage(
+                name,
+                f"its {width} x {height} pixels are more than the limit of {self.max_pixels}{counted}; "
+                "save it smaller or raise the limit (--max-pixels, or max_pixels in Python)",
+            )
+        if self.budget is not None:
+            self.held.enter_context(self.budget.taking(pixels))

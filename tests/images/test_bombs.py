@@ -1,0 +1,117 @@
+"""Small files that ask for much: refused, or read within bounds. benchmarks/bombs.py measures all of them."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from resight.errors import InvalidInput, UnreadableImage
+from resight.images import PixelBudget, read
+
+# Beside this file lies a module that the benchmark shares.
+sys.path.insert(0, str(Path(__file__).parent))
+
+from bombs import BOMBS, jpeg, png
+
+REFUSED = {
+    "jpeg, 3000 scans of 4000 x 3000": "its 3,010 scans of 4000 x 3000 pixels would take too long to decode",
+    "jpeg, 3000 scans of 500 x 500": "its 3,010 scans of 500 x 500 pixels would take too long to decode",
+    "jpeg, progressive 65500 x 65500": "its 10 scans of 65500 x 65500 pixels would take too long to decode",
+    "jpeg, progressive 4:4:4": "its 14000 x 14000 pixels are more than the limit of 225000000, for they take",
+    "jpeg, a scan for each component": "its 14000 x 14000 pixels are more than the limit of 225000000, for",
+    "jpeg, arithmetic coding 65500 x 65500": "its 65500 x 65500 pixels in arithmetic coding would take too",
+    "png, 30000 x 30000 bits": "its 30000 x 30000 pixels are more than the limit of 225000000",
+    "png, few rows of many": "its PNG data are broken or cut off (too few bytes for its pixels)",
+    "gif, largest canvas": "its 65535 x 65535 pixels are more than the limit of 225000000",
+    "gif, a frame without its pixels": "its GIF data are broken or cut off",
+    "webp, 16383 x 16383": "its decoder refuses so many pixels",
+    "webp, animation on 16383 x 16383": "its decoder refuses so many pixels",
+    "ppm, 10 MB of comments": "its PPM data are broken or cut off (no sides in its first 65,536 bytes)",
+    "ppm, a number of 10 MB": "its PPM data are broken or cut off (no sides in its first 65,536 bytes)",
+    "ppm, few rows of many": "its PPM data are broken or cut off",
+    "bmp, few rows of many": "its BMP data are broken or cut off",
+    "bmp, run lengths": "its BMP data are broken or cut off",
+    "tiff, a million pieces": "its picture is cut into 1,000,000 pieces, more than the limit of 131,072",
+    "tiff, tags that claim the file": "its tags claim 4,386,504,000 bytes, and the file has 1,096,626",
+    "tiff, 100,000 directories in a circle": "its TIFF data are broken or cut off",
+    "tiff, Deflate beyond its pixels": "its TIFF data unpack to more than its pixels",
+    "tiff, wide samples": "its 12000 x 12000 pixels are more than the limit of 225000000, for they take",
+    "tiff, many scans inside": "its TIFF data are broken or cut off",
+    "ico, 65535 pictures": "it is an icon; accepted are",
+    "jpeg 2000, 65535 x 65535": "it is a JPEG 2000 image; accepted are",
+}
+READ = [
+    "jpeg, 16 MB of EXIF",
+    "jpeg, EXIF that claims itself",
+    "jpeg, 16 MB of profile",
+    "jpeg, 10 MB of fill bytes",
+    "png, 1 GB of text",
+    "png, 1 GB of profile",
+    "png, 1 GB of XMP",
+    "png, EXIF that claims itself",
+    "png, 400,000 chunks",
+    "png, 20,000 frames",
+    "gif, 100,000 frames",
+    "webp, 20,000 frames",
+    "avif, EXIF that claims itself",
+]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_asks_for_too_much_is_refused(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "bomb"
+    path.write_bytes(BOMBS[name]())
+    with pytest.raises(UnreadableImage) as caught:
+        read(path, max_side=64)
+    assert caught.value.reason.startswith(REFUSED[name])
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_is_only_noise_around_a_small_photo_is_read(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "bomb"
+    path.write_bytes(BOMBS[name]())
+    assert max(read(path, max_side=64).pixels.shape[:2]) in (8, 64)
+
+
+def test_a_raised_limit_lets_large_photos_in() -> None:
+    data = png(2_000, 1_000, 8, 6)
+    with pytest.raises(UnreadableImage, match="for they take the memory of 4000000"):
+        read(data, max_side=10, max_pixels=3_999_999)
+    assert read(data, max_side=10, max_pixels=4_000_000).pixels.shape == (5, 10, 3)
+
+
+def test_a_budget_keeps_photos_from_being_decoded_at_once() -> None:
+    budget, at_once, most = PixelBudget(100), [0], [0]
+    lock = threading.Lock()
+
+    def take(pixels: int) -> None:
+        with budget.taking(pixels):
+            with lock:
+                at_once[0] += min(pixels, 100)
+                most[0] = max(most[0], at_once[0])
+            time.sleep(0.002)
+            with lock:
+                at_once[0] -= min(pixels, 100)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(take, [30, 40, 50, 60, 1, 99, 1000, 25] * 5))
+    assert 50 < most[0] <= 100
+    # Nothing is kept: the whole budget is there again.
+    with budget.taking(100):
+        pass
+
+
+def test_a_budget_is_given_back_where_a_photo_breaks() -> None:
+    budget = PixelBudget(1_000)
+    data = jpeg(64, 64)
+    for broken in (data[:300], data[: len(data) // 2]):
+        with pytest.raises(UnreadableImage):
+            read(broken, budget=budget)
+    assert read(data, budget=budget).width == 64
+    with pytest.raises(InvalidInput, match="a budget of pixels must be at least 1, not 0"):
+        PixelBudget(0)
