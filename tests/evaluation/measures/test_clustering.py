@@ -55,7 +55,7 @@ def test_well_separated_classes_are_found_again():
     descriptors, labels = blobs(12, 600, 0.05)
     found = cluster(descriptors, labels)
     assert (found.nmi, found.ami) == (pytest.approx(1.0), pytest.approx(1.0))
-    assert (found.clusters, found.restarts) == (12, 10)
+    assert (found.clusters, found.restarts, found.seed) == (12, 10, 0)
 
 
 def test_as_good_as_scikit_learn_on_overlapping_classes():
@@ -118,6 +118,13 @@ def test_first_centres_differ_and_prefer_what_is_far():
     squares = (rows.astype(np.float64) ** 2).sum(axis=1)
     starts = [k_means._draw(rows, squares, 3, np.random.default_rng(seed)) for seed in range(20)]
     assert sum(len(set(start.argmax(axis=1).tolist())) == 3 for start in starts) >= 19
+
+
+def test_no_descriptor_is_drawn_twice_while_there_are_others():
+    rows, _ = blobs(1, 120, 1.0)
+    squares = np.square(rows.astype(np.float64)).sum(axis=1)
+    drawn = k_means._draw(rows, squares, 120, np.random.default_rng(0))
+    assert len(np.unique(drawn, axis=0)) == 120
 
 
 def test_a_single_cluster_holds_everything():

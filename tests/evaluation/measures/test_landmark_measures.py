@@ -86,6 +86,8 @@ def test_each_formula_has_its_measures_and_leaves_out_who_is_not_asked():
     (column,) = measure_task("rectangular at 100", task, [ranks(1), ranks(), ranks()])
     assert column.quantity.name == "mAP@100 easy"
     np.testing.assert_array_equal(column.values, [0.5, np.nan, np.nan])
+    recalls = measure_task("recall", task, [ranks(5), ranks(), ranks()])
+    assert [column.values[0] for column in recalls] == [0, 0, 1]
     recalls = measure_task("recall", task, [ranks(4), ranks(), ranks()])
     assert [column.quantity.name for column in recalls] == ["R@1 easy", "R@5 easy", "R@10 easy"]
     assert [column.values[0] for column in recalls] == [0, 1, 1]
@@ -175,3 +177,25 @@ def test_the_interval_of_micro_average_precision_holds_it_and_repeats():
     assert first == micro_average_precision_interval(images, classes, scores, truth, draws=200, seed=5)
     assert first.low < first.mean < first.high
     assert first.mean == pytest.approx(micro_average_precision(images, classes, scores, truth))
+
+
+def test_the_interval_of_micro_average_precision_equals_a_literal_loop():
+    truth = {"a": frozenset({"1"}), "b": frozenset({"2"}), "c": frozenset(), "d": frozenset({"1", "3"})}
+    images, classes = ["a", "b", "c", "d"], ["1", "3", "2", "3"]
+    scores = np.array([0.4, 0.9, 0.6, 0.7])
+    generator, values = np.random.default_rng(7), []
+    for _ in range(300):
+        # An image drawn twice is two images.
+        drawn = [f"{'abcd'[place]}{copy:03}" for copy, place in enumerate(generator.integers(4, size=4))]
+        if any(truth[name[0]] for name in drawn):
+            places = [images.index(name[0]) for name in drawn]
+            values.append(
+                micro_average_precision(
+                    drawn,
+                    [classes[place] for place in places],
+                    scores[places],
+                    {name: truth[name[0]] for name in drawn},
+                )
+            )
+    found = micro_average_precision_interval(images, classes, scores, truth, draws=300, seed=7, level=0.8)
+    np.testing.assert_allclose((found.low, found.high), np.quantile(values, [0.1, 0.9]), rtol=1e-12)
