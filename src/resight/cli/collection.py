@@ -102,10 +102,10 @@ def _local(held: LocalInfo | None) -> str:
     return f"{each}, {held.bytes_per_photo / 1000:.1f} kB a photo"
 
 
-def _recognition(kept: Calibration) -> str:
-    known, unknown = count(kept.known, "photo"), count(kept.unknown, "photo")
+def _recognition(calibration: Calibration) -> str:
+    known, unknown = count(calibration.known, "photo"), count(calibration.unknown, "photo")
     chosen_on = f"chosen on {known} of labelled and {unknown} of unknown things"
-    return f"by {kept.label!r}, threshold {kept.threshold:.3f}, {chosen_on}"
+    return f"by {calibration.label!r}, threshold {calibration.threshold:.3f}, {chosen_on}"
 
 
 def check(
@@ -117,19 +117,19 @@ def check(
     from resight.collection import Collection
 
     opened = Collection.open(collection)
-    with progress("Checking") as report:
-        found = opened.check(sample=sample, progress=report)
+    with progress("Checking") as step:
+        report = opened.check(sample=sample, progress=step)
     if as_json:
-        write_json(found)
+        write_json(report)
     else:
         out = console()
-        for sentence in (*found.problems, *found.notes):
+        for sentence in (*report.problems, *report.notes):
             out.print(f"- {sentence}", soft_wrap=True)
-        verdict = "sound" if not found.problems else f"not sound: {count(len(found.problems), 'problem')}"
+        verdict = "sound" if not report.problems else f"not sound: {count(len(report.problems), 'problem')}"
         out.print(
-            f"{shown_path(collection)} is {verdict} ({count(found.rows, 'row')} read, "
-            f"{count(found.sampled, 'photo')} searched for themselves).",
+            f"{shown_path(collection)} is {verdict} ({count(report.rows, 'row')} read, "
+            f"{count(report.sampled, 'photo')} searched for themselves).",
             soft_wrap=True,
         )
-    if found.problems:
+    if report.problems:
         raise typer.Exit(FAILED)

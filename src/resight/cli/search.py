@@ -83,7 +83,7 @@ def search(
     from resight.collection import Collection, Query
     from resight.images import MAX_PIXELS
 
-    asked = Query(
+    request = Query(
         query,
         top=top,
         box=region,
@@ -94,7 +94,7 @@ def search(
         verify="auto" if verify is None else verify,
         max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
     )
-    answer = Collection.open(collection).answer(asked)
+    answer = Collection.open(collection).answer(request)
     if html is not None:
         write_and_open(answer, html, show=show)
     if as_json:

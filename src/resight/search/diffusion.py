@@ -365,8 +365,8 @@ def _rank(
 def _first(
     ids: Int64[np.ndarray, " n"],
     diffused: Float32[np.ndarray, " n"],
-    plain_ids: Int64[np.ndarray, " found"],
-    plain_scores: Float32[np.ndarray, " found"],
+    plain_ids: Int64[np.ndarray, " plain"],
+    plain_scores: Float32[np.ndarray, " plain"],
     k: int,
 ) -> tuple[Int64[np.ndarray, " k"], Float32[np.ndarray, " k"]]:
     """Returns the k best diffused, then what is not among them in plain order, then padding."""

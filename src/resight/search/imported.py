@@ -21,7 +21,7 @@ The file holds one object::
 - ``photo`` and ``photos``: files of the query and of each answer, in place of descriptors or beside them.
 - ``id``: the query's name; its photo or its number where it is left out.
 
-What many queries share is said once, beside ``queries``::
+What many queries share stands once, beside ``queries``::
 
     "database": {"ids": ["a", "b"], "descriptors": "database.npy", "photos": ["a.jpg", "b.jpg"]}
 
@@ -59,8 +59,8 @@ class ImportedQuery:
 
     Attributes:
         name: Its name in the file.
-        descriptor: float32 ``(dim,)``, unit length; None where none is given.
-        photo: Its file; None where none is given.
+        descriptor: float32 ``(dim,)``, unit length; None where there is none.
+        photo: Its file; None where there is none.
     """
 
     name: str
@@ -76,8 +76,8 @@ class ImportedRankings:
         queries: One a row of the ranking.
         ranking: Its ids are positions in ``answers``.
         answers: Ids of the answers in the file: texts or whole numbers.
-        descriptors: float32 ``(dim,)`` of each answer, unit length; None where none is given.
-        photos: The file of each answer; None where none is given.
+        descriptors: float32 ``(dim,)`` of each answer, unit length; None where there is none.
+        photos: The file of each answer; None where there is none.
     """
 
     queries: tuple[ImportedQuery, ...]

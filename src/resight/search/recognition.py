@@ -48,12 +48,12 @@ class VotingRule:
 
 @dataclass(frozen=True, slots=True)
 class LabelScore:
-    """What speaks for a label.
+    """The neighbours of one label, and the sum of their scores.
 
     Attributes:
-        label: It.
+        label: Its name.
         score: Sum of the scores of its neighbours, larger is better: at most twice their number.
-        members: Positions of its neighbours as they were given, the largest score first.
+        members: Positions of its neighbours in the arguments, the largest score first.
     """
 
     label: str
@@ -107,12 +107,12 @@ def recognise(
     members: dict[str, list[int]] = {}
     for position in np.argsort(-scores, kind="stable")[:neighbours].tolist():
         members.setdefault(labels[position], []).append(position)
-    found = [
+    sums = [
         LabelScore(label, float(scores[positions].sum()), tuple(positions))
         for label, positions in members.items()
     ]
     # Stable: the labels stand in the order of their best neighbours.
-    return sorted(found, key=lambda one: -one.score)
+    return sorted(sums, key=lambda one: -one.score)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def choose_threshold(
     Args:
         label: Name of the labels.
         rule: Of the scores.
-        scores: Of the best label of each photo; minus infinity where no photo was found.
+        scores: Of the best label of each photo; minus infinity where no neighbour has a label.
         right: Whether that label is the photo's; never for an unknown one.
         known: Whether the photo's thing is among the labelled ones.
 
@@ -180,9 +180,9 @@ def choose_threshold(
         )
     # A threshold below a score that occurs gives every label from that score on; equal scores go together.
     levels = np.unique(scores[np.isfinite(scores)])[::-1]
-    given = np.array([(scores >= level).sum() for level in levels])
+    labelled = np.array([(scores >= level).sum() for level in levels])
     hits = np.array([(right & (scores >= level)).sum() for level in levels])
-    best = int(np.argmax(2 * hits / (given + known.sum())))
+    best = int(np.argmax(2 * hits / (labelled + known.sum())))
     lower = levels[best + 1] if best + 1 < len(levels) else levels[best]
     unknown = int((~known).sum())
     rejected = int((~known & (scores < levels[best])).sum())
@@ -192,7 +192,7 @@ def choose_threshold(
         float((levels[best] + lower) / 2),
         int(known.sum()),
         unknown,
-        float(hits[best] / given[best]),
+        float(hits[best] / labelled[best]),
         float(hits[best] / known.sum()),
         rejected / unknown if unknown else 0.0,
     )

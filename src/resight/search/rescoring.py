@@ -25,7 +25,7 @@ def rescore_heads(
 ) -> Ranking:
     """Returns the ranking with its first ``top`` ids sorted by a new score; the rest is untouched.
 
-    Ties keep the order they had. The new scores of a row are kept as they are where all of them reach the
+    Ties keep the order they had. The new scores of a row stay as they are where all of them reach the
     first score of the rest; else one constant lifts them, so that the lowest equals that score.
 
     Args:
@@ -48,8 +48,8 @@ def rescore_heads(
         raise InvalidInput("descriptors of the queries must be finite")
     ids, scores = ranking.ids.copy(), ranking.scores.copy()
     for row, query in enumerate(queries.astype(np.float32)):
-        found, found_scores = ranking.row(row)
-        head = found[:top]
+        row_ids, row_scores = ranking.row(row)
+        head = row_ids[:top]
         if len(head) == 0:
             continue
         candidates = np.asarray(descriptors_of(head))
@@ -64,7 +64,7 @@ def rescore_heads(
         new = rescored(query, candidates.astype(np.float32))
         order = np.argsort(-new, kind="stable")
         ids[row, : len(head)] = head[order]
-        scores[row, : len(head)] = _above(new[order], found_scores[len(head) :])
+        scores[row, : len(head)] = _above(new[order], row_scores[len(head) :])
     return Ranking(ids, scores)
 
 

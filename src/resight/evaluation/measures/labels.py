@@ -88,14 +88,14 @@ def evaluate_labels(
             there is no query or nothing in the database.
     """
     _check(descriptors, labels, ks)
-    asked, database = (
+    rows, database = (
         _selected(queries, len(labels), "query"),
         _selected(gallery, len(labels), "database image"),
     )
     parts = [
         _measure(ranks, ks)
         for ranks in rank_positives(
-            descriptors, labels.astype(np.int64), asked, database, depth=max(ks), progress=progress
+            descriptors, labels.astype(np.int64), rows, database, depth=max(ks), progress=progress
         )
     ]
     per_query = _in_order(parts)
@@ -139,21 +139,21 @@ def _selected(
     return None if mask is None else np.flatnonzero(mask)
 
 
-def _measure(found: PositiveRanks, ks: Sequence[int]) -> PerQuery:
+def _measure(positives: PositiveRanks, ks: Sequence[int]) -> PerQuery:
     """Returns the values of some queries from the ranks of their positives."""
-    sizes = np.diff(found.starts)
+    sizes = np.diff(positives.starts)
     some = sizes > 0
     first = np.full(len(sizes), np.iinfo(np.int64).max)
-    first[some] = found.ranks[found.starts[:-1][some]]
-    ordinal = np.arange(len(found.ranks)) - np.repeat(found.starts[:-1], sizes) + 1
-    within = found.ranks <= np.repeat(sizes, sizes)
-    precision = np.where(within, ordinal / found.ranks, 0.0)
+    first[some] = positives.ranks[positives.starts[:-1][some]]
+    ordinal = np.arange(len(positives.ranks)) - np.repeat(positives.starts[:-1], sizes) + 1
+    within = positives.ranks <= np.repeat(sizes, sizes)
+    precision = np.where(within, ordinal / positives.ranks, 0.0)
     return PerQuery(
-        found.queries,
+        positives.queries,
         sizes,
         first[:, None] <= np.array(ks),
-        _per_positive(precision, found.starts),
-        _per_positive(within.astype(np.float64), found.starts),
+        _per_positive(precision, positives.starts),
+        _per_positive(within.astype(np.float64), positives.starts),
     )
 
 

@@ -50,16 +50,16 @@ def main_quantity(formula: Formula, task: str) -> Quantity:
 
 
 def measure_task(
-    formula: Formula, task: Task, found: Sequence[Int64[np.ndarray, " _"]]
+    formula: Formula, task: Task, ranks_of_queries: Sequence[Int64[np.ndarray, " _"]]
 ) -> list[LandmarkColumn]:
     """Returns the measures of a task from its positives' ranks, what is ignored already taken out.
 
     Args:
         formula: The benchmark's.
         task: What must be found.
-        found: For each query the ranks of the positives that are ranked, from 0, ascending.
+        ranks_of_queries: For each query the ranks of the positives that are ranked, from 0, ascending.
     """
-    measures: list[tuple[Quantity, Callable[[Int64[np.ndarray, " found"], int], float]]]
+    measures: list[tuple[Quantity, Callable[[Int64[np.ndarray, " ranked"], int], float]]]
     if formula == "rectangular at 100":
         measures = [(Quantity("mAP@100", task=task.name), rectangular_at_100)]
     elif formula == "recall":
@@ -73,7 +73,7 @@ def measure_task(
     for quantity, measure in measures:
         values = [
             float("nan") if positives is None else measure(ranks, len(positives))
-            for ranks, positives in zip(found, task.positives, strict=True)
+            for ranks, positives in zip(ranks_of_queries, task.positives, strict=True)
         ]
         columns.append(LandmarkColumn(quantity, np.array(values, dtype=np.float64)))
     return columns
@@ -81,7 +81,7 @@ def measure_task(
 
 def ranks_without(
     ranks: Ranks, query: int, task: Task, *, head: Int64[np.ndarray, " top"] | None = None
-) -> Int64[np.ndarray, " found"]:
+) -> Int64[np.ndarray, " ranked"]:
     """Returns the ranks of a task's positives, from 0, ascending, after what it ignores has left.
 
     Args:
@@ -93,16 +93,16 @@ def ranks_without(
     marked, places = ranks.marked[query], ranks.places[query]
     ranked = places >= 0
     ignored = np.sort(places[ranked & _among(marked, task.ignored[query])])
-    kept = ranked & _among(marked, task.positives[query] or frozenset())
-    found = places[kept] - np.searchsorted(ignored, places[kept])
+    counted = ranked & _among(marked, task.positives[query] or frozenset())
+    own = places[counted] - np.searchsorted(ignored, places[counted])
     if head is not None and len(head):
         order = np.argsort(head)
-        at = order[np.minimum(np.searchsorted(head, marked[kept], sorter=order), len(head) - 1)]
-        found = np.where(head[at] == marked[kept], at, found)
-    return np.sort(found)
+        at = order[np.minimum(np.searchsorted(head, marked[counted], sorter=order), len(head) - 1)]
+        own = np.where(head[at] == marked[counted], at, own)
+    return np.sort(own)
 
 
-def _found_within(ranks: Int64[np.ndarray, " found"], positives: int, *, k: int) -> float:
+def _found_within(ranks: Int64[np.ndarray, " ranked"], positives: int, *, k: int) -> float:
     """Returns whether one of the first k answers is right; NaN where no right one exists."""
     return float(len(ranks) > 0 and int(ranks[0]) < k) if positives else float("nan")
 

@@ -34,8 +34,8 @@ def average_precision(relevant: Bool[np.ndarray, " ranks"], positives: int) -> f
     return trapezoidal(np.flatnonzero(relevant), positives)
 
 
-def trapezoidal(ranks: Int64[np.ndarray, " found"], positives: int) -> float:
-    """Returns `average_precision` from the ranks of the positives that were found, from 0, ascending.
+def trapezoidal(ranks: Int64[np.ndarray, " ranked"], positives: int) -> float:
+    """Returns `average_precision` from the ranks of the positives that are ranked, from 0, ascending.
 
     Raises:
         InvalidInput: More positives are ranked than there are.
@@ -44,20 +44,20 @@ def trapezoidal(ranks: Int64[np.ndarray, " found"], positives: int) -> float:
         raise InvalidInput(f"{len(ranks)} positives are ranked, but the query has only {positives}")
     if positives == 0:
         return float("nan")
-    found = np.arange(len(ranks))
-    before = np.where(ranks == 0, 1.0, found / np.maximum(ranks, 1))
-    after = (found + 1) / (ranks + 1)
+    earlier = np.arange(len(ranks))
+    before = np.where(ranks == 0, 1.0, earlier / np.maximum(ranks, 1))
+    after = (earlier + 1) / (ranks + 1)
     return float(np.sum(before + after) / (2 * positives))
 
 
-def rectangular_at_100(ranks: Int64[np.ndarray, " found"], positives: int) -> float:
+def rectangular_at_100(ranks: Int64[np.ndarray, " ranked"], positives: int) -> float:
     """Returns the average precision among the first 100 answers by the rectangular rule.
 
     Each positive within them adds ``(positives up to there / rank from 1) / min(positives, 100)``: the
     retrieval measure of Google Landmarks v2 (Weyand et al., CVPR 2020, section 5.1).
 
     Args:
-        ranks: Of the positives that were found, from 0, ascending.
+        ranks: Of the positives that are ranked, from 0, ascending.
         positives: How many positives the query has.
 
     Returns:
@@ -74,7 +74,7 @@ def rectangular_at_100(ranks: Int64[np.ndarray, " found"], positives: int) -> fl
     return float(np.sum((np.arange(len(within)) + 1) / (within + 1)) / min(positives, _SUBMITTED))
 
 
-def precision_at(ranks: Int64[np.ndarray, " found"], positives: int, k: int) -> float:
+def precision_at(ranks: Int64[np.ndarray, " ranked"], positives: int, k: int) -> float:
     """Returns the share of positives among the first k answers, of the revisited benchmarks.
 
     The answers end with the last positive: ``k`` becomes ``min(last rank + 1, k)``, so that a query with
@@ -82,7 +82,7 @@ def precision_at(ranks: Int64[np.ndarray, " found"], positives: int, k: int) -> 
     none of whose positives is ranked has 0, where that program stops.
 
     Args:
-        ranks: Of the positives that were found, from 0, ascending.
+        ranks: Of the positives that are ranked, from 0, ascending.
         positives: How many positives the query has.
         k: How many answers are looked at.
 

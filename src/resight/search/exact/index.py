@@ -124,12 +124,12 @@ class ExactIndex:
     def remove(self, ids: Int64[np.ndarray, " m"]) -> int:
         """Takes ids out and returns how many were here; the other ids keep their descriptors."""
         rows = self._table.rows_of(_as_ids(ids, "ids"))
-        kept = np.ones(len(self), dtype=np.bool_)
-        kept[rows[rows >= 0]] = False
-        gone = int(np.count_nonzero(~kept))
+        remaining = np.ones(len(self), dtype=np.bool_)
+        remaining[rows[rows >= 0]] = False
+        gone = int(np.count_nonzero(~remaining))
         if gone:
-            self._codes.remove_ids(faiss.IDSelectorBatch(np.flatnonzero(~kept)))
-            self._table.keep(kept)
+            self._codes.remove_ids(faiss.IDSelectorBatch(np.flatnonzero(~remaining)))
+            self._table.keep(remaining)
         return gone
 
     def descriptors(self, ids: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m dim"]:
@@ -181,23 +181,23 @@ class ExactIndex:
             searched = int(np.count_nonzero(member))
         ranking_ids = np.full((len(queries), k), PADDING_ID, dtype=np.int64)
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
-        wanted = min(k, searched)
-        if wanted == 0:
+        size = min(k, searched)
+        if size == 0:
             return Ranking(ranking_ids, scores)
         left = list(range(len(queries)))
-        if 0 < len(queries) < BLOCKED_FROM and wanted <= LARGEST_SCANNED_K:
-            fetched = min(wanted + MARGIN, searched)
+        if 0 < len(queries) < BLOCKED_FROM and size <= LARGEST_SCANNED_K:
+            fetched = min(size + MARGIN, searched)
             left = []
             for query, (scanned, rows) in enumerate(self._propose(queries, fetched, member)):
-                best, best_scores = self._first(rows, self._score(queries[query], rows), wanted)
+                best, best_scores = self._first(rows, self._score(queries[query], rows), size)
                 unseen = float(scanned.min()) + self._bound(queries[query]) + HALF_STEP
                 if fetched == searched or unseen < best_scores[-1]:
-                    ranking_ids[query, :wanted], scores[query, :wanted] = self.ids[best], best_scores
+                    ranking_ids[query, :size], scores[query, :size] = self.ids[best], best_scores
                 else:
                     left.append(query)
         for start in range(0, len(left), QUERY_BLOCK):
             part = left[start : start + QUERY_BLOCK]
-            ranking_ids[part, :wanted], scores[part, :wanted] = self._multiply(queries[part], wanted, member)
+            ranking_ids[part, :size], scores[part, :size] = self._multiply(queries[part], size, member)
         return Ranking(ranking_ids, scores)
 
     def _halves(self) -> Float16[np.ndarray, "n dim"]:
@@ -244,8 +244,8 @@ class ExactIndex:
             # Not search(): faiss.contrib.torch_utils, which other retrieval packages import, replaces it for
             # the whole process by one without parameters. FAISS's type hints do not tell of search_c.
             search = self._codes.search_c  # type: ignore[attr-defined]
-            given, found = faiss.swig_ptr(queries), (faiss.swig_ptr(scores), faiss.swig_ptr(rows))
-            search(len(queries), given, count, *found, restriction)
+            outputs = faiss.swig_ptr(scores), faiss.swig_ptr(rows)
+            search(len(queries), faiss.swig_ptr(queries), count, *outputs, restriction)
             return scores, rows
 
         # FAISS gives one thread to a query, and its idle OpenMP threads spin: tens of milliseconds

@@ -73,7 +73,7 @@ class _Side:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Found:
+class _Positives:
     """The positives of a run of queries, best first, and what was counted so far.
 
     Attributes:
@@ -114,16 +114,18 @@ def rank_positives(
     """
     everything = np.arange(len(labels))
     database = _side(descriptors, labels, everything if gallery is None else gallery)
-    asked = database if queries is None and gallery is None else None
-    asked = asked or _side(descriptors, labels, everything if queries is None else queries)
+    query_side = database if queries is None and gallery is None else None
+    query_side = query_side or _side(descriptors, labels, everything if queries is None else queries)
     spread = 4.0 * 2.0**-24 * np.sqrt(descriptors.shape[1])
-    runs = list(_runs(asked, database))
-    total = len(runs) * _blocks(len(asked.rows)) * _blocks(len(database.rows))
+    runs = list(_runs(query_side, database))
+    total = len(runs) * _blocks(len(query_side.rows)) * _blocks(len(database.rows))
     done = 0
     for first, stop in runs:
-        counter = _Counter(asked, database, _positives(asked, first, stop, database), depth, float(spread))
+        counter = _Counter(
+            query_side, database, _positives(query_side, first, stop, database), depth, float(spread)
+        )
         counter.look_ahead()
-        for blocks in counter.count(mirrored=asked is database and len(runs) == 1):
+        for blocks in counter.count(mirrored=query_side is database and len(runs) == 1):
             done += blocks
             if progress is not None:
                 progress(min(done, total), total)
@@ -142,17 +144,17 @@ def _blocks(count: int) -> int:
 
 
 def _partners(
-    asked: _Side, database: _Side
+    query_side: _Side, database: _Side
 ) -> tuple[Int64[np.ndarray, " queries"], Int64[np.ndarray, " queries"], Int64[np.ndarray, " queries"]]:
     """Returns where each query's label starts and stops in the database, and how many positives it has."""
-    starts = np.searchsorted(database.labels, asked.labels, side="left")
-    stops = np.searchsorted(database.labels, asked.labels, side="right")
-    return starts, stops, stops - starts - np.isin(asked.indices, database.indices)
+    starts = np.searchsorted(database.labels, query_side.labels, side="left")
+    stops = np.searchsorted(database.labels, query_side.labels, side="right")
+    return starts, stops, stops - starts - np.isin(query_side.indices, database.indices)
 
 
-def _runs(asked: _Side, database: _Side) -> Iterator[tuple[int, int]]:
+def _runs(query_side: _Side, database: _Side) -> Iterator[tuple[int, int]]:
     """Yields ranges of queries whose positives together fit into memory."""
-    reached = np.cumsum(_partners(asked, database)[2])
+    reached = np.cumsum(_partners(query_side, database)[2])
     first = 0
     while first < len(reached):
         before = reached[first - 1] if first else 0
@@ -165,26 +167,28 @@ def _fixed(scores: Float64[np.ndarray, "..."]) -> Int64[np.ndarray, "..."]:
     return np.rint(scores * _ONE).astype(np.int64)
 
 
-def _positives(asked: _Side, first: int, stop: int, database: _Side) -> _Found:
+def _positives(query_side: _Side, first: int, stop: int, database: _Side) -> _Positives:
     """Returns the positives of queries ``first`` to ``stop``, best first, nothing counted yet."""
-    left, right, counts = (part[first:stop] for part in _partners(asked, database))
+    left, right, counts = (part[first:stop] for part in _partners(query_side, database))
     starts = np.concatenate([[0], np.cumsum(counts)])
     keys = np.empty(starts[-1], dtype=np.int64)
     indices = np.empty(starts[-1], dtype=np.int64)
-    for queries, width in _like_classes(left, right - left, asked.rows.shape[1]):
+    for queries, width in _like_classes(left, right - left, query_side.rows.shape[1]):
         rows = first + queries
         columns = left[queries[:, :1]] + np.arange(width)
-        products = asked.rows[rows].astype(np.float64) @ database.rows[columns].astype(np.float64).mT
+        products = query_side.rows[rows].astype(np.float64) @ database.rows[columns].astype(np.float64).mT
         distances = -_fixed(products)
         # A query in the database is its own worst answer, and falls off the end.
-        distances[asked.indices[rows][:, :, None] == database.indices[columns][:, None, :]] = 2 * _ONE
+        distances[query_side.indices[rows][:, :, None] == database.indices[columns][:, None, :]] = 2 * _ONE
         order = np.argsort(distances, axis=2, kind="stable")
-        kept = np.arange(width) < counts[queries][:, :, None]
-        places = (starts[queries][:, :, None] + np.arange(width))[kept]
-        keys[places] = (np.take_along_axis(distances, order, 2) + (queries[:, :, None] << _ROW))[kept]
-        found = np.broadcast_to(database.indices[columns][:, None, :], order.shape)
-        indices[places] = np.take_along_axis(found, order, 2)[kept]
-    return _Found(first, starts, keys, indices, np.zeros_like(keys), np.zeros(stop - first, dtype=np.float32))
+        present = np.arange(width) < counts[queries][:, :, None]
+        places = (starts[queries][:, :, None] + np.arange(width))[present]
+        keys[places] = (np.take_along_axis(distances, order, 2) + (queries[:, :, None] << _ROW))[present]
+        answers = np.broadcast_to(database.indices[columns][:, None, :], order.shape)
+        indices[places] = np.take_along_axis(answers, order, 2)[present]
+    return _Positives(
+        first, starts, keys, indices, np.zeros_like(keys), np.zeros(stop - first, dtype=np.float32)
+    )
 
 
 def _like_classes(
@@ -211,13 +215,15 @@ def _like_classes(
 class _Counter:
     """Counts the negatives before each positive of a run of queries."""
 
-    def __init__(self, asked: _Side, database: _Side, found: _Found, depth: int, spread: float) -> None:
-        self._asked, self._database, self._found, self._depth = asked, database, found, depth
+    def __init__(
+        self, query_side: _Side, database: _Side, positives: _Positives, depth: int, spread: float
+    ) -> None:
+        self._queries, self._database, self._positives, self._depth = query_side, database, positives, depth
         # Four times the root of the dimension in units of float32's rounding: ten times what is observed
         # (Higham and Mary, 2019, for why it is the root and not the dimension).
         self._spread, self._steps = spread, int(np.ceil(spread * _ONE))
         self._lock = Lock()
-        self._raise(0, len(found.thresholds))
+        self._raise(0, len(positives.thresholds))
 
     def look_ahead(self) -> None:
         """Raises the thresholds by what an evenly spaced part of the database shows; no counts are kept."""
@@ -230,7 +236,7 @@ class _Counter:
 
         def look(rows: Int64[np.ndarray, " rows"]) -> None:
             for columns in steps:
-                self._compare(self._asked.rows[rows] @ self._database.rows[columns].T, rows, columns)
+                self._compare(self._queries.rows[rows] @ self._database.rows[columns].T, rows, columns)
 
         for _ in in_threads(look, self._tiles(), blas_threads=1):
             pass
@@ -238,11 +244,11 @@ class _Counter:
 
     def _forget(self) -> None:
         """Takes all counts back, but leaves what cannot matter any more behind every other image."""
-        found, queries = self._found, len(self._found.thresholds)
+        positives, queries = self._positives, len(self._positives.thresholds)
         counts = self._mattering(0, queries)
-        hopeless = (found.starts[:-1] + counts)[counts < np.diff(found.starts)]
-        found.ahead[:] = 0
-        found.ahead[hopeless] = len(self._database.rows)
+        hopeless = (positives.starts[:-1] + counts)[counts < np.diff(positives.starts)]
+        positives.ahead[:] = 0
+        positives.ahead[hopeless] = len(self._database.rows)
 
     def count(self, *, mirrored: bool) -> Iterator[int]:
         """Counts everything, yielding how many blocks were dealt with; a mirrored one serves both sides."""
@@ -258,7 +264,7 @@ class _Counter:
         def count_block(block: tuple[Int64[np.ndarray, " rows"], Int64[np.ndarray, " columns"]]) -> int:
             rows, columns = block
             apart = mirrored and columns[0] != rows[0]
-            left, right = self._asked.rows, self._database.rows
+            left, right = self._queries.rows, self._database.rows
             products = left[rows[0] : rows[-1] + 1] @ right[columns[0] : columns[-1] + 1].T
             self._compare(products, rows, columns)
             if apart:
@@ -269,25 +275,25 @@ class _Counter:
 
     def result(self) -> PositiveRanks:
         """Returns the ranks."""
-        found, queries = self._found, len(self._found.thresholds)
-        indices = self._asked.indices[found.first : found.first + queries]
-        return PositiveRanks(indices, found.starts, self._ranks(0, queries))
+        positives, queries = self._positives, len(self._positives.thresholds)
+        indices = self._queries.indices[positives.first : positives.first + queries]
+        return PositiveRanks(indices, positives.starts, self._ranks(0, queries))
 
     def _tiles(self) -> Iterator[Int64[np.ndarray, " rows"]]:
-        first, count = self._found.first, len(self._found.thresholds)
+        first, count = self._positives.first, len(self._positives.thresholds)
         for start in range(0, count, _BLOCK):
             yield np.arange(first + start, first + min(start + _BLOCK, count))
 
     def _ranks(self, begin: int, end: int) -> Int64[np.ndarray, " pairs"]:
         """Returns the ranks, from 1, of the positives of those queries of the run, by what was counted."""
-        found = self._found
-        starts = found.starts[begin : end + 1]
-        before = np.concatenate([[0], np.cumsum(found.ahead[starts[0] : starts[-1]] + 1)])
+        positives = self._positives
+        starts = positives.starts[begin : end + 1]
+        before = np.concatenate([[0], np.cumsum(positives.ahead[starts[0] : starts[-1]] + 1)])
         return before[1:] - np.repeat(before[starts[:-1] - starts[0]], np.diff(starts))
 
     def _mattering(self, begin: int, end: int) -> Int64[np.ndarray, " queries"]:
         """Returns how many of the first positives of those queries have a rank that can still matter."""
-        starts = self._found.starts[begin : end + 1]
+        starts = self._positives.starts[begin : end + 1]
         sizes = np.diff(starts)
         limits = np.repeat(sizes, sizes)
         firsts = starts[:-1][sizes > 0] - starts[0]
@@ -297,14 +303,14 @@ class _Counter:
 
     def _raise(self, begin: int, end: int) -> None:
         """Sets the thresholds of those queries to the worst positive whose rank can still matter."""
-        found = self._found
+        positives = self._positives
         counts = self._mattering(begin, end)
         some = counts > 0
-        worst = (found.starts[begin:end] + counts - 1)[some]
-        scores = ((np.arange(begin, end)[some] << _ROW) - found.keys[worst]) / _ONE
+        worst = (positives.starts[begin:end] + counts - 1)[some]
+        scores = ((np.arange(begin, end)[some] << _ROW) - positives.keys[worst]) / _ONE
         thresholds = np.full(end - begin, np.inf)
         thresholds[some] = scores - 1.5 * self._spread
-        found.thresholds[begin:end] = thresholds
+        positives.thresholds[begin:end] = thresholds
 
     def _compare(
         self,
@@ -315,38 +321,38 @@ class _Counter:
         turned: bool = False,
     ) -> None:
         """Counts the negatives of one block; ``turned``: queries are its columns."""
-        found = self._found
-        begin, end = int(queries[0]) - found.first, int(queries[-1]) + 1 - found.first
-        thresholds = found.thresholds[begin:end]
+        positives = self._positives
+        begin, end = int(queries[0]) - positives.first, int(queries[-1]) + 1 - positives.first
+        thresholds = positives.thresholds[begin:end]
         flat = np.flatnonzero(products >= (thresholds if turned else thresholds[:, None]))
         if len(flat) == 0:
             return
         row, column = np.divmod(flat, products.shape[1])
         query, answer = (column, row) if turned else (row, column)
-        negative = self._asked.labels[queries[query]] != self._database.labels[answers[answer]]
+        negative = self._queries.labels[queries[query]] != self._database.labels[answers[answer]]
         query, answer, flat = query[negative], answer[negative], flat[negative]
         scores = _fixed(products.ravel()[flat].astype(np.float64))
-        low, high = int(found.starts[begin]), int(found.starts[end])
+        low, high = int(positives.starts[begin]), int(positives.starts[end])
         rows = (query + begin) << _ROW
-        places = np.searchsorted(found.keys[low:high], rows - scores) + low
+        places = np.searchsorted(positives.keys[low:high], rows - scores) + low
         open_ = np.flatnonzero(self._is_open(places, rows, scores))
         if len(open_):
             exact = self._exact(queries, query[open_], answers, answer[open_])
             keys = rows[open_] - exact
             places[open_] = self._settle(keys, self._database.indices[answers[answer[open_]]], low, high)
-        behind = places < found.starts[query + begin + 1]
+        behind = places < positives.starts[query + begin + 1]
         # Thresholds another thread reads meanwhile are lower than they could be: more is compared, not less.
         with self._lock:
-            np.add.at(found.ahead, places[behind], 1)
+            np.add.at(positives.ahead, places[behind], 1)
             self._raise(begin, end)
 
     def _is_open(
         self, places: Int64[np.ndarray, " n"], rows: Int64[np.ndarray, " n"], scores: Int64[np.ndarray, " n"]
     ) -> np.ndarray:
         """Returns whether a positive of the same query is so near that float32 leaves the order open."""
-        keys, wanted = self._found.keys, rows - scores
-        after = keys[np.minimum(places, len(keys) - 1)] - wanted
-        before = wanted - keys[np.maximum(places - 1, 0)]
+        keys, own = self._positives.keys, rows - scores
+        after = keys[np.minimum(places, len(keys) - 1)] - own
+        before = own - keys[np.maximum(places - 1, 0)]
         # Keys of other queries lie further away than any spread.
         return (np.abs(after) <= self._steps) | (np.abs(before) <= self._steps)
 
@@ -358,12 +364,12 @@ class _Counter:
         high: int,
     ) -> Int64[np.ndarray, " n"]:
         """Returns the places of negatives by exact score, and by index among equal ones (bisection)."""
-        found = self._found
-        left = np.searchsorted(found.keys[low:high], keys, side="left") + low
-        right = np.searchsorted(found.keys[low:high], keys, side="right") + low
+        positives = self._positives
+        left = np.searchsorted(positives.keys[low:high], keys, side="left") + low
+        right = np.searchsorted(positives.keys[low:high], keys, side="right") + low
         while (searching := np.flatnonzero(left < right)).size:
             middle = (left[searching] + right[searching]) // 2
-            smaller = found.indices[middle] < indices[searching]
+            smaller = positives.indices[middle] < indices[searching]
             left[searching] = np.where(smaller, middle + 1, left[searching])
             right[searching] = np.where(smaller, right[searching], middle)
         return left
@@ -376,14 +382,14 @@ class _Counter:
         answer: Int64[np.ndarray, " n"],
     ) -> Int64[np.ndarray, " n"]:
         """Returns the exact scores of some pairs, by the whole block where they are many (a collapse)."""
-        asked, database = self._asked.rows, self._database.rows
+        query_side, database = self._queries.rows, self._database.rows
         if len(query) * 16 > len(queries) * len(answers):
-            whole = asked[queries].astype(np.float64) @ database[answers].astype(np.float64).T
+            whole = query_side[queries].astype(np.float64) @ database[answers].astype(np.float64).T
             return _fixed(whole[query, answer])
         scores = np.empty(len(query))
         for start in range(0, len(query), _BLOCK):
             part = slice(start, start + _BLOCK)
-            left = asked[queries[query[part]]].astype(np.float64)
+            left = query_side[queries[query[part]]].astype(np.float64)
             right = database[answers[answer[part]]].astype(np.float64)
             scores[part] = np.einsum("nd,nd->n", left, right)
         return _fixed(scores)

@@ -70,17 +70,17 @@ class RowTable:
             return np.full(len(ids), -1, dtype=np.int64)
         own = self.ids
         if self._ascending:
-            found = np.minimum(np.searchsorted(own, ids), self._count - 1)
+            rows = np.minimum(np.searchsorted(own, ids), self._count - 1)
         else:
             order = self._order
             if order is None:
                 # A stable sort is a merge of runs: cheap where batches come in ascending order.
                 self._order = order = np.argsort(own, kind="stable")
-            found = order[np.minimum(np.searchsorted(own, ids, sorter=order), self._count - 1)]
-        return np.where(own[found] == ids, found, -1)
+            rows = order[np.minimum(np.searchsorted(own, ids, sorter=order), self._count - 1)]
+        return np.where(own[rows] == ids, rows, -1)
 
-    def keep(self, kept: Bool[np.ndarray, " n"]) -> None:
-        """Drops the rows where ``kept`` is false; the others move up in order."""
-        ids = self.ids[kept]
+    def keep(self, mask: Bool[np.ndarray, " n"]) -> None:
+        """Drops the rows where ``mask`` is false; the others move up in order."""
+        ids = self.ids[mask]
         self._buffer, self._count, self._order = ids, len(ids), None
         self._ascending = bool((ids[1:] > ids[:-1]).all())

@@ -90,7 +90,7 @@ class VerificationConfig:
     def rule_for(self, features: LocalFeatures) -> MatchRule:
         """Returns how these features of a query are matched.
 
-        If nothing is said: by the ratio test where keypoints have orientations. Those without are cells of
+        By default by the ratio test where keypoints have orientations. Those without are cells of
         a network's maps, whose neighbours, in place and in size, look alike: the test would refuse the right
         matches. They are matched within a distance.
         """

@@ -2,7 +2,7 @@
 
 Matches are gathered into the largest group that one similarity transform explains: that of a single match (by
 its positions, scales and orientations), or that of a pair of matches where keypoints have no orientation. The
-transform asked for is fitted to the group, grown over the other matches, and refused if no camera sees it.
+chosen transform is fitted to the group, grown over the other matches, and refused if no camera sees it.
 """
 
 from __future__ import annotations
