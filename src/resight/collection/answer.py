@@ -18,12 +18,12 @@ from resight.search.geometry.verification import Verification
 __all__ = ["Answer", "Hit", "QueryPhoto", "Seconds", "ShownKeypoints"]
 
 SHOWN_KEYPOINTS = 300
-"""So many of a photo's keypoints are kept for display; more than that hide it."""
+"""Keypoints of a photo that are kept to be drawn: more would hide the photo."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShownKeypoints:
-    """Where a model looked in a photo, to be shown.
+    """The places of a photo that a model attended to, to be drawn.
 
     Attributes:
         positions: float32 ``(n, 2)``, pixels of the whole upright photo; integer coordinates are centres.
@@ -35,7 +35,7 @@ class ShownKeypoints:
 
     @classmethod
     def of(cls, features: LocalFeatures) -> ShownKeypoints:
-        """Returns the places of the best features."""
+        """Returns the places of the `SHOWN_KEYPOINTS` best features."""
         best = features.best(SHOWN_KEYPOINTS)
         return cls(best.positions, best.scores)
 
@@ -49,8 +49,8 @@ class QueryPhoto:
         box: The part of it that was searched for, inside the photo; None for the whole.
         width: Width of the whole upright photo, pixels.
         height: Height of the whole upright photo, pixels.
-        wanted: False for a photo of what the answers must not be.
-        keypoints: Where the model looked, for a model with attention; otherwise None.
+        wanted: False for a photo of what the answers must not show.
+        keypoints: Places that the model attended to, for a model with attention; otherwise None.
     """
 
     source: PhotoSource
@@ -62,7 +62,7 @@ class QueryPhoto:
 
     @property
     def path(self) -> str:
-        """The file as the caller named it; words where the photo came from memory."""
+        """The file as the caller named it; ``a photo in memory`` where there is none."""
         return str(self.source) if isinstance(self.source, str | Path) else "a photo in memory"
 
 
@@ -81,7 +81,8 @@ class Hit:
             query photo and of this one, transform and region; None where not verified.
         query: Which of the answer's query photos the match is with; None where not verified.
         metadata: The user's values of this photo; names without a value are left out.
-        keypoints: Where the model looked, for a verified answer of a model with attention; otherwise None.
+        keypoints: Places that the model attended to, for a verified answer of a model with attention; else
+            None.
     """
 
     rank: int
@@ -147,7 +148,7 @@ class Answer:
     """Hits, best first, and what was asked.
 
     Attributes:
-        queries: The query photos in the order given, wanted ones first.
+        queries: The query photos in the order of the query; those of the thing first.
         hits: Best first.
         searched: Photos that were searched, after the filter.
         seconds: Where the time went.

@@ -242,7 +242,7 @@ class _Run:
         try:
             status = Path(path).stat()
         except OSError:
-            # Reading it will say why.
+            # Reading the file gives the reason.
             return False
         if (status.st_size, status.st_mtime_ns) != (known.file_size, known.modified_ns):
             return False
@@ -250,7 +250,7 @@ class _Run:
         return True
 
     def _another_try(self, known: StoredPhoto) -> bool:
-        """Returns whether a photo that was broken may be read now: a raised limit on pixels lets it in."""
+        """Returns whether a broken photo may be readable now: the limit on pixels is above the default."""
         return known.broken is not None and self.max_pixels > MAX_PIXELS
 
     def _collect(self, key: Key, extraction: Extraction, described: Mapping[bytes, int]) -> bool:
@@ -314,7 +314,7 @@ class _Run:
 
 
 def stored_photos(store: Store) -> dict[Key, StoredPhoto]:
-    """Returns what the collection knows, by key."""
+    """Returns the rows of all photos, without features, by key."""
     columns = ["root", "path", "hash", "file_size", "modified_ns", "broken"]
     table = store.table(columns)
     values = [table[name].to_pylist() for name in ["_rowid", *columns]]
@@ -337,7 +337,7 @@ def keys_under(store: Store, known: Mapping[Key, StoredPhoto], paths: Iterable[s
             for root in roots:
                 if PurePath(roots.folder(root.number)).is_relative_to(spelling):
                     below.add(Key(root.number, ""))
-    # One pass however many folders are asked for.
+    # One pass over the photos, however many folders there are.
     return [key for key in known if key in exact or (below and not below.isdisjoint(_folders(key)))]
 
 

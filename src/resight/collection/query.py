@@ -125,7 +125,7 @@ class Query:
 
 def _as_tuple(photos: PhotoSource | Sequence[PhotoSource]) -> tuple[PhotoSource, ...]:
     several = photos if isinstance(photos, list | tuple) else (photos,)
-    # A file can be read once, a query is answered and shown.
+    # An open file can be read once, while a query is answered and then drawn.
     return tuple(photo.read() if hasattr(photo, "read") else photo for photo in several)
 
 

@@ -35,9 +35,9 @@ def combine(
 
     The rule and its weight were chosen by ``benchmarks/query_combination.py``. Four relevant photos instead
     of one lift the mean average precision of the `sift` model from 0.57 to 0.70 on rendered places and from
-    0.34 to 0.48 on groceries; two irrelevant ones at weight 0.1 add 0.01 there and 0.003 to 0.008 here. Weight
-    0.25 adds 0.02 and nothing, 0.5 and more cost precision; the largest score, and projecting the irrelevant
-    directions out, are worse.
+    0.34 to 0.48 on groceries; two irrelevant ones at weight 0.1 add 0.01 and 0.003 to 0.008. Weight 0.25 adds
+    0.02 and nothing, 0.5 and more cost precision; the largest score, and projecting the irrelevant directions
+    out, are worse.
 
     Args:
         relevant: Unit length, at least one.
@@ -46,6 +46,10 @@ def combine(
 
     Raises:
         InvalidInput: Nothing is relevant, shapes differ, the weight cannot be used, or the photos cancel out.
+
+    >>> relevant, irrelevant = np.array([[1, 0]], np.float32), np.array([[0, -1]], np.float32)
+    >>> combine(relevant, irrelevant, weight=0.75).astype(float).round(6).tolist()
+    [0.8, 0.6]
     """
     if (
         relevant.ndim != 2
@@ -94,6 +98,11 @@ def expand(
 
     Raises:
         InvalidInput: ``alpha`` is negative or not finite, or shapes differ.
+
+    >>> query, neighbour = np.array([[1, 0]], np.float32), np.array([[[0, 1]]], np.float32)
+    >>> expanded = expand(query, neighbour, np.array([[0.75]], np.float32), alpha=1.0)
+    >>> expanded.astype(float).round(6).tolist()
+    [[0.8, 0.6]]
     """
     if not 0.0 <= alpha < np.inf:
         raise InvalidInput(f"alpha of query expansion must be finite and not negative, got {alpha}")

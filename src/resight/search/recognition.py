@@ -1,4 +1,4 @@
-"""Which labelled thing is it? The labels of the nearest neighbours vote, by their cosines and inliers.
+"""Recognition by neighbours: the labels of the nearest neighbours vote, by their cosines and inliers.
 
 The rule of DELG (B. Cao et al., ECCV 2020, recognition on Google Landmarks v2, and the released baseline of
 the recognition challenge of 2020): a neighbour counts ``min(inliers, most) / most + cosine``, a label the sum
@@ -27,8 +27,8 @@ class VotingRule:
     Attributes:
         neighbours: How many vote: those of the largest score.
         verify: How many of the nearest are verified by geometry beforehand, so that a farther one of many
-            inliers can be among the voters; 0: none, and cosines vote alone.
-        max_inliers: From here on more inliers count no more.
+            inliers can be among the voters. 0: none, and cosines vote alone.
+        max_inliers: Inliers beyond this number add nothing.
 
     Raises:
         InvalidInput: A number is out of its range.
@@ -73,6 +73,9 @@ def neighbour_scores(
 
     Raises:
         InvalidInput: The lengths differ, or a cosine is not finite.
+
+    >>> neighbour_scores([0.5, 0.75], [35, None]).tolist()
+    [1.0, 0.75]
     """
     similarities = np.asarray(cosines, dtype=np.float64)
     if similarities.shape != (len(inliers),) or not np.isfinite(similarities).all():
@@ -97,7 +100,11 @@ def recognise(
         neighbours: How many vote.
 
     Raises:
-        InvalidInput: The lengths differ, or nobody is to vote.
+        InvalidInput: The lengths differ, or ``neighbours`` is not positive.
+
+    >>> [best, other] = recognise(["tower", "bridge", "tower"], np.array([0.5, 0.75, 0.5]))
+    >>> best.label, best.score, best.members
+    ('tower', 1.0, (0, 2))
     """
     if len(labels) != len(scores) or neighbours < 1:
         raise InvalidInput(

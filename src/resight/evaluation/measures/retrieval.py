@@ -30,6 +30,9 @@ def average_precision(relevant: Bool[np.ndarray, " ranks"], positives: int) -> f
 
     Raises:
         InvalidInput: More positives are ranked than there are.
+
+    >>> average_precision(np.array([True, False, True]), 2)
+    0.7916666666666666
     """
     return trapezoidal(np.flatnonzero(relevant), positives)
 
@@ -65,6 +68,9 @@ def rectangular_at_100(ranks: Int64[np.ndarray, " ranked"], positives: int) -> f
 
     Raises:
         InvalidInput: More positives are ranked than there are.
+
+    >>> rectangular_at_100(np.array([0, 2]), 2)
+    0.8333333333333333
     """
     if len(ranks) > positives:
         raise InvalidInput(f"{len(ranks)} positives are ranked, but the query has only {positives}")
@@ -88,6 +94,9 @@ def precision_at(ranks: Int64[np.ndarray, " ranked"], positives: int, k: int) ->
 
     Returns:
         A fraction in [0, 1]; NaN where the query has no positive.
+
+    >>> precision_at(np.array([0, 2]), 2, 10)
+    0.6666666666666666
     """
     if positives == 0:
         return float("nan")
@@ -109,6 +118,9 @@ def recall_at_k(relevant: Bool[np.ndarray, "queries ranks"], k: int) -> float:
 
     Raises:
         InvalidInput: There is no query, or k is out of range.
+
+    >>> recall_at_k(np.array([[False, True], [False, False]]), 2)
+    0.5
     """
     queries, ranks = relevant.shape
     if queries == 0 or not 1 <= k <= ranks:

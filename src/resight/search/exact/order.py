@@ -27,6 +27,9 @@ def top_k(
         scores: Larger is better.
         ids: One a score, unique.
         k: How many; all of them where there are fewer.
+
+    >>> top_k(np.array([0.5, 0.7, 0.7]), np.array([4, 9, 2]), 2).tolist()
+    [2, 1]
     """
     near = np.arange(len(scores))
     if 0 < k < len(scores):

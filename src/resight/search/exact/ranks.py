@@ -99,7 +99,12 @@ def rank_scores(
 
 
 def ranks_of(ranking: Ranking, marked: Sequence[Int64[np.ndarray, " _"]]) -> Ranks:
-    """Returns the ranks of the marked images in a ranking, which may be truncated."""
+    """Returns the ranks of the marked images in a ranking, which may be truncated.
+
+    >>> ranking = Ranking(np.array([[7, 3, 5]]), np.array([[0.9, 0.8, 0.7]], dtype=np.float32))
+    >>> ranks_of(ranking, [np.array([1, 5])]).places[0].tolist()
+    [-1, 2]
+    """
     places = []
     for ids, rows in zip(ranking.ids, marked, strict=True):
         order = np.argsort(ids, kind="stable")

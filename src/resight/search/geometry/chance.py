@@ -23,6 +23,9 @@ def inliers_by_chance(matches: int, share: float, *, sample: int, tests: float) 
         share: Area of the threshold's disc in that of the answer's features, at most 1.
         sample: Matches that determine a transform: they are always inliers.
         tests: Transforms that are tried.
+
+    >>> round(inliers_by_chance(100, 0.01, sample=2, tests=4950), 1) > 2
+    True
     """
     others = matches - sample
     if others < 0:
