@@ -176,7 +176,8 @@ def at_side(model: Model, side: int | None) -> Model:
         return model
     describer = model.describer
     if isinstance(describer, DELGDescriber):
-        return Model(DELGDescriber(describer.net, max_side=side, config=describer.config), name=model.name)
+        same = {"scales": model.facts.scales, "keypoints": describer.keypoints}
+        return Model(DELGDescriber(describer.net, max_side=side, **same), name=model.name)
     if isinstance(describer, NetworkDescriber):
         resized = NetworkDescriber(describer.net, max_side=side, scales=model.facts.scales)
         return Model(resized, name=model.name)
@@ -248,7 +249,8 @@ def with_pca(path: Path, train: Path, out: Path) -> Path:
         net.autoencoder.encoder.bias.copy_(-directions @ middle)
         net.autoencoder.decoder.weight.copy_(directions.T[:, :, None, None])
         net.autoencoder.decoder.bias.copy_(middle)
-    changed = DELGDescriber(net, max_side=model.max_side, config=describer.config)
+    scales, keypoints = model.facts.scales, describer.keypoints
+    changed = DELGDescriber(net, max_side=model.max_side, scales=scales, keypoints=keypoints)
     model = Model(changed, name=str(out), provenance=f"{path}, PCA")
     bundles.write(model.to_bundle(), out)
     return out

@@ -32,7 +32,8 @@ def delg(tmp_path_factory):
                 Backbone("test_resnet", out_indices=(-2, -1)), DELGConfig(24, local_dim=16, attention_dim=8)
             ),
             max_side=96,
-            config=KeypointConfig((1.0,), (1.0,), 20),
+            scales=(1.0,),
+            keypoints=KeypointConfig((1.0,), 20),
             device="cpu",
         ),
         name="delg",

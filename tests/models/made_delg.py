@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from resight.models import DELGDescriber, KeypointConfig, Model
+from resight.models.delg_describer import PAPER_SCALES
 from resight.networks import DELG
 from resight.networks.delg import DELGConfig
 
@@ -59,11 +60,12 @@ def bright_delg(**options) -> DELG:
     return net
 
 
-def bright_model(codec=None, device="cpu", subsample=False, **settings) -> Model:
-    return Model(
-        DELGDescriber(
-            bright_delg(subsample=subsample), max_side=256, config=KeypointConfig(**settings), device=device
-        ),
-        name="bright",
-        codec=codec,
+def bright_model(codec=None, device="cpu", subsample=False, global_scales=PAPER_SCALES, **settings) -> Model:
+    describer = DELGDescriber(
+        bright_delg(subsample=subsample),
+        max_side=256,
+        scales=global_scales,
+        keypoints=KeypointConfig(**settings),
+        device=device,
     )
+    return Model(describer, name="bright", codec=codec)

@@ -24,6 +24,7 @@ from resight.models import (
     model_of,
 )
 from resight.models import bundle as bundles
+from resight.models.delg_describer import PAPER_SCALES
 from resight.models.whitening import Whitening
 from resight.networks import DELG, Backbone
 from resight.networks.delg import DELGConfig
@@ -162,25 +163,27 @@ def test_attention_is_the_map_at_scale_1():
 
 
 class TestBundle:
-    def model(self, codec=None, settings=None):
+    def model(self, codec=None, settings=None, scales=PAPER_SCALES):
         torch.manual_seed(3)
         net = DELG(
             Backbone("test_resnet", out_indices=(-2, -1)),
             DELGConfig(24, local_dim=16, attention_dim=8),
             classes=5,
         )
-        return Model(DELGDescriber(net, max_side=96, config=settings, device="cpu"), name="made", codec=codec)
+        describer = DELGDescriber(net, max_side=96, scales=scales, keypoints=settings, device="cpu")
+        return Model(describer, name="made", codec=codec)
 
     def test_comes_back_with_every_bit(self, tmp_path):
         values = np.random.default_rng(0).standard_normal((300, 16)).astype(np.float32)
-        settings = KeypointConfig((0.5, 1.0), (1.0,), 70, threshold=0.1, quantile=0.2)
-        model = self.model(ProductCodec.fit(values, 4), settings)
+        settings = KeypointConfig((0.5, 1.0), 70, threshold=0.1, quantile=0.2)
+        model = self.model(ProductCodec.fit(values, 4), settings, (1.0,))
         path = tmp_path / "delg.safetensors"
         bundles.write(model.to_bundle(), path)
         again = load_model(path)
         assert isinstance(again.describer, DELGDescriber)
         assert again.fingerprint == model.fingerprint == bundles.read_header(path).fingerprint
-        assert again.describer.config == settings
+        assert again.describer.keypoints == settings
+        assert again.facts.scales == (1.0,)
         assert again.codec.name == "product of 4"
         photo = a_photo(np.random.default_rng(1).integers(0, 255, (70, 96, 3), dtype=np.uint8))
         (one,), (other,) = model.extract([photo]), again.extract([photo])
@@ -203,7 +206,7 @@ class TestBundle:
         assert model_of(coded, name="made").codec.name == "binary of 16 bits"
 
     def test_a_protocol_card_names_the_global_scales(self):
-        model = self.model(settings=KeypointConfig(global_scales=(0.7, 1.0)))
+        model = self.model(scales=(0.7, 1.0))
         assert model.facts.scales == (0.7, 1.0)
         whitening = Whitening(np.zeros(24), np.eye(24)[:8], "pca", 30, "made")
         assert model.whitened(whitening).facts.scales == (0.7, 1.0)
@@ -213,7 +216,14 @@ class TestBundle:
             NetworkDescriber(self.model().describer.net, scales=(1.0, 0.5), device="cpu"), name="made"
         )
         model = model_of(describer.to_bundle(), name="made")
-        assert model.describer.config == KeypointConfig(global_scales=(1.0, 0.5))
+        assert (model.describer.keypoints, model.facts.scales) == (KeypointConfig(), (1.0, 0.5))
+
+    @pytest.mark.parametrize(
+        ("scales", "text"), [((0.0,), "must be positive"), ((), "at least one"), ((1, 1), "must differ")]
+    )
+    def test_scales_that_cannot_be_are_refused(self, scales, text):
+        with pytest.raises(InvalidInput, match=text):
+            self.model(scales=scales)
 
     def test_a_damaged_one_is_refused_in_words(self):
         whole = self.model().to_bundle()

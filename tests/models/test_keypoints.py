@@ -8,6 +8,7 @@ import pytest
 from resight.errors import InvalidInput
 from resight.features import Box, ReceptiveField
 from resight.images import Photo
+from resight.models.delg_describer import PAPER_SCALES
 from resight.models.keypoints import KeypointConfig, LocalMaps, keypoints_of
 
 FIELD = ReceptiveField(size=9, stride=4, padding=4)
@@ -95,7 +96,7 @@ def test_without_any_map_there_are_no_keypoints():
     ("settings", "words"),
     [
         ({"scales": ()}, "scales must be positive numbers, at least one"),
-        ({"global_scales": (0.0,)}, "global_scales must be positive"),
+        ({"scales": (0.0,)}, "scales must be positive"),
         ({"scales": (1.0, 1.0)}, "differ from each other"),
         ({"max_features": 0}, "max_features must be at least 1"),
         ({"threshold": float("nan")}, "threshold must be a finite number"),
@@ -112,5 +113,5 @@ def test_the_defaults_are_the_papers():
     np.testing.assert_allclose(
         settings.scales, [0.25, 0.35355338, 0.5, 0.70710677, 1.0, 1.4142135, 2.0], rtol=1e-7
     )
-    np.testing.assert_allclose(settings.global_scales, settings.scales[3:6], rtol=0)
+    np.testing.assert_allclose(PAPER_SCALES, settings.scales[3:6], rtol=0)
     assert settings.max_features == 1000

@@ -204,7 +204,7 @@ def test_the_released_configurations_make_a_network_and_its_groups(name, rate):
 )
 def test_keypoints_that_cannot_be_are_refused(recipe_file, override, said):
     of_delg = ["model={kind: delg, trunk: {name: test_resnet}}", "use.local={max_features: 20}"]
-    assert Recipe.from_yaml(recipe_file, of_delg).use.keypoints().max_features == 20
+    assert Recipe.from_yaml(recipe_file, of_delg).use.local.max_features == 20
     with pytest.raises(InvalidInput) as error:
         Recipe.from_yaml(recipe_file, [*of_delg, *override])
     assert said in str(error.value)

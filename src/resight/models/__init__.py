@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from resight.models.model import Facts, LocalFacts, Model
     from resight.models.network_describer import NetworkDescriber
     from resight.models.preprocess import to_input
-    from resight.models.whitening import Whitening
-    from resight.models.whitening_layer import initialise_whitening
+    from resight.models.whitening import Whitening, initialise_whitening
     from resight.models.zoo import ZooEntry, available, load_model, model_of
 
 __all__ = [
@@ -69,7 +68,7 @@ _HOMES = {
     "Whitening": "whitening",
     "ZooEntry": "zoo",
     "available": "zoo",
-    "initialise_whitening": "whitening_layer",
+    "initialise_whitening": "whitening",
     "load_model": "zoo",
     "model_of": "zoo",
     "to_input": "preprocess",

@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import final
+from typing import cast, final
 
 import numpy as np
 import torch
@@ -20,14 +20,18 @@ from resight.images import Photo
 from resight.models.architectures import architecture_of, numbers, settings_of, tensors_of
 from resight.models.bundle import Bundle, Preprocessing
 from resight.models.describer import Attention, LocalSource, Traits
-from resight.models.keypoints import LEAST_SIDE, KeypointConfig, LocalMaps, keypoints_of
+from resight.models.keypoints import LEAST_SIDE, KeypointConfig, LocalMaps, check_scales, keypoints_of
 from resight.models.network_describer import exact_arithmetic, pooling_in, read_net
 from resight.models.parts import whole_network
 from resight.models.preprocess import to_input
 from resight.networks.delg import DELG, DELGOutput
 from resight.networks.trunks.receptive_field import receptive_field
+from resight.settings.stored import read_config
 
-__all__ = ["DELGDescriber"]
+__all__ = ["PAPER_SCALES", "DELGDescriber"]
+
+PAPER_SCALES = (2**-0.5, 1.0, 2**0.5)
+"""The authors' scales of the global descriptor."""
 
 
 @final
@@ -41,7 +45,7 @@ class DELGDescriber:
     Attributes:
         net: The network; changing it afterwards makes a model's fingerprint wrong.
         preprocessing: How photos become its input.
-        config: Sizes, and which keypoints are kept.
+        keypoints: Sizes of the local features, and which cells become keypoints.
     """
 
     def __init__(
@@ -49,7 +53,8 @@ class DELGDescriber:
         net: DELG,
         *,
         max_side: int = 1024,
-        config: KeypointConfig | None = None,
+        scales: Sequence[float] = PAPER_SCALES,
+        keypoints: KeypointConfig | None = None,
         device: str | None = None,
     ) -> None:
         """Takes a network; mean, standard deviation and order of channels are its trunk's.
@@ -57,15 +62,18 @@ class DELGDescriber:
         Args:
             net: The network; it is set to eval mode and moved to the device.
             max_side: Long side in pixels to which photos are reduced; that is scale 1.
-            config: Sizes, and which keypoints are kept; the paper's by default.
+            scales: Scales at which the global descriptor is computed; those of them are summed.
+            keypoints: Sizes of the local features, and which cells become keypoints; the paper's by default.
             device: torch's name of a device; the GPU where there is one by default.
 
         Raises:
-            InvalidInput: ``max_side`` is below 1, or the trunk's maps have no receptive field.
+            InvalidInput: ``max_side`` is below 1, a scale is not positive or comes twice, or the trunk's maps
+                have no receptive field.
         """
+        check_scales(tuple(scales))
         trunk = net.trunk
         self.preprocessing = Preprocessing(max_side, trunk.mean, trunk.std, trunk.channel_order)
-        self.config = KeypointConfig() if config is None else config
+        self.keypoints = KeypointConfig() if keypoints is None else keypoints
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.net = net.eval().to(self._device)
         field = receptive_field(trunk, 0)
@@ -75,7 +83,7 @@ class DELGDescriber:
             architecture_of(net),
             dim=net.dim,
             max_side=max_side,
-            scales=self.config.global_scales,
+            scales=tuple(float(scale) for scale in scales),
             pooling=pooling_in(settings_of(net)),
             local=LocalSource("delg", net.local_dim, "float16", Attention(self._field, self._attention)),
         )
@@ -98,7 +106,8 @@ class DELGDescriber:
 
         What serves training alone, the classifier, is left out.
         """
-        settings: dict[str, JSON] = {**settings_of(self.net), "local": asdict(self.config)}
+        local: dict[str, JSON] = {**asdict(self.keypoints), "global_scales": self._traits.scales}
+        settings: dict[str, JSON] = {**settings_of(self.net), "local": local}
         return Bundle(self._traits.kind, settings, self.preprocessing, "", "", tensors_of(self.net))
 
     @classmethod
@@ -115,8 +124,12 @@ class DELGDescriber:
             net = read_net(bundle)
             if not isinstance(net, DELG):
                 raise InvalidInput(f"it holds a network of kind {bundle.architecture}, not delg")
-            config = _keypoint_config(bundle.settings)
-            return cls(net, max_side=bundle.preprocessing.max_side, config=config, device=device)
+            side, local = bundle.preprocessing.max_side, bundle.settings.get("local")
+            if local is None:
+                return cls(net, max_side=side, scales=numbers(bundle.settings["scales"]), device=device)
+            keypoints = read_config(KeypointConfig, local)
+            scales = numbers(cast("Mapping[str, JSON]", local)["global_scales"])
+            return cls(net, max_side=side, scales=scales, keypoints=keypoints, device=device)
 
     def _attention(self, photo: Photo) -> Float32[np.ndarray, "rows columns"]:
         """Returns the attention at scale 1."""
@@ -129,8 +142,8 @@ class DELGDescriber:
         with torch.inference_mode(), exact_arithmetic(self._device, self._lock):
             image = self._input(photo)
             # By size, not by scale: two scales that a bundle rounded differently are one pass.
-            summed = Counter(_size(image, scale) for scale in self.config.global_scales)
-            local_sizes = {_size(image, scale) for scale in self.config.scales}
+            summed = Counter(_size(image, scale) for scale in self._traits.scales)
+            local_sizes = {_size(image, scale) for scale in self.keypoints.scales}
             local_sizes = {size for size in local_sizes if min(size) >= LEAST_SIDE}
             for height, width in sorted({*summed, *local_sizes}):
                 output = self.net.maps_at(_resized(image, height, width))
@@ -141,7 +154,7 @@ class DELGDescriber:
         norm = float(np.linalg.norm(total))
         # A photo without any response has no direction: it gets the one without a preference.
         descriptor = total / norm if norm > 0 else np.full(self._traits.dim, self._traits.dim**-0.5)
-        local = keypoints_of(maps, photo, self._field, self.config, dim=self.net.local_dim)
+        local = keypoints_of(maps, photo, self._field, self.keypoints, dim=self.net.local_dim)
         return ImageFeatures(descriptor.astype(np.float32), local)
 
     def _input(self, photo: Photo) -> Tensor:
@@ -168,27 +181,3 @@ def _local_maps(output: DELGOutput, height: int, width: int) -> LocalMaps:
 
 def _values(tensor: Tensor) -> Float32[np.ndarray, "*shape"]:
     return tensor.float().cpu().numpy()
-
-
-def _keypoint_config(bundled: Mapping[str, JSON]) -> KeypointConfig:
-    if "local" not in bundled:
-        return KeypointConfig(global_scales=tuple(numbers(bundled["scales"])))
-    settings = bundled["local"]
-    if not isinstance(settings, Mapping):
-        raise TypeError(f"local must be an object, not {settings!r}")
-    count = settings["max_features"]
-    if not isinstance(count, int):
-        raise TypeError(f"max_features must be a whole number, not {count!r}")
-    return KeypointConfig(
-        tuple(numbers(settings["scales"])),
-        tuple(numbers(settings["global_scales"])),
-        count,
-        _number_or_none(settings["threshold"]),
-        _number_or_none(settings["quantile"]),
-    )
-
-
-def _number_or_none(value: JSON) -> float | None:
-    if value is not None and not isinstance(value, int | float):
-        raise TypeError(f"expected a number or null, not {value!r}")
-    return value

@@ -18,7 +18,7 @@ from resight.errors import InvalidInput
 from resight.features import LocalFeatures, ReceptiveField
 from resight.images import Photo
 
-__all__ = ["LEAST_SIDE", "KeypointConfig", "LocalMaps", "keypoints_of"]
+__all__ = ["LEAST_SIDE", "KeypointConfig", "LocalMaps", "check_scales", "keypoints_of"]
 
 LEAST_SIDE = 10
 """Pixels: a photo is not searched for keypoints at a size with a shorter side (the authors' code)."""
@@ -26,13 +26,12 @@ LEAST_SIDE = 10
 
 @dataclass(frozen=True, slots=True)
 class KeypointConfig:
-    """Sizes of a photo at which features are computed, and which cells become keypoints.
+    """Sizes of a photo at which local features are computed, and which cells become keypoints.
 
     The defaults are those of the DELG authors' code.
 
     Attributes:
-        scales: Sizes of the local features, as multiples of the photo as the model sees it.
-        global_scales: Sizes of the global descriptors that are summed.
+        scales: Those sizes, as multiples of the photo as the model sees it.
         max_features: Most keypoints of a photo; those of the highest attention are taken.
         threshold: Least attention of a keypoint, in units of one trained network; ``None`` for no limit.
         quantile: Least attention of a keypoint, as a quantile of the attention of all of the photo's cells at
@@ -43,24 +42,30 @@ class KeypointConfig:
     """
 
     scales: tuple[float, ...] = (0.25, 2**-1.5, 0.5, 2**-0.5, 1.0, 2**0.5, 2.0)
-    global_scales: tuple[float, ...] = (2**-0.5, 1.0, 2**0.5)
     max_features: int = 1000
     threshold: float | None = None
     quantile: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("scales", "global_scales"):
-            scales = getattr(self, name)
-            if not scales or not all(math.isfinite(scale) and scale > 0 for scale in scales):
-                raise InvalidInput(f"{name} must be positive numbers, at least one, not {scales}")
-            if len(set(scales)) < len(scales):
-                raise InvalidInput(f"{name} must differ from each other, not {scales}")
+        check_scales(self.scales)
         if self.max_features < 1:
             raise InvalidInput(f"max_features must be at least 1, not {self.max_features}")
         if self.threshold is not None and not math.isfinite(self.threshold):
             raise InvalidInput(f"threshold must be a finite number or None, not {self.threshold}")
         if self.quantile is not None and not 0 <= self.quantile <= 1:
             raise InvalidInput(f"quantile must lie in 0 .. 1 or be None, not {self.quantile}")
+
+
+def check_scales(scales: Sequence[float]) -> None:
+    """Returns if these can be the scales of a photo.
+
+    Raises:
+        InvalidInput: There is none, one is not positive and finite, or two are the same.
+    """
+    if not scales or not all(math.isfinite(scale) and scale > 0 for scale in scales):
+        raise InvalidInput(f"scales must be positive numbers, at least one, not {scales}")
+    if len(set(scales)) < len(scales):
+        raise InvalidInput(f"scales must differ from each other, not {scales}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

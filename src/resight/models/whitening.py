@@ -1,20 +1,23 @@
 """A whitening of descriptors: subtract a mean, multiply by a matrix, bring to unit norm.
 
-Nothing here needs torch. How one is computed from descriptors is in `resight.models.whitening_fit`.
+A `Whitening` needs no torch. How one is computed from descriptors is in `resight.models.whitening_fit`.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 from jaxtyping import Float32, Float64
 
 from resight.errors import InvalidInput
 
-__all__ = ["Whitening"]
+if TYPE_CHECKING:
+    from resight.networks.gem import GeMNet
+
+__all__ = ["Whitening", "initialise_whitening"]
 
 _BLOCK = 4096
 """Rows projected at once: float64 copies of more would take more memory than the descriptors themselves."""
@@ -117,3 +120,30 @@ class Whitening:
             # wait for busy cores, and the bits would depend on their number.
             return np.einsum("da,na->nd", self.matrix, centred)
         return centred @ self.matrix.T
+
+
+def initialise_whitening(net: GeMNet, whitening: Whitening) -> None:
+    """Sets the network's whitening layer, in place, to ``weight = P, bias = -P m``, as the authors of GeM do.
+
+    Its descriptors at one scale are then those it gave without the layer, whitened, up to float32 rounding.
+
+    Raises:
+        InvalidInput: The network has no whitening layer, one of other sizes, or one without a bias.
+    """
+    import torch
+
+    layer = net.whitening
+    if layer is None:
+        raise InvalidInput(
+            f"the network has no whitening layer: make it with dim={whitening.dim} in its GeMNetConfig"
+        )
+    sizes = (layer.in_features, layer.out_features)
+    if sizes != (whitening.inputs, whitening.dim) or layer.bias is None:
+        bias = "" if layer.bias is not None else " without a bias"
+        raise InvalidInput(
+            f"the whitening goes from {whitening.inputs} to {whitening.dim} dimensions and the network's "
+            f"layer from {sizes[0]} to {sizes[1]}{bias}: give it dim={whitening.dim} in its GeMNetConfig"
+        )
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(whitening.matrix.copy()))
+        layer.bias.copy_(torch.from_numpy(-whitening.matrix @ whitening.mean))

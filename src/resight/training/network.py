@@ -109,11 +109,11 @@ class Network(nn.Module):
         if best is not None:
             said += f", {best.metric} {best.value:.4f} on {best.on} after {best.epoch} epochs"
         max_side = recipe.use.max_side or recipe.data.test_transform.make().size
-        net, device = self.model.float(), str(self.mean.device)
+        net, device, scales = self.model.float(), str(self.mean.device), recipe.use.scales
         describer = (
-            DELGDescriber(net, max_side=max_side, config=recipe.use.keypoints(), device=device)
+            DELGDescriber(net, max_side=max_side, scales=scales, keypoints=recipe.use.local, device=device)
             if isinstance(net, DELG)
-            else NetworkDescriber(net, max_side=max_side, scales=recipe.use.scales, device=device)
+            else NetworkDescriber(net, max_side=max_side, scales=scales, device=device)
         )
         model = Model(describer, name=recipe.name, licence=recipe.use.licence, provenance=said)
         return model.to_bundle()

@@ -15,7 +15,7 @@ from resight.errors import InvalidInput
 from resight.losses.family import LOSSES
 from resight.models.keypoints import KeypointConfig
 from resight.networks.family import NETWORKS
-from resight.settings.choice import MAY_IMPORT, Choice, Settings
+from resight.settings.choice import MAY_IMPORT, Choice, Section, Settings
 from resight.settings.sentences import sentence_of, tuples
 from resight.training.engine import TrainingSettings
 from resight.training.groups import OPTIMISERS, GroupRule, Optimiser
@@ -27,7 +27,6 @@ from resight.training.schedule import SCHEDULES, Constant, Schedule
 
 __all__ = ["LogSettings", "PartSettings", "Recipe", "UseSettings"]
 
-_LOCAL = KeypointConfig()
 # What may change between a run and its resumption: it changes no weight. The photos have their own.
 _NOT_IN_FINGERPRINT: dict[str, Any] = {
     "log": True,
@@ -81,15 +80,6 @@ class LogSettings(Settings):
     checkpoint_steps: NonNegativeInt = 0
 
 
-class LocalUseSettings(Settings):
-    """Which keypoints a finished DELG finds, as `KeypointConfig` says it."""
-
-    scales: tuple[PositiveFloat, ...] = _LOCAL.scales
-    max_features: PositiveInt = _LOCAL.max_features
-    threshold: float | None = None
-    quantile: float | None = None
-
-
 class UseSettings(Settings):
     """How the finished model sees photos.
 
@@ -102,23 +92,14 @@ class UseSettings(Settings):
 
     max_side: PositiveInt | None = None
     scales: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (1.0,)
-    local: LocalUseSettings | None = None
+    local: Annotated[KeypointConfig, Section()] | None = None
     licence: str = "unknown"
 
     @model_validator(mode="after")
     def _differ(self) -> UseSettings:
         if len(set(self.scales)) < len(self.scales):
             raise PydanticCustomError("unfit", "two scales are the same")
-        try:
-            self.keypoints()
-        except InvalidInput as error:
-            raise PydanticCustomError("unfit", "{said}", {"said": f"local: {error}"}) from None
         return self
-
-    def keypoints(self) -> KeypointConfig:
-        """Returns sizes and keypoints of a finished DELG."""
-        own = {} if self.local is None else self.local.model_dump()
-        return KeypointConfig(global_scales=self.scales, **own)
 
 
 class Recipe(Settings):

@@ -92,7 +92,7 @@ def _shown(describer: NetworkDescriber | DELGDescriber, image: Tensor) -> list[T
     """Returns the image at each scale at which the model describes it."""
     shown: list[Tensor] = []
     if isinstance(describer, DELGDescriber):
-        for scale in describer.config.global_scales:
+        for scale in describer.traits.scales:
             size = [max(1, round(side * scale)) for side in image.shape[2:]]
             shown.append(nn.functional.interpolate(image, size, mode="bilinear", align_corners=False))
         return shown

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import torch
 
-from resight.models.delg_describer import DELGDescriber
-from resight.models.keypoints import KeypointConfig
+from resight.models.delg_describer import PAPER_SCALES, DELGDescriber
 from resight.models.published import pycls
 from resight.models.published.bundling import Wanted, model_of_file
 from resight.models.published.checkpoint import Checkpoint
@@ -83,8 +82,8 @@ def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
     ]
     if filled.counters_missing:
         remarks.append(COUNTERS_MISSING)
-    config = KeypointConfig() if wanted.scales is None else KeypointConfig(global_scales=wanted.scales)
-    describer = DELGDescriber(net, max_side=wanted.max_side, config=config, device="cpu")
+    scales = PAPER_SCALES if wanted.scales is None else wanted.scales
+    describer = DELGDescriber(net, max_side=wanted.max_side, scales=scales, device="cpu")
     bundle = model_of_file(describer, checkpoint, wanted, family=FAMILY).to_bundle()
     return Conversion(FAMILY, bundle, filled.matches, filled.left_out, tuple(remarks))
 
