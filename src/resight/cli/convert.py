@@ -55,11 +55,11 @@ def convert(
 
     require_torch("reading a checkpoint")
     from resight.models import bundle as bundles
-    from resight.models.published import Wanted
+    from resight.models.published import ConversionConfig
     from resight.models.published import convert as convert_checkpoint
 
-    wanted = Wanted(shown, max_side, whitening, licence)
-    found = convert_checkpoint(checkpoint, wanted, family=family)
+    config = ConversionConfig(shown, max_side, whitening, licence)
+    found = convert_checkpoint(checkpoint, config, family=family)
     bundles.write(found.bundle, out)
     if as_json:
         write_json(_conversion_json(found, out))

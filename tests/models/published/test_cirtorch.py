@@ -10,7 +10,7 @@ from torch import nn
 from resight.errors import InvalidInput
 from resight.models import load_model
 from resight.models.bundle import write
-from resight.models.published import Wanted, convert
+from resight.models.published import ConversionConfig, convert
 from resight.networks.trunks._timm import import_timm
 
 NAMES = ("cirtorch-alexnet-gem", "cirtorch-vgg16-gem", "cirtorch-resnet50-gem-w", "cirtorch-resnet101-gem")
@@ -68,7 +68,9 @@ def test_the_network_gives_what_theirs_gives(resnet, meta_of, saved):
 
 def test_mean_and_std_are_the_files(meta_of, numbered_state, saved):
     meta = {**meta_of(NAMES[0]), "mean": [0.1, 0.2, 0.3], "std": (0.4, 0.5, 0.6)}
-    found = convert(saved({"state_dict": numbered_state(NAMES[0]), "meta": meta}), Wanted(max_side=362))
+    found = convert(
+        saved({"state_dict": numbered_state(NAMES[0]), "meta": meta}), ConversionConfig(max_side=362)
+    )
     assert found.bundle.preprocessing.mean == (0.1, 0.2, 0.3)
     assert found.bundle.preprocessing.std == (0.4, 0.5, 0.6)
     assert found.bundle.preprocessing.max_side == 362
@@ -161,7 +163,7 @@ def test_their_whitening_is_put_behind_the_network(whitened, saved, zipped):
     assert unasked.bundle.architecture == "gem"
     assert "retrieval-SfM-120k" in unasked.remarks[-1]
     for scales, kind in (((1.0, 0.5), "ms"), ((1.0,), "ss")):
-        bundle = convert(path, Wanted(whitening="retrieval-SfM-120k", scales=scales)).bundle
+        bundle = convert(path, ConversionConfig(whitening="retrieval-SfM-120k", scales=scales)).bundle
         lw = whitened["meta"]["Lw"]["retrieval-SfM-120k"][kind]
         assert (bundle.tensors["whitening.mean"] == lw["m"][:, 0]).all()
         assert (bundle.tensors["whitening.matrix"] == lw["P"]).all()
@@ -179,7 +181,7 @@ def test_an_unknown_whitening_is_refused(whitened, saved):
     with pytest.raises(
         InvalidInput, match="carries no whitening 'paris' for several scales: it carries retr"
     ):
-        convert(saved(whitened), Wanted(whitening="paris"))
+        convert(saved(whitened), ConversionConfig(whitening="paris"))
 
 
 def test_a_whitening_layer_that_is_no_matrix_is_named(saved):

@@ -17,7 +17,7 @@ from resight.features import Box
 from resight.images import Photo
 from resight.models import load_model
 from resight.models.bundle import write
-from resight.models.published import FAMILIES, Wanted, convert
+from resight.models.published import FAMILIES, ConversionConfig, convert
 
 LARGE = ("cvnet-r101", "dolg-r101-aspp")
 SMALL = ("cvnet-r50", "dolg-r50", "delg_pytorch-r50")
@@ -211,7 +211,7 @@ def test_strangers_are_refused(saved, tmp_path: Path):
     ):
         convert(saved({}), family="keras")
     with pytest.raises(InvalidInput, match="carry no whitening"):
-        convert(saved({"encoder_q.head.fc.weight": torch.zeros(2, 2)}), Wanted(whitening="x"))
+        convert(saved({"encoder_q.head.fc.weight": torch.zeros(2, 2)}), ConversionConfig(whitening="x"))
     with pytest.raises(InvalidInput, match="there is no checkpoint at"):
         convert(tmp_path / "gone.pth")
     with pytest.raises(InvalidInput, match="it is empty"):

@@ -11,13 +11,12 @@ from pathlib import Path
 
 from resight.errors import InvalidInput
 from resight.models.published import cirtorch, cvnet, delg_pytorch, dolg
-from resight.models.published.bundling import LONG_SIDE, Wanted
 from resight.models.published.checkpoint import Checkpoint, read_checkpoint
-from resight.models.published.report import Conversion, LeftOut, Match
+from resight.models.published.conversion import LONG_SIDE, Conversion, ConversionConfig, LeftOut, Match
 
-__all__ = ["FAMILIES", "LONG_SIDE", "Conversion", "LeftOut", "Match", "Wanted", "convert"]
+__all__ = ["FAMILIES", "LONG_SIDE", "Conversion", "ConversionConfig", "LeftOut", "Match", "convert"]
 
-_READERS: Mapping[str, Callable[[Checkpoint, Wanted], Conversion]] = {
+_READERS: Mapping[str, Callable[[Checkpoint, ConversionConfig], Conversion]] = {
     cirtorch.FAMILY: cirtorch.convert,
     cvnet.FAMILY: cvnet.convert,
     delg_pytorch.FAMILY: delg_pytorch.convert,
@@ -32,26 +31,28 @@ _SIGNATURES = {reader.SIGNATURE: reader.FAMILY for reader in (cvnet, delg_pytorc
 _TOKEN_SIGNATURE = "tr.query"
 
 
-def convert(path: str | Path, wanted: Wanted | None = None, *, family: str | None = None) -> Conversion:
+def convert(
+    path: str | Path, config: ConversionConfig | None = None, *, family: str | None = None
+) -> Conversion:
     """Returns a checkpoint of the authors as a bundle, and what became of each of its tensors.
 
     Args:
         path: A file of ``torch.save``.
-        wanted: Scales, size and whitening; the authors' own scales, 1024 pixels and none by default.
+        config: Scales, size and whitening; the authors' own scales, 1024 pixels and none by default.
         family: One of `FAMILIES`; known by its tensors' names if ``None``.
 
     Raises:
         InvalidInput: The file is no checkpoint or of no known family, a tensor is missing, unknown or of
             another shape, or its network has no counterpart here.
     """
-    wanted = Wanted() if wanted is None else wanted
+    config = ConversionConfig() if config is None else config
     if family is not None and family not in _READERS:
         raise InvalidInput(f"there is no reader for {family!r} files; accepted are {', '.join(FAMILIES)}")
     checkpoint = read_checkpoint(path)
     chosen = _family_of(checkpoint) if family is None else family
-    if wanted.whitening is not None and chosen != cirtorch.FAMILY:
+    if config.whitening is not None and chosen != cirtorch.FAMILY:
         raise InvalidInput(f"files of {chosen} carry no whitening; only those of {cirtorch.FAMILY} do")
-    return _READERS[chosen](checkpoint, wanted)
+    return _READERS[chosen](checkpoint, config)
 
 
 def _family_of(checkpoint: Checkpoint) -> str:

@@ -12,10 +12,9 @@ from torch import Tensor
 
 from resight.errors import InvalidInput
 from resight.models.network_describer import SCALES
-from resight.models.published.bundling import Wanted, described, model_of_file
 from resight.models.published.checkpoint import Checkpoint
+from resight.models.published.conversion import Conversion, ConversionConfig, describer_of, model_of_file
 from resight.models.published.matching import COUNTERS_MISSING, TRUNK, fill
-from resight.models.published.report import Conversion
 from resight.models.whitening import Whitening
 from resight.networks.gem import GeMNet, GeMNetConfig
 from resight.networks.pooling import POOLINGS, GeM
@@ -56,7 +55,7 @@ class _Meta:
     whitenings: Mapping[str, object]
 
 
-def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
+def convert(checkpoint: Checkpoint, config: ConversionConfig) -> Conversion:
     """Returns the network as a bundle of the architecture ``gem``, whitened where that is asked for.
 
     Raises:
@@ -70,12 +69,12 @@ def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
     net = GeMNet(trunk, GeMNetConfig(_pooling_of(meta.pooling), dim))
     filled = fill(net, checkpoint, _naming(meta.architecture), family=FAMILY, left_out={})
     scales = END_TO_END_SCALES if meta.whitening else SCALES
-    describer = described(net, wanted, scales=scales)
-    model = model_of_file(describer, checkpoint, wanted, family=FAMILY)
+    describer = describer_of(net, config, scales=scales)
+    model = model_of_file(describer, checkpoint, config, family=FAMILY)
     remarks = [COUNTERS_MISSING] if filled.counters_missing else []
-    if wanted.whitening is not None:
+    if config.whitening is not None:
         count = len(describer.traits.scales)
-        model = model.whitened(_whitening(checkpoint, meta, wanted.whitening, scales=count))
+        model = model.whitened(_whitening(checkpoint, meta, config.whitening, scales=count))
     elif meta.whitenings:
         remarks.append(
             f"It carries whitenings from {', '.join(meta.whitenings)}, none of which is applied: name one to "

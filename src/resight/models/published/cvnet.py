@@ -7,10 +7,9 @@ The global network alone: ResNet, GeM with a learned exponent, a linear layer. S
 from __future__ import annotations
 
 from resight.models.published import pycls
-from resight.models.published.bundling import Wanted, described, model_of_file
 from resight.models.published.checkpoint import Checkpoint
+from resight.models.published.conversion import Conversion, ConversionConfig, describer_of, model_of_file
 from resight.models.published.matching import COUNTERS_MISSING, fill, sizes_of, turn_to_rgb_
-from resight.models.published.report import Conversion
 from resight.networks.embedding import Embedding, EmbeddingConfig
 from resight.networks.pooling import POOLINGS, GeM
 
@@ -36,7 +35,7 @@ _LEFT_OUT = {
 }
 
 
-def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
+def convert(checkpoint: Checkpoint, config: ConversionConfig) -> Conversion:
     """Returns the global network as a bundle of the architecture ``embedding``.
 
     Raises:
@@ -51,5 +50,5 @@ def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
         remarks.append("Only the global network is converted; its re-ranking network is left out.")
     if filled.counters_missing:
         remarks.append(COUNTERS_MISSING)
-    model = model_of_file(described(net, wanted, scales=SCALES), checkpoint, wanted, family=FAMILY)
+    model = model_of_file(describer_of(net, config, scales=SCALES), checkpoint, config, family=FAMILY)
     return Conversion(FAMILY, model.to_bundle(), filled.matches, filled.left_out, tuple(remarks))

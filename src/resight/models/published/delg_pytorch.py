@@ -11,10 +11,9 @@ import torch
 
 from resight.models.delg_describer import PAPER_SCALES, DELGDescriber
 from resight.models.published import pycls
-from resight.models.published.bundling import Wanted, model_of_file
 from resight.models.published.checkpoint import Checkpoint
+from resight.models.published.conversion import Conversion, ConversionConfig, model_of_file
 from resight.models.published.matching import COUNTERS_MISSING, fill, sizes_of, turn_to_rgb_
-from resight.models.published.report import Conversion
 from resight.networks.delg import DELG, DELGConfig
 from resight.networks.pooling import POOLINGS, GeM
 
@@ -43,10 +42,10 @@ _FOLDED = frozenset(
 )
 
 
-def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
+def convert(checkpoint: Checkpoint, config: ConversionConfig) -> Conversion:
     """Returns global and local branch as a bundle of the architecture ``delg``.
 
-    Scales that are wanted are those of the global descriptor.
+    Scales of the configuration are those of the global descriptor.
 
     Raises:
         InvalidInput: A tensor is missing, unknown or of another shape; it is named.
@@ -82,9 +81,9 @@ def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
     ]
     if filled.counters_missing:
         remarks.append(COUNTERS_MISSING)
-    scales = PAPER_SCALES if wanted.scales is None else wanted.scales
-    describer = DELGDescriber(net, max_side=wanted.max_side, scales=scales, device="cpu")
-    bundle = model_of_file(describer, checkpoint, wanted, family=FAMILY).to_bundle()
+    scales = PAPER_SCALES if config.scales is None else config.scales
+    describer = DELGDescriber(net, max_side=config.max_side, scales=scales, device="cpu")
+    bundle = model_of_file(describer, checkpoint, config, family=FAMILY).to_bundle()
     return Conversion(FAMILY, bundle, filled.matches, filled.left_out, tuple(remarks))
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from resight.models.published import pycls
-from resight.models.published.bundling import Wanted, described, model_of_file
 from resight.models.published.checkpoint import Checkpoint
+from resight.models.published.conversion import Conversion, ConversionConfig, describer_of, model_of_file
 from resight.models.published.matching import COUNTERS_MISSING, fill, sizes_of, turn_to_rgb_
-from resight.models.published.report import Conversion
 from resight.networks.dolg import DOLG, DOLGConfig
 from resight.networks.pooling import POOLINGS, GeM
 
@@ -41,7 +40,7 @@ _LAYERS = {
 _LEFT_OUT = {"desc_cls.": "the classifier, which serves training alone"}
 
 
-def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
+def convert(checkpoint: Checkpoint, config: ConversionConfig) -> Conversion:
     """Returns the network as a bundle of the architecture ``dolg``.
 
     The exponent of GeM is learned where the file has one, and 3 where it has none; multi-atrous convolutions
@@ -75,5 +74,5 @@ def convert(checkpoint: Checkpoint, wanted: Wanted) -> Conversion:
         remarks.append("The file has no exponent of GeM: it is 3, as in the code that goes with it.")
     if filled.counters_missing:
         remarks.append(COUNTERS_MISSING)
-    model = model_of_file(described(net, wanted, scales=SCALES), checkpoint, wanted, family=FAMILY)
+    model = model_of_file(describer_of(net, config, scales=SCALES), checkpoint, config, family=FAMILY)
     return Conversion(FAMILY, model.to_bundle(), filled.matches, filled.left_out, tuple(remarks))

@@ -10,7 +10,7 @@ from torch import nn
 
 from resight.errors import InvalidInput
 from resight.models.published.checkpoint import Checkpoint
-from resight.models.published.report import LeftOut, Match
+from resight.models.published.conversion import LeftOut, Match
 from resight.networks.trunks.backbone import Backbone
 
 __all__ = ["COUNTERS_MISSING", "TRUNK", "Filled", "fill", "sizes_of", "turn_to_rgb_"]
