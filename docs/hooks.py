@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 from typer.core import TyperArgument, TyperOption
 
 from resight.cli.app import build
@@ -26,6 +27,7 @@ ROOMS = (
     "resight.losses",
     "resight.images",
     "resight.scenes",
+    "resight.pipelines",
     "resight.reports",
     "resight.features",
     "resight.errors",
@@ -43,6 +45,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path, content in pages.items():
         files.append(File.generated(config, path, content=content))
     return files
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Returns a page whose docstrings end an introduction to code with one colon, not with two."""
+    del page, config, files
+    return html.replace("::</p>", ":</p>")
 
 
 def _beside(name: str) -> str:

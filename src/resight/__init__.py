@@ -1,41 +1,41 @@
 """Resight finds the same thing again: the same building, painting, product or place in other photos of it.
 
-From a folder of photos to an answer::
+From a folder of photos to an answer:
 
     >>> import resight
-    >>> model = resight.load_model("sift")         # a name, or a bundle's path; sift needs no network
+    >>> model = resight.load_model("sift")     # a name, or a bundle's path
     >>> photos = resight.Collection.create("photos.resight", model=model)
-    >>> photos.add(["Pictures"]).broken            # add it again at any time: only what is new is described
+    >>> photos.add(["Pictures"]).broken        # again at any time: only new photos are described
     []
     >>> for hit in photos.search("query.jpg", top=2):
     ...     print(hit.rank, hit.verdict, hit.path)
     1 confirmed ...
     2 confirmed ...
 
-From photos to descriptors, for work of your own::
+From photos to descriptors, for work of your own:
 
-    >>> model.describe(["query.jpg", "other.jpg"]).shape      # float32, of unit length
+    >>> model.describe(["query.jpg", "other.jpg"]).shape    # float32, of unit length
     (2, 512)
 
 At the top of the package:
 
-    load_model, available     models by name or bundle; what names there are
-    Model                     photos to descriptors and local features
-    Collection                described photos on disk: add, remove, search, answer, info, check
-    Query                     what is searched for, and how: photos, box, filter, expansion, verification
-    Answer, Hit               what a search returns: similarity, match and verdict of each photo
-    Box                       a part of a photo, in pixels
-    ResightError              base of all errors; each is one sentence that says what to do
+    load_model          a model by name or bundle; available() lists the names
+    Model               photos to descriptors and local features
+    Collection          described photos on disk: add, remove, search, check
+    Query               what is searched for: photos, box, filter, depth
+    Answer, Hit         similarity, match and verdict of each photo
+    Box                 a part of a photo, in pixels
+    ResightError        base of all errors; each says what to do
 
 In the rooms of the package:
 
-    resight.losses            ArcFace, SoftTriple, ... as torch modules, and each formula as a function
-    resight.networks          GeMNet, CGD, DELG, DOLG, poolings, trunks
-    resight.training          Recipe and train: from labelled photos to a bundle
-    resight.evaluation        Recall@K, MAP@R, mAP and others, with intervals and protocol cards
-    resight.datasets          readers of labelled sets and landmark benchmarks
-    resight.search            rankings without photos: exact index, expansion, re-ranking, geometry
-    resight.scenes            rendered photos of places, to try everything on
+    resight.losses      SoftTriple, ArcFace, ... and each formula as a function
+    resight.networks    GeMNet, CGD, DELG, DOLG, poolings, trunks
+    resight.training    Recipe and train: from labelled photos to a bundle
+    resight.evaluation  Recall@K, MAP@R, mAP, with intervals and protocols
+    resight.datasets    readers of labelled sets and landmark benchmarks
+    resight.search      rankings: exact index, expansion, geometry
+    resight.scenes      rendered photos of places, to try everything on
 
 Networks, losses and training need ``pip install 'resight[train]'``. The same on the command line:
 ``resight --help``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import re
 import shutil
 
 import resight
@@ -17,7 +18,7 @@ def test_the_example_of_the_package_runs(rendered, tmp_path, monkeypatch):
 
 def test_what_help_lists_at_the_top_is_what_the_package_gives():
     listed = resight.__doc__.split("At the top of the package:")[1].split("In the rooms")[0]
-    names = {name for name in resight.__all__ if name[0] != "_" and name in listed.replace(",", " ").split()}
+    names = {name for name in resight.__all__ if name[0] != "_" and name in re.findall(r"\w+", listed)}
     rest = set(resight.__all__) - names - {"__version__"}
     assert all(issubclass(getattr(resight, name), resight.ResightError) for name in rest)
     assert names == {
