@@ -19,7 +19,6 @@ ROOMS = (
     "resight.collection",
     "resight.models",
     "resight.search",
-    "resight.search.geometry",
     "resight.evaluation",
     "resight.datasets",
     "resight.training",
@@ -59,9 +58,12 @@ def _beside(name: str) -> str:
 
 
 def _room(room: str) -> str:
-    import_module(room)  # A room that has gone is an error here, not an empty page.
-    options = "    options:\n      show_root_heading: false\n      show_root_toc_entry: false\n"
-    return f"# {room}\n\n::: {room}\n{options}"
+    """Returns the page of a room: what its face exports, or its modules where the face exports nothing."""
+    modules = str(not import_module(room).__all__).lower()
+    options = ("show_root_heading: false", "show_root_toc_entry: false", f"show_submodules: {modules}")
+    return "\n".join(
+        [f"# {room}", "", f"::: {room}", "    options:", *(f"      {each}" for each in options), ""]
+    )
 
 
 def _commands() -> str:
