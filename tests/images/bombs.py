@@ -10,6 +10,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from functools import cache
 
 from PIL import Image
 
@@ -36,8 +37,21 @@ def jpeg(width: int, height: int, *, scans: int = 0, size: int = 64, **options: 
     data = saved(Image.new("RGB", (size, size), (90, 120, 150)), "JPEG", **options)
     frame = max(data.find(b"\xff\xc0"), data.find(b"\xff\xc2"))
     data = data[: frame + 5] + struct.pack(">HH", height, width) + data[frame + 9 : -2]
-    nothing = segment(0xDA, bytes([1, 1, 0, 5, 5, 0])) + b"\0"
-    return data + nothing * scans + b"\xff\xd9"
+    return data + scans_of_nothing(width, height, scans) + b"\xff\xd9"
+
+
+def scans_of_nothing(width: int, height: int, count: int) -> bytes:
+    """Scans that refine all coefficients of the first component, and in which no block has any.
+
+    Their code has one symbol, a run of 32,767 blocks without anything: 15 bits, for which the decoder looks
+    at two million coefficients.
+    """
+    table = segment(0xC4, bytes([0x13, 1, *[0] * 15, 0xE0]))
+    runs = width * height // 64 // 32_767 + 1
+    bits = ("0" + "1" * 14) * runs
+    bits += "1" * (-len(bits) % 8)
+    coded = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
+    return table + (segment(0xDA, bytes([1, 1, 0x03, 1, 63, 0x10])) + coded) * count
 
 
 def jpeg_of_separate_scans(width: int, height: int) -> bytes:
@@ -73,6 +87,7 @@ def chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
+@cache
 def zeros(count: int) -> bytes:
     """So many zero bytes, packed by Deflate."""
     packer = zlib.compressobj(9)
@@ -238,10 +253,10 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "png, RGBA of 16 bits": lambda: png(10_000, 10_000, 16, 6),
     "png, interlaced": lambda: png(SIDE, SIDE, 8, 0, interlaced=1),
     "png, few rows of many": lambda: png(SIDE, SIDE, 8, 2, rows=2),
-    "png, 1 GB of text": lambda: png(8, 8, 8, 2, extra=chunk(b"zTXt", b"Comment\0\0" + zeros(1 << 30))),
-    "png, 1 GB of profile": lambda: png(8, 8, 8, 2, extra=chunk(b"iCCP", b"profile\0\0" + zeros(1 << 30))),
-    "png, 1 GB of XMP": lambda: png(
-        8, 8, 8, 2, extra=chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zeros(1 << 30))
+    "png, 128 MB of text": lambda: png(8, 8, 8, 2, extra=chunk(b"zTXt", b"Comment\0\0" + zeros(1 << 27))),
+    "png, 128 MB of profile": lambda: png(8, 8, 8, 2, extra=chunk(b"iCCP", b"profile\0\0" + zeros(1 << 27))),
+    "png, 128 MB of XMP": lambda: png(
+        8, 8, 8, 2, extra=chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zeros(1 << 27))
     ),
     "png, EXIF that claims itself": lambda: png(8, 8, 8, 2, extra=chunk(b"eXIf", greedy_exif(1 << 20))),
     "png, 400,000 chunks": lambda: png(8, 8, 8, 2, extra=chunk(b"teXt", b"") * 400_000),
@@ -267,7 +282,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "tiff, a million pieces": lambda: tiff_in_pieces(1_000_000),
     "tiff, tags that claim the file": lambda: tiff_of_tags(4_000),
     "tiff, 100,000 directories in a circle": lambda: tiff_of_directories(100_000),
-    "tiff, Deflate beyond its pixels": lambda: tiff_of(8, 8, 16, 8, zeros(1 << 30), photometric=0),
+    "tiff, Deflate beyond its pixels": lambda: tiff_of(8, 8, 16, 8, zeros(1 << 27), photometric=0),
     "tiff, Deflate": lambda: tiff_of(12_000, 12_000, 8, 8, zeros(144_000_000)),
     "tiff, wide samples": lambda: tiff_of(12_000, 12_000, 64, 8, zeros(1 << 20)),
     "tiff, many scans inside": lambda: tiff_of(

@@ -1,10 +1,10 @@
-"""What photos go through on their way to a network: each paper's transforms, as settings that can be called.
+"""The papers' transforms of photos for training and testing, each a dataclass of its settings.
 
-Every transform takes RGB uint8 ``(rows, columns, 3)`` and returns RGB uint8. All that is random about it is
-a row of ``draws`` numbers in [0, 1): ``transform(pixels, rng)`` draws them from a generator, and a trainer
-draws them for its whole global batch at once, ``rng.random((batch, transform.draws))``, so that each photo
-meets the same fate at any number of processes. ``apply_batch`` gives, bit for bit, what ``apply`` gives for
-each photo, and is the fast way for photos of one size, such as packed ones.
+Every transform takes RGB uint8 ``(rows, columns, 3)`` and returns RGB uint8. Its randomness is a row of
+``draws`` numbers in [0, 1): ``transform(pixels, rng)`` draws them from a generator, and a trainer draws them
+for its whole global batch at once, ``rng.random((batch, transform.draws))``, so that each photo gets the
+same numbers at any number of processes. ``apply_batch`` gives, bit for bit, what ``apply`` gives for each
+photo, and is the fast way for photos of one size, such as packed ones.
 
 Sizes are settings; ``paper_transforms`` keeps a paper's proportions at any of them. Resizing is the bilinear
 filter that widens when it reduces, as in the papers' own code (torchvision over Pillow).
@@ -42,7 +42,7 @@ _TRIES = 10
 
 
 class Transform(Protocol):
-    """From a photo to what a network is shown."""
+    """A transform of photos to what a network is shown."""
 
     __slots__ = ()
 
@@ -56,7 +56,7 @@ class Transform(Protocol):
         return self.apply(pixels, rng.random(self.draws))
 
     def apply(self, pixels: Pixels, numbers: Float64[np.ndarray, " draws"]) -> Pixels:
-        """Returns the photo transformed by given numbers in [0, 1)."""
+        """Returns the photo transformed by random numbers in [0, 1)."""
         return self.apply_batch(pixels[None], numbers[None])[0]
 
     def apply_batch(self, pixels: Batch, numbers: Float64[np.ndarray, "batch draws"]) -> Batch:
@@ -83,7 +83,7 @@ class Stretch(Transform):
         _check_sizes(self.size, self.size)
 
     def apply_batch(self, pixels: Batch, numbers: Float64[np.ndarray, "batch draws"]) -> Batch:
-        """Returns the photos at that size; themselves where they have it."""
+        """Returns the photos at ``size`` by ``size``; unchanged where they have that size."""
         del numbers
         if pixels.shape[1:3] == (self.size, self.size):
             return np.asarray(pixels)
@@ -94,7 +94,7 @@ class Stretch(Transform):
 class ResizeRandomCrop(Transform):
     """The whole photo at ``resize`` by ``resize``, a random part of ``size``, mirrored half of the time.
 
-    CGD's training transform: 252, 224. Photos that were packed at ``resize`` are only copied from.
+    CGD's training transform: 252, 224. Photos packed at ``resize`` are not resized again.
 
     Attributes:
         size: Rows and columns of the result, pixels.
@@ -121,7 +121,7 @@ class ResizeRandomCrop(Transform):
         return 3
 
     def apply_batch(self, pixels: Batch, numbers: Float64[np.ndarray, "batch draws"]) -> Batch:
-        """Returns the crops that the numbers say."""
+        """Returns the crops at the rows and columns that the numbers choose."""
         corners = (numbers[:, :2] * (self.resize - self.size + 1)).astype(np.int64)
         out = _empty(len(pixels), self.size)
         for place, (photo, (top, left)) in enumerate(zip(pixels, corners, strict=True)):
@@ -171,7 +171,7 @@ class RandomResizedCrop(Transform):
         return 2 * _TRIES + 3
 
     def apply_batch(self, pixels: Batch, numbers: Float64[np.ndarray, "batch draws"]) -> Batch:
-        """Returns the parts that the numbers say."""
+        """Returns the parts of the areas, proportions and places that the numbers choose."""
         out = _empty(len(pixels), self.size)
         rows, columns = pixels.shape[1:3]
         parts = self._parts(rows, columns, numbers).tolist()
@@ -190,13 +190,13 @@ class RandomResizedCrop(Transform):
         heights = np.rint(np.sqrt(area / proportion)).astype(np.int64)
         fits = (widths > 0) & (widths <= columns) & (heights > 0) & (heights <= rows)
         at = np.arange(len(numbers)), fits.argmax(axis=1)
-        found = fits[at]
+        fitting = fits[at]
         middle_width = min(columns, round(rows * self.ratio))
         middle_height = min(rows, round(columns * self.ratio))
-        width = np.where(found, widths[at], middle_width)
-        height = np.where(found, heights[at], middle_height)
-        top = np.where(found, numbers[:, -3] * (rows - height + 1), (rows - height) // 2)
-        left = np.where(found, numbers[:, -2] * (columns - width + 1), (columns - width) // 2)
+        width = np.where(fitting, widths[at], middle_width)
+        height = np.where(fitting, heights[at], middle_height)
+        top = np.where(fitting, numbers[:, -3] * (rows - height + 1), (rows - height) // 2)
+        left = np.where(fitting, numbers[:, -2] * (columns - width + 1), (columns - width) // 2)
         return np.stack([top.astype(np.int64), left.astype(np.int64), height, width], axis=1)
 
 
@@ -242,8 +242,7 @@ class CentreCrop(Transform):
 class LongSide(Transform):
     """The whole photo in its proportions, the long side at most ``size``, never enlarged: GeM's transform.
 
-    What comes back differs in size from photo to photo, unless all have one size. The filter is Lanczos, as
-    in cirtorch.
+    Photos of different sizes keep different sizes. The filter is Lanczos, as in cirtorch.
 
     Attributes:
         size: Rows or columns of the result at most, pixels.
@@ -260,7 +259,7 @@ class LongSide(Transform):
         _check_sizes(self.size, self.size)
 
     def apply_batch(self, pixels: Batch, numbers: Float64[np.ndarray, "batch draws"]) -> Batch:
-        """Returns the photos at that size; themselves where they fit."""
+        """Returns the photos with their long side at most ``size``; unchanged where they fit."""
         del numbers
         if max(pixels.shape[1:3]) <= self.size:
             return np.asarray(pixels)
@@ -269,7 +268,12 @@ class LongSide(Transform):
 
 @dataclass(frozen=True, slots=True)
 class Transforms:
-    """What photos go through in training, and in validation, testing and use."""
+    """The transforms of one model.
+
+    Attributes:
+        train: For training.
+        test: For validation, testing and use.
+    """
 
     train: Transform
     test: Transform

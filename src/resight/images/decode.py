@@ -120,6 +120,7 @@ def _whole(image: Image.Image, orientation: int, warning: str | None = None) -> 
 
 def _jpeg(name: str, data: bytes, max_side: int | None, limit: Limit) -> Stored:
     file = jpeg.parse(name, data)
+    max_side = max_side if file.scalable else None
     image, extent = _opened_jpeg(file.content, max_side)
     full = image.info["full"]
     coefficients = 0.0 if file.at_once else full[0] * full[1] * file.bytes_per_pixel / 4

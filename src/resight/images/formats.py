@@ -14,7 +14,15 @@ from typing import BinaryIO, cast
 
 from PIL.ImageFile import ImageFile
 
-__all__ = ["ACCEPTED", "PHOTO_SUFFIXES", "detect", "open_image", "pillow_warnings_unseen", "what_else"]
+__all__ = [
+    "ACCEPTED",
+    "HEAD",
+    "PHOTO_SUFFIXES",
+    "detect",
+    "open_image",
+    "pillow_warnings_unseen",
+    "what_else",
+]
 
 ACCEPTED = "JPEG, PNG, WebP, TIFF, BMP, GIF, PPM, AVIF and HEIC"
 """The formats that are read, in words."""
@@ -28,8 +36,8 @@ PHOTO_SUFFIXES = frozenset(
 )
 """Lower-case file name endings taken for photos when a folder is walked."""
 
-# Enough for a text to show itself and for the brands of an ISO media file.
 HEAD = 64
+"""First bytes that are looked at: enough to know a text, and for the brands of an ISO media file."""
 
 _STARTS = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -43,6 +51,7 @@ _STARTS = (
     (b"MM\0+", "TIFF"),
 )
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+_RAW = "a raw photo of a camera, to be exported as JPEG or TIFF"
 _FOREIGN = (
     (b"%PDF", "a PDF document"),
     (b"PK\x03\x04", "a ZIP archive or office document"),
@@ -51,12 +60,26 @@ _FOREIGN = (
     (b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
     (b"\0\0\0\x0cJXL ", "a JPEG XL image"),
     (b"\xff\x0a", "a JPEG XL image"),
+    (b"II\xbc", "a JPEG XR image"),
+    (b"v/1\x01", "an OpenEXR image"),
+    (b"#?RADIANCE", "a Radiance image"),
+    (b"#?RGBE", "a Radiance image"),
+    (b"qoif", "a QOI image"),
+    (b"SIMPLE  =", "a FITS image"),
+    (b"gimp xcf", "a GIMP document"),
+    (b"FUJIFILMCCD-RAW", _RAW),
+    (b"IIRO", _RAW),
+    (b"IIRS", _RAW),
+    (b"MMOR", _RAW),
+    (b"IIU\0", _RAW),
+    (b"\0MRM", _RAW),
+    (b"FOVb", _RAW),
     (b"\0\0\x01\0", "an icon"),
 )
 
 
 def detect(head: bytes) -> str | None:
-    """Returns the name of the format that a file's first bytes show, or ``None`` when it is none of ours."""
+    """Returns the name of the format that a file's first bytes show; ``None`` for no accepted one."""
     for start, name in _STARTS:
         if head.startswith(start):
             return name
@@ -77,10 +100,12 @@ def detect(head: bytes) -> str | None:
 
 
 def what_else(head: bytes) -> str:
-    """Returns in words what a file of none of our formats seems to be."""
+    """Returns in words what a file seems to be that is of no accepted format."""
     for start, name in _FOREIGN:
         if head.startswith(start):
             return name
+    if head[4:12] == b"ftypcrx ":
+        return _RAW
     if head[4:8] == b"ftyp":
         return "a film or another ISO media file"
     if head[:4] == b"RIFF":
@@ -94,7 +119,7 @@ def open_image(name: str, stream: BinaryIO) -> ImageFile:
     """Returns Pillow's image of a stream: header read, pixels not yet.
 
     Args:
-        name: What ``detect`` said.
+        name: Of the format, as `detect` gives it.
         stream: At its start, seekable; stays open and is needed until the pixels are loaded.
 
     Raises:
@@ -142,7 +167,7 @@ def open_image(name: str, stream: BinaryIO) -> ImageFile:
 
 @contextmanager
 def pillow_warnings_unseen() -> Iterator[None]:
-    """Keeps warnings that Pillow's own modules raise (odd metadata, large pictures) from being shown inside.
+    """Hides the warnings of Pillow's own modules (odd metadata, large pictures) for the time of the block.
 
     ``warnings.catch_warnings`` replaces the process's whole list of filters and puts the old one back,
     which undoes what other threads do to it in between. This puts in one entry that concerns Pillow alone,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from resight.errors import UnreadableImage
@@ -18,11 +19,15 @@ __all__ = ["END", "Jpeg", "parse"]
 END = b"\xff\xd9"
 
 _START_OF_FRAME = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
-_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
-_ARITHMETIC = frozenset({0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
+_PROGRESSIVE = frozenset({0xC2, 0xCA})
+_ARITHMETIC = frozenset({0xC9, 0xCA, 0xCB})
+_LOSSLESS = frozenset({0xC3, 0xCB})
+_LAYERED = frozenset({0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF})
+_JPEG_LS = 0xF7
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDD})
 _SCAN, _FILE_END, _ADOBE, _JFIF, _EXIF_OR_XMP = 0xDA, 0xD9, 0xEE, 0xE0, 0xE1
+_EXIF = b"Exif\0\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 # Within the entropy-coded data of a scan, 0xFF is followed by 0 or a restart marker.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
@@ -30,8 +35,8 @@ _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 _NEXT = re.compile(rb"\xff[^\xff]")
 
 _MOST_SCANS = 500
-_MOST_SCANNED = 2_500_000_000
-"""Most pixels times scans: 225 million in eleven scans, some ten seconds."""
+_MOST_SCANNED = 2_000_000_000
+"""Most pixels times scans: 200 million in ten scans, some six seconds."""
 
 _MOST_BY_ARITHMETIC = 1_000_000_000
 """Most pixels in arithmetic coding, which takes no bytes for flat pictures: some six seconds."""
@@ -45,6 +50,7 @@ class Jpeg:
         content: A JPEG file of the same pixels without metadata.
         exif: The TIFF structure of its EXIF data; empty without.
         xmp: Its XMP data; empty without.
+        scalable: Whether it can be decoded at a fraction of its size; without loss coded ones cannot.
         at_once: Whether all components come in one scan, so that it can be decoded row by row.
         bytes_per_pixel: Memory for the coefficients of a file that is not.
         rows: Rows of pixels of a row of blocks, 8 to 32.
@@ -54,6 +60,7 @@ class Jpeg:
     content: bytes
     exif: bytes
     xmp: bytes
+    scalable: bool
     at_once: bool
     bytes_per_pixel: float
     rows: int
@@ -72,13 +79,55 @@ def parse(name: str, data: bytes) -> Jpeg:
     """Returns what a JPEG file holds.
 
     Raises:
-        UnreadableImage: Its samples have more than 8 bits, or it would take minutes to decode.
+        UnreadableImage: It is of a kind that is not read, its samples have more than 8 bits, or it would take
+            minutes to decode.
         ValueError: It ends before its pixels begin.
     """
     kept, exif, xmp = bytearray(data[:2]), b"", b""
     frame: _Frame | None = None
-    at = 2
-    while True:
+    scan = 0
+    for marker, at, end in _segments(data):
+        content = data[at + 4 : end]
+        if marker == _SCAN:
+            scan = at
+        elif marker == _JPEG_LS:
+            raise UnreadableImage(name, "it is a JPEG-LS image; save it as PNG or as a usual JPEG")
+        elif marker in _START_OF_FRAME:
+            frame = _frame(name, marker, content)
+            kept += data[at:end]
+        elif marker in _TABLES or (marker, content[:5]) in ((_ADOBE, b"Adobe"), (_JFIF, b"JFIF\0")):
+            kept += data[at:end]
+        elif marker == _EXIF_OR_XMP and content.startswith(_EXIF) and not exif:
+            exif = content[len(_EXIF) :]
+        elif marker == _EXIF_OR_XMP and content.startswith(_XMP) and not xmp:
+            xmp = content[len(_XMP) :]
+    if frame is None:
+        raise ValueError("its pixels have no size")
+    kept += data[scan:]
+    components = frame.components.values()
+    across, down = max((h for h, _ in components), default=1), max((v for _, v in components), default=1)
+    at_once = frame.marker not in _PROGRESSIVE and data[scan + 4 : scan + 5] == bytes([len(components)])
+    return Jpeg(
+        content=bytes(kept),
+        exif=exif,
+        xmp=xmp,
+        scalable=frame.marker not in _LOSSLESS,
+        at_once=at_once,
+        # Coefficients have two bytes each.
+        bytes_per_pixel=2 * sum(h * v for h, v in components) / max(1, across * down),
+        rows=8 * down,
+        refined=at_once or _check_scans(name, data, scan, frame),
+    )
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yields the marker, the place and the end of each segment up to the head of the first scan.
+
+    Raises:
+        ValueError: There is no scan.
+    """
+    at, marker = 2, 0
+    while marker != _SCAN:
         # Any number of fill bytes may stand before a marker.
         match = _NEXT.search(data, at)
         if match is None or match.group()[1] == _FILE_END:
@@ -87,42 +136,9 @@ def parse(name: str, data: bytes) -> Jpeg:
         if marker == 0 or marker in _ALONE:
             at += 2
             continue
-        if marker == _SCAN:
-            break
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        segment, content = data[at:end], data[at + 4 : end]
-        if marker in _START_OF_FRAME:
-            frame = _frame(name, marker, content)
-        if (
-            marker in _START_OF_FRAME
-            or marker in _TABLES
-            or (marker, content[:5])
-            in (
-                (_ADOBE, b"Adobe"),
-                (_JFIF, b"JFIF\0"),
-            )
-        ):
-            kept += segment
-        if marker == _EXIF_OR_XMP and content.startswith(b"Exif\0\0") and not exif:
-            exif = content[6:]
-        if marker == _EXIF_OR_XMP and content.startswith(_XMP) and not xmp:
-            xmp = content[len(_XMP) :]
+        yield marker, at, end
         at = end
-    if frame is None:
-        raise ValueError("its pixels have no size")
-    if frame.marker in _ARITHMETIC and frame.width * frame.height > _MOST_BY_ARITHMETIC:
-        raise UnreadableImage(
-            name,
-            f"its {frame.width} x {frame.height} pixels in arithmetic coding would take too long to decode",
-        )
-    at_once = frame.marker not in _PROGRESSIVE and data[at + 4 : at + 5] == bytes([len(frame.components)])
-    refined = at_once or _check_scans(name, data, at, frame)
-    across = max((h for h, _ in frame.components.values()), default=1)
-    down = max((v for _, v in frame.components.values()), default=1)
-    samples = sum(h * v for h, v in frame.components.values()) / max(1, across * down)
-    kept += data[at:]
-    # Coefficients have two bytes each.
-    return Jpeg(bytes(kept), exif, xmp, at_once, 2 * samples, 8 * down, refined)
 
 
 def _frame(name: str, marker: int, content: bytes) -> _Frame:
@@ -131,6 +147,11 @@ def _frame(name: str, marker: int, content: bytes) -> _Frame:
     bits, height, width, count = struct.unpack_from(">BHHB", content)
     if bits != 8:
         raise UnreadableImage(name, f"its JPEG samples have {bits} bits, and those of 8 are read; save it so")
+    if marker in _LAYERED:
+        raise UnreadableImage(name, "it is a hierarchical JPEG, which no usual decoder reads; save it again")
+    if marker in _ARITHMETIC and width * height > _MOST_BY_ARITHMETIC:
+        size = f"{width} x {height}"
+        raise UnreadableImage(name, f"its {size} pixels in arithmetic coding would take too long to decode")
     parts = [content[at : at + 3] for at in range(6, 6 + 3 * count, 3)]
     components = {part[0]: (part[1] >> 4, part[1] & 15) for part in parts if len(part) == 3}
     return _Frame(marker, width, height, components)

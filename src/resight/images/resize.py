@@ -26,7 +26,10 @@ def fitted_size(width: int, height: int, max_side: int) -> tuple[int, int]:
     """Returns width and height scaled so that the longer one is ``max_side``, in pixels.
 
     A size that fits already comes back unchanged: nothing is ever enlarged. The shorter side is rounded to
-    the nearest pixel and is at least 1, however thin the panorama.
+    the nearest pixel and is at least 1, however thin the panorama. Pillow's ``thumbnail``, by which the
+    authors reduce, gives the same size in 998 of 1000 cases since Pillow 7, which weighs the two nearest
+    sizes by their shape. Before, when the published descriptors were computed, it cut off: one pixel less
+    in 43 of 100 cases (640 by 480 at 362: 271, not 272).
 
     Raises:
         InvalidInput: ``max_side`` is below 1.
@@ -44,7 +47,7 @@ def shown_side(box: Box, width: int, height: int, max_side: int) -> int:
 
     A query box is shown as large as it is in the whole photo when that is shown at ``max_side``:
     ``max_side * max(crop) / max(photo)`` (Radenović et al., cirtorch ``datahelpers.py`` since v1.2),
-    rounded; at least 1, and never more than the crop has.
+    rounded where Pillow's ``thumbnail`` cuts off; at least 1, and never more than the crop has.
 
     Args:
         box: The crop, in pixels of the whole photo.
