@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import resight
 from resight.cli import main
 
 VERBS = (
@@ -106,3 +110,34 @@ def test_the_module_runs(tmp_path):
     assert run.stdout == ""
     assert run.stderr.startswith("resight: ")
     assert run.stderr.count("\n") == 1
+
+
+def test_a_name_that_the_encoding_lacks_is_escaped(tmp_path):
+    folder = tmp_path / "写真"
+    folder.mkdir()
+    (folder / "broken.jpg").touch()
+    words = [sys.executable, "-m", "resight", "index", str(folder), "--collection", str(tmp_path / "c")]
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(words, capture_output=True, check=False, env=environment)
+    assert done.returncode == 3
+    assert rb"\u5199\u771f/broken.jpg" in done.stdout
+
+
+def test_home_is_expanded_after_an_equals_sign(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert main(["index", "none", "--collection=~/none.resight", "--metadata=~/a.csv"]) == 1
+    assert f"cannot read {tmp_path / 'a.csv'}" in capsys.readouterr().err
+    assert main(["index", "none", "--collection=~no-such-user/x"]) == 1
+    assert "there is no file or folder" in capsys.readouterr().err
+
+
+def test_the_environment_is_read_by_the_command_line_alone():
+    source = Path(resight.__file__).parent
+    readers = {
+        path.relative_to(source).parts[0]
+        for path in source.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv")
+    }
+    assert readers == {"cli"}

@@ -5,7 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resight.cli.output import as_json, command_line, count, shown_path, write_json
+from resight.cli.output import (
+    as_json,
+    command_line,
+    console,
+    count,
+    escape_controls,
+    note,
+    plain_table,
+    shown_path,
+    write_json,
+)
 from resight.features import Box
 
 
@@ -55,3 +65,26 @@ def test_command_lines_can_be_pasted():
     assert (
         command_line("resight", "search", Path("my photos.resight")) == "resight search 'my photos.resight'"
     )
+
+
+def test_control_characters_of_names_reach_no_terminal(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "a\x1b[31m\x9b2J\u202egpj.exe\nb\tc"
+    escaped = r"a\x1b[31m\x9b2J\u202egpj.exe"
+    assert escape_controls(name) == f"{escaped}\nb\tc"
+    assert shown_path(name).endswith(r"\nb\tc")
+    table = plain_table("a\x07")
+    table.add_row(shown_path(name))
+    console().print(table)
+    console().print(f"{name}: broken", soft_wrap=True)
+    note(f"broken {name}")
+    captured = capsys.readouterr()
+    assert [line.rstrip() for line in captured.out.splitlines()[:2]] == [r"a\x07", rf"{escaped}\nb\tc"]
+    assert captured.out.count(escaped) == 2
+    assert captured.err == f"broken {escaped}\nb\tc\n"
+    assert not set("\x1b\x07\x9b\u202e") & set(captured.out + captured.err)
+
+
+def test_brackets_of_a_path_are_no_markup(capsys):
+    console().print("[red]a[/red] :smile:")
+    assert capsys.readouterr().out == "[red]a[/red] :smile:\n"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, final
 
 import typer
@@ -39,11 +42,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: The command line without the program's name; that of the process by default.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = _with_homes(list(sys.argv[1:] if arguments is None else arguments))
+    # A name that the terminal's encoding lacks is escaped; it must not end the command.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     command = typer.main.get_command(build())
     return exit_code(
         lambda: command.main(words, prog_name="resight", standalone_mode=False), debug="--debug" in words
     )
+
+
+def _with_homes(words: list[str]) -> list[str]:
+    """Returns the words with ``~`` after an equals sign expanded, which shells leave to the command."""
+    return [
+        f"{option}={Path(value).expanduser()}" if _HOME.match(word) else word
+        for word in words
+        for option, _, value in [word.partition("=")]
+    ]
 
 
 def build() -> typer.Typer:
@@ -81,6 +97,9 @@ _EXAMPLE = (
     "  resight search photos.resight query.jpg --html answers.html\n\n"
     "No photos at hand: resight demo"
 )
+
+
+_HOME = re.compile(r"--[a-z-]+=~(/|$)")
 
 
 @final

@@ -239,8 +239,6 @@ def _chosen(chosen: Calibration, collection: Path) -> str:
 
 def _print_one(found: Classified, threshold: float | None) -> None:
     """Prints what a photo shows and the neighbours that say so."""
-    from rich.text import Text
-
     from resight.reports.verdict import VERDICT_WORDS
 
     out = console()
@@ -258,8 +256,8 @@ def _print_one(found: Classified, threshold: float | None) -> None:
                 f"{vote.score:.3f}",
                 f"{vote.cosine:.3f}",
                 inliers,
-                Text(vote.label),
+                vote.label,
                 VERDICT_WORDS[vote.hit.verdict],
-                Text(shown_path(vote.hit.path)),
+                shown_path(vote.hit.path),
             )
     out.print(table, "")

@@ -36,9 +36,10 @@ def remove(
 ) -> None:
     """Take photos out of a collection and off its disk space; the photos' own files stay."""
     from resight.collection import Collection
+    from resight.files import on_disk
 
     opened = Collection.open(collection)
-    removed = opened.remove(photos)
+    removed = opened.remove([on_disk(photo) for photo in photos])
     if as_json:
         write_json({"removed": removed, "photos": len(opened)})
     else:

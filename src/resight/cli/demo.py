@@ -13,8 +13,8 @@ from resight.cli.output import command_line, console, count, note, plain_table, 
 from resight.cli.progress import progress
 
 if TYPE_CHECKING:
-    from resight.collection import Collection
     from resight.pipelines.demo import FolderDemo, PlacesDemo
+    from resight.pipelines.index import Indexed
 
 __all__ = ["EXAMPLE", "demo"]
 
@@ -46,35 +46,35 @@ def _places(out: Path) -> PlacesDemo:
     if is_new:
         views = f"{pipeline.PLACES} places in {pipeline.VIEWS} views"
         note(f"Rendered {views} and {pipeline.DISTRACTORS} other photos")
-    collection = _index(photos, out / "demo.resight")
+    indexed = _index(photos, out / "demo.resight")
     with progress("Searching", "queries") as report:
-        return pipeline.demo_places(collection, photos, out / "answers.html", progress=report)
+        return pipeline.demo_places(indexed.collection, photos, out / "answers.html", progress=report)
 
 
 def _folder(photos: Path, out: Path) -> FolderDemo:
     from resight.errors import InvalidInput
     from resight.pipelines.demo import demo_folder
 
-    collection = _index(photos, out / f"{photos.resolve().name or 'photos'}.resight")
-    if not len(collection):
+    indexed = _index(photos, out / f"{photos.resolve().name or 'photos'}.resight")
+    if not indexed.photos:
         raise InvalidInput(
             f"{photos} holds no photo that can be read: name a folder of JPEG, PNG or other photos"
         )
     with progress("Trying queries", "queries") as report:
-        return demo_folder(collection, photos, out / "answers.html", progress=report)
+        return demo_folder(indexed.collection, photos, out / "answers.html", progress=report)
 
 
-def _index(photos: Path, path: Path) -> Collection:
-    from resight.pipelines.index import DEFAULT_MODEL, open_or_create
+def _index(photos: Path, path: Path) -> Indexed:
+    from resight.pipelines.index import DEFAULT_MODEL, index_photos
 
-    collection = open_or_create(path, DEFAULT_MODEL)
     with progress("Indexing") as report:
-        indexed = collection.add([photos], progress=report)
-    there = f", {indexed.unchanged:,} of them were there" if indexed.unchanged else ""
-    broken = f", {count(len(indexed.broken), 'file')} could not be read" if indexed.broken else ""
-    held = count(len(collection), "photo")
-    note(f"Indexed {held} with {DEFAULT_MODEL} in {indexed.seconds.total:.1f} s{there}{broken}")
-    return collection
+        indexed = index_photos(path, [photos], model=DEFAULT_MODEL, progress=report)
+    done = indexed.report
+    there = f", {done.unchanged:,} of them were there" if done.unchanged else ""
+    broken = f", {count(len(done.broken), 'file')} could not be read" if done.broken else ""
+    held = count(indexed.photos, "photo")
+    note(f"Indexed {held} with {DEFAULT_MODEL} in {done.seconds.total:.1f} s{there}{broken}")
+    return indexed
 
 
 def _json(outcome: PlacesDemo | FolderDemo) -> object:

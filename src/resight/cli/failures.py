@@ -9,6 +9,7 @@ from typing import Protocol, cast
 
 import typer
 
+from resight.cli.output import escape_controls
 from resight.errors import ResightError
 
 __all__ = ["FAILED", "INTERRUPTED", "SOME_UNREADABLE", "WRONG_COMMAND_LINE", "exit_code"]
@@ -47,7 +48,7 @@ def exit_code(command: Callable[[], object], *, debug: bool) -> int:
 
 
 def _say(sentence: str, code: int) -> int:
-    print(f"resight: {sentence}", file=sys.stderr)
+    print(f"resight: {escape_controls(sentence)}", file=sys.stderr)
     return code
 
 

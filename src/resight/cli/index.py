@@ -14,7 +14,7 @@ from resight.cli.output import command_line, console, count, note, plain_table, 
 from resight.cli.progress import progress
 
 if TYPE_CHECKING:
-    from resight.collection import Collection, IndexReport
+    from resight.collection import IndexReport
 
 __all__ = ["EXAMPLE", "index"]
 
@@ -58,23 +58,23 @@ def index(
 ) -> None:
     """Add what is new to a collection, update what changed, report what is broken."""
     from resight.images import MAX_PIXELS
-    from resight.pipelines.index import open_or_create
-    from resight.pipelines.metadata import read_metadata
+    from resight.pipelines.index import index_photos
 
-    values = read_metadata(metadata) if metadata is not None else None
-    opened = open_or_create(collection, model)
     with progress("Indexing") as report:
-        outcome = opened.add(
+        indexed = index_photos(
+            collection,
             photos,
-            metadata=values,
+            model=model,
+            metadata=metadata,
             forget_missing=forget_missing,
             max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
             progress=report,
         )
+    outcome = indexed.report
     if as_json:
         write_json(outcome)
     else:
-        print_report(outcome, opened)
+        print_report(outcome, collection, indexed.photos)
     known = outcome.added or outcome.updated or outcome.unchanged or outcome.missing
     nothing = not (known or outcome.broken)
     if nothing:
@@ -83,10 +83,10 @@ def index(
         raise typer.Exit(SOME_UNREADABLE)
 
 
-def print_report(report: IndexReport, collection: Collection) -> None:
+def print_report(report: IndexReport, collection: Path, photos: int) -> None:
     """Prints what indexing did, what is broken, and the next command to try."""
     out = console()
-    held = f"{shown_path(collection.path)} holds {count(len(collection), 'photo')}"
+    held = f"{shown_path(collection)} holds {count(photos, 'photo')}"
     out.print(
         f"{report.added:,} added, {report.updated:,} updated, {report.unchanged:,} unchanged, "
         f"{len(report.missing):,} missing, {len(report.broken):,} broken "
@@ -113,9 +113,9 @@ def print_report(report: IndexReport, collection: Collection) -> None:
             table.add_row(shown_path(path))
         out.print("", table)
         _print_rest(len(report.missing))
-    if len(collection):
+    if photos:
         line = command_line(
-            "resight", "search", shown_path(collection.path), "QUERY.jpg", "--html", "answers.html"
+            "resight", "search", shown_path(collection), "QUERY.jpg", "--html", "answers.html"
         )
         out.print(f"\nNow search it:  {line}", soft_wrap=True)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +22,7 @@ __all__ = [
     "command_line",
     "console",
     "count",
+    "escape_controls",
     "note",
     "plain_table",
     "shown_path",
@@ -29,21 +31,40 @@ __all__ = [
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
+# Controls of C0 and C1 but for tab and line feed, marks of direction, and separators of lines.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
 _WIDTH_OF_LOGS = 4000
 """A log or a pipe has no width; a narrow one would fold paths that another program reads."""
 
 
+def escape_controls(text: str) -> str:
+    """Returns text with its control characters escaped, but for line breaks and tabs.
+
+    Names and metadata come from anywhere; escape sequences in them would change the terminal, and marks of
+    the direction of writing the look of a name.
+    """
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
 def console() -> Console:
-    """Returns the way to standard output; text is taken literally, whatever brackets a path holds."""
+    """Returns the way to standard output; text is taken literally, whatever a path holds."""
     from rich.console import Console
+    from rich.text import Text
+
+    class Literal(Console):
+        """Takes every piece of text through `escape_controls`, cells of tables included."""
+
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(escape_controls(text), **options)
 
     width = None if sys.stdout.isatty() else _WIDTH_OF_LOGS
-    return Console(markup=False, highlight=False, emoji=False, width=width)
+    return Literal(markup=False, highlight=False, emoji=False, width=width)
 
 
 def note(text: str) -> None:
     """Says on standard error what has been done; standard output stays the result alone."""
-    print(text, file=sys.stderr, flush=True)
+    print(escape_controls(text), file=sys.stderr, flush=True)
 
 
 def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
@@ -95,9 +116,13 @@ def write_json(value: object) -> None:
 
 
 def shown_path(path: str | Path) -> str:
-    """Returns the path as short as it can be typed here: relative where it lies below the current folder."""
+    """Returns the path as short as it can be typed here: relative where it lies below the current folder.
+
+    Line breaks and tabs in it are escaped, so that it stays on one line.
+    """
     absolute, here = Path(path).absolute(), Path.cwd()
-    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)
+    shown = str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)
+    return shown.replace("\n", "\\n").replace("\t", "\\t")
 
 
 def command_line(*words: str | Path) -> str:

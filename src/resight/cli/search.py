@@ -194,7 +194,7 @@ def print_answer(answer: Answer) -> None:
         if hit.match is not None:
             inliers, chance = str(hit.match.inliers), f"{hit.match.expected:.0f}"
         values = str(hit.rank), f"{hit.similarity:.3f}", inliers, chance
-        table.add_row(*values, words, Text(shown_path(hit.path)))
+        table.add_row(*values, words, shown_path(hit.path))
     if answer.hits:
         out.print(table, "")
     answers = count(len(answer.hits), "answer")

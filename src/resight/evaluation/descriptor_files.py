@@ -16,6 +16,7 @@ from resight.datasets.lists import text_lines
 from resight.datasets.matlab import read_matlab
 from resight.datasets.plain_pickle import Plain, read_plain_pickle
 from resight.errors import InvalidInput, MissingExtra
+from resight.files import name_key
 
 __all__ = ["GivenDescriptors", "open_matrix", "read_descriptors"]
 
@@ -111,7 +112,8 @@ def _ordered(
     database: Sequence[str],
     queries: Sequence[str],
 ) -> GivenDescriptors:
-    stems = [_stem(name) for name in listed]
+    stems = [name_key(_stem(name)) for name in listed]
+    database, queries = ([name_key(name) for name in part] for part in (database, queries))
     wanted = {*database, *queries}
     doubled = [name for name, count in Counter(stems).items() if count > 1 and name in wanted]
     if doubled:
@@ -125,7 +127,7 @@ def _ordered(
             f"{path} has no descriptor of {missing[0]} ({len(missing):,} of {len(wanted):,} are missing)"
         )
     first, second = ([places[name] for name in part] for part in (database, queries))
-    unused = tuple(name for name in listed if _stem(name) not in wanted)
+    unused = tuple(name for name in listed if name_key(_stem(name)) not in wanted)
     return GivenDescriptors(rows[first], rows[second], unused)
 
 

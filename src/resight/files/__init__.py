@@ -1,9 +1,10 @@
 """What crosses the disk: whole outputs, tables, JSON; ordered work in threads; words near a typo."""
 
 from resight.files.json import JSON, from_json, parse_json, to_json
+from resight.files.names import name_key, on_disk
 from resight.files.nearest import did_you_mean, nearest
 from resight.files.progress import Progress, silent
-from resight.files.tables import Row, name_key, read_rows
+from resight.files.tables import Row, read_rows
 from resight.files.threads import available_cpus, in_threads
 from resight.files.whole import whole_file, whole_files, whole_folder, write_whole
 
@@ -17,6 +18,7 @@ __all__ = [
     "in_threads",
     "name_key",
     "nearest",
+    "on_disk",
     "parse_json",
     "read_rows",
     "silent",

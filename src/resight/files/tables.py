@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from resight.errors import InvalidInput
+from resight.files.names import name_key
 
-__all__ = ["Row", "name_key", "read_rows"]
+__all__ = ["Row", "read_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def read_rows(path: str | Path, columns: Sequence[str] = ()) -> Iterator[Row]:
 
 def _rows(path: str | Path, stream: Iterator[str], columns: Sequence[str]) -> Iterator[Row]:
     reader = csv.reader(stream, strict=True)
-    names = [unicodedata.normalize("NFC", name) for name in next(reader, [])]
+    names = [name_key(name) for name in next(reader, [])]
     missing = [name for name in columns if name not in names]
     if missing:
         raise InvalidInput(
@@ -70,11 +70,3 @@ def _rows(path: str | Path, stream: Iterator[str], columns: Sequence[str]) -> It
         if cells:
             yield Row(line, dict(zip(names, cells, strict=True)))
         line = reader.line_num + 1
-
-
-def name_key(name: str) -> str:
-    """Returns a name as names are compared: in Unicode's composed form (NFC).
-
-    macOS decomposes the letters of file names, so that one name may have other bytes in a table.
-    """
-    return unicodedata.normalize("NFC", name)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from resight.collection.schema import Value, read_cell
 from resight.errors import InvalidInput
-from resight.files import read_rows
+from resight.files import on_disk, read_rows
 
 __all__ = ["read_cells", "read_metadata"]
 
@@ -48,7 +48,7 @@ def read_cells(path: Path) -> dict[str, dict[str, str]]:
         cells = dict(row.cells)
         if not cells["path"]:
             raise InvalidInput(f"line {row.line} of {path} names no photo: its cell for path is empty")
-        photo = str(folder / cells.pop("path"))
+        photo = str(on_disk(folder / cells.pop("path")))
         if photos.setdefault(photo, cells) is not cells:
             raise InvalidInput(f"line {row.line} of {path} names a photo again: {photo}")
     return photos

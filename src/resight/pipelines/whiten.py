@@ -14,7 +14,7 @@ from resight.collection import BrokenPhoto
 from resight.collection.scan import absolute
 from resight.errors import InvalidInput
 from resight.evaluation.measures.separation import Separation, separation
-from resight.files import Progress, read_rows, silent
+from resight.files import Progress, on_disk, read_rows, silent
 from resight.models import bundle, load_model
 from resight.models.whitening import Whitening
 from resight.models.whitening_fit import (
@@ -230,7 +230,7 @@ def _read_pairs(table: Path, described: DescribedPhotos) -> Int64[np.ndarray, "m
     broken = {photo.path for photo in described.broken}
     pairs = []
     for line in read_rows(table, _COLUMNS):
-        paths = [absolute(table.parent / line[column]) for column in _COLUMNS]
+        paths = [absolute(on_disk(table.parent / line[column])) for column in _COLUMNS]
         if broken.intersection(paths):
             continue
         missing = [path for path in paths if path not in rows]
