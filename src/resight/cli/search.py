@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from resight.cli.options import CollectionArgument, JsonOption, MaxPixelsOption
 from resight.cli.output import command_line, console, count, plain_table, shown_path, write_json
-from resight.collection.query import RefineMethod
 
 if TYPE_CHECKING:
     from resight.cli.output import Json
@@ -42,7 +41,7 @@ VerifyOption = Annotated[
     ),
 ]
 RefineOption = Annotated[
-    RefineMethod | None,
+    Literal["diffusion", "reciprocal", "superglobal"] | None,
     typer.Option(
         help="Order answers by their neighbours in the collection. reciprocal: the first 100, by how alike "
         "their neighbourhoods are; superglobal: the first 400 and the query, averaged with their neighbours; "

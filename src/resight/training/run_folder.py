@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import final
@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from resight.errors import InvalidInput, StorageFailed
-from resight.files import write_whole
+from resight.files import to_json, write_whole
 from resight.training.checkpoint import Best
 from resight.training.recipe import Recipe
 
@@ -132,7 +132,7 @@ class RunFolder:
             StorageFailed: The disk refused.
         """
         try:
-            write_whole(self.result, json.dumps(asdict(result), indent=2) + "\n")
+            write_whole(self.result, json.dumps(to_json(result), indent=2) + "\n")
         except OSError as error:
             raise StorageFailed(f"the result {self.result} cannot be written: {error.strerror}") from None
 
