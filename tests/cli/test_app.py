@@ -20,6 +20,7 @@ VERBS = (
     "info",
     "check",
     "models",
+    "recipes",
     "demo",
     "doctor",
     "train",

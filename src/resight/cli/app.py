@@ -83,6 +83,7 @@ def build() -> typer.Typer:
     app.command("describe", epilog=describe.EXAMPLE)(describe.describe)
     app.command("explain", epilog=explain.EXAMPLE)(explain.explain)
     app.command("models", epilog=models.EXAMPLE)(models.models)
+    app.command("recipes", epilog=models.RECIPES_EXAMPLE)(models.recipes)
     app.command("convert", epilog=convert.EXAMPLE)(convert.convert)
     app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
     app.command("train", epilog=train.EXAMPLE)(train.train)
