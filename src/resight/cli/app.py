@@ -37,7 +37,8 @@ __all__ = ["build", "main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code after doing what a command line asks.
 
-    0 done, 1 failed, 2 wrong command line, 3 indexed but some photos could not be read, 130 interrupted.
+    0 done, 1 failed, 2 wrong command line, 3 indexed but some photos could not be read, 4 no answer (with
+    ``--fail-if-none``), 130 interrupted.
 
     Args:
         arguments: The command line without the program's name; that of the process by default.

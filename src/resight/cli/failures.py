@@ -12,9 +12,9 @@ import typer
 from resight.cli.output import escape_controls
 from resight.errors import ResightError
 
-__all__ = ["FAILED", "INTERRUPTED", "SOME_UNREADABLE", "WRONG_COMMAND_LINE", "exit_code"]
+__all__ = ["FAILED", "INTERRUPTED", "NO_ANSWER", "SOME_UNREADABLE", "WRONG_COMMAND_LINE", "exit_code"]
 
-FAILED, WRONG_COMMAND_LINE, SOME_UNREADABLE, INTERRUPTED = 1, 2, 3, 130
+FAILED, WRONG_COMMAND_LINE, SOME_UNREADABLE, NO_ANSWER, INTERRUPTED = 1, 2, 3, 4, 130
 
 # Newer versions of Typer hold a click of their own: its public error leads to the base of either.
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from resight.cli.options import CollectionArgument, JsonOption, MaxPixelsOption
-from resight.cli.output import command_line, console, count, plain_table, shown_path, write_json
+from resight.cli.failures import NO_ANSWER
+from resight.cli.options import CollectionArgument, JsonOption, MaxPixelsOption, command_of
+from resight.cli.output import command_line, console, count, note, plain_table, shown_path, write_json
 
 if TYPE_CHECKING:
     from resight.cli.output import Json
@@ -21,6 +25,7 @@ EXAMPLE = (
     "Example:\n\n  resight search photos.resight query.jpg --html answers.html --open\n\n"
     "  resight search photos.resight query.jpg --box 120,40,500,420\n\n"
     '  resight search photos.resight query.jpg --where "year >= 2020" --top 20 --json\n\n'
+    "  resight search photos.resight query.jpg --only confirmed --copy-to same/\n\n"
     "Two queries are two photos of one thing; what the answers must not show is given by --without."
 )
 QueryArgument = Annotated[list[Path], typer.Argument(metavar="QUERY...", help="Photos of the thing.")]
@@ -61,51 +66,122 @@ HtmlOption = Annotated[
 OpenOption = Annotated[bool, typer.Option("--open", help="Show the result sheet in the browser.")]
 
 
-def search(
-    collection: CollectionArgument,
-    query: QueryArgument,
-    box: BoxOption = None,
-    top: TopOption = 10,
-    expand: ExpandOption = 0,
-    refine: RefineOption = None,
-    verify: VerifyOption = None,
-    without: WithoutOption = None,
-    where: WhereOption = None,
-    max_pixels: MaxPixelsOption = None,
-    html: HtmlOption = None,
-    show: OpenOption = False,
-    as_json: JsonOption = False,
-) -> None:
+OnlyOption = Annotated[
+    Literal["confirmed"] | None, typer.Option(help="Keep the answers alone that geometry confirms.")
+]
+FailOption = Annotated[
+    bool, typer.Option("--fail-if-none", help="Exit with code 4 where there is no answer.")
+]
+PathsOption = Annotated[bool, typer.Option("--paths", help="Print the answers' paths alone, one a line.")]
+NullOption = Annotated[
+    bool, typer.Option("-0", "--null", help="Print paths with a zero byte after each, for xargs -0.")
+]
+CsvOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the answers as a table.")]
+CopyOption = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Copy the answers' files into a folder, by rank.")
+]
+LinkOption = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Make links to the answers' files in a folder, by rank.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where the answers go."""
+
+    html: HtmlOption = None
+    show: OpenOption = False
+    csv: CsvOption = None
+    copy_to: CopyOption = None
+    link_to: LinkOption = None
+    paths: PathsOption = False
+    null: NullOption = False
+    as_json: JsonOption = False
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is searched for, and what becomes of the answers."""
+
+    collection: CollectionArgument
+    query: QueryArgument
+    box: BoxOption = None
+    top: TopOption = 10
+    expand: ExpandOption = 0
+    refine: RefineOption = None
+    verify: VerifyOption = None
+    without: WithoutOption = None
+    where: WhereOption = None
+    max_pixels: MaxPixelsOption = None
+    only: OnlyOption = None
+    fail_if_none: FailOption = False
+    output: Output = Output()
+
+
+def _search(options: Options) -> None:
     """Find the photos of a collection that show the same thing as a query photo."""
-    region = _parse_box(box)
-    _check_sheet(html, show=show)
+    region = _parse_box(options.box)
+    _check_outputs(options.output)
     from resight.collection import Collection, Query
     from resight.images import MAX_PIXELS
+    from resight.pipelines.answers import only
 
-    request = Query(
-        query,
-        top=top,
+    query = Query(
+        options.query,
+        top=options.top,
         box=region,
-        without=without or (),
-        where=where,
-        expand=expand,
-        refine=refine,
-        verify="auto" if verify is None else verify,
-        max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
+        without=options.without or (),
+        where=options.where,
+        expand=options.expand,
+        refine=options.refine,
+        verify="auto" if options.verify is None else options.verify,
+        max_pixels=MAX_PIXELS if options.max_pixels is None else options.max_pixels,
     )
-    answer = Collection.open(collection).answer(request)
-    if html is not None:
-        write_and_open(answer, html, show=show)
-    if as_json:
+    answer = Collection.open(options.collection).answer(query)
+    if options.only is not None:
+        answer = only(answer, options.only)
+    _write(answer, options.output)
+    _print(answer, options)
+    if options.fail_if_none and not answer.hits:
+        raise typer.Exit(NO_ANSWER)
+
+
+search = command_of(Options, _search)
+
+
+def _write(answer: Answer, output: Output) -> None:
+    from resight.pipelines import answers
+
+    if output.html is not None:
+        write_and_open(answer, output.html, show=output.show)
+    if output.csv is not None:
+        answers.write_table(answer.hits, output.csv)
+    for folder, place in ((output.copy_to, answers.copy_photos), (output.link_to, answers.link_photos)):
+        if folder is not None:
+            for missing in place(answer.hits, folder):
+                note(f"not there any more: {shown_path(missing)}")
+
+
+def _print(answer: Answer, options: Options) -> None:
+    output = options.output
+    if output.as_json:
         write_json(answer_json(answer))
+    elif output.paths or output.null:
+        end = b"\0" if output.null else b"\n"
+        # As the disk has them: another program takes them.
+        sys.stdout.buffer.write(b"".join(os.fsencode(hit.path) + end for hit in answer.hits))
+        sys.stdout.buffer.flush()
     else:
         print_answer(answer)
-        why = command_line("resight", "search", collection, *query, "--html", "answers.html")
-        console().print(f"Result sheet: {shown_path(html)}" if html else f"See why:  {why}", soft_wrap=True)
+        why = command_line("resight", "search", options.collection, *options.query, "--html", "answers.html")
+        sheet = f"Result sheet: {shown_path(output.html)}" if output.html else f"See why:  {why}"
+        console().print(sheet, soft_wrap=True)
 
 
-def _check_sheet(html: Path | None, *, show: bool) -> None:
-    if show and html is None:
+def _check_outputs(output: Output) -> None:
+    if output.as_json and (output.paths or output.null):
+        raise typer.BadParameter("give one of --json and --paths", param_hint="--json")
+    if output.show and output.html is None:
         raise typer.BadParameter("it needs --html FILE, the sheet to open", param_hint="--open")
 
 

@@ -48,7 +48,7 @@ def index_photos(
 ) -> Indexed:
     """Returns what was done to bring a collection up to date with files and folders.
 
-    A collection that is made for it, and in which nothing is committed in the end, is removed.
+    A collection that is made for it is removed if nothing goes in; after Ctrl-C it stays.
 
     Args:
         path: The collection's folder.
@@ -80,6 +80,10 @@ def index_photos(
             progress=progress,
         )
         return Indexed(collection, len(collection), report)
+    except KeyboardInterrupt:
+        # The same command goes on where this one stopped.
+        is_new = False
+        raise
     finally:
         if is_new and not len(collection) and not collection.info().broken:
             _remove_empty(collection.path, keep_folder=had_folder)
