@@ -110,14 +110,14 @@ class _Verbs(TyperGroup):
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # Typer's own
         """Returns what is left for the verb, ``--debug`` moved to the front."""
-        given = args[: args.index("--")] if "--" in args else args
-        if "--debug" in given:
-            args = ["--debug", *(word for word in given if word != "--debug"), *args[len(given) :]]
+        options = args[: args.index("--")] if "--" in args else args
+        if "--debug" in options:
+            args = ["--debug", *(word for word in options if word != "--debug"), *args[len(options) :]]
         return super().parse_args(ctx, args)
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
         from resight import __version__
 
         typer.echo(f"resight {__version__}")

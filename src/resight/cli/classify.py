@@ -81,8 +81,8 @@ def classify(
     as_json: JsonOption = False,
 ) -> None:
     """Say which labelled thing of a collection a photo shows, or that it shows none of them."""
-    given = photos or []
-    _check(given, threshold, calibrate, html)
+    files = photos or []
+    _check(files, threshold, calibrate, html)
     from resight.collection import Collection
     from resight.pipelines.classify import (
         Classifier,
@@ -93,26 +93,26 @@ def classify(
     )
 
     opened = Collection.open(collection)
-    kept = stored_calibration(opened)
-    usual = default_rule(kept, label or default_label(kept))
+    stored = stored_calibration(opened)
+    usual = default_rule(stored, label or default_label(stored))
     rule = _changed(usual, neighbours, verify, max_inliers)
     classifier = Classifier(opened, label=label, rule=rule, threshold=threshold)
     chosen = None if calibrate is None else _calibrate(classifier, calibrate)
     with progress("Recognising") as report:
-        found, unreadable = classify_photos(classifier, given, progress=report)
-    sheet = html if found else None
+        results, unreadable = classify_photos(classifier, files, progress=report)
+    sheet = html if results else None
     if sheet is not None:
-        _write_sheet(found[0], sheet)
+        _write_sheet(results[0], sheet)
     if as_json:
-        write_json(_result_json(classifier, chosen, found, unreadable))
-    elif found or chosen is not None:
-        _print_result(classifier, kept, chosen, found, collection)
+        write_json(_result_json(classifier, chosen, results, unreadable))
+    elif results or chosen is not None:
+        _print_result(classifier, stored, chosen, results, collection)
         if sheet is not None:
             console().print(f"Sheet: {shown_path(sheet)}", soft_wrap=True)
     for error in unreadable:
         note(f"resight: {error}")
     if unreadable:
-        raise typer.Exit(SOME_UNREADABLE if found else FAILED)
+        raise typer.Exit(SOME_UNREADABLE if results else FAILED)
 
 
 def _check(
@@ -131,9 +131,9 @@ def _check(
 def _changed(
     usual: VotingRule, neighbours: int | None, verify: int | None, max_inliers: int | None
 ) -> VotingRule:
-    """Returns the usual rule with what was given changed."""
-    given = {"neighbours": neighbours, "verify": verify, "max_inliers": max_inliers}
-    return replace(usual, **{name: value for name, value in given.items() if value is not None})
+    """Returns the usual rule with the values of options in place of its own."""
+    options = {"neighbours": neighbours, "verify": verify, "max_inliers": max_inliers}
+    return replace(usual, **{name: value for name, value in options.items() if value is not None})
 
 
 def _calibrate(classifier: Classifier, table: Path) -> Calibration:
@@ -147,22 +147,26 @@ def _calibrate(classifier: Classifier, table: Path) -> Calibration:
     return chosen
 
 
-def _write_sheet(found: Classified, path: Path) -> None:
+def _write_sheet(classified: Classified, path: Path) -> None:
     from resight.reports.sheet import write_sheet
 
-    name = Path(found.photo).name
-    write_sheet(found.answer, path, f"{name} shows {found.label}" if found.label else f"{name}: unknown")
+    name = Path(classified.photo).name
+    write_sheet(
+        classified.answer,
+        path,
+        f"{name} shows {classified.label}" if classified.label else f"{name}: unknown",
+    )
 
 
 def _result_json(
     classifier: Classifier,
     chosen: Calibration | None,
-    found: Sequence[Classified],
+    results: Sequence[Classified],
     unreadable: Sequence[UnreadableImage],
 ) -> Json:
     from resight.cli.output import as_json
 
-    def votes(given: Sequence[Vote]) -> list[Json]:
+    def as_votes(votes: Sequence[Vote]) -> list[Json]:
         return [
             {
                 "path": vote.hit.path,
@@ -172,7 +176,7 @@ def _result_json(
                 "inliers": vote.hit.inliers,
                 "expected": None if vote.hit.match is None else vote.hit.match.expected,
             }
-            for vote in given
+            for vote in votes
         ]
 
     return {
@@ -187,10 +191,10 @@ def _result_json(
                 "best": one.best,
                 "confidence": one.confidence,
                 "verified": one.verified,
-                "votes": votes(one.votes),
-                "others": votes(one.others),
+                "votes": as_votes(one.votes),
+                "others": as_votes(one.others),
             }
-            for one in found
+            for one in results
         ],
         "unreadable": [str(error) for error in unreadable],
     }
@@ -198,9 +202,9 @@ def _result_json(
 
 def _print_result(
     classifier: Classifier,
-    kept: Calibration | None,
+    stored: Calibration | None,
     chosen: Calibration | None,
-    found: Sequence[Classified],
+    results: Sequence[Classified],
     collection: Path,
 ) -> None:
     from resight.pipelines.classify import default_label, default_rule
@@ -208,23 +212,23 @@ def _print_result(
     out = console()
     if chosen is not None:
         out.print(_chosen(chosen, collection), soft_wrap=True)
-    for one in found:
+    for one in results:
         _print_one(one, classifier.threshold)
-    if found and classifier.rule.verify and not found[0].verified:
+    if results and classifier.rule.verify and not results[0].verified:
         out.print("The model has no local features: cosines alone decide, without geometry.", soft_wrap=True)
     if classifier.threshold is None:
-        own, usual = classifier.rule, default_rule(kept, classifier.label)
+        own, usual = classifier.rule, default_rule(stored, classifier.label)
         options = {
-            "--label": (classifier.label, default_label(kept)),
+            "--label": (classifier.label, default_label(stored)),
             "--neighbours": (own.neighbours, usual.neighbours),
             "--verify": (own.verify, usual.verify),
             "--max-inliers": (own.max_inliers, usual.max_inliers),
         }
-        given = [
+        changes = [
             word for name, (value, other) in options.items() if value != other for word in (name, str(value))
         ]
-        line = command_line("resight", "classify", collection, "--calibrate", "VALIDATION.csv", *given)
-        why = "The kept threshold is for another label or rule" if kept else "No threshold is chosen"
+        line = command_line("resight", "classify", collection, "--calibrate", "VALIDATION.csv", *changes)
+        why = "The kept threshold is for another label or rule" if stored else "No threshold is chosen"
         out.print(f"{why}, so that nothing is ever unknown. Choose one:  {line}", soft_wrap=True)
 
 
@@ -237,18 +241,22 @@ def _chosen(chosen: Calibration, collection: Path) -> str:
     )
 
 
-def _print_one(found: Classified, threshold: float | None) -> None:
+def _print_one(classified: Classified, threshold: float | None) -> None:
     """Prints what a photo shows and the neighbours that say so."""
     from resight.reports.verdict import VERDICT_WORDS
 
     out = console()
     needed = "" if threshold is None else f", at least {threshold:.3f} needed"
-    sure = f"confidence {found.confidence:.3f}{needed}"
-    said = f"{found.label} ({sure})" if found.label else f"unknown (likeliest is {found.best}: {sure})"
-    out.print(f"{shown_path(found.photo)}: {said}", soft_wrap=True, style="bold")
+    sure = f"confidence {classified.confidence:.3f}{needed}"
+    answer = (
+        f"{classified.label} ({sure})"
+        if classified.label
+        else f"unknown (likeliest is {classified.best}: {sure})"
+    )
+    out.print(f"{shown_path(classified.photo)}: {answer}", soft_wrap=True, style="bold")
     numbers = ("score", "cosine", "inliers")
     table = plain_table("", *numbers, "label", "verdict", "photo", right=numbers)
-    for word, votes in (("for it", found.votes), ("other", found.others)):
+    for word, votes in (("for it", classified.votes), ("other", classified.others)):
         for vote in votes:
             inliers = "" if vote.hit.inliers is None else str(vote.hit.inliers)
             table.add_row(

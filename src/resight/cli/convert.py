@@ -59,12 +59,12 @@ def convert(
     from resight.models.published import convert as convert_checkpoint
 
     config = ConversionConfig(shown, max_side, whitening, licence)
-    found = convert_checkpoint(checkpoint, config, family=family)
-    bundles.write(found.bundle, out)
+    conversion = convert_checkpoint(checkpoint, config, family=family)
+    bundles.write(conversion.bundle, out)
     if as_json:
-        write_json(_conversion_json(found, out))
+        write_json(_conversion_json(conversion, out))
     else:
-        _print(found, out)
+        _print(conversion, out)
 
 
 def _parse_scales(text: str | None) -> tuple[float, ...] | None:
@@ -76,32 +76,34 @@ def _parse_scales(text: str | None) -> tuple[float, ...] | None:
         ) from None
 
 
-def _conversion_json(found: Conversion, out: Path) -> Json:
+def _conversion_json(conversion: Conversion, out: Path) -> Json:
     from resight.cli.output import as_json
 
     return {
         "bundle": shown_path(out),
-        "family": found.family,
-        "architecture": found.bundle.architecture,
-        "fingerprint": found.bundle.fingerprint,
-        "matches": as_json(found.matches),
-        "left_out": as_json(found.left_out),
-        "remarks": as_json(found.remarks),
+        "family": conversion.family,
+        "architecture": conversion.bundle.architecture,
+        "fingerprint": conversion.bundle.fingerprint,
+        "matches": as_json(conversion.matches),
+        "left_out": as_json(conversion.left_out),
+        "remarks": as_json(conversion.remarks),
     }
 
 
-def _print(found: Conversion, out: Path) -> None:
+def _print(conversion: Conversion, out: Path) -> None:
     """Prints what became of every tensor, and where the bundle is."""
     printed = console()
     table = plain_table("theirs", "ours", "shape")
-    for match in found.matches:
+    for match in conversion.matches:
         table.add_row(match.source, match.target, _shape(match.shape))
-    for left in found.left_out:
+    for left in conversion.left_out:
         table.add_row(left.source, f"left out: {left.reason}", _shape(left.shape))
     printed.print(table)
-    taken = f"{count(len(found.matches), 'tensor')} taken over, {len(found.left_out):,} left out"
-    printed.print(f"\n{found.family}: {taken}; {found.bundle.architecture} written to {shown_path(out)}")
-    for remark in found.remarks:
+    taken = f"{count(len(conversion.matches), 'tensor')} taken over, {len(conversion.left_out):,} left out"
+    printed.print(
+        f"\n{conversion.family}: {taken}; {conversion.bundle.architecture} written to {shown_path(out)}"
+    )
+    for remark in conversion.remarks:
         printed.print(remark, soft_wrap=True)
     line = command_line("resight", "index", "PHOTOS", "--model", shown_path(out))
     printed.print(f"\nUse it:  {line}", soft_wrap=True)

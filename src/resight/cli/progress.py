@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["Report", "progress"]
+from resight.files import Progress
 
-Report = Callable[[int, int], None]
-"""Takes how many are done and how many there are."""
+__all__ = ["progress"]
 
 _FIRST_LINE_SECONDS, _LINE_SECONDS = 2.0, 10.0
 
 
 @contextmanager
-def progress(title: str, unit: str = "photos") -> Iterator[Report]:
+def progress(title: str, unit: str = "photos") -> Iterator[Progress]:
     """Yields a function to call with (done, total); what is shown goes when the block ends."""
     if sys.stderr.isatty():
         with _bar(title, unit) as report:
@@ -26,9 +25,10 @@ def progress(title: str, unit: str = "photos") -> Iterator[Report]:
 
 
 @contextmanager
-def _bar(title: str, unit: str) -> Iterator[Report]:
+def _bar(title: str, unit: str) -> Iterator[Progress]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     columns = (
         TextColumn("{task.description}"),
@@ -37,7 +37,7 @@ def _bar(title: str, unit: str) -> Iterator[Report]:
         TextColumn("{task.fields[rate]}", style="dim"),
         TimeRemainingColumn(compact=True),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None, rate="")
         start = time.monotonic()
 
@@ -48,7 +48,7 @@ def _bar(title: str, unit: str) -> Iterator[Report]:
         yield report
 
 
-def _lines(title: str, unit: str) -> Report:
+def _lines(title: str, unit: str) -> Progress:
     """Returns a report that writes a line after two seconds, and then every ten."""
     start = time.monotonic()
     due = start + _FIRST_LINE_SECONDS

@@ -63,7 +63,7 @@ OutOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the 
 
 
 def rerank(
-    given: FromOption,
+    source: FromOption,
     method: MethodOption = "alpha-qe",
     top: TopOption = None,
     model: ModelOption = None,
@@ -74,7 +74,7 @@ def rerank(
     from resight.files import write_whole
     from resight.search.imported import read_rankings
 
-    rankings = read_rankings(given)
+    rankings = read_rankings(source)
     depth = DEPTHS[method] if top is None else top
     if method == "verify":
         with progress("Verifying", "answers") as report:

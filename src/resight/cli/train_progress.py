@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from resight.training import Progress
+    from resight.training import Standing
 
 __all__ = ["describe_progress", "speed", "train_progress"]
 
@@ -17,7 +17,7 @@ _LINE_SECONDS = 10.0
 
 
 @contextmanager
-def train_progress(title: str, *, shown: bool) -> Iterator[Callable[[Progress], None] | None]:
+def train_progress(title: str, *, shown: bool) -> Iterator[Callable[[Standing], None] | None]:
     """Yields what `resight.training.train` reports to; ``None`` where nothing is shown."""
     if not shown:
         yield None
@@ -28,13 +28,13 @@ def train_progress(title: str, *, shown: bool) -> Iterator[Callable[[Progress], 
         yield _lines(title)
 
 
-def describe_progress(progress: Progress) -> str:
+def describe_progress(standing: Standing) -> str:
     """Returns epoch, loss parts, learning rate, speed and the last validation in a few words."""
-    parts = ", ".join(f"{name} {value:.4g}" for name, value in progress.parts.items())
-    validation = "" if progress.validation is None else f", validation {progress.validation:.4f}"
+    parts = ", ".join(f"{name} {value:.4g}" for name, value in standing.parts.items())
+    validation = "" if standing.validation is None else f", validation {standing.validation:.4f}"
     return (
-        f"epoch {progress.epoch} of {progress.epochs}, {parts}, rate {progress.learning_rate:.3g}, "
-        f"{speed(progress.images_per_second)} images/s{validation}"
+        f"epoch {standing.epoch} of {standing.epochs}, {parts}, rate {standing.learning_rate:.3g}, "
+        f"{speed(standing.images_per_second)} images/s{validation}"
     )
 
 
@@ -44,7 +44,7 @@ def speed(images_per_second: float) -> str:
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[Callable[[Progress], None]]:
+def _bar(title: str) -> Iterator[Callable[[Standing], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
@@ -54,30 +54,30 @@ def _bar(title: str) -> Iterator[Callable[[Progress], None]]:
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TextColumn("{task.fields[left]}"),
-        TextColumn("{task.fields[said]}", style="dim"),
+        TextColumn("{task.fields[words]}", style="dim"),
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None, said="", left="")
+        task = bar.add_task(title, total=None, words="", left="")
 
-        def report(progress: Progress) -> None:
-            said, left = describe_progress(progress), _clock(progress.seconds_left)
-            bar.update(task, completed=progress.step, total=progress.steps, said=said, left=left)
+        def report(standing: Standing) -> None:
+            words, left = describe_progress(standing), _clock(standing.seconds_left)
+            bar.update(task, completed=standing.step, total=standing.steps, words=words, left=left)
 
         yield report
 
 
-def _lines(title: str) -> Callable[[Progress], None]:
+def _lines(title: str) -> Callable[[Standing], None]:
     """Returns a report that writes a line at once, every ten seconds and at the end."""
     due = 0.0
 
-    def report(progress: Progress) -> None:
+    def report(standing: Standing) -> None:
         nonlocal due
-        if time.monotonic() < due and progress.step < progress.steps:
+        if time.monotonic() < due and standing.step < standing.steps:
             return
         due = time.monotonic() + _LINE_SECONDS
         print(
-            f"{title}: step {progress.step:,} of {progress.steps:,}, {describe_progress(progress)}, "
-            f"{_clock(progress.seconds_left)} left",
+            f"{title}: step {standing.step:,} of {standing.steps:,}, {describe_progress(standing)}, "
+            f"{_clock(standing.seconds_left)} left",
             file=sys.stderr,
             flush=True,
         )

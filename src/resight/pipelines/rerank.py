@@ -40,7 +40,7 @@ class Moved:
     Attributes:
         rank: From 1.
         old_rank: Where it was, from 1.
-        id: What the answer is called, as given.
+        id: What the answer is called, in the file.
         score: Of the method, larger is better; of verify, which orders by inliers first, the old one.
         old_score: Of the ranking before.
         inliers: Matches that one transform explains; None where not verified.
@@ -85,14 +85,14 @@ class _Reranker(Protocol):
 
 
 def by_descriptors(
-    given: ImportedRankings, method: Method, model: str | None, *, top: int, progress: Progress = silent
+    rankings: ImportedRankings, method: Method, model: str | None, *, top: int, progress: Progress = silent
 ) -> Reranked:
     """Returns the rankings re-ordered by any method but verify.
 
     Args:
-        given: Not changed.
+        rankings: Not changed.
         method: Any but verify.
-        model: Describes the photos; None takes the descriptors given.
+        model: Describes the photos; None takes those of the file.
         top: Answers of each query that are re-ordered.
         progress: Called with photos described and photos in all.
 
@@ -104,9 +104,9 @@ def by_descriptors(
     from resight import search
 
     if model is None:
-        queries, descriptors = _descriptors(given)
+        queries, descriptors = _descriptors(rankings)
     else:
-        queries, descriptors = _described(given, model, progress)
+        queries, descriptors = _described(rankings, model, progress)
 
     def descriptors_of(ids: Int64[np.ndarray, " n"]) -> Float32[np.ndarray, "n dim"]:
         return descriptors[ids]
@@ -117,30 +117,30 @@ def by_descriptors(
         "superglobal": search.rerank_super_global,
         "diffusion": search.rerank_diffusion,
     }
-    ranking = methods[method](given.ranking, queries, descriptors_of, top=top)
+    ranking = methods[method](rankings.ranking, queries, descriptors_of, top=top)
     rows = [(ids, scores, (None,) * len(ids)) for ids, scores in map(ranking.row, range(len(ranking)))]
-    return Reranked(method, top, _moved(given, rows))
+    return Reranked(method, top, _moved(rankings, rows))
 
 
 def _descriptors(
-    given: ImportedRankings,
+    rankings: ImportedRankings,
 ) -> tuple[Float32[np.ndarray, "q dim"], Float32[np.ndarray, "n dim"]]:
     """Returns the descriptors of the file: of all queries and of all answers."""
     import numpy as np
 
-    queries = [query.descriptor for query in given.queries if query.descriptor is not None]
-    answers = [descriptor for descriptor in given.descriptors if descriptor is not None]
-    for query in given.queries:
+    queries = [query.descriptor for query in rankings.queries if query.descriptor is not None]
+    answers = [descriptor for descriptor in rankings.descriptors if descriptor is not None]
+    for query in rankings.queries:
         if query.descriptor is None:
             raise _lacking(f"query {query.name!r} has no descriptor", "descriptor")
-    for name, descriptor in zip(given.answers, given.descriptors, strict=True):
+    for name, descriptor in zip(rankings.answers, rankings.descriptors, strict=True):
         if descriptor is None:
             raise _lacking(f"answer {name!r} has no descriptor", "descriptor")
     return np.stack(queries), np.stack(answers) if answers else np.zeros((0, queries[0].size), np.float32)
 
 
 def _described(
-    given: ImportedRankings, name: str, progress: Progress
+    rankings: ImportedRankings, name: str, progress: Progress
 ) -> tuple[Float32[np.ndarray, "q dim"], Float32[np.ndarray, "n dim"]]:
     """Returns the descriptors that a model gives the photos of all queries and answers."""
     import numpy as np
@@ -149,7 +149,7 @@ def _described(
     from resight.models import load_model
     from resight.models.extract import extract
 
-    photos = _photos(given)
+    photos = _photos(rankings)
     model = load_model(name)
     rows = np.zeros((len(photos), model.dim), dtype=np.float32)
     for number, one in enumerate(extract(photos, model)):
@@ -157,13 +157,15 @@ def _described(
             raise UnreadableImage(photos[number], one.reason or "it cannot be described")
         rows[number] = one.features.descriptor
         progress(number + 1, len(photos))
-    return rows[: len(given.queries)], rows[len(given.queries) :]
+    return rows[: len(rankings.queries)], rows[len(rankings.queries) :]
 
 
-def _photos(given: ImportedRankings) -> list[Path]:
+def _photos(rankings: ImportedRankings) -> list[Path]:
     """Returns the photos of all queries, then of all answers."""
-    names = [f"query {query.name!r}" for query in given.queries] + [f"answer {n!r}" for n in given.answers]
-    photos = [query.photo for query in given.queries] + list(given.photos)
+    names = [f"query {query.name!r}" for query in rankings.queries] + [
+        f"answer {n!r}" for n in rankings.answers
+    ]
+    photos = [query.photo for query in rankings.queries] + list(rankings.photos)
     for name, photo in zip(names, photos, strict=True):
         if photo is None:
             raise _lacking(f"{name} has no photo", "photo")
@@ -177,13 +179,13 @@ def _lacking(what: str, kind: Literal["descriptor", "photo"]) -> InvalidInput:
     return InvalidInput(f"{what}: give one to every query and answer, {other}")
 
 
-def by_geometry(given: ImportedRankings, name: str, *, top: int, progress: Progress = silent) -> Reranked:
+def by_geometry(rankings: ImportedRankings, name: str, *, top: int, progress: Progress = silent) -> Reranked:
     """Returns the rankings re-ordered by inliers, answers with equally many in their old order.
 
     Photos are read query by query.
 
     Args:
-        given: Not changed.
+        rankings: Not changed.
         name: Of the model whose local features are matched.
         top: Answers of each query that are verified.
         progress: Called with answers verified and answers in all.
@@ -196,10 +198,10 @@ def by_geometry(given: ImportedRankings, name: str, *, top: int, progress: Progr
     from resight.models import load_model
     from resight.search.geometry.reranking import rerank
 
-    photos = _photos(given)
-    queries, answers = photos[: len(given.queries)], photos[len(given.queries) :]
+    photos = _photos(rankings)
+    queries, answers = photos[: len(rankings.queries)], photos[len(rankings.queries) :]
     model = load_model(name)
-    total, done = int((given.ranking.ids[:, :top] >= 0).sum()), 0
+    total, done = int((rankings.ranking.ids[:, :top] >= 0).sum()), 0
 
     def features_of(rows: Int64[np.ndarray, " n"]) -> list[LocalFeatures]:
         nonlocal done
@@ -210,8 +212,8 @@ def by_geometry(given: ImportedRankings, name: str, *, top: int, progress: Progr
             progress(done, total)
         return features
 
-    verified = rerank(given.ranking, [_local(model, photo) for photo in queries], features_of, top=top)
-    return Reranked("verify", top, _moved(given, [verified.row(query) for query in range(len(verified))]))
+    verified = rerank(rankings.ranking, [_local(model, photo) for photo in queries], features_of, top=top)
+    return Reranked("verify", top, _moved(rankings, [verified.row(query) for query in range(len(verified))]))
 
 
 def _local(model: Model, photo: Path) -> LocalFeatures:
@@ -227,22 +229,22 @@ def _local(model: Model, photo: Path) -> LocalFeatures:
 
 
 def _moved(
-    given: ImportedRankings,
+    rankings: ImportedRankings,
     new: Sequence[
         tuple[Int64[np.ndarray, " answers"], Float32[np.ndarray, " answers"], Sequence[Verification | None]]
     ],
 ) -> list[RerankedQuery]:
     """Returns for each query its answers in the new order, with the ranks and scores they had."""
     queries: list[RerankedQuery] = []
-    for number, (query, (ids, scores, matches)) in enumerate(zip(given.queries, new, strict=True)):
-        old_ids, old_scores = given.ranking.row(number)
+    for number, (query, (ids, scores, matches)) in enumerate(zip(rankings.queries, new, strict=True)):
+        old_ids, old_scores = rankings.ranking.row(number)
         old = {row: place for place, row in enumerate(old_ids.tolist())}
         rows = zip(ids.tolist(), scores.tolist(), matches, strict=True)
         answers = [
             Moved(
                 rank=rank,
                 old_rank=old[row] + 1,
-                id=given.answers[row],
+                id=rankings.answers[row],
                 score=score,
                 old_score=float(old_scores[old[row]]),
                 inliers=None if match is None else match.inliers,

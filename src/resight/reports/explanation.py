@@ -30,7 +30,7 @@ METHODS = {
     "keypoints": "each keypoint's residuals in the aggregate, all norms and roots held; what the subtracted "
     "mean adds belongs to no place",
 }
-"""How shares were found, in words, by `resight.models.explain.parts.Method`."""
+"""How shares are computed, in words, by `resight.models.explain.parts.Method`."""
 
 _QUALITY = 88
 

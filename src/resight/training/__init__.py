@@ -8,18 +8,18 @@ from resight._lazy import face
 
 if TYPE_CHECKING:
     from resight.training.checkpoint import Best
-    from resight.training.log import Progress
+    from resight.training.log import Standing
     from resight.training.parallel import Processes
     from resight.training.recipe import Recipe
     from resight.training.trainer import TrainResult, train
 
-__all__ = ["Best", "Processes", "Progress", "Recipe", "TrainResult", "train"]
+__all__ = ["Best", "Processes", "Recipe", "Standing", "TrainResult", "train"]
 
 _HOMES = {
     "Best": "checkpoint",
     "Processes": "parallel",
-    "Progress": "log",
     "Recipe": "recipe",
+    "Standing": "log",
     "TrainResult": "trainer",
     "train": "trainer",
 }

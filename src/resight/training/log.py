@@ -17,13 +17,13 @@ from resight.training.watch import StepValues
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-__all__ = ["Progress", "Report", "RunLog"]
+__all__ = ["Report", "RunLog", "Standing"]
 
 _RATE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Standing:
     """Where a run stands.
 
     Attributes:
@@ -49,7 +49,7 @@ class Progress:
     validation: float | None
 
 
-Report: TypeAlias = Callable[[Progress], None]
+Report: TypeAlias = Callable[[Standing], None]
 """Takes where a run stands; called every few steps."""
 
 
@@ -137,7 +137,7 @@ class RunLog:
         if self._report is not None:
             left = (self._steps - last.step) * self._images / rate if rate else 0.0
             self._report(
-                Progress(
+                Standing(
                     last.step,
                     self._steps,
                     last.epoch + 1,
