@@ -1,8 +1,6 @@
 """Lets ``python -m resight`` do what ``resight`` does."""
 
-import sys
-
-from resight.cli import main
+from resight.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -1,4 +1,6 @@
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -50,3 +52,20 @@ def test_what_nobody_foresaw_is_a_sentence_too(capsys):
     sentence = capsys.readouterr().err
     assert sentence.startswith("resight: this should not have happened (ZeroDivisionError: ")
     assert "Traceback" not in sentence
+
+
+def test_an_interrupt_ends_the_process_at_once():
+    program = """
+import signal, threading, time
+from resight.cli.failures import exit_code, leave
+from resight.files import in_threads
+main = threading.main_thread().ident
+threading.Timer(0.3, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
+leave(exit_code(lambda: list(in_threads(time.sleep, [20.0] * 8, workers=2)), debug=False))
+"""
+    start = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr.startswith("resight: stopped: what was committed stays")
+    assert done.stderr.count("\n") == 1
+    assert time.monotonic() - start < 15

@@ -1,5 +1,5 @@
 """The command line: ``resight VERB``."""
 
-from resight.cli.app import main
+from resight.cli.app import main, run
 
-__all__ = ["main"]
+__all__ = ["main", "run"]

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, final
+from typing import Annotated, NoReturn, final
 
 import typer
 from typer.core import TyperGroup
@@ -29,9 +29,9 @@ from resight.cli import (
     train,
     whiten,
 )
-from resight.cli.failures import exit_code
+from resight.cli.failures import exit_code, leave
 
-__all__ = ["build", "main"]
+__all__ = ["build", "main", "run"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,6 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return exit_code(
         lambda: command.main(words, prog_name="resight", standalone_mode=False), debug="--debug" in words
     )
+
+
+def run() -> NoReturn:
+    """Does what the process's command line asks, and ends the process."""
+    leave(main())
 
 
 def _with_homes(words: list[str]) -> list[str]:

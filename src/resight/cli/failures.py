@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
-from typing import Protocol, cast
+from typing import NoReturn, Protocol, cast
 
 import typer
 
 from resight.cli.output import escape_controls
 from resight.errors import ResightError
 
-__all__ = ["FAILED", "INTERRUPTED", "NO_ANSWER", "SOME_UNREADABLE", "WRONG_COMMAND_LINE", "exit_code"]
+__all__ = [
+    "FAILED",
+    "INTERRUPTED",
+    "NO_ANSWER",
+    "SOME_UNREADABLE",
+    "WRONG_COMMAND_LINE",
+    "exit_code",
+    "leave",
+]
 
 FAILED, WRONG_COMMAND_LINE, SOME_UNREADABLE, NO_ANSWER, INTERRUPTED = 1, 2, 3, 4, 130
 
@@ -45,6 +55,16 @@ def exit_code(command: Callable[[], object], *, debug: bool) -> int:
     if code == INTERRUPTED:
         return _say("stopped: what was committed stays, and the same command can be run again", INTERRUPTED)
     return code if isinstance(code, int) else 0
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process with an exit code; after Ctrl-C without waiting for threads that still work."""
+    if code == INTERRUPTED:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _say(sentence: str, code: int) -> int:
