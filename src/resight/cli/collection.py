@@ -9,7 +9,7 @@ import typer
 
 from resight.cli.failures import FAILED
 from resight.cli.options import CollectionArgument, JsonOption
-from resight.cli.output import console, count, plain_table, shown_path, write_json
+from resight.cli.output import broken_table, console, count, plain_table, shown_path, write_json
 from resight.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -90,10 +90,7 @@ def _print_info(held: CollectionInfo) -> None:
         table.add_row("root", f"{root.path}: {count(root.photos, 'file')}{gone}")
     out.print(table)
     if held.broken:
-        listed = plain_table("broken file", "reason")
-        for photo in held.broken[:_MOST_LISTED]:
-            listed.add_row(shown_path(photo.path), photo.reason)
-        out.print("", listed)
+        out.print("", broken_table(held.broken[:_MOST_LISTED]))
 
 
 def _local(held: LocalInfo | None) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from resight.cli.failures import SOME_UNREADABLE
 from resight.cli.options import JsonOption, refuse_missing_folder
-from resight.cli.output import command_line, console, count, plain_table, shown_path, write_json
+from resight.cli.output import broken_table, command_line, console, count, plain_table, shown_path, write_json
 from resight.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -94,10 +94,7 @@ def _print_outcome(outcome: CompactOutcome) -> None:
     if outcome.fitted_to < _ENOUGH and after.form != "float16":
         printed.print(f"\nMore photos would help: {_ENOUGH:,} features and more are better.", soft_wrap=True)
     if outcome.broken:
-        broken = plain_table("broken file", "reason")
-        for photo in outcome.broken:
-            broken.add_row(shown_path(photo.path), photo.reason)
-        printed.print("", broken)
+        printed.print("", broken_table(outcome.broken))
     line = command_line("resight", "index", "PHOTOS", "--model", written)
     printed.print(
         f"\nThe model is in {written}; a collection of its own is made with it.\nNow use it:  {line}",

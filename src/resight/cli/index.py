@@ -10,7 +10,16 @@ import typer
 
 from resight.cli.failures import SOME_UNREADABLE
 from resight.cli.options import JsonOption, MaxPixelsOption
-from resight.cli.output import command_line, console, count, note, plain_table, shown_path, write_json
+from resight.cli.output import (
+    broken_table,
+    command_line,
+    console,
+    count,
+    note,
+    plain_table,
+    shown_path,
+    write_json,
+)
 from resight.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -96,10 +105,7 @@ def print_report(report: IndexReport, collection: Path, photos: int) -> None:
     if report.passed_over:
         out.print(passed_over(report.passed_over), soft_wrap=True)
     if report.broken:
-        table = plain_table("broken file", "reason")
-        for photo in report.broken[:_MOST_LISTED]:
-            table.add_row(shown_path(photo.path), photo.reason)
-        out.print("", table)
+        out.print("", broken_table(report.broken[:_MOST_LISTED]))
         _print_rest(len(report.broken))
     if report.warned:
         table = plain_table("read with a warning", "what is wrong")

@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from resight.collection import BrokenPhoto
+
 __all__ = [
     "Json",
     "as_json",
+    "broken_table",
     "command_line",
     "console",
     "count",
@@ -77,6 +80,14 @@ def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
             table.add_column(column, justify="right", no_wrap=True)
         else:
             table.add_column(column, overflow="fold")
+    return table
+
+
+def broken_table(photos: Sequence[BrokenPhoto]) -> Table:
+    """Returns a table of files that cannot be read, each with its reason."""
+    table = plain_table("broken file", "reason")
+    for photo in photos:
+        table.add_row(shown_path(photo.path), photo.reason)
     return table
 
 

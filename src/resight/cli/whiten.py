@@ -9,7 +9,7 @@ import typer
 
 from resight.cli.failures import SOME_UNREADABLE
 from resight.cli.options import JsonOption, refuse_missing_folder
-from resight.cli.output import command_line, console, count, plain_table, shown_path, write_json
+from resight.cli.output import broken_table, command_line, console, count, plain_table, shown_path, write_json
 from resight.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -123,9 +123,6 @@ def _print_outcome(outcome: WhitenOutcome) -> None:
         table.add_row("their distance, in deviations", f"{before.distance:.2f}", f"{after.distance:.2f}")
         printed.print(table)
     if outcome.broken:
-        broken = plain_table("broken file", "reason")
-        for photo in outcome.broken:
-            broken.add_row(shown_path(photo.path), photo.reason)
-        printed.print("", broken)
+        printed.print("", broken_table(outcome.broken))
     line = command_line("resight", "index", "PHOTOS", "--model", bundle)
     printed.print(f"\nThe model is in {bundle}\nNow use it:  {line}", soft_wrap=True)
