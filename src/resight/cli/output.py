@@ -55,14 +55,14 @@ def console() -> Console:
     from rich.console import Console
     from rich.text import Text
 
-    class Literal(Console):
+    class LiteralConsole(Console):
         """Takes every piece of text through `escape_controls`, cells of tables included."""
 
         def render_str(self, text: str, **options: Any) -> Text:
             return super().render_str(escape_controls(text), **options)
 
     width = None if sys.stdout.isatty() else _WIDTH_OF_LOGS
-    return Literal(markup=False, highlight=False, emoji=False, width=width)
+    return LiteralConsole(markup=False, highlight=False, emoji=False, width=width)
 
 
 def note(text: str) -> None:

@@ -94,7 +94,7 @@ class Classifier:
         collection: Its photos' labels are in their metadata.
         label: Name of that metadata; by default that of the stored calibration, else ``label``.
         rule: How neighbours vote; by default that of the stored calibration, else the paper's.
-        threshold: A label of a smaller score is not given; by default that of the stored calibration, where
+        threshold: Labels of smaller scores are withheld; by default that of the stored calibration, where
             it is for this label and this rule. Without one every photo gets a label.
 
     Raises:
