@@ -59,6 +59,8 @@ def test_an_interrupt_ends_the_process_at_once():
 import signal, threading, time
 from resight.cli.failures import exit_code, leave
 from resight.files import in_threads
+# A shell that runs the tests in the background has its jobs ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 main = threading.main_thread().ident
 threading.Timer(0.3, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
 leave(exit_code(lambda: list(in_threads(time.sleep, [20.0] * 8, workers=2)), debug=False))

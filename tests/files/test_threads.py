@@ -15,6 +15,8 @@ from resight.files import in_threads
 INTERRUPTED = """
 import signal, threading, time
 from resight.files import in_threads
+# A shell that runs the tests in the background has its jobs ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 main = threading.main_thread().ident
 threading.Timer(0.3, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
 start = time.monotonic()
