@@ -13,7 +13,7 @@ from resight.evaluation.measures.k_means import k_means
 __all__ = ["ClusterResult", "adjusted_mutual_information", "cluster", "normalised_mutual_information"]
 
 RESTARTS = 10
-"""How often k-means starts where nobody says."""
+"""How often k-means starts by default."""
 
 MANY_CLUSTERS = 2000
 """Above this many clusters one start is all: each takes minutes, and they hardly differ."""

@@ -161,17 +161,7 @@ class ExactIndex:
         Raises:
             InvalidInput: ``k`` is not positive, or queries have another shape or are not finite.
         """
-        queries = np.asarray(queries)
-        if queries.ndim != 2 or queries.shape[1] != self._dim or queries.dtype.kind != "f":
-            raise InvalidInput(
-                f"queries must be floating-point of shape (q, {self._dim}), "
-                f"not {queries.dtype} {queries.shape}"
-            )
-        if not (np.abs(queries) <= LARGEST_VALUE).all():
-            raise InvalidInput(f"queries must be finite and at most {LARGEST_VALUE:g} in magnitude")
-        if k < 1:
-            raise InvalidInput(f"k must be at least 1, not {k}")
-        queries = np.ascontiguousarray(queries, dtype=np.float32)
+        queries = self._checked(np.asarray(queries), k)
         member: Bool[np.ndarray, " n"] | None = None
         searched = len(self)
         if allowed is not None:
@@ -200,13 +190,25 @@ class ExactIndex:
             ranking_ids[part, :size], scores[part, :size] = self._multiply(queries[part], size, member)
         return Ranking(ranking_ids, scores)
 
+    def _checked(self, queries: Float[np.ndarray, "q dim"], k: int) -> Float32[np.ndarray, "q dim"]:
+        if queries.ndim != 2 or queries.shape[1] != self._dim or queries.dtype.kind != "f":
+            raise InvalidInput(
+                f"queries must be floating-point of shape (q, {self._dim}), "
+                f"not {queries.dtype} {queries.shape}"
+            )
+        if not (np.abs(queries) <= LARGEST_VALUE).all():
+            raise InvalidInput(f"queries must be finite and at most {LARGEST_VALUE:g} in magnitude")
+        if k < 1:
+            raise InvalidInput(f"k must be at least 1, not {k}")
+        return np.ascontiguousarray(queries, dtype=np.float32)
+
     def _halves(self) -> Float16[np.ndarray, "n dim"]:
         """Returns the stored descriptors without a copy; valid until the next add or remove."""
         flat = faiss.rev_swig_ptr(self._codes.codes.data(), self._codes.codes.size())
         return flat.view("<f2").reshape(len(self), self._dim)
 
     def _bound(self, query: Float32[np.ndarray, " dim"]) -> float:
-        """Returns how far a scanned score can lie from the true one."""
+        """Returns how far a scanned score can lie from the exact inner product."""
         gamma = self._dim * 2.0**-24 / (1 - self._dim * 2.0**-24)
         length = float(np.linalg.norm(query.astype(np.float64)))
         # 1 %: norms of rows are computed in float32. The last term: products that underflow.

@@ -154,11 +154,9 @@ def _fit(
         size = (size * (query_span / answer_span)).astype(np.float32)
         guesses = hypotheses.from_features(source, target, size, turn)
     else:
-        tried = hypotheses.pairs_of(len(source))
-        in_units = query_span / answer_span / reduction
-        guesses = hypotheses.from_pairs(
-            source, target, tried, in_units / config.max_scale, in_units * config.max_scale
-        )
+        tried, unit = hypotheses.pairs_of(len(source)), query_span / answer_span / reduction
+        bounds = unit / config.max_scale, unit * config.max_scale
+        guesses = hypotheses.from_pairs(source, target, tried, *bounds)
     group = _largest_group(guesses, source, target, GROUP * config.threshold)
     grown = None if group is None else grow(source, target, group, config)
     if grown is None:
