@@ -49,7 +49,7 @@ class Explanation:
 
     Attributes:
         score: Inner product of both descriptors.
-        method: How the shares were found, see `resight.models.explain.parts.Method`.
+        method: How the shares are computed, see `resight.models.explain.parts.Method`.
         query_map: float32 ``(rows, columns)``, what each cell of a grid over the query adds to the score.
         answer_map: The same for the answer.
         query_rest: What comes from no place of the query: the score less the sum of its map. Zero, but for

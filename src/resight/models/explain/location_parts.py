@@ -75,7 +75,7 @@ def parts_of_network(describer: NetworkDescriber | DELGDescriber, photo: Photo) 
     pixels = torch.from_numpy(np.ascontiguousarray(photo.pixels))[None].to(device)
     with torch.no_grad():
         image = to_input(pixels, describer.preprocessing)
-        scales = [_shares(net, shown) for shown in _shown(describer, image)]
+        scales = [_shares(net, resized) for resized in _resized(describer, image)]
         rows = max(each.cells.shape[1] for each in scales)
         columns = max(each.cells.shape[2] for each in scales)
         power = net.scale_power if isinstance(net, GeMNet) else 1.0
@@ -88,21 +88,21 @@ def parts_of_network(describer: NetworkDescriber | DELGDescriber, photo: Photo) 
     return Parts(vectors, joined.constant.cpu().numpy(), method)
 
 
-def _shown(describer: NetworkDescriber | DELGDescriber, image: Tensor) -> list[Tensor]:
+def _resized(describer: NetworkDescriber | DELGDescriber, image: Tensor) -> list[Tensor]:
     """Returns the image at each scale at which the model describes it."""
-    shown: list[Tensor] = []
+    sizes: list[Tensor] = []
     if isinstance(describer, DELGDescriber):
         for scale in describer.traits.scales:
             size = [max(1, round(side * scale)) for side in image.shape[2:]]
-            shown.append(nn.functional.interpolate(image, size, mode="bilinear", align_corners=False))
-        return shown
+            sizes.append(nn.functional.interpolate(image, size, mode="bilinear", align_corners=False))
+        return sizes
 
     def note(resized: Tensor) -> Tensor:
-        shown.append(resized)
+        sizes.append(resized)
         return torch.ones(len(resized), 1, device=resized.device)
 
     join_scales(note, image, describer.traits.scales, power=1.0)
-    return shown
+    return sizes
 
 
 def _shares(net: GlobalNet, image: Tensor) -> _Shares:

@@ -25,7 +25,7 @@ class Parts:
     Attributes:
         vectors: float32 ``(rows, columns, dim)``, what each cell of a grid over the photo gives.
         constant: float32 ``(dim,)``, what comes from no place: biases and means.
-        method: How they were found.
+        method: How the parts are computed.
     """
 
     vectors: Float32[np.ndarray, "rows columns dim"]
@@ -63,11 +63,11 @@ def whiten_parts(parts: Parts, whitening: Whitening) -> Parts:
     return Parts(vectors, (constant / norm).astype(np.float32), parts.method)
 
 
-def resample(cells: int, wanted: int) -> Float64[np.ndarray, "wanted cells"]:
+def resample(cells: int, new_cells: int) -> Float64[np.ndarray, "new_cells cells"]:
     """Returns the matrix that spreads a row of cells over another number of cells of the same whole length.
 
     Each cell's content is shared out by how much of it lies in each new one, so that sums are kept.
     """
-    edges, new = np.linspace(0, 1, cells + 1), np.linspace(0, 1, wanted + 1)
+    edges, new = np.linspace(0, 1, cells + 1), np.linspace(0, 1, new_cells + 1)
     overlap = np.minimum(edges[None, 1:], new[1:, None]) - np.maximum(edges[None, :-1], new[:-1, None])
     return np.clip(overlap, 0, None) * cells

@@ -49,10 +49,10 @@ def convert(
     if family is not None and family not in _READERS:
         raise InvalidInput(f"there is no reader for {family!r} files; accepted are {', '.join(FAMILIES)}")
     checkpoint = read_checkpoint(path)
-    chosen = _family_of(checkpoint) if family is None else family
-    if config.whitening is not None and chosen != cirtorch.FAMILY:
-        raise InvalidInput(f"files of {chosen} carry no whitening; only those of {cirtorch.FAMILY} do")
-    return _READERS[chosen](checkpoint, config)
+    family = _family_of(checkpoint) if family is None else family
+    if config.whitening is not None and family != cirtorch.FAMILY:
+        raise InvalidInput(f"files of {family} carry no whitening; only those of {cirtorch.FAMILY} do")
+    return _READERS[family](checkpoint, config)
 
 
 def _family_of(checkpoint: Checkpoint) -> str:

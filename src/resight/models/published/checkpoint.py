@@ -90,8 +90,8 @@ def _named_in(error: Exception) -> str:
     """
     if isinstance(error, OSError) and error.strerror:
         return f" ({error.strerror})"
-    found = _REFUSED.search(str(error))
-    return f" (it names {found[1]})" if found else ""
+    match = _REFUSED.search(str(error))
+    return f" (it names {match[1]})" if match else ""
 
 
 def _named(state: Mapping[object, Tensor]) -> dict[str, Tensor]:

@@ -48,11 +48,11 @@ def source_names(prefix: str, layers: Mapping[str, str]) -> Callable[[str], str]
 
 def _in_the_trunk(name: str) -> str:
     """Returns what pycls calls a tensor of timm's bottleneck ResNet."""
-    found = _IN_A_BLOCK.fullmatch(name)
-    if found is None:
+    match = _IN_A_BLOCK.fullmatch(name)
+    if match is None:
         layer, _, tensor = name.partition(".")
         return f"stem.{_STEM[layer]}.{tensor}"
-    stage, block, layer, tensor = found.groups()
+    stage, block, layer, tensor = match.groups()
     return f"s{stage}.b{int(block) + 1}.{_BLOCK[layer]}.{tensor}"
 
 
@@ -63,13 +63,13 @@ def build_trunk(names: Collection[str], *, path: str, prefix: str, maps: int) ->
         names: Names of all tensors of the authors' file.
         path: That file, for the message.
         prefix: What stands before pycls' own names.
-        maps: How many of its deepest maps are wanted.
+        maps: Number of its deepest maps that the network uses.
 
     Raises:
         InvalidInput: Its third stage has a number of blocks that no ResNet of bottlenecks has.
     """
     stage = re.compile(re.escape(prefix) + r"s3\.b(\d+)\.")
-    blocks = {int(found[1]) for name in names if (found := stage.match(name))}
+    blocks = {int(match[1]) for name in names if (match := stage.match(name))}
     depth = _DEPTHS.get(max(blocks, default=0))
     if depth is None:
         raise InvalidInput(
