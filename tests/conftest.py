@@ -25,7 +25,6 @@ install_import_hook(
         "resight.search.geometry.fitting",
         "resight.search.geometry.hypotheses",
         "resight.search.geometry.matching",
-        "resight.search.ranking",
         "resight.search.reciprocal",
         "resight.search.exact.order",
         "resight.search.exact.rows",

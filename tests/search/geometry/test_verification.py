@@ -142,6 +142,26 @@ def test_what_no_camera_sees_is_refused(refused):
         assert found.inliers < 8
 
 
+def test_a_refused_transform_has_no_inliers():
+    rng = np.random.default_rng(0)
+    query = features(rng, 40, side=300)
+    twice = dataclasses.replace(query, positions=query.positions * 2, scales=query.scales * 2)
+    assert verify(query, twice).inliers == 40
+    refused = verify(query, twice, config=VerificationConfig(max_scale=1.5))
+    assert (refused.inliers, refused.transform, refused.region) == (0, None, None)
+
+
+def test_neighbours_beyond_the_distance_are_no_matches():
+    rng = np.random.default_rng(0)
+    query = features(rng, 40)
+    descriptors = query.descriptors.copy()
+    descriptors[20:, :4] = 255 - descriptors[20:, :4]
+    answer = dataclasses.replace(query, descriptors=descriptors)
+    for bound, inliers in ((0.05, 20), (1.0, 40)):
+        config = VerificationConfig(matching="distance", max_distance=bound)
+        assert verify(query, answer, config=config).inliers == inliers
+
+
 def test_many_features_at_one_point_count_once():
     rng = np.random.default_rng(0)
     query = features(rng, 60)
@@ -514,3 +534,5 @@ def test_settings_and_protocols_that_do_not_exist_are_refused():
             VerificationConfig(**wrong)
     for matching in (None, "mutual", "ratio", "distance"):
         assert VerificationConfig(matching=matching).matching == matching
+    least = VerificationConfig(threshold=0.5, trials=1)
+    assert (least.threshold, least.trials) == (0.5, 1)
