@@ -33,4 +33,4 @@ def verdict_reason(match: Verification | None) -> str:
     if kind == "likely":
         return f"{points} where {chance}: too few to be certain."
     few = "only " if inliers < LIKELY_INLIERS else ""
-    return f"Looks similar, but {few}{points} in arrangement; {chance}."
+    return f"Checked, but {few}{points} in arrangement; {chance}."
