@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,12 +22,12 @@ __all__ = ["EXAMPLE", "processes_of", "train"]
 
 EXAMPLE = (
     "Example:\n\n  resight train small-cgd data.root=~/photos model.configuration=MG\n\n"
-    "Go on after an interruption: the same line with --resume.\n\n"
+    "Go on after an interruption: the same line with --resume. What a key means: --explain optimiser\n\n"
     "On four GPUs: torchrun --nproc-per-node 4 -m resight train cgd data.root=~/CUB_200_2011"
 )
 
 RecipeArgument = Annotated[
-    Path, typer.Argument(metavar="RECIPE", help="A YAML file, or a recipe of the package, such as small-cgd.")
+    Path | None, typer.Argument(metavar="RECIPE", help="A YAML file, or a recipe's name, such as small-cgd.")
 ]
 OverridesArgument = Annotated[
     list[str] | None,
@@ -35,19 +36,29 @@ OverridesArgument = Annotated[
 RunOption = Annotated[
     Path | None, typer.Option(metavar="DIR", help="The run's folder; runs/NAME of the recipe if not given.")
 ]
+ExplainOption = Annotated[
+    str | None,
+    typer.Option(metavar="KEY", help="Say what a recipe's key is (model.dim, optimiser), and stop."),
+]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")]
 
 
 def train(
-    recipe: RecipeArgument,
+    recipe: RecipeArgument = None,
     overrides: OverridesArgument = None,
     run: RunOption = None,
     resume: ResumeOption = False,
+    explain: ExplainOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a model as a recipe says, and leave its bundle in the run's folder."""
     from resight import training
 
+    if explain is not None:
+        _print_settings(explain, as_json=as_json)
+        return
+    if recipe is None:
+        raise typer.BadParameter("name a recipe, such as small-cgd, or a YAML file", param_hint="RECIPE")
     settings = training.Recipe.from_yaml(recipe, overrides or ())
     folder = run if run is not None else Path("runs") / settings.name
     processes, first = processes_of(os.environ), os.environ.get("RANK", "0") == "0"
@@ -79,6 +90,23 @@ def processes_of(environment: Mapping[str, str]) -> Processes:
             f"{here} processes on this machine of {everywhere} in all: every machine must run as many"
         )
     return Processes(here, everywhere // here)
+
+
+def _print_settings(key: str, *, as_json: bool) -> None:
+    from resight.training.reference import settings_at
+
+    settings = settings_at(key)
+    if as_json:
+        write_json([asdict(each) for each in settings])
+        return
+    out = console()
+    for each in settings:
+        kind = f" of {each.kind}" if each.kind else ""
+        default = "no default" if each.default is None else f"default {each.default}"
+        out.print(f"{each.key}{kind}: {each.type}, {default}", markup=False, soft_wrap=True)
+        if each.choices:
+            out.print(f"    one of {', '.join(each.choices)}", markup=False, soft_wrap=True)
+        out.print(f"    {each.meaning}", markup=False, soft_wrap=True)
 
 
 def _print_outcome(outcome: TrainResult) -> None:

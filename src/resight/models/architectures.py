@@ -81,6 +81,8 @@ def settings_of(net: GlobalNet) -> dict[str, JSON]:
         InvalidInput: A part is a class of another package that a bundle could not name.
     """
     trunk = net.trunk
+    if is_dotted(trunk.trunk):
+        dotted_name(type(trunk.net))
     stored = _Trunk(
         trunk.trunk,
         dict(trunk.options),

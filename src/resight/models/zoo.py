@@ -14,6 +14,7 @@ from resight.models.describer import Describer
 from resight.models.model import Model
 from resight.models.parts import WHITENED, split
 from resight.networks.trunks._timm import require_torch
+from resight.settings.foreign import is_dotted
 
 __all__ = ["ZooEntry", "available", "load_model", "model_of"]
 
@@ -142,12 +143,14 @@ def model_of(bundle: Bundle, *, name: str) -> Model:
     """
     parts = split(bundle, name=name)
     kind = parts.describer.architecture
-    if kind not in _LOADERS:
+    # A dotted name is a network of another package, which must have been imported.
+    loader = _load_network if is_dotted(kind) else _LOADERS.get(kind)
+    if loader is None:
         raise InvalidBundle(
             f"the bundle {name} holds a model of kind {kind!r} and this Resight knows "
             f"{', '.join(sorted([*_LOADERS, WHITENED]))}: upgrade Resight"
         )
-    describer = _LOADERS[kind](parts.describer, name)
+    describer = loader(parts.describer, name)
     try:
         return Model(
             describer,

@@ -32,6 +32,15 @@ _GEM_RATE = 10.0
 
 
 class _Rates(Settings):
+    """What every optimiser has.
+
+    Attributes:
+        learning_rate: The rate of groups whose rule does not change it.
+        weight_decay: Factor of the weights that is taken off at each step.
+        decay: Which parameters decay: ``matrices`` (those of two and more axes: no biases, no scales of
+            normalisation layers) or ``all``.
+    """
+
     learning_rate: PositiveFloat
     weight_decay: NonNegativeFloat = 0.0
     decay: Literal["matrices", "all"] = "matrices"
@@ -40,8 +49,9 @@ class _Rates(Settings):
 class Adam(_Rates):
     """Kingma and Ba 2015; weight decay is added to the gradient.
 
-    ``decay``: weight decay applies to ``matrices`` (parameters of two and more axes: no biases, no scales of
-    normalisation layers) or to ``all`` parameters. So it is for the others.
+    Attributes:
+        betas: β1 and β2, decays of the means of the gradient and of its square.
+        epsilon: ε, added to the root that divides.
     """
 
     kind: Literal["adam"] = "adam"
@@ -50,7 +60,12 @@ class Adam(_Rates):
 
 
 class AdamW(_Rates):
-    """Loshchilov and Hutter 2019: Adam with weight decay apart from the gradient."""
+    """Loshchilov and Hutter 2019: Adam with weight decay apart from the gradient.
+
+    Attributes:
+        betas: β1 and β2, decays of the means of the gradient and of its square.
+        epsilon: ε, added to the root that divides.
+    """
 
     kind: Literal["adamw"] = "adamw"
     betas: tuple[float, float] = (0.9, 0.999)
@@ -58,7 +73,12 @@ class AdamW(_Rates):
 
 
 class SGD(_Rates):
-    """Stochastic gradient descent with momentum."""
+    """Stochastic gradient descent with momentum.
+
+    Attributes:
+        momentum: Share of the last step that is added to the next.
+        nesterov: Look ahead by the momentum (Nesterov).
+    """
 
     kind: Literal["sgd"] = "sgd"
     momentum: NonNegativeFloat = 0.9
@@ -76,8 +96,9 @@ class GroupRule(Settings):
     """What is different for the parameters whose name fits a pattern.
 
     Attributes:
-        pattern: Shell wildcards for the whole name, such as ``model.trunk.*``, ``objective.ranking.*`` or
-            ``*.bias``; the names are ``model.`` or ``objective.`` and torch's name of the parameter.
+        pattern: Shell wildcards for the whole name, such as ``model.trunk.*``, ``*.bias`` or
+            ``objective.losses.ranking.*``; the names are ``model.`` or ``objective.`` and torch's name of the
+            parameter.
         rate: The learning rate is the optimiser's times this.
         weight_decay: Instead of the optimiser's, for all that fits; ``None`` for the optimiser's.
         frozen_epochs: During so many epochs from the first, the parameters stay as they are.

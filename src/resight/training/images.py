@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -13,8 +13,10 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from resight.datasets.dataset import Benchmark, LabelledImages, validation_split
 from resight.datasets.registry import load
+from resight.errors import InvalidInput
 from resight.images.augment import ResizeRandomCrop, Transform
 from resight.settings.choice import Choice, Settings
+from resight.settings.foreign import foreign_part, is_dotted
 from resight.training.loading import DevicePhotos, PackedPhotos, PhotoFiles, Photos
 from resight.training.packed import PackedImages, pack
 from resight.training.parts import TRANSFORMS
@@ -43,7 +45,8 @@ class DataSettings(Settings):
     """Which photos are trained and measured on, and how they are transformed.
 
     Attributes:
-        benchmark: ``folder``, ``table``, ``cub200``, ``cars196``, ``sop`` or ``inshop``.
+        benchmark: ``folder``, ``table``, ``cub200``, ``cars196``, ``sop`` or ``inshop``, or
+            ``package.module:Name`` for a set of your own, made with the root.
         root: Folder of the benchmark's copy, or the table's path.
         boxes: Whether photos are cropped to their boxes.
         allow_deviating: Take a copy of an official set with other counts than the published ones.
@@ -112,9 +115,7 @@ def open_images(settings: DataSettings, selection: SelectionSettings, fabric: Fa
     Raises:
         InvalidInput: The benchmark cannot be read, or the packed file lacks its photos.
     """
-    benchmark = load(
-        settings.benchmark, settings.root, boxes=settings.boxes, allow_deviating=settings.allow_deviating
-    )
+    benchmark = _read(settings)
     packed = None
     if settings.packed is not None:
         if fabric.is_global_zero and not Path(settings.packed.file).exists():
@@ -129,6 +130,18 @@ def open_images(settings: DataSettings, selection: SelectionSettings, fabric: Fa
         case "validation":
             train, validation = validation_split(benchmark.train, share=selection.share, seed=selection.seed)
             return Images(train, validation, packed)
+
+
+def _read(settings: DataSettings) -> Benchmark:
+    if is_dotted(settings.benchmark):
+        if settings.boxes:
+            raise InvalidInput(f"{settings.benchmark} has no boxes: crop photos yourself, or use them whole")
+        own: Any = foreign_part(settings.benchmark, may_import=True)
+        dataset: Benchmark = own(root=settings.root)
+        return dataset
+    return load(
+        settings.benchmark, settings.root, boxes=settings.boxes, allow_deviating=settings.allow_deviating
+    )
 
 
 def _pack(benchmark: Benchmark, settings: PackSettings) -> None:

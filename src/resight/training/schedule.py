@@ -16,14 +16,24 @@ __all__ = ["SCHEDULES", "Constant", "Cosine", "Exponential", "Linear", "Schedule
 
 
 class Constant(Settings):
-    """The same rate throughout."""
+    """The same rate throughout.
+
+    Attributes:
+        warm_up: Epochs, possibly broken, during which the rate rises in a straight line.
+    """
 
     kind: Literal["constant"] = "constant"
     warm_up: NonNegativeFloat = 0.0
 
 
 class Step(Settings):
-    """The rate is multiplied by ``factor`` at the beginning of each epoch in ``at`` (counted from 0)."""
+    """The rate is multiplied by ``factor`` at the beginning of each epoch in ``at``.
+
+    Attributes:
+        at: Epochs, counted from 0.
+        factor: By what the rate is multiplied.
+        warm_up: Epochs, possibly broken, during which the rate rises in a straight line.
+    """
 
     kind: Literal["step"] = "step"
     at: tuple[int, ...]
@@ -32,7 +42,12 @@ class Step(Settings):
 
 
 class Linear(Settings):
-    """A straight line from the full rate after the warm-up to the share ``end`` of it after the last step."""
+    """A straight line from the full rate after the warm-up to the share ``end`` of it after the last step.
+
+    Attributes:
+        end: Share of the full rate after the last step.
+        warm_up: Epochs, possibly broken, during which the rate rises in a straight line.
+    """
 
     kind: Literal["linear"] = "linear"
     end: NonNegativeFloat = 0.0
@@ -40,7 +55,12 @@ class Linear(Settings):
 
 
 class Cosine(Settings):
-    """Half a cosine instead of the line: Loshchilov and Hutter 2017 (SGDR), equation 5, without restarts."""
+    """Half a cosine instead of the line: Loshchilov and Hutter 2017 (SGDR), equation 5, without restarts.
+
+    Attributes:
+        end: Share of the full rate after the last step.
+        warm_up: Epochs, possibly broken, during which the rate rises in a straight line.
+    """
 
     kind: Literal["cosine"] = "cosine"
     end: NonNegativeFloat = 0.0
@@ -48,7 +68,12 @@ class Cosine(Settings):
 
 
 class Exponential(Settings):
-    """The rate is multiplied by ``factor`` at the end of every epoch."""
+    """The rate is multiplied by ``factor`` at the end of every epoch.
+
+    Attributes:
+        factor: By what the rate is multiplied.
+        warm_up: Epochs, possibly broken, during which the rate rises in a straight line.
+    """
 
     kind: Literal["exponential"] = "exponential"
     factor: PositiveFloat

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from resight.errors import InvalidInput
 from resight.files.json import JSON
-from resight.networks.trunks import bn_inception, timm_trunk, torchvision_trunk
+from resight.networks.trunks import bn_inception, foreign_trunk, timm_trunk, torchvision_trunk
 from resight.networks.trunks.strides import STAGES, Stage, remove_stride_
+from resight.settings.foreign import is_dotted
 
 __all__ = ["Backbone"]
 
@@ -57,7 +58,8 @@ class Backbone(nn.Module):
         Args:
             name: A name in timm, possibly with a tag, or ``hf-hub:OWNER/NAME``, or ``local-dir:PATH`` for a
                 folder with ``config.json`` and weights; ``torchvision:`` and a name of
-                `resight.networks.trunks.torchvision_trunk.NAMES`; or ``bn_inception``.
+                `resight.networks.trunks.torchvision_trunk.NAMES`; ``bn_inception``; or
+                ``package.module:Name``, a class of an imported module.
             pretrained: Load the published weights for that name, through the publisher's own code.
             weights: A ``.pth`` or ``.safetensors`` file of them, for the trunks that are not timm's.
             out_indices: Which maps; negative ones count from the deepest; ``None`` for all.
@@ -89,6 +91,10 @@ class Backbone(nn.Module):
                 out_indices=out_indices,
                 output_stride=output_stride,
                 options=options,
+            )
+        elif is_dotted(name):
+            made = foreign_trunk.build(
+                name, out_indices=out_indices, output_stride=output_stride, options=options
             )
         elif weights is not None:
             raise InvalidInput(

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from resight.networks.trunks.backbone import Backbone
 from resight.networks.trunks.strides import Stage
 from resight.settings.bounds import Count, check_fields
+from resight.settings.foreign import foreign_part, is_dotted
 
 __all__ = ["NAMES", "TrunkConfig"]
 
@@ -48,7 +49,8 @@ class TrunkConfig:
     """Which trunk a network has, and with which weights it begins.
 
     Attributes:
-        name: One of `NAMES`, or any name that `Backbone` takes.
+        name: One of `NAMES`, or any name that `Backbone` takes; ``package.module:Name`` for a trunk of your
+            own, whose keyword arguments are the options.
         pretrained: Begin with the published weights of that name.
         weights: A file of published weights, for the trunks that are not timm's.
         output_stride: Stride of the deepest map, where timm can dilate the trunk.
@@ -80,6 +82,9 @@ class TrunkConfig:
             WeightsUnavailable: The weights are not here and cannot be fetched, or do not fit.
             MissingExtra: timm is not installed.
         """
+        if is_dotted(self.name):
+            # Whoever writes the settings of a trunk wants its code; a bundle does not come this way.
+            foreign_part(self.name, may_import=True)
         trunk = _TRUNKS.get(self.name, _Trunk(self.name))
         return Backbone(
             trunk.backbone,
