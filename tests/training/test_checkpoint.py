@@ -5,7 +5,7 @@ import torch
 
 from resight.errors import InvalidInput, StorageFailed
 from resight.training import checkpoint as checkpoints
-from resight.training.checkpoint import Best, Checkpoint
+from resight.training.checkpoint import Best, RunState
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def made():
     optimiser = torch.optim.Adam([parameter])
     parameter.grad = torch.ones(3)
     optimiser.step()
-    return Checkpoint(
+    return RunState(
         recipe="r",
         data="d",
         epoch=2,

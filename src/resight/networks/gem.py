@@ -30,7 +30,8 @@ class GeMNetConfig:
 
     Attributes:
         pooling: How the map becomes a vector.
-        dim: Length of a descriptor, given by a whitening layer; the trunk's channels without one if ``None``.
+        dim: Length of a descriptor, which a whitening layer then makes; the trunk's channels and no such
+            layer if ``None``.
 
     Raises:
         InvalidInput: A setting is outside of its range.

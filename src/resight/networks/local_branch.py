@@ -64,8 +64,8 @@ class LocalBranch(nn.Module):
         self, maps: Float[Tensor, "batch inputs rows cols"]
     ) -> Float[Tensor, "batch outputs rows cols"]:
         """Returns the features, float32, of the length that their attention is."""
-        seen = maps if self.multi_atrous is None else self.multi_atrous(maps)
-        features = self.norm(self.projection(seen))
+        wide = maps if self.multi_atrous is None else self.multi_atrous(maps)
+        features = self.norm(self.projection(wide))
         directions = unit_channels(features)
         if self.score is None:
             return directions

@@ -59,5 +59,5 @@ class MultiAtrous(nn.Module):
         """Returns a map of the same shape, not negative."""
         mean = nn.functional.relu(self.pooled(maps.mean(dim=(2, 3), keepdim=True)))
         # Enlarging a single cell bilinearly repeats it.
-        seen = [mean.expand(-1, -1, *maps.shape[2:]), *(each(maps) for each in self.parallel)]
-        return nn.functional.relu(self.joined(torch.cat(seen, dim=1)))
+        parallel = [mean.expand(-1, -1, *maps.shape[2:]), *(each(maps) for each in self.parallel)]
+        return nn.functional.relu(self.joined(torch.cat(parallel, dim=1)))

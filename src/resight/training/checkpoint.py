@@ -19,8 +19,8 @@ from resight.files import whole_file
 __all__ = [
     "FORMAT_VERSION",
     "Best",
-    "Checkpoint",
     "RandomStates",
+    "RunState",
     "gather_random_states",
     "read",
     "read_weights",
@@ -64,7 +64,7 @@ class RandomStates:
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class RunState:
     """A run between two steps.
 
     Attributes:
@@ -102,13 +102,13 @@ class Checkpoint:
     seconds: float
 
 
-def write(checkpoint: Checkpoint, path: Path) -> None:
+def write(checkpoint: RunState, path: Path) -> None:
     """Writes a checkpoint; what was at the path stays until the new file is on the disk.
 
     Raises:
         StorageFailed: The disk refused.
     """
-    values = {field.name: getattr(checkpoint, field.name) for field in fields(Checkpoint)}
+    values = {field.name: getattr(checkpoint, field.name) for field in fields(RunState)}
     values["best"] = None if checkpoint.best is None else asdict(checkpoint.best)
     values["random"] = [(states.cpu, states.device) for states in checkpoint.random]
     values["history"] = [dict(each) for each in checkpoint.history]
@@ -124,17 +124,17 @@ def write_weights(weights: Mapping[str, Tensor], path: Path) -> None:
     _write({"format_version": FORMAT_VERSION, "model": dict(weights)}, path)
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path) -> RunState:
     """Returns the checkpoint at a path, its tensors on the CPU. No code in the file is run.
 
     Raises:
         InvalidInput: There is none, or it is damaged or of another version of the format.
     """
-    values = _read(path, {field.name for field in fields(Checkpoint)})
+    values = _read(path, {field.name for field in fields(RunState)})
     values["best"] = None if values["best"] is None else Best(**values["best"])
     values["random"] = tuple(RandomStates(cpu, device) for cpu, device in values["random"])
     values["history"] = tuple(values["history"])
-    return Checkpoint(**values)
+    return RunState(**values)
 
 
 def read_weights(path: Path) -> Mapping[str, Tensor]:

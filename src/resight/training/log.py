@@ -80,11 +80,11 @@ class RunLog:
             after: The step from which the run goes on; later lines are of a run that was killed and go.
             after_epochs: Epochs that were whole then; later validations go.
             tensorboard: Write curves too.
-            report: Who wants to know.
+            report: Called with the progress after each look at the losses.
             writes: Whether this process writes anything.
 
         Raises:
-            MissingExtra: TensorBoard is wanted and not installed.
+            MissingExtra: ``tensorboard`` is set and TensorBoard is not installed.
             StorageFailed: The disk refused.
         """
         self._steps, self._epochs, self._images = steps, epochs, images_per_step
@@ -182,17 +182,17 @@ def _forget_after(path: Path, step: int, epochs: int) -> None:
     """Removes what a killed run wrote after the checkpoint it is resumed from, and a line cut short."""
     if not path.is_file():
         return
-    kept = []
+    lines = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            said = json.loads(line)
+            entry = json.loads(line)
             # After its last step an epoch may have been saved before it was measured.
-            holds = said["step"] <= step and (said["kind"] == "step" or said["epoch"] <= epochs)
+            holds = entry["step"] <= step and (entry["kind"] == "step" or entry["epoch"] <= epochs)
         except (ValueError, KeyError, TypeError):
             continue
         if holds:
-            kept.append(line + "\n")
-    write_whole(path, "".join(kept))
+            lines.append(line + "\n")
+    write_whole(path, "".join(lines))
 
 
 def _open_curves(folder: Path, after: int) -> SummaryWriter:

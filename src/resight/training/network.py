@@ -41,7 +41,7 @@ class Network(nn.Module):
     std: Tensor
 
     def __init__(self, model: GlobalNet, outputs: Sequence[OutputName]) -> None:
-        """Takes a model, and which of its outputs are wanted."""
+        """Takes a model and the names of the outputs to return."""
         super().__init__()
         self.model = model
         self.outputs = tuple(outputs)
@@ -53,20 +53,20 @@ class Network(nn.Module):
     def forward(
         self, groups: Sequence[UInt8[Tensor, "images height width 3"]], order: Int[Tensor, " batch"] | None
     ) -> dict[str, tuple[Tensor, ...]]:
-        """Returns the wanted outputs by name, one row an image.
+        """Returns the outputs by name, one row an image.
 
         Args:
             groups: RGB pixels; images of one size are together, for they go through the network together.
             order: Which row of the joined groups each image of the batch is; ``None`` if they are in order.
 
         Raises:
-            InvalidInput: The model does not give a wanted output.
+            InvalidInput: The model lacks an output.
         """
-        given = [self._outputs(self.model(self._normalised(pixels))) for pixels in groups]
-        if order is None and len(given) == 1:
-            return given[0]
+        parts = [self._outputs(self.model(self._normalised(pixels))) for pixels in groups]
+        if order is None and len(parts) == 1:
+            return parts[0]
         joined: dict[str, tuple[Tensor, ...]] = {
-            name: tuple(torch.cat(tensors) for tensors in zip(*(each[name] for each in given), strict=True))
+            name: tuple(torch.cat(tensors) for tensors in zip(*(each[name] for each in parts), strict=True))
             for name in self.outputs
         }
         if order is None:
@@ -74,7 +74,7 @@ class Network(nn.Module):
         return {name: tuple(tensor[order] for tensor in tensors) for name, tensors in joined.items()}
 
     def freeze_unreached(self) -> None:
-        """Stops learning of the parameters on which no wanted output depends.
+        """Stops learning of the parameters on which no output depends.
 
         Such as the attention of a DELG without its loss. Processes that train together would wait for their
         gradients for ever.
@@ -105,9 +105,9 @@ class Network(nn.Module):
 
     def to_bundle(self, recipe: Recipe, best: Best | None) -> Bundle:
         """Returns the model as it is now, for use; what serves training alone is left out."""
-        said = f"trained by the recipe {recipe.name} (fingerprint {recipe.fingerprint[:16]})"
+        provenance = f"trained by the recipe {recipe.name} (fingerprint {recipe.fingerprint[:16]})"
         if best is not None:
-            said += f", {best.metric} {best.value:.4f} on {best.on} after {best.epoch} epochs"
+            provenance += f", {best.metric} {best.value:.4f} on {best.on} after {best.epoch} epochs"
         max_side = recipe.use.max_side or recipe.data.test_transform.make().size
         net, device, scales = self.model.float(), str(self.mean.device), recipe.use.scales
         describer = (
@@ -115,7 +115,7 @@ class Network(nn.Module):
             if isinstance(net, DELG)
             else NetworkDescriber(net, max_side=max_side, scales=scales, device=device)
         )
-        model = Model(describer, name=recipe.name, licence=recipe.use.licence, provenance=said)
+        model = Model(describer, name=recipe.name, licence=recipe.use.licence, provenance=provenance)
         return model.to_bundle()
 
     def _normalised(self, pixels: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from resight.errors import InvalidInput
 __all__ = ["Objective", "ObjectiveValue", "OutputName", "Outputs", "Part"]
 
 OutputName: TypeAlias = Literal["descriptor", "branches", "logits", "reconstruction"]
-"""What a loss is given: the descriptor, each branch's descriptor, a classifier's logits, or the error of each
+"""What a loss takes: the descriptor, each branch's descriptor, a classifier's logits, or the error of each
 image's reconstruction."""
 
 Outputs: TypeAlias = Mapping[str, tuple[Tensor, ...]]
@@ -29,7 +29,7 @@ class Part:
     Attributes:
         name: What the log calls it.
         losses: One module, or for the branches one each: a loss's proxies belong to one space.
-        output: What it is given.
+        output: The output of the model that it takes.
         weight: By what its value is multiplied.
     """
 
@@ -100,14 +100,14 @@ class Objective(nn.Module):
         total = torch.zeros((), device=labels.device)
         values: dict[str, Tensor] = {}
         for part in self.parts:
-            given = outputs.get(part.output, ())
-            if len(given) != len(part.losses):
+            tensors = outputs.get(part.output, ())
+            if len(tensors) != len(part.losses):
                 raise InvalidInput(
                     f"the part {part.name!r} of the objective needs the output {part.output!r}, and the "
-                    f"model gives {', '.join(name for name, tensors in outputs.items() if tensors)}"
+                    f"model gives {', '.join(name for name, each in outputs.items() if each)}"
                 )
             value = torch.stack(
-                [loss(_wide(tensor), labels) for loss, tensor in zip(part.losses, given, strict=True)]
+                [loss(_wide(tensor), labels) for loss, tensor in zip(part.losses, tensors, strict=True)]
             ).sum()
             values[part.name] = value.detach()
             total = total + part.weight * value

@@ -22,7 +22,7 @@ __all__ = ["Processes", "average_gradients", "copy_from_first", "gather", "part_
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """How many processes train together; ``torchrun`` has started them and said so in the environment.
+    """How many processes train together; ``torchrun`` starts them and names their number in the environment.
 
     Attributes:
         here: On this machine.

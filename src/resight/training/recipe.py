@@ -179,10 +179,10 @@ class Recipe(Settings):
     @property
     def fingerprint(self) -> str:
         """64 hexadecimal digits that change with everything that could change the weights."""
-        said = self.model_dump(mode="json", exclude=_NOT_IN_FINGERPRINT)
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        values = self.model_dump(mode="json", exclude=_NOT_IN_FINGERPRINT)
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     @property
     def needs_classifier(self) -> bool:
-        """Whether a part of the objective is given logits."""
+        """Whether a part of the objective takes logits."""
         return any(part.output == "logits" for part in self.objective)

@@ -162,12 +162,12 @@ def _entry(entries: list[Any], way: str, key: str) -> int:
     raise InvalidInput(f"the override {key} names the entry {way!r}: {suggestion(way, known)}")
 
 
-def _choose_benchmark(values: Values, asked: Sequence[object], path: str) -> Values:
+def _choose_benchmark(values: Values, names: Sequence[object], path: str) -> Values:
     if "benchmarks" not in values:
         return values
     rest = {key: value for key, value in values.items() if key not in ("benchmark", "benchmarks")}
     choices = values["benchmarks"]
-    chosen = asked[-1] if asked else values.get("benchmark")
+    chosen = names[-1] if names else values.get("benchmark")
     if not isinstance(choices, dict) or chosen not in choices:
         known = [str(each) for each in choices] if isinstance(choices, dict) else []
         raise InvalidInput(f"the recipe {path} has no benchmark {chosen!r}: {suggestion(str(chosen), known)}")

@@ -35,7 +35,7 @@ class Setting:
         key: Where it stands, ``model.dim`` for example; entries of a list are left out of it.
         kind: The part that has it, ``delg`` for example; empty where there is one of that name only.
         type: What it takes, in words: ``whole number, positive``.
-        default: Its default as YAML; ``None`` where it has none and must be said.
+        default: Its default as YAML; ``None`` where it has none and must be set.
         meaning: What it is, from the docstring of what takes it.
         choices: The words or kinds it can be; empty where it is a value.
     """

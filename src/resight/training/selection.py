@@ -51,7 +51,7 @@ class Selector:
         count = 0 if images is None else len(images)
         share = -(-count // world)
         self._mine = np.arange(rank * share, min((rank + 1) * share, count))
-        # The test transform gives the same every time: what fits is kept.
+        # The test transform gives the same every time, so its results are held as far as memory allows.
         self._kept: dict[int, list[Tensor]] = {}
         self._kept_bytes = 0
 
@@ -74,7 +74,7 @@ class Selector:
         dim = network.model.dim
         described = torch.cat(mine) if mine else torch.empty(0, dim, device=self._device)
         everything = self._gathered(described, len(images))
-        said: list[Any] = [None]
+        measured: list[Any] = [None]
         if everything is not None:
             result = evaluate_labels(
                 everything.cpu().numpy(),
@@ -83,7 +83,7 @@ class Selector:
                 gallery=images.gallery,
                 ks=_KS,
             )
-            said = [
+            measured = [
                 {
                     "map_at_r": result.map_at_r,
                     "r_precision": result.r_precision,
@@ -91,8 +91,8 @@ class Selector:
                 }
             ]
         if self._world > 1:
-            distributed.broadcast_object_list(said, src=0)
-        return dict(said[0])
+            distributed.broadcast_object_list(measured, src=0)
+        return dict(measured[0])
 
     def _describe(self, network: Network, start: int) -> Tensor:
         groups, order = in_order(self._transformed(start), self._device)

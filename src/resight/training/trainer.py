@@ -22,7 +22,7 @@ from resight.errors import InvalidInput
 from resight.models import bundle as bundles
 from resight.training import checkpoint as checkpoints
 from resight.training.average import Average
-from resight.training.checkpoint import Best, Checkpoint, gather_random_states
+from resight.training.checkpoint import Best, RunState, gather_random_states
 from resight.training.engine import PeakMemory, build_fabric, fast_convolutions, set_training_mode
 from resight.training.groups import Group, build_optimiser, group_parameters
 from resight.training.images import open_images
@@ -78,7 +78,7 @@ def train(
         run: Folder for the recipe, the log, checkpoints and the bundle.
         resume: Go on from the folder's last checkpoint, from the start where there is none yet.
         processes: How many processes `torchrun` has started; by default this one alone.
-        report: Who wants to know how far it is; called in the first process only.
+        report: Called with the progress of the run, in the first process only.
 
     Raises:
         InvalidInput: The recipe does not fit the data, the folder is used, or the checkpoint is of another
@@ -208,8 +208,8 @@ class _Run:
                     with self.fabric.no_backward_sync(self.module, enabled=number < len(batches) - 1):
                         outputs = self.module(batch.groups, batch.order)
                         whole = {
-                            name: tuple(gather(each, world=self.world) for each in given)
-                            for name, given in outputs.items()
+                            name: tuple(gather(each, world=self.world) for each in tensors)
+                            for name, tensors in outputs.items()
                         }
                         value = self.objective(whole, batch.labels)
                         self.fabric.backward(value.total / len(batches))
@@ -221,7 +221,7 @@ class _Run:
                 if self.step % self.recipe.log.every == 0:
                     log.steps(watch.take())
                 if self.recipe.log.checkpoint_steps and self.step % self.recipe.log.checkpoint_steps == 0:
-                    # No checkpoint may hold weights that nobody has looked at.
+                    # No checkpoint may hold weights whose loss was not checked.
                     log.steps(watch.take())
                     self.seconds = time.monotonic() - began
                     self._save()
@@ -304,7 +304,7 @@ class _Run:
         random = gather_random_states(self.fabric.device, world=self.world)
         if self.first:
             checkpoints.write(
-                Checkpoint(
+                RunState(
                     recipe=self.recipe.fingerprint,
                     data=self.images.train.fingerprint,
                     epoch=self.epoch,
@@ -325,7 +325,7 @@ class _Run:
             )
         self.fabric.barrier()
 
-    def _restore(self, state: Checkpoint) -> None:
+    def _restore(self, state: RunState) -> None:
         """Puts everything back to where a checkpoint was written.
 
         Raises:

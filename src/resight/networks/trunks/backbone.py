@@ -29,7 +29,7 @@ class Backbone(nn.Module):
     Attributes:
         trunk: Name of the trunk without where its weights come from, ``resnet50.tv_in1k`` for example.
         options: timm's further arguments to build the trunk, JSON values.
-        output_stride: The stride asked for at the deepest map, ``None`` for the trunk's own.
+        output_stride: The stride set for the deepest map, ``None`` for the trunk's own.
         without_stride: The stage whose down-sampling was removed, or ``None``.
         maps: Number of each map among all of the trunk, counted from its end: -1 is its last.
         deepest: Number of the deepest of them.
@@ -162,8 +162,8 @@ class Backbone(nn.Module):
             # Such a trunk takes any number of whole cells; zero is the mean colour.
             down, right = (-size % self.strides[-1] for size in images.shape[2:])
             images = nn.functional.pad(images, (0, right, 0, down))
-        given = tuple(self.net(images))
-        maps = tuple(given[number] for number in self._picks)
+        every = tuple(self.net(images))
+        maps = tuple(every[number] for number in self._picks)
         if self._channels_last:
             maps = tuple(each.permute(0, 3, 1, 2) for each in maps)
         for each, channels in zip(maps, self.channels, strict=True):
