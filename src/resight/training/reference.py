@@ -8,10 +8,10 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -92,13 +92,16 @@ def _below(field: FieldInfo, key: str) -> Iterator[Setting]:
         if isinstance(mark, Family):
             for kind in mark.parts():
                 yield from _settings_of(mark.choice_type(kind), key, kind)
-        if isinstance(mark, Section):
-            yield from _settings_of(settings_model(cast("Callable[..., object]", field.annotation)), key, "")
     if any(isinstance(mark, Family) for mark in field.metadata):
         return
-    for part in (field.annotation, *get_args(field.annotation)):
-        if isinstance(part, type) and issubclass(part, Settings):
-            yield from _settings_of(part, key, "")
+    # What pydantic keeps apart, type and marks, is one annotation again; a section may also be optional.
+    whole = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    for part in (whole, field.annotation, *get_args(field.annotation)):
+        inner, *marks = get_args(part) if get_origin(part) is Annotated else (part,)
+        if any(isinstance(mark, Section) for mark in marks):
+            yield from _settings_of(settings_model(inner), key, "")
+        elif isinstance(inner, type) and issubclass(inner, Settings) and not marks:
+            yield from _settings_of(inner, key, "")
 
 
 def _type_of(field: FieldInfo) -> tuple[str, tuple[str, ...]]:
