@@ -107,19 +107,13 @@ def test_without_loss(max_side: int | None) -> None:
 # --- a reduced decode
 
 
-def test_a_reduced_decode_is_filtered_as_a_whole_one() -> None:
+@pytest.mark.parametrize("max_side", [100, 150, 200, 399])
+def test_a_reduced_decode_is_filtered_as_a_whole_one(max_side: int) -> None:
     random = np.random.default_rng(0)
-    grain = random.integers(0, 256, (600, 800, 3), dtype=np.uint8)
-    data = encoded(grain)
-    whole = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-    for side in (100, 200, 399):
-        size = (side, round(side * 0.75))
-        expected = np.asarray(
-            Image.fromarray(whole).resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
-        ).astype(int)
-        shown = read(data, max_side=side).pixels.astype(int)
-        # Decoded at just the wanted side, noise keeps about three times the contrast it should.
-        assert 0.8 < shown.std() / expected.std() < 1.25
+    data = encoded(random.integers(0, 256, (600, 800, 3), dtype=np.uint8))
+    expected = fit(read(data).pixels, max_side)
+    # Decoded at just the wanted side, noise differs by 3.5 to 14 levels.
+    assert np.abs(read(data, max_side=max_side).pixels.astype(int) - expected).mean() < 2.5
 
 
 # --- metadata and damage

@@ -372,12 +372,34 @@ def test_pieces_that_unpack_beyond_their_pixels_are_refused() -> None:
     )
 
 
+def test_missing_pieces_are_not_read_as_black() -> None:
+    tags = {256: ("H", [COLUMNS]), 257: ("H", [ROWS]), 258: ("H", [8]), 262: ("H", [1]), 339: ("H", [2])}
+    tags |= {259: ("H", [1]), 277: ("H", [1]), 278: ("H", [ROWS])}
+    assert read(by_hand(tags, bytes(ROWS * COLUMNS))).width == COLUMNS
+    tags[278] = ("H", [10])
+    data = by_hand(tags, bytes(ROWS * COLUMNS))
+    assert reason(data) == "its TIFF data are broken or cut off (pieces are missing)"
+
+
 @pytest.mark.parametrize("compression", [None, "deflate"])
 @pytest.mark.parametrize("kind", ["i2", "f4"])
 def test_planes_that_are_cut_off_are_refused(kind: str, compression: str | None) -> None:
     planes = np.moveaxis(as_type(RGB, kind), 2, 0).copy()
     data = written(planes, photometric="rgb", planarconfig="separate", compression=compression)
     assert reason(data[:-100]) == "its TIFF data are broken or cut off (a piece lies outside the file)"
+
+
+def test_a_scan_of_two_hundred_megapixels_is_read() -> None:
+    stream = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    scan = Image.new("1", (16_320, 12_240), 1)
+    scan.paste(0, (0, 0, 8_160, 12_240))
+    scan.save(stream, "TIFF", compression="group4", exif=exif)
+    photo = read(stream.getvalue(), max_side=8)
+    assert (photo.width, photo.height, photo.pixels.shape) == (12_240, 16_320, (8, 6, 3))
+    assert photo.pixels[0].max() < 5
+    assert photo.pixels[-1].min() > 250
 
 
 def test_wide_samples_count_by_their_memory() -> None:

@@ -179,7 +179,9 @@ def _tiff(name: str, stream: BinaryIO, limit: Limit) -> Stored:
     stream.seek(0)
     image = open_image("TIFF", stream)
     limit.admit(name, image.size, _pixels(image))
-    # Pillow turns TIFF upright by itself while it loads.
+    # Where Pillow makes the image itself, it refuses more than 178,956,970 pixels.
+    image.im = Image.new(image.mode, (layout.width, layout.height)).im
+    # It turns TIFF upright while it loads.
     image.load()
     return _whole(grey_or_rgb(image), 1)
 
