@@ -27,7 +27,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from resight.datasets.revisited import DIFFICULTIES, GroundTruth, read_ground_truth
-from resight.evaluation.revisited import evaluate_revisited
+from resight.evaluation import evaluate_revisited
 from resight.evaluation.statistics import bootstrap, paired
 from resight.search import (
     Diffusion,

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from resight.datasets import open_landmarks, read_landmark_truth
+from resight.datasets.google_landmarks import read_ids, read_solution, read_train, retrieval_truth
 from resight.datasets.holidays import holidays_truth, read_holidays
 from resight.datasets.landmark_truth import LandmarkTruth, Task
-from resight.datasets.landmarks import read_ids, read_solution, read_train, retrieval_truth
 from resight.datasets.oxford_paris import read_oxford_paris
 from resight.datasets.plain_pickle import read_plain_pickle
 from resight.errors import InvalidInput

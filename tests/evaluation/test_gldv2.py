@@ -6,7 +6,7 @@ import pytest
 from landmark_photos import write_landmarks
 
 from resight.datasets import open_landmarks
-from resight.datasets.landmarks import image_path
+from resight.datasets.google_landmarks import image_path
 from resight.errors import InvalidInput
 
 

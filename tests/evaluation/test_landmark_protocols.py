@@ -12,8 +12,8 @@ from landmark_photos import write_landmarks
 from PIL import Image
 
 from resight.datasets import open_landmarks, read_landmark_truth
+from resight.datasets.google_landmarks import read_solution
 from resight.datasets.landmark_truth import LandmarkTruth, Task
-from resight.datasets.landmarks import read_solution
 from resight.errors import InvalidInput, UnreadableImage
 from resight.evaluation import Quantity, compare, read_result, write_result
 from resight.evaluation.card import Source

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from resight.datasets.doctor import examine
     from resight.datasets.findings import Finding
     from resight.datasets.folder import read_folder
+    from resight.datasets.google_landmarks import Solution, read_solution, retrieval_truth
     from resight.datasets.holidays import holidays_truth, read_holidays
     from resight.datasets.in_shop import read_in_shop
     from resight.datasets.landmark_folder import (
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
         read_recognition,
     )
     from resight.datasets.landmark_truth import LandmarkTruth, Task
-    from resight.datasets.landmarks import Solution, read_solution, retrieval_truth
     from resight.datasets.online_products import read_online_products
     from resight.datasets.oxford_paris import read_oxford_paris
     from resight.datasets.registry import (
@@ -91,7 +91,7 @@ _HOMES = {
     "LandmarkTruth": "landmark_truth",
     "Recognition": "landmark_folder",
     "RecognitionEntry": "registry",
-    "Solution": "landmarks",
+    "Solution": "google_landmarks",
     "Task": "landmark_truth",
     "entry_named": "registry",
     "examine": "doctor",
@@ -109,9 +109,9 @@ _HOMES = {
     "read_online_products": "online_products",
     "read_oxford_paris": "oxford_paris",
     "read_recognition": "landmark_folder",
-    "read_solution": "landmarks",
+    "read_solution": "google_landmarks",
     "read_table": "table",
-    "retrieval_truth": "landmarks",
+    "retrieval_truth": "google_landmarks",
     "validation_split": "dataset",
 }
 

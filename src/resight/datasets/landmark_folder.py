@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from resight.datasets.holidays import holidays_truth, read_holidays
-from resight.datasets.landmark_truth import LandmarkTruth, Task, indices
-from resight.datasets.landmarks import (
+from resight.datasets.google_landmarks import (
     Solution,
     image_path,
     read_ids,
@@ -15,6 +13,8 @@ from resight.datasets.landmarks import (
     read_train,
     retrieval_truth,
 )
+from resight.datasets.holidays import holidays_truth, read_holidays
+from resight.datasets.landmark_truth import LandmarkTruth, Task, indices
 from resight.datasets.oxford_paris import read_oxford_paris, read_oxford_paris_lists
 from resight.datasets.revisited import read_annotations, read_ground_truth
 from resight.errors import InvalidInput

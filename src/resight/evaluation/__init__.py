@@ -17,19 +17,28 @@ from resight.evaluation.measures.clustering import (
     normalised_mutual_information,
 )
 from resight.evaluation.measures.labels import LabelResult, PerQuery, evaluate_labels
+from resight.evaluation.measures.landmarks import RevisitedResult, evaluate_revisited
 from resight.evaluation.measures.recognition import (
     average_precisions_at_100,
     mean_average_precision_at_100,
     micro_average_precision,
     micro_average_precision_interval,
 )
-from resight.evaluation.measures.retrieval import average_precision, recall_at_k
+from resight.evaluation.measures.retrieval import (
+    average_precision,
+    map_at_r,
+    precision_at,
+    r_precision,
+    recall_at_k,
+    rectangular_at_100,
+    trapezoidal,
+)
+from resight.evaluation.measures.separation import Separation, separation
 from resight.evaluation.pictures import first_answers
 from resight.evaluation.quantity import Quantity
 from resight.evaluation.recognition import evaluate_recognition, measure_predictions
 from resight.evaluation.refinement import Refinement
 from resight.evaluation.result import Measure, Result, read_result, write_result
-from resight.evaluation.revisited import RevisitedResult, evaluate_revisited
 from resight.evaluation.statistics import Interval, PairedTest, bootstrap, most_changed, paired
 from resight.evaluation.waterfall import Stage, Steps, Waterfall, evaluate_waterfall
 
@@ -48,6 +57,7 @@ __all__ = [
     "Refinement",
     "Result",
     "RevisitedResult",
+    "Separation",
     "Stage",
     "Steps",
     "Waterfall",
@@ -66,6 +76,7 @@ __all__ = [
     "evaluate_revisited",
     "evaluate_waterfall",
     "first_answers",
+    "map_at_r",
     "mean_average_precision_at_100",
     "measure_descriptors",
     "measure_predictions",
@@ -76,8 +87,13 @@ __all__ = [
     "most_changed",
     "normalised_mutual_information",
     "paired",
+    "precision_at",
+    "r_precision",
     "read_descriptors",
     "read_result",
     "recall_at_k",
+    "rectangular_at_100",
+    "separation",
+    "trapezoidal",
     "write_result",
 ]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from resight.datasets.google_landmarks import Solution, Usage
 from resight.datasets.landmark_folder import Recognition
-from resight.datasets.landmarks import Solution, Usage
 from resight.errors import InvalidInput
 from resight.evaluation.card import Fact, ProtocolCard, Source, source_of, versions
 from resight.evaluation.landmark_description import describe_landmarks
@@ -99,7 +99,7 @@ def measure_predictions(path: str | Path, solution: Solution, *, name: str, seed
 
     Args:
         path: The CSV file.
-        solution: As ``resight.datasets.landmarks.read_solution`` returns it.
+        solution: As ``resight.datasets.google_landmarks.read_solution`` returns it.
         name: Of the solution's file.
         seed: Of the bootstrap.
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resight.errors import InvalidInput
-from resight.evaluation import evaluate_labels
+from resight.evaluation import evaluate_labels, map_at_r, r_precision
 from resight.search.exact import positives
 
 KS = (1, 2, 4, 1000)
@@ -34,8 +34,9 @@ def literal(descriptors, labels, queries, gallery):
         r = sum(right)
         recall = [any(right[:k]) for k in KS]
         precisions = [sum(right[: i + 1]) / (i + 1) for i in range(r) if right[i]]
-        map_at_r = sum(precisions) / r if r else math.nan
-        found.append((recall, map_at_r, sum(right[:r]) / r if r else math.nan, r))
+        found.append(
+            (recall, sum(precisions) / r if r else math.nan, sum(right[:r]) / r if r else math.nan, r)
+        )
     return found
 
 
@@ -54,6 +55,19 @@ def drawn(seed, kind):
         rows = 1 + 1e-7 * rows
     labels = generator.integers(0, max(1, count // generator.integers(2, 12)), count) * 7 - 3
     return unit(rows), labels
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_ranking_alone_has_the_value_that_descriptors_give(seed):
+    descriptors, labels = drawn(seed, "ties")
+    everyone = np.ones(len(labels), dtype=np.bool_)
+    scores = np.rint(descriptors.astype(np.float64) @ descriptors.astype(np.float64).T * 2**30)
+    expected = literal(descriptors, labels, everyone, everyone)
+    for query, (_, mean, precision, r) in enumerate(expected):
+        order = np.argsort(-scores[query], kind="stable")
+        relevant = labels[order[order != query]] == labels[query]
+        assert map_at_r(relevant, int(r)) == pytest.approx(mean, nan_ok=True)
+        assert r_precision(relevant, int(r)) == pytest.approx(precision, nan_ok=True)
 
 
 @pytest.mark.parametrize("kind", ["plain", "ties", "duplicates", "collapsed", "nearly collapsed"])

@@ -62,23 +62,28 @@ def cluster(
 
     Raises:
         InvalidInput: Lengths differ, or there are fewer images than clusters, or no start.
+
+    >>> import numpy as np
+    >>> descriptors = np.array([[1, 0], [1, 0], [0, 1]], dtype=np.float32)
+    >>> cluster(descriptors, np.array([4, 4, 9])).nmi
+    1.0
     """
     if len(descriptors) != len(labels) or not len(labels):
         raise InvalidInput(f"{len(descriptors)} descriptors were given with {len(labels)} labels")
-    wanted = len(np.unique(labels)) if clusters is None else clusters
-    starts = (1 if wanted > MANY_CLUSTERS else RESTARTS) if restarts is None else restarts
-    if not 1 <= wanted <= len(labels) or starts < 1:
+    count = len(np.unique(labels)) if clusters is None else clusters
+    starts = (1 if count > MANY_CLUSTERS else RESTARTS) if restarts is None else restarts
+    if not 1 <= count <= len(labels) or starts < 1:
         raise InvalidInput(
             f"k-means needs from 1 to {len(labels)} clusters for as many images and at least one start, "
-            f"got {wanted} clusters and {starts} starts"
+            f"got {count} clusters and {starts} starts"
         )
     seeds = np.random.SeedSequence(seed).spawn(starts)
-    runs = (k_means(descriptors, wanted, np.random.default_rng(child)) for child in seeds)
+    runs = (k_means(descriptors, count, np.random.default_rng(child)) for child in seeds)
     best = min(runs, key=lambda run: run.inertia)
     return ClusterResult(
         normalised_mutual_information(labels, best.assignment),
         adjusted_mutual_information(labels, best.assignment),
-        wanted,
+        count,
         starts,
         seed,
         best.iterations,
@@ -91,6 +96,10 @@ def normalised_mutual_information(first: Int64[np.ndarray, " n"], second: Int64[
 
     Strehl and Ghosh, JMLR 2002, with the arithmetic mean of today's scikit-learn (before 0.22 its default was
     the geometric one). 1 where both hold a single label.
+
+    >>> import numpy as np
+    >>> normalised_mutual_information(np.array([0, 0, 1, 1]), np.array([5, 5, 7, 7]))
+    1.0
     """
     cells, rows, columns = _contingency(first, second)
     mean = (_entropy(rows) + _entropy(columns)) / 2
@@ -101,7 +110,12 @@ def adjusted_mutual_information(first: Int64[np.ndarray, " n"], second: Int64[np
     """Returns the mutual information less its expectation by chance, over the largest such value.
 
     Vinh, Epps and Bailey, JMLR 2010, with the arithmetic mean of the entropies as the upper bound. 1 where
-    both labellings are trivial in the same way.
+    both labellings are trivial in the same way. The expectation takes margins of one size together, which for
+    ten thousand classes is far less work than each pair of margins, as scikit-learn takes them.
+
+    >>> import numpy as np
+    >>> round(adjusted_mutual_information(np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])), 4)
+    -0.5
     """
     cells, rows, columns = _contingency(first, second)
     if len(rows) == len(columns) == 1 or len(rows) == len(columns) == len(first):

@@ -39,7 +39,7 @@ class LabelResult:
     """The means, as fractions.
 
     Attributes:
-        recall: ``(k, recall at k)`` in the order asked for, over all queries.
+        recall: ``(k, recall at k)`` in the order of ``ks``, over all queries.
         map_at_r: Over the queries that have a positive; NaN where none has.
         r_precision: Over the queries that have a positive; NaN where none has.
         per_query: What they are the means of.
@@ -86,16 +86,19 @@ def evaluate_labels(
     Raises:
         InvalidInput: Shapes or types do not fit, a descriptor is not of unit norm, k is not positive, or
             there is no query or nothing in the database.
+
+    >>> import numpy as np
+    >>> descriptors = np.array([[1, 0], [1, 0], [0, 1]], dtype=np.float32)
+    >>> evaluate_labels(descriptors, np.array([0, 0, 1]), ks=(1,)).map_at_r
+    1.0
     """
     _check(descriptors, labels, ks)
-    rows, database = (
-        _selected(queries, len(labels), "query"),
-        _selected(gallery, len(labels), "database image"),
-    )
+    chosen = _selected(queries, len(labels), "query")
+    database = _selected(gallery, len(labels), "database image")
     parts = [
         _measure(ranks, ks)
         for ranks in rank_positives(
-            descriptors, labels.astype(np.int64), rows, database, depth=max(ks), progress=progress
+            descriptors, labels.astype(np.int64), chosen, database, depth=max(ks), progress=progress
         )
     ]
     per_query = _in_order(parts)

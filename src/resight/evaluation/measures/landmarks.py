@@ -10,7 +10,14 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from resight.datasets.landmark_truth import Formula, Task
-from resight.evaluation.measures.retrieval import precision_at, rectangular_at_100, trapezoidal
+from resight.datasets.revisited import QueryTruth
+from resight.errors import InvalidInput
+from resight.evaluation.measures.retrieval import (
+    average_precision,
+    precision_at,
+    rectangular_at_100,
+    trapezoidal,
+)
 from resight.evaluation.quantity import Quantity
 from resight.search.exact import Ranks
 
@@ -18,6 +25,8 @@ __all__ = [
     "PRECISIONS_AT",
     "RECALLS_AT",
     "LandmarkColumn",
+    "RevisitedResult",
+    "evaluate_revisited",
     "main_quantity",
     "measure_task",
     "ranks_without",
@@ -50,16 +59,16 @@ def main_quantity(formula: Formula, task: str) -> Quantity:
 
 
 def measure_task(
-    formula: Formula, task: Task, ranks_of_queries: Sequence[Int64[np.ndarray, " _"]]
+    formula: Formula, task: Task, ranks: Sequence[Int64[np.ndarray, " _"]]
 ) -> list[LandmarkColumn]:
     """Returns the measures of a task from its positives' ranks, what is ignored already taken out.
 
     Args:
         formula: The benchmark's.
         task: What must be found.
-        ranks_of_queries: For each query the ranks of the positives that are ranked, from 0, ascending.
+        ranks: For each query the ranks of the positives that are ranked, from 0, ascending.
     """
-    measures: list[tuple[Quantity, Callable[[Int64[np.ndarray, " ranked"], int], float]]]
+    measures: list[tuple[Quantity, Callable[[Int64[np.ndarray, " hits"], int], float]]]
     if formula == "rectangular at 100":
         measures = [(Quantity("mAP@100", task=task.name), rectangular_at_100)]
     elif formula == "recall":
@@ -72,8 +81,8 @@ def measure_task(
     columns = []
     for quantity, measure in measures:
         values = [
-            float("nan") if positives is None else measure(ranks, len(positives))
-            for ranks, positives in zip(ranks_of_queries, task.positives, strict=True)
+            float("nan") if positives is None else measure(hits, len(positives))
+            for hits, positives in zip(ranks, task.positives, strict=True)
         ]
         columns.append(LandmarkColumn(quantity, np.array(values, dtype=np.float64)))
     return columns
@@ -81,7 +90,7 @@ def measure_task(
 
 def ranks_without(
     ranks: Ranks, query: int, task: Task, *, head: Int64[np.ndarray, " top"] | None = None
-) -> Int64[np.ndarray, " ranked"]:
+) -> Int64[np.ndarray, " hits"]:
     """Returns the ranks of a task's positives, from 0, ascending, after what it ignores has left.
 
     Args:
@@ -93,19 +102,72 @@ def ranks_without(
     marked, places = ranks.marked[query], ranks.places[query]
     ranked = places >= 0
     ignored = np.sort(places[ranked & _among(marked, task.ignored[query])])
-    counted = ranked & _among(marked, task.positives[query] or frozenset())
-    own = places[counted] - np.searchsorted(ignored, places[counted])
+    positive = ranked & _among(marked, task.positives[query] or frozenset())
+    hits = places[positive] - np.searchsorted(ignored, places[positive])
     if head is not None and len(head):
         order = np.argsort(head)
-        at = order[np.minimum(np.searchsorted(head, marked[counted], sorter=order), len(head) - 1)]
-        own = np.where(head[at] == marked[counted], at, own)
-    return np.sort(own)
+        at = order[np.minimum(np.searchsorted(head, marked[positive], sorter=order), len(head) - 1)]
+        hits = np.where(head[at] == marked[positive], at, hits)
+    return np.sort(hits)
 
 
-def _found_within(ranks: Int64[np.ndarray, " ranked"], positives: int, *, k: int) -> float:
+def _found_within(ranks: Int64[np.ndarray, " hits"], positives: int, *, k: int) -> float:
     """Returns whether one of the first k answers is right; NaN where no right one exists."""
     return float(len(ranks) > 0 and int(ranks[0]) < k) if positives else float("nan")
 
 
 def _among(marked: Int64[np.ndarray, " m"], some: frozenset[int]) -> Bool[np.ndarray, " m"]:
     return np.isin(marked, np.fromiter(some, dtype=np.int64, count=len(some)))
+
+
+@dataclass(frozen=True, slots=True)
+class RevisitedResult:
+    """One protocol's result.
+
+    Attributes:
+        difficulty: ``easy``, ``medium`` or ``hard``.
+        average_precisions: One a query, a fraction; NaN where the query has no positive under this protocol.
+    """
+
+    difficulty: str
+    average_precisions: tuple[float, ...]
+
+    @property
+    def mean_average_precision(self) -> float:
+        """The mean over the queries that have a positive; NaN where none has."""
+        values = np.array(self.average_precisions)
+        counted = values[~np.isnan(values)]
+        return float(counted.mean()) if len(counted) else float("nan")
+
+
+def evaluate_revisited(
+    ids: Sequence[Int64[np.ndarray, " ranks"]], truths: Sequence[QueryTruth], difficulty: str
+) -> RevisitedResult:
+    """Returns the average precision of every query under one protocol.
+
+    What the protocol ignores is taken out of the ranking first; the formula is `average_precision`
+    (Radenovic et al., "Revisiting Oxford and Paris", CVPR 2018, section 4).
+
+    Args:
+        ids: Database indices of each query, best first, without padding; may be truncated.
+        truths: The same queries' ground truth.
+        difficulty: ``easy``, ``medium`` or ``hard``.
+
+    Raises:
+        InvalidInput: There are more or fewer rankings than queries.
+
+    >>> import numpy as np
+    >>> from resight.datasets.revisited import QueryTruth
+    >>> from resight.features import Box
+    >>> truth = QueryTruth(Box(0, 0, 9, 9), easy=frozenset({1}), hard=frozenset({2}), junk=frozenset({0}))
+    >>> evaluate_revisited([np.array([0, 2, 1])], [truth], "easy").mean_average_precision
+    1.0
+    """
+    if len(ids) != len(truths):
+        raise InvalidInput(f"{len(ids)} rankings were given for {len(truths)} queries")
+    values = []
+    for row, truth in zip(ids, truths, strict=True):
+        positives, ignored = truth.positives(difficulty), truth.ignored(difficulty)
+        ranked = row[~np.isin(row, list(ignored))]
+        values.append(average_precision(np.isin(ranked, list(positives)), len(positives)))
+    return RevisitedResult(difficulty, tuple(values))

@@ -33,9 +33,12 @@ def average_precisions_at_100(
 
     Raises:
         InvalidInput: A prediction is for an image that the solution lacks, or a right answer is missing.
+
+    >>> average_precisions_at_100({"q": ["x", "a"]}, {"q": frozenset("a"), "p": frozenset("a")})
+    {'q': 0.5, 'p': 0.0}
     """
     _refuse_unknown(predictions, solution)
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for image, answers in solution.items():
         if not answers:
             raise InvalidInput(f"the test image {image} has no right answer: its precision is not defined")
@@ -43,8 +46,8 @@ def average_precisions_at_100(
         for rank, answer in enumerate(predictions.get(image, ())):
             first.setdefault(answer, rank)
         ranks = sorted(rank for answer, rank in first.items() if answer in answers)
-        found[image] = rectangular_at_100(np.array(ranks, dtype=np.int64), len(answers))
-    return found
+        values[image] = rectangular_at_100(np.array(ranks, dtype=np.int64), len(answers))
+    return values
 
 
 def mean_average_precision_at_100(
@@ -54,6 +57,9 @@ def mean_average_precision_at_100(
 
     Raises:
         InvalidInput: As there, or the solution is empty.
+
+    >>> mean_average_precision_at_100({"q": ["a"]}, {"q": frozenset("a"), "p": frozenset("a")})
+    0.5
     """
     values = average_precisions_at_100(predictions, solution)
     if not values:
@@ -83,10 +89,15 @@ def micro_average_precision(
     Raises:
         InvalidInput: Lengths differ, a score is NaN, an image is predicted twice or unknown, or no image has
             a landmark.
+
+    >>> import numpy as np
+    >>> truth = {"q": frozenset(), "p": frozenset("1")}
+    >>> micro_average_precision(["q", "p"], ["1", "1"], np.array([0.9, 0.8]), truth)
+    0.5
     """
     order = _order(images, classes, scores, truth)
     right = np.array([classes[place] in truth[images[place]] for place in order], dtype=np.bool_)
-    return _micro(right, sum(1 for found in truth.values() if found))
+    return _micro(right, sum(1 for landmarks in truth.values() if landmarks))
 
 
 def micro_average_precision_interval(
@@ -114,12 +125,16 @@ def micro_average_precision_interval(
 
     Raises:
         InvalidInput: As for `micro_average_precision`.
+
+    >>> import numpy as np
+    >>> micro_average_precision_interval(["q"], ["1"], np.array([0.9]), {"q": frozenset("1")}).low
+    1.0
     """
     order = _order(images, classes, scores, truth)
     right = np.array([classes[place] in truth[images[place]] for place in order], dtype=np.bool_)
     number = {image: place for place, image in enumerate(truth)}
     predicted = np.array([number[images[place]] for place in order], dtype=np.int64)
-    landmark = np.array([bool(found) for found in truth.values()])
+    landmark = np.array([bool(landmarks) for landmarks in truth.values()])
     generator = np.random.default_rng(seed)
     values = []
     for _ in range(draws):
@@ -142,12 +157,12 @@ def _order(
         raise InvalidInput(f"{len(images)} images, {len(classes)} classes and {len(scores)} scores differ")
     if np.isnan(scores).any():
         raise InvalidInput(f"the score of image {images[int(np.flatnonzero(np.isnan(scores))[0])]} is NaN")
-    seen: set[str] = set()
+    predicted: set[str] = set()
     for image in images:
-        if image in seen:
+        if image in predicted:
             raise InvalidInput(f"the image {image} is predicted twice; one landmark an image is taken")
-        seen.add(image)
-    _refuse_unknown(seen, truth)
+        predicted.add(image)
+    _refuse_unknown(predicted, truth)
     if not any(truth.values()):
         raise InvalidInput("no test image of this usage has a landmark")
     return sorted(range(len(images)), key=lambda place: (-scores[place], images[place], classes[place]))

@@ -1,4 +1,4 @@
-"""Measures of rankings: average precision as the landmark benchmarks count it, precision and recall at k."""
+"""Measures of one ranking or a few: average precision in its forms, precision and recall at k."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from jaxtyping import Bool, Int64
 
 from resight.errors import InvalidInput
 
-__all__ = ["average_precision", "precision_at", "recall_at_k", "rectangular_at_100", "trapezoidal"]
+__all__ = [
+    "average_precision",
+    "map_at_r",
+    "precision_at",
+    "r_precision",
+    "recall_at_k",
+    "rectangular_at_100",
+    "trapezoidal",
+]
 
 _SUBMITTED = 100
 
@@ -31,29 +39,41 @@ def average_precision(relevant: Bool[np.ndarray, " ranks"], positives: int) -> f
     Raises:
         InvalidInput: More positives are ranked than there are.
 
-    >>> average_precision(np.array([True, False, True]), 2)
-    0.7916666666666666
+    >>> import numpy as np
+    >>> round(average_precision(np.array([True, False, True]), positives=2), 4)
+    0.7917
     """
     return trapezoidal(np.flatnonzero(relevant), positives)
 
 
-def trapezoidal(ranks: Int64[np.ndarray, " ranked"], positives: int) -> float:
-    """Returns `average_precision` from the ranks of the positives that are ranked, from 0, ascending.
+def trapezoidal(ranks: Int64[np.ndarray, " hits"], positives: int) -> float:
+    """Returns `average_precision` from the ranks of the positives.
+
+    Args:
+        ranks: Of the positives that are ranked, from 0, ascending.
+        positives: How many positives the query has.
+
+    Returns:
+        A fraction in [0, 1]; NaN where the query has no positive.
 
     Raises:
         InvalidInput: More positives are ranked than there are.
+
+    >>> import numpy as np
+    >>> round(trapezoidal(np.array([0, 2]), positives=2), 4)
+    0.7917
     """
     if len(ranks) > positives:
         raise InvalidInput(f"{len(ranks)} positives are ranked, but the query has only {positives}")
     if positives == 0:
         return float("nan")
-    earlier = np.arange(len(ranks))
-    before = np.where(ranks == 0, 1.0, earlier / np.maximum(ranks, 1))
-    after = (earlier + 1) / (ranks + 1)
-    return float(np.sum(before + after) / (2 * positives))
+    before = np.arange(len(ranks))
+    lower = np.where(ranks == 0, 1.0, before / np.maximum(ranks, 1))
+    upper = (before + 1) / (ranks + 1)
+    return float(np.sum(lower + upper) / (2 * positives))
 
 
-def rectangular_at_100(ranks: Int64[np.ndarray, " ranked"], positives: int) -> float:
+def rectangular_at_100(ranks: Int64[np.ndarray, " hits"], positives: int) -> float:
     """Returns the average precision among the first 100 answers by the rectangular rule.
 
     Each positive within them adds ``(positives up to there / rank from 1) / min(positives, 100)``: the
@@ -69,8 +89,9 @@ def rectangular_at_100(ranks: Int64[np.ndarray, " ranked"], positives: int) -> f
     Raises:
         InvalidInput: More positives are ranked than there are.
 
-    >>> rectangular_at_100(np.array([0, 2]), 2)
-    0.8333333333333333
+    >>> import numpy as np
+    >>> round(rectangular_at_100(np.array([0, 2]), positives=2), 4)
+    0.8333
     """
     if len(ranks) > positives:
         raise InvalidInput(f"{len(ranks)} positives are ranked, but the query has only {positives}")
@@ -80,7 +101,7 @@ def rectangular_at_100(ranks: Int64[np.ndarray, " ranked"], positives: int) -> f
     return float(np.sum((np.arange(len(within)) + 1) / (within + 1)) / min(positives, _SUBMITTED))
 
 
-def precision_at(ranks: Int64[np.ndarray, " ranked"], positives: int, k: int) -> float:
+def precision_at(ranks: Int64[np.ndarray, " hits"], positives: int, k: int) -> float:
     """Returns the share of positives among the first k answers, of the revisited benchmarks.
 
     The answers end with the last positive: ``k`` becomes ``min(last rank + 1, k)``, so that a query with
@@ -95,8 +116,9 @@ def precision_at(ranks: Int64[np.ndarray, " ranked"], positives: int, k: int) ->
     Returns:
         A fraction in [0, 1]; NaN where the query has no positive.
 
-    >>> precision_at(np.array([0, 2]), 2, 10)
-    0.6666666666666666
+    >>> import numpy as np
+    >>> round(precision_at(np.array([0, 2]), positives=2, k=5), 4)
+    0.6667
     """
     if positives == 0:
         return float("nan")
@@ -119,7 +141,8 @@ def recall_at_k(relevant: Bool[np.ndarray, "queries ranks"], k: int) -> float:
     Raises:
         InvalidInput: There is no query, or k is out of range.
 
-    >>> recall_at_k(np.array([[False, True], [False, False]]), 2)
+    >>> import numpy as np
+    >>> recall_at_k(np.array([[True, False], [False, False]]), k=1)
     0.5
     """
     queries, ranks = relevant.shape
@@ -128,3 +151,46 @@ def recall_at_k(relevant: Bool[np.ndarray, "queries ranks"], k: int) -> float:
             f"recall needs at least one query and k from 1 to {ranks}, got {queries} and k={k}"
         )
     return float(relevant[:, :k].any(axis=1).mean())
+
+
+def map_at_r(relevant: Bool[np.ndarray, " ranks"], positives: int) -> float:
+    """Returns ``1/R · Σ P(i)`` over the positives at ranks i ≤ R, where P(i) is the precision of the first i.
+
+    R is how many positives the query has (Musgrave et al., "A Metric Learning Reality Check", ECCV 2020,
+    section 3.2). `evaluate_labels` computes the same for many queries at once.
+
+    Args:
+        relevant: Whether the answer at each rank is a positive, best first, the query itself taken out; at
+            least R ranks, or all there are.
+        positives: R.
+
+    Returns:
+        A fraction in [0, 1]; NaN where the query has no positive: leave it out of a mean.
+
+    >>> import numpy as np
+    >>> map_at_r(np.array([True, False, True]), positives=2)
+    0.5
+    """
+    if positives == 0:
+        return float("nan")
+    ranks = np.flatnonzero(relevant[:positives])
+    return float(np.sum((np.arange(len(ranks)) + 1) / (ranks + 1)) / positives)
+
+
+def r_precision(relevant: Bool[np.ndarray, " ranks"], positives: int) -> float:
+    """Returns the share of positives among the first R answers, R being how many the query has.
+
+    Musgrave et al., ECCV 2020, section 3.2. `evaluate_labels` computes the same for many queries at once.
+
+    Args:
+        relevant: As for `map_at_r`.
+        positives: R.
+
+    Returns:
+        A fraction in [0, 1]; NaN where the query has no positive: leave it out of a mean.
+
+    >>> import numpy as np
+    >>> r_precision(np.array([True, False, True]), positives=2)
+    0.5
+    """
+    return float(np.count_nonzero(relevant[:positives]) / positives) if positives else float("nan")

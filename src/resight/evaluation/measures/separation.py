@@ -48,6 +48,11 @@ def separation(
 
     Raises:
         InvalidInput: There are more or fewer groups than descriptors.
+
+    >>> import numpy as np
+    >>> pairs = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], dtype=np.float32)
+    >>> separation(pairs, np.array([0, 0, 1, 1])).matching
+    1.0
     """
     if len(descriptors) != len(groups):
         raise InvalidInput(f"{len(descriptors)} descriptors were given with {len(groups)} groups")
