@@ -1,4 +1,4 @@
-"""``resight evaluate``: models and other people's descriptors measured, and two results compared."""
+"""``resight evaluate``: measure a model or descriptors of other programs, or compare two results."""
 
 from __future__ import annotations
 

@@ -95,13 +95,13 @@ class LabelledImages:
         """
         if not len(indices) or indices.min() < 0 or indices.max() >= len(self):
             raise InvalidInput(f"a subset of {self.name} needs indices from 0 to {len(self) - 1}")
-        kept, labels = np.unique(self.labels[indices], return_inverse=True)
+        remaining, labels = np.unique(self.labels[indices], return_inverse=True)
         return LabelledImages(
             name or self.name,
             self.root,
             tuple(self.paths[index] for index in indices),
             labels.astype(np.int64),
-            tuple(self.label_names[label] for label in kept),
+            tuple(self.label_names[label] for label in remaining),
             None if self.boxes is None else tuple(self.boxes[index] for index in indices),
             None if self.queries is None else self.queries[indices],
             None if self.gallery is None else self.gallery[indices],

@@ -1,4 +1,4 @@
-"""What a look at a copy of a benchmark can find."""
+"""Findings about a copy of a benchmark."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Kind = Literal[
     "shared",
     "alone",
 ]
-"""What is found, as ``doctor.examine`` explains."""
+"""Kinds of findings, as `resight.datasets.examine` explains them."""
 
 _MOST_NAMED = 3
 
@@ -33,7 +33,7 @@ class Finding:
     """One thing to know about a copy.
 
     Attributes:
-        kind: As ``doctor.examine`` explains.
+        kind: As `resight.datasets.examine` explains.
         problem: Whether results on this copy are wrong, or no result comes out; else it is good to know.
         sentence: What it is, for people.
         paths: The photos concerned, relative to the root, all of them.

@@ -30,8 +30,8 @@ def read_folder(root: Path) -> Benchmark:
         raise InvalidInput(f"there is no folder {root}")
     if (root / "train").is_dir() and (root / "test").is_dir():
         return Benchmark("folder", _split(root, "train"), _split(root, "test"), KS)
-    found = _photos(root, "")
-    names = sorted({name for name, _ in found})
+    photos = _photos(root, "")
+    names = sorted({name for name, _ in photos})
     if len(names) < 2:
         raise InvalidInput(
             f"{root} has {len(names)} folders with photos; expected are train and test with a folder a class "
@@ -40,26 +40,26 @@ def read_folder(root: Path) -> Benchmark:
     train = set(names[: (len(names) + 1) // 2])
     return Benchmark(
         "folder",
-        _labelled(root, "train", [entry for entry in found if entry[0] in train]),
-        _labelled(root, "test", [entry for entry in found if entry[0] not in train]),
+        _labelled(root, "train", [entry for entry in photos if entry[0] in train]),
+        _labelled(root, "test", [entry for entry in photos if entry[0] not in train]),
         KS,
     )
 
 
 def _split(root: Path, split: str) -> LabelledImages:
-    found = _photos(root, split)
-    if not found:
+    photos = _photos(root, split)
+    if not photos:
         raise InvalidInput(f"{root / split} holds no class folder with photos ({_SUFFIXES})")
-    return _labelled(root, split, found)
+    return _labelled(root, split, photos)
 
 
-def _labelled(root: Path, split: str, found: list[tuple[str, str]]) -> LabelledImages:
-    return labelled(f"folder {split}", root, [path for _, path in found], [name for name, _ in found])
+def _labelled(root: Path, split: str, photos: list[tuple[str, str]]) -> LabelledImages:
+    return labelled(f"folder {split}", root, [path for _, path in photos], [name for name, _ in photos])
 
 
 def _photos(root: Path, split: str) -> list[tuple[str, str]]:
     """Returns class and path relative to the root of each photo, sorted."""
-    found = []
+    photos = []
     for folder in (root / split).iterdir():
         if not folder.is_dir() or folder.name.startswith("."):
             continue
@@ -68,8 +68,8 @@ def _photos(root: Path, split: str) -> list[tuple[str, str]]:
             for name in files:
                 path = Path(parent, name)
                 if path.suffix.lower() in PHOTO_SUFFIXES and not name.startswith("."):
-                    found.append((folder.name, path.relative_to(root).as_posix()))
-    return sorted(found)
+                    photos.append((folder.name, path.relative_to(root).as_posix()))
+    return sorted(photos)
 
 
 _SUFFIXES = ", ".join(sorted(PHOTO_SUFFIXES))

@@ -60,9 +60,9 @@ def read_solution(path: str | Path) -> Solution:
     usages: dict[str, Usage] = {}
     for row in read_rows(path, ("id", "Usage")):
         kind = "retrieval" if "images" in row.cells else "recognition"
-        found = row.cells.get("images", row.cells.get("landmarks"))
+        listed = row.cells.get("images", row.cells.get("landmarks"))
         usage = next((known for known in USAGES if known == row["Usage"]), None)
-        if found is None or usage is None:
+        if listed is None or usage is None:
             raise InvalidInput(
                 f"{path} is no solution of Google Landmarks: needed are id, images or landmarks, and a Usage "
                 f"of {', '.join(USAGES)}, not {row['Usage']!r}"
@@ -70,7 +70,7 @@ def read_solution(path: str | Path) -> Solution:
         image = row["id"]
         if image in answers:
             raise InvalidInput(f"{path} lists the test image {image} twice")
-        answers[image] = frozenset(found.split()) - {"None"}
+        answers[image] = frozenset(listed.split()) - {"None"}
         usages[image] = usage
         if kind == "retrieval" and usage != "Ignored" and not answers[image]:
             raise InvalidInput(f"{path} has no right answer for the {usage} test image {image}")
@@ -99,13 +99,13 @@ def retrieval_truth(solution: Solution, index: tuple[str, ...]) -> LandmarkTruth
                 raise InvalidInput(
                     f"the right answer {name} of test image {query} is none of {len(index):,} index images"
                 )
-    found = [frozenset(places[name] for name in solution.answers[query]) for query in queries]
+    positives = [frozenset(places[name] for name in solution.answers[query]) for query in queries]
     tasks = tuple(
         Task(
             usage.lower(),
             tuple(
                 answers if solution.usages[query] == usage else None
-                for query, answers in zip(queries, found, strict=True)
+                for query, answers in zip(queries, positives, strict=True)
             ),
             (frozenset(),) * len(queries),
         )

@@ -43,7 +43,7 @@ class LandmarkFolder:
     """A benchmark's ground truth and photos.
 
     Attributes:
-        truth: What must be found.
+        truth: The positives of each query.
         root: The folder that paths are relative to.
         database: One path a database image, relative, ``/`` between folders.
         queries: One a query.
@@ -58,7 +58,7 @@ class LandmarkFolder:
         """Passes a copy whose photos are all there.
 
         Raises:
-            InvalidInput: One is missing; how many are is said.
+            InvalidInput: One is missing; the message counts them.
         """
         missing = [path for path in (*self.queries, *self.database) if not (self.root / path).is_file()]
         if missing:
@@ -96,7 +96,7 @@ def read_recall_truth(path: str | Path) -> LandmarkTruth:
     """Returns the ground truth of a JSON of ``dataset``, ``queries`` (how many) and ``positives``.
 
     ``positives`` holds for each query number, from 0, the numbers of its right references. How many there
-    are in all it does not say: ``references`` where it is given, else one more than the largest number.
+    are in all it does not say: ``references`` where the file has it, else one more than the largest number.
 
     Raises:
         InvalidInput: The file is missing or holds something else, or a query has no entry.
@@ -233,15 +233,15 @@ def _google_landmarks(truth: LandmarkTruth, root: Path, database: str) -> Landma
 
 
 def _ground_truth(root: Path, name: str) -> Path:
-    found = [path for suffix in _SUFFIXES for path in sorted(root.glob(f"gnd_{name}{suffix}"))]
-    stems = {path.stem for path in found}
-    if not found:
+    paths = [path for suffix in _SUFFIXES for path in sorted(root.glob(f"gnd_{name}{suffix}"))]
+    stems = {path.stem for path in paths}
+    if not paths:
         raise InvalidInput(f"{root} has no ground truth gnd_{name}.pkl, .mat or .json")
     if len(stems) > 1:
         raise InvalidInput(
             f"{root} has several ground truths ({', '.join(sorted(stems))}): name the benchmark"
         )
-    return found[0]
+    return paths[0]
 
 
 def _photos(root: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What every landmark benchmark's answers come down to: what must be found, and what is ignored."""
+"""The answers of any landmark benchmark: the positives of each query, and what is ignored."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from resight.features import Box
 __all__ = ["Formula", "LandmarkTruth", "Task", "indices", "ordered_indices"]
 
 Formula = Literal["trapezoidal", "rectangular at 100", "recall"]
-"""How a query's ranking becomes a number; ``resight.evaluation.measures.recognition`` defines each."""
+"""How a query's ranking becomes a number; `resight.evaluation.measures.landmarks` chooses the measures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One way to ask the same queries, such as Easy, Medium and Hard.
+    """One protocol over the same queries, such as Easy, Medium and Hard.
 
     Attributes:
         name: Lower case.
-        positives: For each query the database images that must be found; None: it is not asked here.
+        positives: For each query the database images that must be found; None: the query is not of this task.
         ignored: For each query the images that leave the ranking before ranks are counted ("junk").
     """
 
@@ -43,7 +43,7 @@ class LandmarkTruth:
         database: Names of the database images, without suffix.
         queries: Names of the query images, without suffix.
         boxes: The thing in each query's photo, in pixels; None: the whole photo, or it is not known.
-        tasks: What is asked.
+        tasks: Easy, Medium and Hard, or whichever the benchmark has.
         formula: How rankings are measured.
         query_rule: What becomes of a query that is in the database, one sentence.
 
@@ -112,17 +112,17 @@ def ordered_indices(value: object, *, first: int) -> list[int]:
         value = [value]
     if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str):
         raise InvalidInput(f"numbers of images are expected, not {value!r:.40}")
-    found = np.asarray(value)
-    if found.size and (found.dtype.kind not in "iuf" or (found != np.floor(found)).any()):
-        raise InvalidInput(f"numbers of images are expected, not {found.ravel()[0]}")
-    return [int(number) - first for number in found.ravel().tolist()]
+    numbers = np.asarray(value)
+    if numbers.size and (numbers.dtype.kind not in "iuf" or (numbers != np.floor(numbers)).any()):
+        raise InvalidInput(f"numbers of images are expected, not {numbers.ravel()[0]}")
+    return [int(number) - first for number in numbers.ravel().tolist()]
 
 
 def _refuse_repeated(names: Sequence[str], role: str) -> None:
     if len(set(names)) == len(names):
         return
-    seen: set[str] = set()
+    earlier: set[str] = set()
     for name in names:
-        if name in seen:
+        if name in earlier:
             raise InvalidInput(f"the {role} image {name} is listed twice")
-        seen.add(name)
+        earlier.add(name)

@@ -94,9 +94,9 @@ def _numbers(data: object, dtype: object, shape: object, order: str) -> np.ndarr
 
 def _from_buffer(data: object, dtype: object, shape: object, order: str) -> _Array:
     """Stands for numpy's ``_frombuffer``."""
-    found = _Array()
-    found.array = _numbers(data, dtype, shape, order)
-    return found
+    rebuilt = _Array()
+    rebuilt.array = _numbers(data, dtype, shape, order)
+    return rebuilt
 
 
 def _scalar(dtype: object, data: object) -> int | float:

@@ -78,7 +78,7 @@ def read_table(root: Path, *, boxes: bool = False) -> Benchmark:
             rows.append(_row(line.cells, corners, roles))
         except ValueError as error:
             raise InvalidInput(f"line {line.line} of {path}: {error}") from None
-    train, test = _splits(path, rows, given="split" in columns)
+    train, test = _splits(path, rows, has_splits="split" in columns)
     has_roles = any(roles.values()) or any(row.split in _ROLES for row in rows)
     if has_roles:
         _refuse_none(path, "query", roles["query"], [row.query for row in test])
@@ -133,8 +133,8 @@ def _has_role(role: str, line: Mapping[str, str], split: str, roles: dict[str, l
     return split == role or (any(_TRUTH[value] for value in values) if values else split not in _ROLES)
 
 
-def _splits(path: Path, rows: list[_Row], *, given: bool) -> tuple[list[_Row], list[_Row]]:
-    if not given:
+def _splits(path: Path, rows: list[_Row], *, has_splits: bool) -> tuple[list[_Row], list[_Row]]:
+    if not has_splits:
         labels = _sorted_labels(rows)
         if len(labels) < 2:
             raise InvalidInput(

@@ -2,7 +2,7 @@
 
 from resight.evaluation.card import ProtocolCard
 from resight.evaluation.comparison import Comparison, compare
-from resight.evaluation.descriptor_files import GivenDescriptors, read_descriptors
+from resight.evaluation.descriptor_files import NamedDescriptors, read_descriptors
 from resight.evaluation.labelled import describe_set, evaluate_benchmark, measure_set
 from resight.evaluation.landmark_description import LandmarkDescriptors, describe_landmarks
 from resight.evaluation.landmarks import (
@@ -45,11 +45,11 @@ from resight.evaluation.waterfall import Stage, Steps, Waterfall, evaluate_water
 __all__ = [
     "ClusterResult",
     "Comparison",
-    "GivenDescriptors",
     "Interval",
     "LabelResult",
     "LandmarkDescriptors",
     "Measure",
+    "NamedDescriptors",
     "PairedTest",
     "PerQuery",
     "ProtocolCard",

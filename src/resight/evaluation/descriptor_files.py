@@ -1,4 +1,4 @@
-"""Descriptors that somebody else computed, brought into a benchmark's order."""
+"""Descriptors of other programs, brought into a benchmark's order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from resight.datasets.plain_pickle import Plain, read_plain_pickle
 from resight.errors import InvalidInput, MissingExtra
 from resight.files import name_key
 
-__all__ = ["GivenDescriptors", "open_matrix", "read_descriptors"]
+__all__ = ["NamedDescriptors", "open_matrix", "read_descriptors"]
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG"})
 _HLOC = "global_descriptor"
@@ -26,8 +26,8 @@ _MATRICES = ("descriptors", "features", "vectors")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class GivenDescriptors:
-    """Descriptors in a benchmark's order, as they were given: not normalised.
+class NamedDescriptors:
+    """Descriptors in a benchmark's order, as in their file: not normalised.
 
     Attributes:
         database: One a database image.
@@ -46,7 +46,7 @@ def read_descriptors(
     queries: Sequence[str],
     *,
     names: str | Path | None = None,
-) -> GivenDescriptors:
+) -> NamedDescriptors:
     """Returns the descriptors of a file in the order of a benchmark's names.
 
     Read are a matrix ``.npy`` with a text of names (one a row); ``.npz`` with ``descriptors`` and ``names``,
@@ -100,8 +100,8 @@ def open_matrix(path: str | Path) -> Float[np.ndarray, "n dim"]:
     except (ValueError, EOFError) as error:
         raise InvalidInput(f"{path} is no .npy file, or a truncated one: {error}") from None
     if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind != "f" or not matrix.size:
-        found = f"{matrix.dtype} {matrix.shape}" if isinstance(matrix, np.ndarray) else "several arrays"
-        raise InvalidInput(f"{path} must hold a matrix of floating-point numbers, not {found}")
+        content = f"{matrix.dtype} {matrix.shape}" if isinstance(matrix, np.ndarray) else "several arrays"
+        raise InvalidInput(f"{path} must hold a matrix of floating-point numbers, not {content}")
     return matrix
 
 
@@ -111,11 +111,11 @@ def _ordered(
     listed: Sequence[str],
     database: Sequence[str],
     queries: Sequence[str],
-) -> GivenDescriptors:
+) -> NamedDescriptors:
     stems = [name_key(_stem(name)) for name in listed]
     database, queries = ([name_key(name) for name in part] for part in (database, queries))
-    wanted = {*database, *queries}
-    doubled = [name for name, count in Counter(stems).items() if count > 1 and name in wanted]
+    known = {*database, *queries}
+    doubled = [name for name, count in Counter(stems).items() if count > 1 and name in known]
     if doubled:
         raise InvalidInput(
             f"{path} has {doubled[0]} twice ({len(doubled):,} such names); each must be unique"
@@ -124,11 +124,11 @@ def _ordered(
     missing = [name for name in dict.fromkeys((*database, *queries)) if name not in places]
     if missing:
         raise InvalidInput(
-            f"{path} has no descriptor of {missing[0]} ({len(missing):,} of {len(wanted):,} are missing)"
+            f"{path} has no descriptor of {missing[0]} ({len(missing):,} of {len(known):,} are missing)"
         )
     first, second = ([places[name] for name in part] for part in (database, queries))
-    unused = tuple(name for name in listed if name_key(_stem(name)) not in wanted)
-    return GivenDescriptors(rows[first], rows[second], unused)
+    unused = tuple(name for name in listed if name_key(_stem(name)) not in known)
+    return NamedDescriptors(rows[first], rows[second], unused)
 
 
 def _stem(name: str) -> str:
@@ -136,21 +136,21 @@ def _stem(name: str) -> str:
     return last.stem if last.suffix in _SUFFIXES else last.name
 
 
-def _columns(path: Path, database: int, queries: int) -> GivenDescriptors:
+def _columns(path: Path, database: int, queries: int) -> NamedDescriptors:
     content: Plain | Mapping[str, Plain] = (
         read_matlab(path) if path.suffix == ".mat" else read_plain_pickle(path)
     )
-    found = []
+    parts = []
     for key, count, role in (("X", database, "database images"), ("Q", queries, "queries")):
         matrix = content.get(key) if isinstance(content, dict) else None
         if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind != "f":
             raise InvalidInput(f"{path} has no matrix {key} with a column for each of the {role}")
         if matrix.shape[1] != count:
             raise InvalidInput(f"{path} has {matrix.shape[1]:,} columns in {key}, for {count:,} {role}")
-        found.append(np.ascontiguousarray(matrix.T))
-    if found[0].shape[1] != found[1].shape[1]:
-        raise InvalidInput(f"{path} has {found[0].shape[1]} dimensions in X and {found[1].shape[1]} in Q")
-    return GivenDescriptors(found[0], found[1])
+        parts.append(np.ascontiguousarray(matrix.T))
+    if parts[0].shape[1] != parts[1].shape[1]:
+        raise InvalidInput(f"{path} has {parts[0].shape[1]} dimensions in X and {parts[1].shape[1]} in Q")
+    return NamedDescriptors(parts[0], parts[1])
 
 
 def _npz(path: Path) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
@@ -180,24 +180,24 @@ def _hloc(path: Path) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
         import h5py
     except ImportError:
         raise MissingExtra("formats", f"reading the HDF5 file {path}") from None
-    found: dict[str, np.ndarray] = {}
+    parts: dict[str, np.ndarray] = {}
 
     def visit(name: str, entry: object) -> None:
         if isinstance(entry, h5py.Dataset) and PurePosixPath(name).name == _HLOC:
-            found[str(PurePosixPath(name).parent)] = np.asarray(entry)
+            parts[str(PurePosixPath(name).parent)] = np.asarray(entry)
 
     try:
         with h5py.File(path, "r") as file:
             file.visititems(visit)
     except OSError as error:
         raise InvalidInput(f"{path} is no HDF5 file, or a damaged one: {error}") from None
-    if not found:
+    if not parts:
         raise InvalidInput(f"{path} has no group with a {_HLOC}, as hloc writes one for each photo")
-    return _stacked(path, found)
+    return _stacked(path, parts)
 
 
-def _stacked(path: Path, found: Mapping[str, np.ndarray]) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
-    vectors = {name: vector.ravel() for name, vector in found.items()}
+def _stacked(path: Path, parts: Mapping[str, np.ndarray]) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
+    vectors = {name: vector.ravel() for name, vector in parts.items()}
     shapes = {(vector.shape, vector.dtype.kind) for vector in vectors.values()}
     if len(shapes) != 1 or next(iter(shapes))[1] != "f":
         raise InvalidInput(f"{path} must hold one vector of floating-point numbers a name, all of one length")

@@ -98,10 +98,10 @@ def measure_descriptors(
     pictures: Pictures | None = None,
     progress: Progress | None = None,
 ) -> Result:
-    """Returns the result of descriptors, whoever made them.
+    """Returns the result of descriptors, of any source.
 
     Args:
-        truth: What must be found.
+        truth: The positives of each query.
         described: In the order of the truth.
         source: Of the descriptors, for the card.
         distractors: A ``.npy`` of descriptors appended to the database.
@@ -196,11 +196,11 @@ def task_columns(truth: LandmarkTruth, ranks: Ranks, *, heads: Heads | None = No
     """Returns every measure of every task, with re-ranked heads where there are."""
     columns = []
     for task in truth.tasks:
-        found = [
+        hits = [
             ranks_without(ranks, query, task, head=None if heads is None else heads[task.name][query])
             for query in range(len(truth.queries))
         ]
-        columns += measure_task(truth.formula, task, found)
+        columns += measure_task(truth.formula, task, hits)
     return columns
 
 

@@ -122,19 +122,21 @@ def verified_heads(
     heads: Heads = {task.name: [] for task in truth.tasks}
     for query, features in enumerate(described.query_local):
         ids, scores = ranks.first.row(query)
-        kept = {task.name: _kept(ids, task, query, top) for task in truth.tasks}
-        places = np.unique(np.concatenate(list(kept.values())))
+        ranked = {task.name: _without_ignored(ids, task, query, top) for task in truth.tasks}
+        places = np.unique(np.concatenate(list(ranked.values())))
         inliers = np.zeros(len(ids), dtype=np.int64)
         if features is not None:
             matches = verify_answers(features, features_of(ids[places]), config=config)
             inliers[places] = [match.inliers for match in matches]
-        for name, head in kept.items():
+        for name, head in ranked.items():
             order = order_by_inliers(scores[head], inliers[head])
             heads[name].append(ids[head][order])
     return heads
 
 
-def _kept(ids: Int64[np.ndarray, " n"], task: Task, query: int, top: int) -> Int64[np.ndarray, " top"]:
+def _without_ignored(
+    ids: Int64[np.ndarray, " n"], task: Task, query: int, top: int
+) -> Int64[np.ndarray, " top"]:
     return np.flatnonzero(~np.isin(ids, list(task.ignored[query])))[:top]
 
 

@@ -120,7 +120,7 @@ class ShownAnswer:
     Attributes:
         photo: The answer's.
         score: Inner product, larger is better; None where it is not known.
-        right: Whether it has the query's label, or must be found.
+        right: Whether it has the query's label, or is a positive.
         rank: From 1, what is ignored not counted; None where its place is its rank, or it is ignored.
         ignored: Whether it counts neither way ("junk").
     """

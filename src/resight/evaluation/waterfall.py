@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -174,10 +174,14 @@ def evaluate_waterfall(
         seed=seed,
         nothing_in=len(described.nothing_in),
     )
+    return Waterfall(card, tuple(_measured(truth, _stages(truth, described, whitening, steps), seed)))
+
+
+def _measured(truth: LandmarkTruth, stages: Iterable[_Ranked], seed: int) -> Iterator[Stage]:
+    """Yields each stage with its main measures and their changes."""
     main = {main_quantity(truth.formula, task.name) for task in truth.tasks}
-    stages: list[Stage] = []
     before: list[LandmarkColumn] = []
-    for ranked in _stages(truth, described, whitening, steps):
+    for ranked in stages:
         columns = [
             column
             for column in task_columns(truth, ranked.ranks, heads=ranked.heads)
@@ -187,17 +191,14 @@ def evaluate_waterfall(
             paired(old.values, new.values, seed=seed)
             for old, new in zip(before, columns, strict=bool(before))
         )
-        stages.append(
-            Stage(
-                ranked.name,
-                tuple(Measure.of(column.quantity, bootstrap(column.values, seed=seed)) for column in columns),
-                changes or (None,) * len(columns),
-                ranked.milliseconds,
-                ranked.offline_seconds,
-            )
+        yield Stage(
+            ranked.name,
+            tuple(Measure.of(column.quantity, bootstrap(column.values, seed=seed)) for column in columns),
+            changes or (None,) * len(columns),
+            ranked.milliseconds,
+            ranked.offline_seconds,
         )
         before = columns
-    return Waterfall(card, tuple(stages))
 
 
 def _stages(
@@ -233,37 +234,37 @@ def _stages(
         return _Ranked(name, ranks_of(whole, marked), None, taken, offline)
 
     queries, database = described.queries, described.database
-    found = [plain("descriptor", queries, database)]
+    stages = [plain("descriptor", queries, database)]
     if whitening is not None:
         queries, database = whitening.apply(queries), whitening.apply(database)
-        found.append(plain("+ whitening", queries, database))
+        stages.append(plain("+ whitening", queries, database))
     index = index_of(database)
-    found.append(expanded("+ alpha query expansion", index, 0.0))
+    stages.append(expanded("+ alpha query expansion", index, 0.0))
     started = time.perf_counter()
     database = augment_database(index, n=min(steps.augment, size - 1), alpha=steps.alpha)
     index = index_of(database)
     offline = time.perf_counter() - started
-    found.append(expanded("+ database augmentation", index, offline))
+    stages.append(expanded("+ database augmentation", index, offline))
     started = time.perf_counter()
     diffusion = Diffusion.of_index(index, gamma=_GAMMA, alpha=_WALK)
     offline += time.perf_counter() - started
 
-    def asked(some: Float32[np.ndarray, "q dim"]) -> Float32[np.ndarray, "q dim"]:
+    def enriched(some: Float32[np.ndarray, "q dim"]) -> Float32[np.ndarray, "q dim"]:
         return expanded_queries(some, [database], index.search(some, n), alpha=steps.alpha)
 
     def diffused(some: Float32[np.ndarray, "q dim"], k: int) -> Ranking:
-        return diffusion.rank(asked(some), k)
+        return diffusion.rank(enriched(some), k)
 
     ranks = ranks_of(diffused(queries, size), marked)
     taken = _milliseconds(queries, lambda query: diffused(query, _ANSWERS))
-    found.append(_Ranked("+ diffusion", ranks, None, taken, offline))
+    stages.append(_Ranked("+ diffusion", ranks, None, taken, offline))
     if described.query_local and steps.verify:
         started = time.perf_counter()
         heads = verified_heads(truth, ranks, described, steps.verify)
         seconds = time.perf_counter() - started
         taken += 1000 * seconds / len(queries)
-        found.append(_Ranked(f"+ verification of {steps.verify}", ranks, heads, taken, offline))
-    return found
+        stages.append(_Ranked(f"+ verification of {steps.verify}", ranks, heads, taken, offline))
+    return stages
 
 
 def _milliseconds(

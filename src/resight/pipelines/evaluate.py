@@ -123,25 +123,9 @@ def evaluate(
     """
     entry = entry_named(benchmark)
     if isinstance(entry, LabelledEntry):
-        labelled = load(benchmark, root, boxes=protocol.boxes)
-        result = evaluate_benchmark(
-            load_model(model),
-            labelled,
-            clusters=protocol.clusters,
-            selection=protocol.selection,
-            seed=protocol.seed,
-            progress=progress,
-        )
-        return Evaluation(result, labelled.test.root)
+        return _labelled(model, entry, root, protocol, progress)
     if isinstance(entry, RecognitionEntry):
-        result = evaluate_recognition(
-            load_model(model),
-            entry.read(root),
-            selection=protocol.selection,
-            seed=protocol.seed,
-            progress=progress,
-        )
-        return Evaluation(result, root)
+        return _recognition(model, entry, root, protocol, progress)
     folder = open_landmarks(benchmark, root)
     result = evaluate_landmarks(
         load_model(model),
@@ -154,6 +138,35 @@ def evaluate(
         progress=progress,
     )
     return Evaluation(result, folder.root)
+
+
+def _labelled(
+    model: str | Path, entry: LabelledEntry, root: Path, protocol: Protocol, progress: Progress | None
+) -> Evaluation:
+    benchmark = load(entry.name, root, boxes=protocol.boxes)
+    result = evaluate_benchmark(
+        load_model(model),
+        benchmark,
+        clusters=protocol.clusters,
+        selection=protocol.selection,
+        seed=protocol.seed,
+        progress=progress,
+    )
+    return Evaluation(result, benchmark.test.root)
+
+
+def _recognition(
+    model: str | Path, entry: RecognitionEntry, root: Path, protocol: Protocol, progress: Progress | None
+) -> Evaluation:
+    benchmark = entry.read(root)
+    result = evaluate_recognition(
+        load_model(model),
+        benchmark,
+        selection=protocol.selection,
+        seed=protocol.seed,
+        progress=progress,
+    )
+    return Evaluation(result, root)
 
 
 def evaluate_steps(

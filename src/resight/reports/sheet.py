@@ -36,7 +36,7 @@ class _Query:
 
     @property
     def wanted(self) -> bool:
-        """Whether the answers show it; else it is what they must not be."""
+        """Whether answers are to show it; else they must not."""
         return self.query.wanted
 
     @property

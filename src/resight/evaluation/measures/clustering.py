@@ -21,7 +21,7 @@ MANY_CLUSTERS = 2000
 
 @dataclass(frozen=True, slots=True)
 class ClusterResult:
-    """How well the clusters agree with the labels, and how they were found.
+    """How well the clusters agree with the labels, and how they came about.
 
     Attributes:
         nmi: Normalised mutual information, a fraction.

@@ -89,15 +89,15 @@ def _draw(
         nearest[chosen] = 0.0
         if len(chosen) == clusters:
             return descriptors[chosen]
-        wanted = min(max(1, len(chosen) // _AT_ONCE), clusters - len(chosen))
+        count = min(max(1, len(chosen) // _AT_ONCE), clusters - len(chosen))
         free = np.flatnonzero(nearest > 0)
-        if len(free) < wanted:
+        if len(free) < count:
             # Fewer different descriptors are left than centres wanted: the rest are duplicates.
             free = np.setdiff1d(np.arange(len(descriptors)), chosen)
-            fresh = generator.choice(free, wanted, replace=False)
+            fresh = generator.choice(free, count, replace=False)
         else:
             chances = nearest[free] / nearest[free].sum()
-            fresh = generator.choice(free, wanted, replace=False, p=chances)
+            fresh = generator.choice(free, count, replace=False, p=chances)
         chosen = np.concatenate([chosen, fresh])
 
 
@@ -117,8 +117,8 @@ def _nearest(
         scores -= halves
         best = scores.argmax(axis=1)
         nearest[part] = best
-        found = np.take_along_axis(scores, best[:, None], axis=1)[:, 0].astype(np.float64)
-        distances[part] = np.maximum(squares[part] - 2 * found, 0.0)
+        products = np.take_along_axis(scores, best[:, None], axis=1)[:, 0].astype(np.float64)
+        distances[part] = np.maximum(squares[part] - 2 * products, 0.0)
     return nearest, distances
 
 

@@ -1,4 +1,4 @@
-"""The measures of the landmark benchmarks, from the ranks of what must be found."""
+"""The measures of the landmark benchmarks, from the ranks of the positives."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def measure_task(
 
     Args:
         formula: The benchmark's.
-        task: What must be found.
+        task: The positives of each query.
         ranks: For each query the ranks of the positives that are ranked, from 0, ascending.
     """
     measures: list[tuple[Quantity, Callable[[Int64[np.ndarray, " hits"], int], float]]]
@@ -96,7 +96,7 @@ def ranks_without(
     Args:
         ranks: With every positive and ignored image of the query marked.
         query: Its number.
-        task: What must be found and what is ignored.
+        task: The positives and what is ignored.
         head: The first answers in another order, without ignored ones: the same images, re-ranked.
     """
     marked, places = ranks.marked[query], ranks.places[query]
