@@ -12,6 +12,7 @@ from mkdocs.structure.pages import Page
 from typer.core import TyperArgument, TyperOption
 
 from resight.cli.app import build
+from resight.training.reference import Setting, all_settings
 
 ROOT = Path(__file__).parents[1]
 ROOMS = (
@@ -37,6 +38,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the generated pages; MkDocs calls it by this name."""
     pages = {
         "reference/commands.md": _commands(),
+        "reference/recipe.md": _recipe(),
         "changelog.md": _beside("CHANGELOG.md"),
         "contributing.md": _beside("CONTRIBUTING.md"),
         **{f"reference/{room.replace('.', '-')}.md": _room(room) for room in ROOMS},
@@ -90,3 +92,32 @@ def _row(parameter: TyperArgument | TyperOption) -> str:
     if isinstance(parameter.default, str | int | float) and not isinstance(parameter.default, bool):
         meaning += f" Default: `{parameter.default}`."
     return f"| `{value}` | {meaning.replace('|', '&#124;')} |"
+
+
+def _recipe() -> str:
+    """Returns the page of a recipe's settings: a table for each key above them and each kind of part."""
+    tables: dict[tuple[str, str], list[str]] = {}
+    for setting in all_settings():
+        above, _, name = setting.key.rpartition(".")
+        tables.setdefault((above, setting.kind), []).append(_setting(name, setting))
+    parts = ["# Settings of a recipe", _RECIPE]
+    for (above, kind), rows in tables.items():
+        title = " of kind ".join(f"`{word}`" for word in (above, kind) if word) or "At the top"
+        parts.append(
+            "\n".join([f"## {title}", "", "| Key | Takes | Default | Meaning |", "|---|---|---|---|", *rows])
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def _setting(name: str, setting: Setting) -> str:
+    takes = ", ".join(f"`{choice}`" for choice in setting.choices) or setting.type
+    default = "needed" if setting.default is None else f"`{setting.default}`"
+    return f"| `{name}` | {takes} | {default} | {setting.meaning.replace('``', '`').replace('|', '&#124;')} |"
+
+
+_RECIPE = """\
+Keys are joined by dots on the command line: `resight train small-gem optimiser.learning_rate=1e-3`. An entry
+of a list is named by its `name` or number: `objective.ranking.loss.margin=0.2`. Where a part is chosen by
+`kind`, its own keys stand beside it: `objective.ranking.loss='{kind: soft_triple, centres: 2}'`; instead of a
+kind of ours, `package.module:Name` names a part [of your own](../how-to/own-loss.md).
+`resight train --explain KEY` prints the same."""

@@ -124,7 +124,7 @@ def _run_shell(block: Block, page: str) -> str:
                 code = main(words[1:])
             said = errors.getvalue()
         else:
-            done = subprocess.run(["bash", "-euc", line], capture_output=True, text=True, timeout=_SECONDS)
+            done = subprocess.run(["bash", "-ec", line], capture_output=True, text=True, timeout=_SECONDS)
             printed.write(done.stdout)
             code, said = done.returncode, done.stderr
         if code:
