@@ -75,8 +75,8 @@ def jpeg_with(noise: bytes) -> bytes:
 
 
 def greedy_exif(size: int, entries: int = 65_000) -> bytes:
-    """EXIF data with entries of different tags that all claim the whole of them."""
-    table = b"".join(struct.pack("<HHII", tag, 7, size, 0) for tag in range(entries))
+    """EXIF data with entries of different tags that all claim half of them."""
+    table = b"".join(struct.pack("<HHII", tag, 7, size // 2, 0) for tag in range(entries))
     return (b"II*\0" + struct.pack("<IH", 8, entries) + table).ljust(size, b"\0")
 
 

@@ -499,6 +499,23 @@ def test_paths_that_are_no_files(tmp_path: Path) -> None:
     assert "null" in reason("a\0b")
 
 
+def test_a_file_that_became_a_pipe_meanwhile_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe.jpg")
+    before = (tmp_path / "file").stat()
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: before)
+    pool = ThreadPoolExecutor(1)
+    try:
+        refused = pool.submit(reason, tmp_path / "pipe.jpg").result(timeout=20)
+    finally:
+        # A writer lets go whoever waits for one.
+        os.close(os.open(tmp_path / "pipe.jpg", os.O_RDWR | os.O_NONBLOCK))
+        pool.shutdown()
+    assert refused == "it is a pipe, a socket or a device, not a file"
+
+
 def test_a_file_without_permission(
     tmp_path: Path, picture: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
