@@ -162,16 +162,16 @@ def _photo(name: str, directories: Sequence[Layout]) -> Layout:
     first = directories[0]
     if not first.reduced and not first.raw:
         return first
-    full = [one for one in directories if not one.reduced and one.photometric not in _SENSOR_VALUES]
+    full = [page for page in directories if not page.reduced and page.photometric not in _SENSOR_VALUES]
     if not full:
-        if any(one.raw for one in directories):
+        if any(page.raw for page in directories):
             raise UnreadableImage(
                 name,
                 "it is a raw photo, whose pixels need a raw developer, with no full picture but a preview "
                 f"of {first.width} x {first.height} pixels; export it as JPEG or TIFF",
             )
         full = list(directories)
-    return max(full, key=lambda one: one.width * one.height)
+    return max(full, key=lambda page: page.width * page.height)
 
 
 def _beginning_with(stream: BinaryIO, picture: Layout) -> BinaryIO:
@@ -192,30 +192,30 @@ def _directories(name: str, stream: BinaryIO) -> list[Layout]:
     order = ">" if big_endian else "<"
     (offset,) = struct.unpack_from(order + ("Q" if big else "I"), head, 8 if big else 4)
     raw = head[8:10] == b"CR"
-    waiting, met, found = [offset], set[int](), list[tuple[int, dict[int, tuple[int, ...]]]]()
+    waiting, visited, directories = [offset], set[int](), list[tuple[int, dict[int, tuple[int, ...]]]]()
     while waiting:
         offset = waiting.pop()
-        if offset == 0 or offset in met:
+        if offset == 0 or offset in visited:
             continue
-        if len(met) == _MOST_DIRECTORIES:
+        if len(visited) == _MOST_DIRECTORIES:
             break
-        met.add(offset)
+        visited.add(offset)
         try:
             tags, following = _tags(name, stream, offset, size, order, big=big)
         except struct.error:
             # A damaged end of the chain costs no picture before it.
-            if not found:
+            if not directories:
                 raise
             continue
-        found.append((offset, tags))
+        directories.append((offset, tags))
         # Taken from the end: first those it holds, then the next of the chain.
         waiting += [following, *reversed(tags.get(_SUB_IFDS, ()))]
-    if not found:
+    if not directories:
         raise UnreadableImage(name, "its TIFF data are broken or cut off (it holds no picture)")
     raw = raw or any(
-        _DNG_VERSION in tags or tags.get(_PHOTOMETRIC, (0,))[0] in _SENSOR_VALUES for _, tags in found
+        _DNG_VERSION in tags or tags.get(_PHOTOMETRIC, (0,))[0] in _SENSOR_VALUES for _, tags in directories
     )
-    return [_layout(offset, tags, big_endian=big_endian, big=big, raw=raw) for offset, tags in found]
+    return [_layout(offset, tags, big_endian=big_endian, big=big, raw=raw) for offset, tags in directories]
 
 
 def _tags(
@@ -262,26 +262,26 @@ def _tags(
 def _layout(
     offset: int, tags: Mapping[int, tuple[int, ...]], *, big_endian: bool, big: bool, raw: bool
 ) -> Layout:
-    def one(tag: int, default: int) -> int:
+    def first(tag: int, default: int) -> int:
         return tags.get(tag, (default,))[0]
 
-    compression = one(_COMPRESSION, 1)
-    photometric = one(_PHOTOMETRIC, 0)
-    samples = one(_SAMPLES, 3 if compression in (6, 7) and photometric in (2, 6) else 1)
+    compression = first(_COMPRESSION, 1)
+    photometric = first(_PHOTOMETRIC, 0)
+    samples = first(_SAMPLES, 3 if compression in (6, 7) and photometric in (2, 6) else 1)
     return Layout(
         offset=offset,
         big_endian=big_endian,
         big=big,
-        reduced=bool(one(_SUBFILE, 0) & 5) or one(_OLD_SUBFILE, 0) == 2,
-        width=one(_WIDTH, 0),
-        height=one(_HEIGHT, 0),
+        reduced=bool(first(_SUBFILE, 0) & 5) or first(_OLD_SUBFILE, 0) == 2,
+        width=first(_WIDTH, 0),
+        height=first(_HEIGHT, 0),
         bits=tags.get(_BITS, (1,)),
         formats=tags.get(_FORMAT, (1,)),
         samples=samples,
         extra=tags.get(_EXTRA, ()),
         photometric=photometric,
         compression=compression,
-        planar=one(_PLANAR, 1) == 2,
-        orientation=one(_ORIENTATION, 1) if 1 <= one(_ORIENTATION, 1) <= 8 else 1,
+        planar=first(_PLANAR, 1) == 2,
+        orientation=first(_ORIENTATION, 1) if 1 <= first(_ORIENTATION, 1) <= 8 else 1,
         raw=raw,
     )
