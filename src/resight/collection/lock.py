@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from resight.errors import CollectionLocked, StorageFailed
+from resight.errors import CollectionDamaged, CollectionLocked, StorageFailed
 
 __all__ = ["LOCK_NAME", "writer_lock"]
 
@@ -55,14 +57,10 @@ def writer_lock(directory: Path, *, timeout: float) -> Iterator[None]:
 
     Raises:
         CollectionLocked: Another process, or another object of this one, is writing.
+        CollectionDamaged: The lock is a link, a pipe, a socket, a device or a folder.
         StorageFailed: The lock file cannot be opened or locked.
     """
-    try:
-        descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise StorageFailed(
-            f"the collection {directory} cannot be written ({error.strerror}): give write access to it"
-        ) from None
+    descriptor = _open_lock(directory)
     try:
         end = time.monotonic() + timeout
         while not _locked(descriptor, directory):
@@ -80,6 +78,31 @@ def writer_lock(directory: Path, *, timeout: float) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _open_lock(directory: Path) -> int:
+    """Returns the lock file opened: never through a link, and without waiting at a pipe."""
+    lock = directory / LOCK_NAME
+    refusal = CollectionDamaged(
+        f"the collection {directory} is not written: {lock} is no file of its own, but a link, a pipe, a "
+        "socket, a device or a folder; take it away"
+    )
+    # Windows has neither flag: there, links are looked for just before.
+    flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        if not flags and lock.is_symlink():
+            raise refusal
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | flags, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO, errno.EISDIR):
+            raise refusal from None
+        raise StorageFailed(
+            f"the collection {directory} cannot be written ({error.strerror}): give write access to it"
+        ) from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise refusal
+    return descriptor
+
+
 def _locked(descriptor: int, directory: Path) -> bool:
     try:
         return _try_lock(descriptor)
@@ -92,6 +115,9 @@ def _locked(descriptor: int, directory: Path) -> bool:
 
 def _name_holder(descriptor: int) -> None:
     """Writes this process's number into the file: help for people, so a full disk must not stop a writer."""
+    if os.fstat(descriptor).st_nlink > 1:
+        # Another name of the file may be a file of somebody else.
+        return
     try:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode("ascii"))

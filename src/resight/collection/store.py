@@ -17,6 +17,7 @@ from jaxtyping import Int64
 
 from resight.collection.header import Header
 from resight.collection.lock import LOCK_NAME
+from resight.collection.own_files import require_own_files, require_plain_names
 from resight.collection.roots import Roots
 from resight.collection.schema import KEY_COLUMNS, photo_schema
 from resight.errors import CollectionDamaged, CollectionNotFound, InvalidInput, StorageFailed
@@ -63,8 +64,10 @@ class Store:
 
         Raises:
             InvalidInput: There is a collection already, or a folder of other things.
+            CollectionDamaged: The folder holds a link, a pipe, a socket or a device.
             StorageFailed: The disk refuses it.
         """
+        _require_own_files(path)
         foreign = {entry.name for entry in path.iterdir()} - {LOCK_NAME, TABLE_NAME}
         if foreign:
             raise InvalidInput(
@@ -88,7 +91,8 @@ class Store:
 
         Raises:
             CollectionNotFound: There is none.
-            CollectionDamaged: It was written by a newer version, or cannot be understood.
+            CollectionDamaged: It was written by a newer version, cannot be understood, or holds anything but
+                files and folders of its own.
         """
         if not _committed(path):
             what = "it holds other things" if path.is_dir() else "there is no such folder"
@@ -97,7 +101,8 @@ class Store:
             raise CollectionNotFound(
                 f"there is no collection at {path}: {what}; `resight index PHOTOS --collection DIR` makes one"
             )
-        return cls(path, _reading(path, lambda: lance.dataset(path / TABLE_NAME), lambda: None))
+        _require_own_files(path)
+        return cls(path, _reading(path, lambda: _opened(path), lambda: None))
 
     @property
     def version(self) -> int:
@@ -291,8 +296,19 @@ class Store:
         return total
 
     def _reopen(self) -> None:
-        self._dataset = lance.dataset(self.path / TABLE_NAME)
+        self._dataset = _opened(self.path)
         self.header = Header.from_metadata(self._dataset.schema.metadata, self.path)
+
+
+def _opened(path: Path) -> lance.LanceDataset:
+    dataset = lance.dataset(path / TABLE_NAME)
+    fragments = dataset.get_fragments()
+    require_plain_names(path, (file.path for fragment in fragments for file in fragment.metadata.files))
+    return dataset
+
+
+def _require_own_files(path: Path) -> None:
+    _reading(path, lambda: require_own_files(path), lambda: None)
 
 
 def _committed(path: Path) -> bool:

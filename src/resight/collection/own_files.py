@@ -1,0 +1,56 @@
+"""Whether a collection's folder holds nothing but files of its own: it may come from elsewhere."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from resight.errors import CollectionDamaged
+
+__all__ = ["require_own_files", "require_plain_names"]
+
+
+def require_own_files(directory: Path) -> None:
+    """Returns if all that lies in a collection's directory are regular files and folders.
+
+    No link is followed: the table's clean-up would delete what lies behind one.
+
+    Raises:
+        CollectionDamaged: Something is a symbolic link, a pipe, a socket or a device.
+        OSError: A folder cannot be listed.
+    """
+    folders = [str(directory)]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif not entry.is_file(follow_symlinks=False):
+                    mode = entry.stat(follow_symlinks=False).st_mode
+                    raise CollectionDamaged(
+                        f"the collection {directory} is not opened: {entry.path} is "
+                        f"{_kind(mode)}, and a collection holds files and folders of its own alone; "
+                        "take it out, if you know where it leads"
+                    )
+
+
+def require_plain_names(directory: Path, files: Iterable[str]) -> None:
+    """Returns if the data files that a table lists lie in its own data folder.
+
+    Raises:
+        CollectionDamaged: One lies elsewhere.
+    """
+    for name in files:
+        path = PurePosixPath(name.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or ":" in name:
+            raise CollectionDamaged(
+                f"the collection {directory} is not opened: its table lists the file {name!r}, "
+                "which lies outside of it"
+            )
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
