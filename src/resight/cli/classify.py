@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resight.cli.failures import FAILED, SOME_UNREADABLE
-from resight.cli.options import CollectionArgument, JsonOption
+from resight.cli.options import CollectionArgument, DownloadOption, JsonOption
 from resight.cli.output import command_line, console, count, note, plain_table, shown_path, write_json
 from resight.cli.progress import progress
 
@@ -78,6 +78,7 @@ def classify(
     threshold: ThresholdOption = None,
     calibrate: CalibrateOption = None,
     html: HtmlOption = None,
+    allow_download: DownloadOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Say which labelled thing of a collection a photo shows, or that it shows none of them."""
@@ -92,7 +93,7 @@ def classify(
         stored_calibration,
     )
 
-    opened = Collection.open(collection)
+    opened = Collection.open(collection, allow_download=allow_download)
     stored = stored_calibration(opened)
     usual = default_rule(stored, label or default_label(stored))
     rule = _changed(usual, neighbours, verify, max_inliers)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resight.cli.failures import FAILED
-from resight.cli.options import CollectionArgument, JsonOption
+from resight.cli.options import CollectionArgument, DownloadOption, JsonOption
 from resight.cli.output import broken_table, console, count, plain_table, shown_path, write_json
 from resight.cli.progress import progress
 
@@ -109,12 +109,13 @@ def _recognition(calibration: Calibration) -> str:
 def check(
     collection: CollectionArgument,
     sample: Annotated[int, typer.Option(min=0, metavar="N", help="How many photos search themselves.")] = 20,
+    allow_download: DownloadOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check that a collection can be trusted: rows readable and sound, a sample of photos finds itself."""
     from resight.collection import Collection
 
-    opened = Collection.open(collection)
+    opened = Collection.open(collection, allow_download=allow_download)
     with progress("Checking") as step:
         report = opened.check(sample=sample, progress=step)
     if as_json:

@@ -10,12 +10,26 @@ from typing import Annotated, TypeVar, get_type_hints
 
 import typer
 
-__all__ = ["CollectionArgument", "JsonOption", "MaxPixelsOption", "command_of", "refuse_missing_folder"]
+__all__ = [
+    "CollectionArgument",
+    "DownloadOption",
+    "JsonOption",
+    "MaxPixelsOption",
+    "command_of",
+    "refuse_missing_folder",
+]
 
 Options = TypeVar("Options")
 
 CollectionArgument = Annotated[
     Path, typer.Argument(metavar="COLLECTION", help="The collection's folder, such as photos.resight.")
+]
+DownloadOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-download",
+        help="Load the model that the collection names from wherever that is, a hub or a folder.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text.")]
 MaxPixelsOption = Annotated[

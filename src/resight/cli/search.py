@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from resight.cli.failures import NO_ANSWER
-from resight.cli.options import CollectionArgument, JsonOption, MaxPixelsOption, command_of
+from resight.cli.options import CollectionArgument, DownloadOption, JsonOption, MaxPixelsOption, command_of
 from resight.cli.output import command_line, console, count, note, plain_table, shown_path, write_json
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ class Options:
     without: WithoutOption = None
     where: WhereOption = None
     max_pixels: MaxPixelsOption = None
+    allow_download: DownloadOption = False
     only: OnlyOption = None
     fail_if_none: FailOption = False
     output: Output = Output()
@@ -137,7 +138,8 @@ def _search(options: Options) -> None:
         verify="auto" if options.verify is None else options.verify,
         max_pixels=MAX_PIXELS if options.max_pixels is None else options.max_pixels,
     )
-    answer = Collection.open(options.collection).answer(query)
+    collection = Collection.open(options.collection, allow_download=options.allow_download)
+    answer = collection.answer(query)
     if options.only is not None:
         answer = only(answer, options.only)
     _write(answer, options.output)

@@ -47,9 +47,10 @@ class Collection:
     def __init__(
         self, store: Store, model: Model | None, *, model_name: str | None = None, lock_timeout: float
     ) -> None:
+        """Takes a model, or the name of one that the user trusts; without either, the header's is loaded."""
         self._store = store
         self._model = model
-        self._model_name = model_name or store.header.model
+        self._model_name = model_name
         self._lock_timeout = lock_timeout
         self._resident = ResidentIndex(store)
 
@@ -83,13 +84,21 @@ class Collection:
 
     @classmethod
     def open(
-        cls, path: str | Path, *, model: Model | str | None = None, lock_timeout: float = LOCK_TIMEOUT
+        cls,
+        path: str | Path,
+        *,
+        model: Model | str | None = None,
+        allow_download: bool = False,
+        lock_timeout: float = LOCK_TIMEOUT,
     ) -> Collection:
         """Returns an existing collection.
 
         Args:
             path: Its directory.
             model: The model that made it, if it is not to be loaded by the name in the header.
+            allow_download: Load the model by the name in the header wherever that leads: a model's hub, a
+                folder. Without it a bundle or weights that are on this machine are loaded, and no server is
+                asked.
             lock_timeout: Seconds that writing waits for another writer before it is refused.
 
         Raises:
@@ -99,6 +108,8 @@ class Collection:
                 unless it differs from the one in the header.
         """
         store = Store.open(Path(canonical(path)))
+        if model is None and allow_download:
+            model = store.header.model
         if isinstance(model, str):
             if model == store.header.model:
                 return cls(store, None, model_name=model, lock_timeout=lock_timeout)
@@ -140,7 +151,8 @@ class Collection:
             ModelError: It cannot be loaded.
         """
         if self._model is None:
-            model = _load(self._model_name)
+            header, name = self._store.header, self._model_name
+            model = _load(name) if name is not None else _load_recorded(header.model, header.fingerprint)
             self._store.header.require(model, self.path)
             self._model = model
         return self._model
@@ -326,3 +338,9 @@ def _load(name: str) -> Model:
     from resight.models import load_model
 
     return load_model(name)
+
+
+def _load_recorded(name: str, fingerprint: str) -> Model:
+    from resight.models import load_recorded
+
+    return load_recorded(name, fingerprint)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from resight.models.network_describer import NetworkDescriber
     from resight.models.preprocess import to_input
     from resight.models.whitening import Whitening, initialise_whitening
-    from resight.models.zoo import ZooEntry, available, load_model, model_of
+    from resight.models.zoo import ZooEntry, available, load_model, load_recorded, model_of
 
 __all__ = [
     "Attention",
@@ -43,6 +43,7 @@ __all__ = [
     "available",
     "initialise_whitening",
     "load_model",
+    "load_recorded",
     "model_of",
     "to_input",
 ]
@@ -70,6 +71,7 @@ _HOMES = {
     "available": "zoo",
     "initialise_whitening": "whitening",
     "load_model": "zoo",
+    "load_recorded": "zoo",
     "model_of": "zoo",
     "to_input": "preprocess",
 }

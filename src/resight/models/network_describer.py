@@ -26,6 +26,7 @@ from resight.models.architectures import (
 )
 from resight.models.bundle import Bundle, Preprocessing
 from resight.models.describer import Traits
+from resight.models.foreign_bundle import bounded_network, check_settings
 from resight.models.parts import whole_network
 from resight.models.preprocess import to_input
 from resight.networks.gem import GeMNet
@@ -114,8 +115,12 @@ class NetworkDescriber:
         """Returns everything that decides the descriptors, bit by bit.
 
         What serves training alone, as the classifier of `CGD`, is left out.
+
+        Raises:
+            InvalidInput: The trunk was built with options that no bundle may hold, see `check_settings`.
         """
         settings = {**settings_of(self.net), "scales": self._traits.scales}
+        check_settings(self._traits.kind, settings)
         return Bundle(self._traits.kind, settings, self.preprocessing, "", "", tensors_of(self.net))
 
     @classmethod
@@ -167,7 +172,10 @@ def read_net(bundle: Bundle) -> GlobalNet:
         RuntimeError: A tensor is missing or does not fit.
         UnknownModel: The trunk is unknown.
     """
-    net = build(bundle.architecture, bundle.settings)
+    check_settings(bundle.architecture, bundle.settings)
+    sizes = [tensor.size for tensor in bundle.tensors.values()]
+    with bounded_network(sum(sizes), len(sizes)):
+        net = build(bundle.architecture, bundle.settings)
     order = bundle.preprocessing.channel_order
     if order != net.trunk.channel_order:
         raise InvalidInput(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from resight.errors import InvalidBundle, InvalidInput, UnknownModel
+from resight.errors import InvalidBundle, InvalidInput, ModelMismatch, UnknownModel
 from resight.files import nearest
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle
@@ -16,7 +16,7 @@ from resight.models.parts import WHITENED, split
 from resight.networks.trunks._timm import require_torch
 from resight.settings.foreign import is_dotted
 
-__all__ = ["ZooEntry", "available", "load_model", "model_of"]
+__all__ = ["ZooEntry", "available", "load_model", "load_recorded", "model_of"]
 
 _TIMM = "timm:"
 _SIFT_WEIGHTS = Path(__file__).parent / "weights" / "sift.safetensors"
@@ -130,6 +130,44 @@ def load_model(name_or_path: str | Path) -> Model:
     return model_of(bundles.read(path), name=str(path.resolve()))
 
 
+def load_recorded(name: str, fingerprint: str) -> Model:
+    """Returns the model that a file names, such as the header of a collection, without trusting the file.
+
+    No server is asked and nothing but a bundle is read: the model is one of `available` or ``timm:NAME`` with
+    weights in the local cache, or a bundle on this machine whose header has the fingerprint.
+
+    Args:
+        name: As the file has it.
+        fingerprint: Of the model, as the file has it.
+
+    Raises:
+        UnknownModel: The name is none of these, or there is no bundle.
+        InvalidBundle: The file is no bundle, or a damaged or newer one.
+        ModelMismatch: The bundle is another model.
+        WeightsUnavailable: The weights are not in the local cache.
+        MissingExtra: The model needs an optional part that is not installed.
+    """
+    if name == "sift":
+        return load_model(name)
+    trunk = _TRUNKS[name].timm if name in _TRUNKS else name.removeprefix(_TIMM)
+    if name in _TRUNKS or (name.startswith(_TIMM) and ":" not in trunk):
+        return _load_timm(trunk, name, download=False)
+    # Windows takes //HOST/PATH for a folder of another machine.
+    if name.startswith((_TIMM, "//", r"\\")) or "://" in name:
+        raise UnknownModel(
+            f"the recorded model {name!r} lies elsewhere, and is loaded only where that is allowed: name the "
+            "model yourself, or allow downloads"
+        )
+    if Path(name).is_file():
+        own = bundles.read_header(name).fingerprint
+        if own != fingerprint:
+            raise ModelMismatch(
+                f"the bundle {name} has the fingerprint {own[:12]} and not the recorded {fingerprint[:12]}: "
+                "name the model that is meant"
+            )
+    return load_model(name)
+
+
 def model_of(bundle: Bundle, *, name: str) -> Model:
     """Returns the model that a bundle holds.
 
@@ -193,13 +231,13 @@ def _load_delg(bundle: Bundle, name: str) -> Describer:
     return DELGDescriber.from_bundle(bundle, name=name)
 
 
-def _load_timm(trunk: str, name: str) -> Model:
+def _load_timm(trunk: str, name: str, *, download: bool = True) -> Model:
     require_torch(f"the model {name}")
     from resight.models.network_describer import NetworkDescriber
     from resight.networks.gem import GeMNet, GeMNetConfig
     from resight.networks.trunks.backbone import Backbone
 
-    backbone = Backbone(trunk, pretrained=True, out_indices=(-1,))
+    backbone = Backbone(trunk, pretrained=True, download=download, out_indices=(-1,))
     return Model(
         NetworkDescriber(GeMNet(backbone, GeMNetConfig())),
         name=name,

@@ -14,9 +14,27 @@ from pathlib import Path
 
 from resight.errors import WeightsUnavailable
 
-__all__ = ["check_hub", "check_url", "unavailable"]
+__all__ = ["cached_file", "check_hub", "check_url", "unavailable"]
 
 _TIMEOUT_SECONDS = 5.0
+
+
+def cached_file(repository: str, file_names: Sequence[str]) -> Path | None:
+    """Returns the first of the files that is in the local cache of the hub; ``None`` where none is.
+
+    Args:
+        repository: Name on the hub, possibly followed by ``@`` and a revision.
+        file_names: Files of which one is needed.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    name, _, revision = repository.partition("@")
+    for file_name in file_names:
+        # Anything but a path means "not here": the function marks known absence by an object of its own.
+        path = try_to_load_from_cache(name, file_name, revision=revision or None)
+        if isinstance(path, str):
+            return Path(path)
+    return None
 
 
 def check_hub(repository: str, file_names: Sequence[str], *, wanted: str) -> None:
@@ -30,13 +48,10 @@ def check_hub(repository: str, file_names: Sequence[str], *, wanted: str) -> Non
     Raises:
         WeightsUnavailable: None is cached, and the hub cannot be reached or may not be asked.
     """
-    from huggingface_hub import constants, try_to_load_from_cache
+    from huggingface_hub import constants
 
-    name, _, revision = repository.partition("@")
-    for file_name in file_names:
-        # Anything but a path means "not here": the function marks known absence by an object of its own.
-        if isinstance(try_to_load_from_cache(name, file_name, revision=revision or None), str):
-            return
+    if cached_file(repository, file_names) is not None:
+        return
     if constants.HF_HUB_OFFLINE:
         raise unavailable(wanted, f"{repository} is not in the local cache and HF_HUB_OFFLINE forbids to ask")
     reason = _silence(constants.ENDPOINT)

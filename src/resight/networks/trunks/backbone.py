@@ -47,6 +47,7 @@ class Backbone(nn.Module):
         name: str,
         *,
         pretrained: bool = False,
+        download: bool = True,
         weights: str | Path | None = None,
         out_indices: Sequence[int] | None = None,
         output_stride: int | None = None,
@@ -61,6 +62,7 @@ class Backbone(nn.Module):
                 `resight.networks.trunks.torchvision_trunk.NAMES`; ``bn_inception``; or
                 ``package.module:Name``, a class of an imported module.
             pretrained: Load the published weights for that name, through the publisher's own code.
+            download: Whether timm may fetch them; else they must be in the local cache.
             weights: A ``.pth`` or ``.safetensors`` file of them, for the trunks that are not timm's.
             out_indices: Which maps; negative ones count from the deepest; ``None`` for all.
             output_stride: Stride of the deepest map, where the trunk can dilate its convolutions.
@@ -105,6 +107,7 @@ class Backbone(nn.Module):
             made = timm_trunk.build(
                 name,
                 pretrained=pretrained,
+                download=download,
                 out_indices=out_indices,
                 output_stride=output_stride,
                 options=options,

@@ -18,7 +18,7 @@ from torch import nn
 from resight.errors import InvalidInput, UnknownModel
 from resight.files import nearest
 from resight.files.json import JSON
-from resight.networks.trunks._hub import check_hub, check_url, unavailable
+from resight.networks.trunks._hub import cached_file, check_hub, check_url, unavailable
 from resight.networks.trunks._timm import import_timm
 from resight.networks.trunks.strides import Tap
 from resight.networks.trunks.trunk_net import TrunkNet
@@ -43,6 +43,7 @@ def build(
     name: str,
     *,
     pretrained: bool,
+    download: bool,
     out_indices: Sequence[int] | None,
     output_stride: int | None,
     options: Mapping[str, JSON] | None,
@@ -72,8 +73,10 @@ def build(
         arguments["out_indices"] = tuple(out_indices)
     if output_stride is not None:
         arguments["output_stride"] = output_stride
-    if pretrained:
+    if pretrained and download:
         _check_weights(timm, name)
+    elif pretrained:
+        arguments["pretrained_cfg_overlay"] = {"file": str(_cached_weights(timm, name))}
     net = _build(timm, name, arguments, pretrained=pretrained)
     declared: Any = net  # timm's wrappers have no common type that declares these attributes
     info = declared.feature_info
@@ -153,6 +156,24 @@ def _check_weights(timm: ModuleType, name: str) -> None:
         check_hub(configuration.hf_hub_id, [file_name] if file_name else _WEIGHT_FILES, wanted=name)
     elif configuration.url:
         check_url(configuration.url, Path(torch.hub.get_dir(), "checkpoints"), wanted=name)
+
+
+def _cached_weights(timm: ModuleType, name: str) -> Path:
+    """Returns the file of a trunk's weights in the local caches; no server is asked.
+
+    Raises:
+        WeightsUnavailable: It is not there, or the name is that of a folder or a hub.
+    """
+    configuration = None if ":" in name else timm.get_pretrained_cfg(name)
+    path = None
+    if configuration is not None and configuration.hf_hub_id:
+        file_name = configuration.hf_hub_filename
+        path = cached_file(configuration.hf_hub_id, [file_name] if file_name else _WEIGHT_FILES)
+    elif configuration is not None and configuration.url:
+        path = Path(torch.hub.get_dir(), "checkpoints", configuration.url.rpartition("/")[2])
+    if path is None or not path.is_file():
+        raise unavailable(name, "they are not in the local cache, and downloads were not allowed")
+    return path
 
 
 def _build(timm: ModuleType, name: str, arguments: Mapping[str, object], *, pretrained: bool) -> nn.Module:
