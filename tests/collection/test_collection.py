@@ -15,7 +15,7 @@ from made_photos import bytes_of, stored, write_photo
 
 from resight.collection import Collection
 from resight.collection.header import HEADER_KEY
-from resight.errors import CollectionDamaged, CollectionNotFound, InvalidInput, ModelMismatch
+from resight.errors import CollectionDamaged, CollectionNotFound, InvalidInput, ModelMismatch, UnknownModel
 from resight.models import Model
 
 
@@ -250,11 +250,11 @@ def test_model_is_loaded_by_the_name_in_the_header_when_first_needed(
 ):
     loaded = []
 
-    def load(name):
+    def load(name, fingerprint):
         loaded.append(name)
         return grid_model(fingerprint="f" * 16)
 
-    monkeypatch.setattr("resight.models.load_model", load, raising=False)
+    monkeypatch.setattr("resight.models.load_recorded", load, raising=False)
     again = Collection.open(tmp_path / "made.resight")
     assert len(again) == 12
     assert loaded == []
@@ -384,7 +384,9 @@ def test_check_finds_doubled_keys(collection, tmp_path, model):
 
 def test_check_says_that_the_model_is_another(collection, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "resight.models.load_model", lambda name: grid_model(fingerprint="f" * 16), raising=False
+        "resight.models.load_recorded",
+        lambda name, fingerprint: grid_model(fingerprint="f" * 16),
+        raising=False,
     )
     (problem,) = Collection.open(tmp_path / "made.resight").check().problems
     assert "was made with the model 'grid'" in problem
@@ -405,3 +407,21 @@ def test_fragments_and_versions_stay_few(tmp_path, model, monkeypatch):
     assert len(table.get_fragments()) <= 17
     assert len(table.versions()) <= 2
     assert len(collection) == 120
+
+
+def test_a_model_named_elsewhere_is_loaded_only_where_that_is_allowed(photos, tmp_path, monkeypatch):
+    name = "timm:hf-hub:somebody/model"
+    Collection.create(tmp_path / "c", model=grid_model(name))
+    loaded = []
+
+    def load(name):
+        loaded.append(name)
+        return grid_model(name)
+
+    monkeypatch.setattr("resight.models.load_model", load, raising=False)
+    with pytest.raises(UnknownModel, match="lies elsewhere, and is loaded only where that is allowed"):
+        Collection.open(tmp_path / "c").search(photos / "a" / "p00.png")
+    assert loaded == []
+    assert Collection.open(tmp_path / "c", allow_download=True).model.name == name
+    assert Collection.open(tmp_path / "c", model=name).model.name == name
+    assert loaded == [name, name]
