@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int64
 
+from resight.collection.filters import filter_columns, table_condition
 from resight.collection.header import Header
 from resight.collection.lock import LOCK_NAME
 from resight.collection.own_files import require_own_files, require_plain_names
@@ -177,17 +178,17 @@ class Store:
         """
 
         def read(store: Store) -> pa.Table:
+            condition = table_condition(where, store.schema)
             try:
                 return store._dataset.to_table(
-                    columns=[], filter=f"({where}) AND broken IS NULL", with_row_id=True
+                    columns=[], filter=f"{condition} AND broken IS NULL", with_row_id=True
                 )
             except (OSError, ValueError) as error:
                 if _vanished(error):
                     raise
-                names = sorted(set(store.schema.names) - {"descriptor", "local", "broken", "root", "hash"})
                 raise InvalidInput(
-                    f"the filter {where!r} cannot be understood ({_reason(error)}): write an SQL "
-                    f"condition on {', '.join(names)}"
+                    f"the filter {where!r} cannot be computed ({_reason(error)}): write an SQL condition "
+                    f"on {', '.join(filter_columns(store.schema))}"
                 ) from None
 
         return self.read(read)["_rowid"].to_numpy().astype(np.int64)
