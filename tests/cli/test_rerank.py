@@ -222,3 +222,37 @@ def test_diffusion_and_a_filter_are_refused_in_one_sentence(run, made, rendered)
     assert "cannot be confined by a filter" in err
     assert err.count("\n") == 1
     assert run("search", made, query, "--refine", "magic")[0] == 2
+
+
+@pytest.mark.parametrize("form", [["--json"], ["--each", "--json"], ["--json-lines"]])
+def test_answers_of_a_search_are_read_as_they_are(run, made, rendered, tmp_path, monkeypatch, form):
+    monkeypatch.chdir(rendered)
+    code, out, _ = run("search", made, "place_001_view_0.jpg", "--verify", 0, *form)
+    (tmp_path / "answers.json").write_text(out)
+    model = ["--model", "sift"] if form == ["--json-lines"] else []
+    for method in (["--method", "verify"], ["--method", "alpha-qe", *model]):
+        code, out, err = run("rerank", "--from", tmp_path / "answers.json", *method, "--json")
+        assert (code, err) == (0, "")
+        (query,) = json.loads(out)["queries"]
+        assert query["id"] == str(rendered / "place_001_view_0.jpg")
+        assert query["answers"][0]["id"] == str(rendered / "place_001_view_0.jpg")
+        assert len(query["answers"]) == 10
+
+
+def test_the_box_of_a_search_is_kept(run, made, rendered, tmp_path):
+    query = rendered / "place_001_view_0.jpg"
+    line = ("search", made, query, "--top", 3, "--json")
+    inliers = []
+    for box in ([], ["--box", "20,20,250,200"]):
+        (tmp_path / "answers.json").write_text(run(*line, *box)[1])
+        _, out, _ = run("rerank", "--from", tmp_path / "answers.json", "--method", "verify", "--json")
+        inliers.append(json.loads(out)["queries"][0]["answers"][0]["inliers"])
+    assert 0 < inliers[1] < inliers[0]
+
+
+def test_an_answer_to_several_photos_is_refused(run, made, rendered, tmp_path):
+    photos = rendered / "place_001_view_0.jpg", rendered / "place_001_view_1.jpg"
+    (tmp_path / "answers.json").write_text(run("search", made, *photos, "--json")[1])
+    code, _, err = run("rerank", "--from", tmp_path / "answers.json")
+    assert code == 1
+    assert "search with one photo, or with --each" in err

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+
 import pytest
 
 from resight.files import read_rows
@@ -57,3 +60,87 @@ def test_contradicting_outputs_are_refused(run, made, query):
     code, _, err = run("search", made, query, "--json", "--paths")
     assert code == 2
     assert "give one of --json and --paths" in err
+
+
+def test_a_line_of_json_for_each_answer(run, made, query):
+    code, out, _ = run("search", made, query, "--json-lines", "--top", 3)
+    hits = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [hit["rank"] for hit in hits] == [1, 2, 3]
+    assert {hit["query_path"] for hit in hits} == {str(query)}
+    assert hits[0]["path"] == str(query)
+    # What a person reads on the line comes before hundreds of coordinates.
+    assert list(hits[0]).index("path") < list(hits[0]).index("query_points")
+    assert ": " not in out
+
+
+def test_each_photo_is_a_query_of_its_own(run, made, rendered):
+    queries = [rendered / "place_001_view_0.jpg", rendered / "place_002_view_1.jpg"]
+    alone = [json.loads(run("search", made, query, "--json", "--top", 3)[1]) for query in queries]
+    code, out, _ = run("search", made, *queries, "--each", "--json", "--top", 3)
+    assert code == 0
+    for answer, right in zip(json.loads(out), alone, strict=True):
+        assert answer["queries"] == right["queries"]
+        assert answer["hits"] == right["hits"]
+    paths = [[hit["path"] for hit in answer["hits"]] for answer in alone]
+    line = ("search", made, *queries, "--each", "--top", 3)
+    assert run(*line, "--paths")[1] == "".join("\n".join([*each, "", ""]) for each in paths)
+    assert run(*line, "-0")[1] == "".join("\0".join([*each, "", ""]) for each in paths)
+    lines = [json.loads(hit) for hit in run(*line, "--json-lines")[1].splitlines()]
+    assert [hit["path"] for hit in lines] == [*paths[0], *paths[1]]
+    assert [hit["query_path"] for hit in lines] == [str(query) for query in queries for _ in range(3)]
+    text = run(*line)[1]
+    assert text.index(f"{queries[0]}:\n") < text.index("See why") < text.index(f"{queries[1]}:\n")
+    assert json.loads(run("search", made, *queries, "--json")[1])["hits"] != alone[0]["hits"]
+
+
+def test_a_query_that_cannot_be_read_costs_its_own_answer_alone(run, made, query, tmp_path):
+    code, out, err = run("search", made, tmp_path / "none.jpg", query, "--each", "--json")
+    assert code == 3
+    assert [answer["hits"][0]["path"] for answer in json.loads(out)] == [str(query)]
+    assert err == f"cannot read {tmp_path / 'none.jpg'}: there is no such file\n"
+
+
+def test_each_takes_no_file_of_one_answer(run, made, query, tmp_path):
+    code, _, err = run("search", made, query, "--each", "--html", tmp_path / "a.html")
+    assert code == 2
+    assert "take one query" in err
+
+
+def test_see_why_repeats_the_search(run, made, query, rendered, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = (
+        "--top",
+        2,
+        "--where",
+        "kind = 'town'",
+        "--box",
+        "20,20,250,200",
+        "--verify",
+        5,
+        "--expand",
+        1,
+    )
+    words = (*settings, "--expand", 1, "--without", rendered / "distractor_000.jpg", "--refine", "reciprocal")
+    _, out, _ = run("search", made, query, *words, "--only", "confirmed")
+    (line,) = [line for line in out.splitlines() if line.startswith("See why")]
+    repeated = shlex.split(line.partition("  ")[2])
+    assert repeated[0] == "resight"
+    assert set(map(str, words)) | {"--only", "confirmed"} <= set(repeated)
+    code, again, _ = run(*repeated[1:])
+    assert code == 0
+    assert (tmp_path / "answers.html").is_file()
+    assert again.splitlines()[:2] == out.splitlines()[:2]
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_paths_stand_whole_on_narrow_terminals(run, made, query, columns, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    _, out, _ = run("search", made, query, "--top", 3)
+    paths = run("search", made, query, "--top", 3, "--paths")[1].splitlines()
+    assert [line for line in out.splitlines() if line.endswith(".jpg")] == paths
+    numbers = out.split(paths[-1])[0].splitlines()
+    assert all(len(line) <= 40 for line in numbers if line not in paths)
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "chance" in run("search", made, query, "--top", 3)[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -255,6 +256,14 @@ def test_info_says_what_is_held(run, made, rendered):
     assert held["photos"] == 11
     assert held["metadata"] == ["kind", "year"]
     assert [root["exists"] for root in held["roots"]] == [True]
+
+
+def test_the_bytes_of_a_photo_add_up(run, made):
+    size = next(line for line in run("info", made)[1].splitlines() if line.startswith("size"))
+    whole, *parts = [float(number) for number in re.findall(r"\d+\.\d", size)][1:]
+    assert len(parts) == 3
+    assert sum(parts) == pytest.approx(whole, abs=1e-6)
+    assert parts[1] == 1.0  # 512 halves
 
 
 def test_info_follows_a_moved_folder(run, rendered, tmp_path):

@@ -70,14 +70,13 @@ def _print_info(held: CollectionInfo) -> None:
     out = console()
     table = plain_table("", "")
     table.show_header = False
-    size = f"{held.bytes_on_disk / _MEGABYTE:.1f} MB, {held.bytes_per_photo / 1000:.1f} kB a photo"
     rows = {
         "collection": shown_path(held.path),
         "photos": f"{held.photos:,}",
         "broken": f"{len(held.broken):,}",
         "model": f"{held.model}, {held.dim} dimensions, fingerprint {held.fingerprint[:16]}",
         "metadata": ", ".join(held.metadata) or "none",
-        "size": size,
+        "size": _size(held),
         "local features": _local(held.local),
         "format": f"{held.format}, version {held.version} of the table",
     }
@@ -93,11 +92,21 @@ def _print_info(held: CollectionInfo) -> None:
         out.print("", broken_table(held.broken[:_MOST_LISTED]))
 
 
+def _size(held: CollectionInfo) -> str:
+    """Returns the bytes on disk, and how those of a photo add up."""
+    each = round(held.bytes_per_photo / 1000, 1)
+    descriptor = round(min(each, 2 * held.dim / 1000), 1)
+    # From a sample of photos: never more than there is.
+    local = round(min(each - descriptor, held.local.bytes_per_photo / 1000 if held.local else 0.0), 1)
+    rest = each - descriptor - local
+    parts = f"local features {local:.1f}, descriptor {descriptor:.1f}, names, values and files {rest:.1f}"
+    return f"{held.bytes_on_disk / _MEGABYTE:.1f} MB; {each:.1f} kB a photo: {parts}"
+
+
 def _local(held: LocalInfo | None) -> str:
     if held is None:
         return "none"
-    each = f"{held.features_per_photo:,.0f} a photo, {held.form} each"
-    return f"{each}, {held.bytes_per_photo / 1000:.1f} kB a photo"
+    return f"{held.features_per_photo:,.0f} a photo, {held.form} each"
 
 
 def _recognition(calibration: Calibration) -> str:

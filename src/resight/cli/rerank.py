@@ -27,7 +27,8 @@ EXAMPLE = (
     "Descriptors may be the name of an .npy file whose row i belongs to the i-th id. What queries share is "
     'said once beside "queries": "database": {"ids": [...], "descriptors": "database.npy"}. Scores may be '
     'left out; distances get a minus sign. With "photo" and "photos" (names of files beside topk.json) in '
-    "place of descriptors, --model describes them:\n\n"
+    "place of descriptors, --model describes them. What search prints with --json or --json-lines is read, "
+    "too:\n\n  resight search photos.resight query.jpg --top 100 --json > topk.json\n\n"
     "  resight rerank --from topk.json --method verify --model sift --out better.json"
 )
 
@@ -78,10 +79,10 @@ def rerank(
     depth = DEPTHS[method] if top is None else top
     if method == "verify":
         with progress("Verifying", "answers") as report:
-            result = by_geometry(rankings, model or "sift", top=depth, progress=report)
+            result = by_geometry(rankings, model or rankings.model or "sift", top=depth, progress=report)
     else:
         with progress("Describing") as report:
-            result = by_descriptors(rankings, method, model, top=depth, progress=report)
+            result = by_descriptors(rankings, method, model or rankings.model, top=depth, progress=report)
     if out is not None:
         write_whole(out, json.dumps(to_json(result), indent=2) + "\n")
         note(f"The new ranking is in {shown_path(out)}.")

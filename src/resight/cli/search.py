@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from resight.cli.failures import NO_ANSWER
+from resight.cli.failures import NO_ANSWER, SOME_UNREADABLE
 from resight.cli.options import CollectionArgument, DownloadOption, JsonOption, MaxPixelsOption, command_of
-from resight.cli.output import command_line, console, count, note, plain_table, shown_path, write_json
+from resight.cli.output import command_line, console, note, shown_path, write_json
+from resight.cli.search_output import answer_json, print_answer, write_lines, write_paths
 
 if TYPE_CHECKING:
-    from resight.cli.output import Json
-    from resight.collection import Answer, Hit
+    from resight.collection import Answer, Query
     from resight.features import Box
 
 __all__ = ["EXAMPLE", "search"]
@@ -26,9 +24,15 @@ EXAMPLE = (
     "  resight search photos.resight query.jpg --box 120,40,500,420\n\n"
     '  resight search photos.resight query.jpg --where "year >= 2020" --top 20 --json\n\n'
     "  resight search photos.resight query.jpg --only confirmed --copy-to same/\n\n"
-    "Two queries are two photos of one thing; what the answers must not show is given by --without."
+    "Two queries are two photos of one thing, unless --each makes them queries of their own. What the "
+    "answers must not show is given by --without."
 )
+_TOP = 10
+
 QueryArgument = Annotated[list[Path], typer.Argument(metavar="QUERY...", help="Photos of the thing.")]
+EachOption = Annotated[
+    bool, typer.Option("--each", help="The photos are queries of their own, each with its own answers.")
+]
 BoxOption = Annotated[
     str | None, typer.Option(metavar="X0,Y0,X1,Y1", help="Where the thing is in the query photo, in pixels.")
 ]
@@ -72,10 +76,17 @@ OnlyOption = Annotated[
 FailOption = Annotated[
     bool, typer.Option("--fail-if-none", help="Exit with code 4 where there is no answer.")
 ]
-PathsOption = Annotated[bool, typer.Option("--paths", help="Print the answers' paths alone, one a line.")]
+PathsOption = Annotated[
+    bool,
+    typer.Option(
+        "--paths",
+        help="Print the answers' paths alone, one a line; with --each an empty line ends each query's.",
+    ),
+]
 NullOption = Annotated[
     bool, typer.Option("-0", "--null", help="Print paths with a zero byte after each, for xargs -0.")
 ]
+LinesOption = Annotated[bool, typer.Option("--json-lines", help="Print an answer a line, as compact JSON.")]
 CsvOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the answers as a table.")]
 CopyOption = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Copy the answers' files into a folder, by rank.")
@@ -97,6 +108,7 @@ class Output:
     paths: PathsOption = False
     null: NullOption = False
     as_json: JsonOption = False
+    json_lines: LinesOption = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +117,9 @@ class Options:
 
     collection: CollectionArgument
     query: QueryArgument
+    each: EachOption = False
     box: BoxOption = None
-    top: TopOption = 10
+    top: TopOption = _TOP
     expand: ExpandOption = 0
     refine: RefineOption = None
     verify: VerifyOption = None
@@ -121,34 +134,57 @@ class Options:
 
 def _search(options: Options) -> None:
     """Find the photos of a collection that show the same thing as a query photo."""
-    region = _parse_box(options.box)
-    _check_outputs(options.output)
-    from resight.collection import Collection, Query
-    from resight.images import MAX_PIXELS
+    queries = _queries(options)
+    _check_outputs(options)
+    from resight.collection import Collection
+    from resight.errors import UnreadableImage
     from resight.pipelines.answers import only
 
-    query = Query(
-        options.query,
-        top=options.top,
-        box=region,
-        without=options.without or (),
-        where=options.where,
-        expand=options.expand,
-        refine=options.refine,
-        verify="auto" if options.verify is None else options.verify,
-        max_pixels=MAX_PIXELS if options.max_pixels is None else options.max_pixels,
-    )
     collection = Collection.open(options.collection, allow_download=options.allow_download)
-    answer = collection.answer(query)
-    if options.only is not None:
-        answer = only(answer, options.only)
-    _write(answer, options.output)
-    _print(answer, options)
-    if options.fail_if_none and not answer.hits:
+    answers: list[Answer] = []
+    for query in queries:
+        try:
+            answer = collection.answer(query)
+        except UnreadableImage as error:
+            if not options.each:
+                raise
+            note(str(error))
+            continue
+        answers.append(answer if options.only is None else only(answer, options.only))
+        _write(answers[-1], options.output)
+        _print(answers[-1], options)
+    if options.output.as_json:
+        records = [answer_json(answer, collection) for answer in answers]
+        write_json(records if options.each else records[0])
+    if len(answers) < len(queries):
+        raise typer.Exit(SOME_UNREADABLE)
+    if options.fail_if_none and not all(answer.hits for answer in answers):
         raise typer.Exit(NO_ANSWER)
 
 
 search = command_of(Options, _search)
+
+
+def _queries(options: Options) -> list[Query]:
+    """Returns the one query of all photos, or one of each."""
+    region = _parse_box(options.box)
+    from resight.collection import Query
+    from resight.images import MAX_PIXELS
+
+    return [
+        Query(
+            photos,
+            top=options.top,
+            box=region,
+            without=options.without or (),
+            where=options.where,
+            expand=options.expand,
+            refine=options.refine,
+            verify="auto" if options.verify is None else options.verify,
+            max_pixels=MAX_PIXELS if options.max_pixels is None else options.max_pixels,
+        )
+        for photos in ([[photo] for photo in options.query] if options.each else [options.query])
+    ]
 
 
 def _write(answer: Answer, output: Output) -> None:
@@ -165,26 +201,61 @@ def _write(answer: Answer, output: Output) -> None:
 
 
 def _print(answer: Answer, options: Options) -> None:
+    """Prints an answer in any form but as one JSON document, which holds all answers."""
     output = options.output
-    if output.as_json:
-        write_json(answer_json(answer))
+    if output.json_lines:
+        write_lines(answer)
     elif output.paths or output.null:
-        end = b"\0" if output.null else b"\n"
-        # As the disk has them: another program takes them.
-        sys.stdout.buffer.write(b"".join(os.fsencode(hit.path) + end for hit in answer.hits))
-        sys.stdout.buffer.flush()
-    else:
+        write_paths(answer, end=b"\0" if output.null else b"\n", closed=options.each)
+    elif not output.as_json:
+        query = answer.queries[0].path
+        if options.each:
+            console().print(f"{shown_path(query)}:", soft_wrap=True)
         print_answer(answer)
-        why = command_line("resight", "search", options.collection, *options.query, "--html", "answers.html")
-        sheet = f"Result sheet: {shown_path(output.html)}" if output.html else f"See why:  {why}"
-        console().print(sheet, soft_wrap=True)
+        html = output.html
+        see = f"Result sheet: {shown_path(html)}" if html else f"See why:  {_repeated(options, query)}"
+        console().print(see, soft_wrap=True)
+        if options.each:
+            console().print()
 
 
-def _check_outputs(output: Output) -> None:
-    if output.as_json and (output.paths or output.null):
-        raise typer.BadParameter("give one of --json and --paths", param_hint="--json")
+def _repeated(options: Options, query: str) -> str:
+    """Returns the command line of the same search with a result sheet."""
+    photos = [query] if options.each else options.query
+    settings = {
+        "--box": options.box,
+        "--top": options.top if options.top != _TOP else None,
+        "--expand": options.expand or None,
+        "--refine": options.refine,
+        "--verify": options.verify,
+        "--where": options.where,
+        "--max-pixels": options.max_pixels,
+        "--only": options.only,
+    }
+    words = [word for name, value in settings.items() if value is not None for word in (name, str(value))]
+    words += [word for photo in options.without or () for word in ("--without", str(photo))]
+    words += ["--allow-download"] if options.allow_download else []
+    return command_line("resight", "search", options.collection, *photos, *words, "--html", "answers.html")
+
+
+def _check_outputs(options: Options) -> None:
+    output = options.output
+    forms = {
+        "--json": output.as_json,
+        "--json-lines": output.json_lines,
+        "--paths": output.paths or output.null,
+    }
+    wanted = [name for name, is_wanted in forms.items() if is_wanted]
+    if len(wanted) > 1:
+        raise typer.BadParameter(f"give one of {' and '.join(wanted)}", param_hint=wanted[0])
     if output.show and output.html is None:
         raise typer.BadParameter("it needs --html FILE, the sheet to open", param_hint="--open")
+    files = (output.html, output.csv, output.copy_to, output.link_to)
+    if options.each and any(file is not None for file in files):
+        raise typer.BadParameter(
+            "its answers are printed: --html, --csv, --copy-to and --link-to take one query",
+            param_hint="--each",
+        )
 
 
 def _parse_box(text: str | None) -> Box | None:
@@ -208,71 +279,3 @@ def write_and_open(answer: Answer, path: Path, *, show: bool) -> None:
     write_sheet(answer, path)
     if show:
         typer.launch(path.resolve().as_uri())
-
-
-def answer_json(answer: Answer) -> Json:
-    """Returns everything an answer holds but keypoints, which are there to be drawn."""
-    from resight.cli.output import as_json
-
-    return {
-        "queries": [
-            {
-                "path": query.path,
-                "box": as_json(query.box),
-                "width": query.width,
-                "height": query.height,
-                "wanted": query.wanted,
-            }
-            for query in answer.queries
-        ],
-        "hits": [_hit_json(hit) for hit in answer.hits],
-        "searched": answer.searched,
-        "seconds": as_json(answer.seconds),
-    }
-
-
-def _hit_json(hit: Hit) -> Json:
-    from resight.cli.output import as_json
-
-    match = hit.match
-    return {
-        "rank": hit.rank,
-        "score": hit.score,
-        "path": hit.path,
-        "width": hit.width,
-        "height": hit.height,
-        "inliers": hit.inliers,
-        "expected": None if match is None else match.expected,
-        "query": hit.query,
-        "query_points": None if match is None else as_json(match.query_points),
-        "answer_points": None if match is None else as_json(match.answer_points),
-        "transform": None if match is None else as_json(match.transform),
-        "region": None if match is None else as_json(match.region),
-        "box": as_json(hit.box),
-        "metadata": as_json(hit.metadata),
-        "similarity": hit.similarity,
-        "verdict": hit.verdict,
-    }
-
-
-def print_answer(answer: Answer) -> None:
-    """Prints the hits as a table, and how long the search took."""
-    from rich.text import Text
-
-    from resight.reports.verdict import VERDICT_WORDS
-
-    out = console()
-    styles = {"confirmed": "bold green", "likely": "yellow", "unchecked": "", "unlikely": "dim"}
-    numbers = ("rank", "similarity", "inliers", "chance")
-    table = plain_table(*numbers, "verdict", "photo", right=numbers)
-    for hit in answer.hits:
-        words = Text(VERDICT_WORDS[hit.verdict], style=styles[hit.verdict])
-        inliers, chance = "", ""
-        if hit.match is not None:
-            inliers, chance = str(hit.match.inliers), f"{hit.match.expected:.0f}"
-        values = str(hit.rank), f"{hit.similarity:.3f}", inliers, chance
-        table.add_row(*values, words, shown_path(hit.path))
-    if answer.hits:
-        out.print(table, "")
-    answers = count(len(answer.hits), "answer")
-    out.print(f"{answers} from {count(answer.searched, 'photo')} searched in {answer.seconds.total:.2f} s.\n")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float32, Int64
 
     from resight.errors import InvalidInput
-    from resight.features import LocalFeatures
+    from resight.features import Box, LocalFeatures
     from resight.models.model import Model
     from resight.search import Ranking, Verification
     from resight.search.imported import ImportedRankings
@@ -152,7 +152,8 @@ def _described(
     photos = _photos(rankings)
     model = load_model(name)
     rows = np.zeros((len(photos), model.dim), dtype=np.float32)
-    for number, one in enumerate(extract(photos, model)):
+    boxes = [*(query.box for query in rankings.queries), *(None for _ in rankings.answers)]
+    for number, one in enumerate(extract(photos, model, boxes=boxes)):
         if one.features is None:
             raise UnreadableImage(photos[number], one.reason or "it cannot be described")
         rows[number] = one.features.descriptor
@@ -212,15 +213,17 @@ def by_geometry(rankings: ImportedRankings, name: str, *, top: int, progress: Pr
             progress(done, total)
         return features
 
-    verified = rerank(rankings.ranking, [_local(model, photo) for photo in queries], features_of, top=top)
+    boxes = [query.box for query in rankings.queries]
+    local = [_local(model, photo, box) for photo, box in zip(queries, boxes, strict=True)]
+    verified = rerank(rankings.ranking, local, features_of, top=top, regions=boxes)
     return Reranked("verify", top, _moved(rankings, [verified.row(query) for query in range(len(verified))]))
 
 
-def _local(model: Model, photo: Path) -> LocalFeatures:
+def _local(model: Model, photo: Path, box: Box | None = None) -> LocalFeatures:
     from resight import images
     from resight.errors import InvalidInput
 
-    (features,) = model.extract([images.read(photo, max_side=model.max_side)])
+    (features,) = model.extract([images.read(photo, max_side=model.max_side, box=box)])
     if features.local is None:
         raise InvalidInput(
             f"the model {model.name} has no local features to verify with: take one that has, such as sift"

@@ -25,15 +25,18 @@ What many queries share stands once, beside ``queries``::
 
     "database": {"ids": ["a", "b"], "descriptors": "database.npy", "photos": ["a.jpg", "b.jpg"]}
 
-Names of files are relative to the JSON file's folder.
+Names of files are relative to the JSON file's folder. ``"box": [x0, y0, x1, y1]`` is the part of a query's
+photo that was searched for, and ``"model"`` beside ``queries`` describes the photos by default. What
+``resight search`` prints with ``--json`` or ``--json-lines`` is read, too.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import cast, final
@@ -42,14 +45,16 @@ import numpy as np
 from jaxtyping import Float32
 
 from resight.errors import InvalidInput
+from resight.features import Box
 from resight.search.ranking import PADDING_ID, Ranking
+from resight.search.searched import from_answers, from_lines
 
 __all__ = ["ImportedQuery", "ImportedRankings", "read_rankings"]
 
 _KEYS = {
-    "the file": ("queries", "database"),
+    "the file": ("queries", "database", "model"),
     "the database": ("ids", "descriptors", "photos"),
-    "a query": ("id", "descriptor", "photo", "ids", "scores", "descriptors", "photos"),
+    "a query": ("id", "descriptor", "photo", "ids", "scores", "descriptors", "photos", "box"),
 }
 
 
@@ -61,11 +66,13 @@ class ImportedQuery:
         name: Its name in the file.
         descriptor: float32 ``(dim,)``, unit length; None where there is none.
         photo: Its file; None where there is none.
+        box: The part of the photo that was searched for, in its pixels; None for all of it.
     """
 
     name: str
     descriptor: Float32[np.ndarray, " dim"] | None
     photo: Path | None
+    box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +85,7 @@ class ImportedRankings:
         answers: Ids of the answers in the file: texts or whole numbers.
         descriptors: float32 ``(dim,)`` of each answer, unit length; None where there is none.
         photos: The file of each answer; None where there is none.
+        model: Name of the model of the search; None where it is not said.
     """
 
     queries: tuple[ImportedQuery, ...]
@@ -85,6 +93,7 @@ class ImportedRankings:
     answers: tuple[str | int, ...]
     descriptors: tuple[Float32[np.ndarray, " dim"] | None, ...]
     photos: tuple[Path | None, ...]
+    model: str | None = None
 
 
 def read_rankings(path: str | Path) -> ImportedRankings:
@@ -95,19 +104,37 @@ def read_rankings(path: str | Path) -> ImportedRankings:
             unknown or of another shape, a number is not finite, an id is repeated, or scores increase.
     """
     path = Path(path)
+    reader = _Reader(path)
     try:
-        content: object = json.loads(path.read_bytes())
+        data = path.read_bytes()
+        content: object = from_answers(_parsed(data, reader.wrong), reader.wrong)
     except OSError as error:
         raise InvalidInput(f"cannot read the rankings {path}: {error.strerror}") from None
-    except ValueError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path} is no JSON or is cut off: {error}") from None
-    reader = _Reader(path)
     file = reader.record(content, "the file")
+    model = file.get("model")
+    if model is not None and not isinstance(model, str):
+        raise reader.wrong(f"'model' must be a name, not {model!r}")
     reader.database(file.get("database", {"ids": []}))
     listed = reader.items(file.get("queries"), "queries", "the file")
     if not listed:
         raise reader.wrong("it lists no queries")
-    return reader.rankings([reader.record(query, "a query") for query in listed])
+    rankings = reader.rankings([reader.record(query, "a query") for query in listed])
+    return replace(rankings, model=model)
+
+
+def _parsed(data: bytes, wrong: Callable[[str], InvalidInput]) -> object:
+    """Returns one JSON value, or rankings of the hits of several lines.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    lines = data.splitlines()
+    if len(lines) > 1 or b'"query_path"' in data:
+        with suppress(json.JSONDecodeError, UnicodeDecodeError):
+            return from_lines([json.loads(line) for line in lines], wrong)
+    return json.loads(data)
 
 
 @final
@@ -236,6 +263,15 @@ class _Reader:
             raise self.wrong(f"a photo of {part} must be the name of a file, not {value!r}")
         return self._path.parent / value
 
+    def box(self, value: object, part: str) -> Box | None:
+        """Returns the part of a photo."""
+        if value is None:
+            return None
+        corners = self.items(value, "box", part)
+        if len(corners) != 4 or not all(isinstance(corner, int | float) for corner in corners):
+            raise self.wrong(f"'box' of {part} must be four numbers x0, y0, x1, y1")
+        return Box(*cast(Sequence[float], corners))
+
     def rankings(self, queries: Sequence[Mapping[str, object]]) -> ImportedRankings:
         """Returns what the queries and the database together hold."""
         imported: list[ImportedQuery] = []
@@ -246,7 +282,8 @@ class _Reader:
             part = f"query {name!r}"
             value = query.get("descriptor")
             descriptor = None if value is None else self.descriptor(value, part)
-            imported.append(ImportedQuery(name, descriptor, self.file(query.get("photo"), part)))
+            photo, box = self.file(query.get("photo"), part), self.box(query.get("box"), part)
+            imported.append(ImportedQuery(name, descriptor, photo, box))
             rows.append(self.answers(query, part))
             scores.append(self.scores(query.get("scores"), part, len(rows[-1])))
         k = max(1, *(len(row) for row in rows))

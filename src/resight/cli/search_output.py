@@ -1,0 +1,145 @@
+"""An answer on standard output: as a table for people, as JSON, lines or paths for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resight.cli.output import as_json, console, count, plain_table, shown_path
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+    from rich.text import Text
+
+    from resight.cli.output import Json
+    from resight.collection import Answer, Collection, Hit, QueryPhoto
+
+__all__ = ["answer_json", "print_answer", "write_lines", "write_paths"]
+
+_NARROW = 80
+"""Columns of a terminal up to which a path does not fit beside the numbers."""
+
+_STYLES = {"confirmed": "bold green", "likely": "yellow", "unchecked": "", "unlikely": "dim"}
+
+
+def answer_json(answer: Answer, collection: Collection) -> Json:
+    """Returns everything an answer holds but keypoints, which are there to be drawn.
+
+    Args:
+        answer: Of the collection.
+        collection: Its model's name goes along, for who re-ranks the answer.
+    """
+    return {
+        "collection": str(collection.path),
+        "model": collection.model.name,
+        "queries": [
+            {
+                # Absolute: the file with this JSON may lie elsewhere.
+                "path": _absolute(query),
+                "box": as_json(query.box),
+                "width": query.width,
+                "height": query.height,
+                "wanted": query.wanted,
+            }
+            for query in answer.queries
+        ],
+        "hits": [_hit_json(hit) for hit in answer.hits],
+        "searched": answer.searched,
+        "seconds": as_json(answer.seconds),
+    }
+
+
+def _absolute(query: QueryPhoto) -> str:
+    """Returns the absolute path of a query photo; what stands for one where it is no file."""
+    return str(query.source.absolute()) if isinstance(query.source, Path) else query.path
+
+
+def write_lines(answer: Answer) -> None:
+    """Writes each hit as one line of JSON, with the path of the query before it."""
+    query = _absolute(answer.queries[0])
+    for hit in answer.hits:
+        print(json.dumps({"query_path": query, **_hit_json(hit)}, separators=(",", ":")))
+    sys.stdout.flush()
+
+
+def write_paths(answer: Answer, *, end: bytes, closed: bool) -> None:
+    """Writes the paths of an answer's hits for other programs, byte for byte as the disk has them.
+
+    Args:
+        answer: Any.
+        end: Follows each path.
+        closed: Whether an empty path ends the list.
+    """
+    lines = [*(hit.path for hit in answer.hits), *([""] if closed else [])]
+    sys.stdout.buffer.write(b"".join(os.fsencode(line) + end for line in lines))
+    sys.stdout.buffer.flush()
+
+
+def _hit_json(hit: Hit) -> dict[str, Json]:
+    match = hit.match
+    return {
+        "rank": hit.rank,
+        "score": hit.score,
+        "path": hit.path,
+        "width": hit.width,
+        "height": hit.height,
+        "inliers": hit.inliers,
+        "expected": None if match is None else match.expected,
+        "query": hit.query,
+        "query_points": None if match is None else as_json(match.query_points),
+        "answer_points": None if match is None else as_json(match.answer_points),
+        "transform": None if match is None else as_json(match.transform),
+        "region": None if match is None else as_json(match.region),
+        "box": as_json(hit.box),
+        "metadata": as_json(hit.metadata),
+        "similarity": hit.similarity,
+        "verdict": hit.verdict,
+    }
+
+
+def print_answer(answer: Answer) -> None:
+    """Prints the hits, and how long the search took."""
+    out = console()
+    if answer.hits:
+        print_hits = _print_blocks if out.width <= _NARROW else _print_table
+        print_hits(out, answer.hits)
+    answers = count(len(answer.hits), "answer")
+    out.print(f"{answers} from {count(answer.searched, 'photo')} searched in {answer.seconds.total:.2f} s.\n")
+
+
+def _print_table(out: Console, hits: Sequence[Hit]) -> None:
+    numbers = ("rank", "similarity", "inliers", "chance")
+    table = plain_table(*numbers, "verdict", "photo", right=numbers)
+    for hit in hits:
+        inliers, chance = "", ""
+        if hit.match is not None:
+            inliers, chance = str(hit.match.inliers), f"{hit.match.expected:.0f}"
+        values = str(hit.rank), f"{hit.similarity:.3f}", inliers, chance
+        table.add_row(*values, _verdict(hit), shown_path(hit.path))
+    out.print(table, "")
+
+
+def _print_blocks(out: Console, hits: Sequence[Hit]) -> None:
+    """Prints each path whole on a line of its own, where it can be copied from."""
+    for hit in hits:
+        rank = f"{hit.rank}  "
+        numbers = f"{hit.similarity:.3f}"
+        if hit.match is not None:
+            inliers = count(hit.match.inliers, "inlier")
+            numbers += f", {inliers}, {hit.match.expected:.0f} by chance"
+        out.print(rank, _verdict(hit), sep="")
+        out.print(" " * len(rank) + numbers)
+        out.print(shown_path(hit.path), "", sep="\n", soft_wrap=True)
+
+
+def _verdict(hit: Hit) -> Text:
+    from rich.text import Text
+
+    from resight.reports.verdict import VERDICT_WORDS
+
+    return Text(VERDICT_WORDS[hit.verdict], style=_STYLES[hit.verdict])
