@@ -144,3 +144,13 @@ def test_paths_stand_whole_on_narrow_terminals(run, made, query, columns, monkey
     assert all(len(line) <= 40 for line in numbers if line not in paths)
     monkeypatch.setenv("COLUMNS", "200")
     assert "chance" in run("search", made, query, "--top", 3)[1]
+
+
+def test_what_shows_the_same_as_an_unwanted_photo_is_left_out(run, made, rendered, query):
+    unwanted = rendered / "place_000_view_1.jpg"
+    line = ("search", made, "--top", 11, "--json")
+    hits = json.loads(run(*line, unwanted)[1])["hits"]
+    same = {hit["path"] for hit in hits if hit["verdict"] == "confirmed"}
+    assert len(same) > 1
+    answers = {hit["path"] for hit in json.loads(run(*line, query, "--without", unwanted)[1])["hits"]}
+    assert answers == {hit["path"] for hit in hits} - same

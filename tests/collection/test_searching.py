@@ -142,15 +142,31 @@ def test_several_photos_make_one_query(collection, photos):
 def test_unwanted_photos_push_answers_away(collection, photos):
     query = photos.parent / "both.png"
     cv2.imwrite(str(query), ((picture(1).astype(int) + picture(2)) // 2).astype(np.uint8))
-    unwanted = photos / "a" / "p01.png"
+    disliked = photos / "a" / "p01.png"
+    # Much like it, but not the same picture, which would be left out.
+    unwanted = photos.parent / "unwanted.png"
+    cv2.imwrite(str(unwanted), (picture(1) * 0.9 + picture(5) * 0.1).astype(np.uint8))
 
     def score_of(hits):
-        return next(hit.score for hit in hits if hit.path == str(unwanted))
+        return next(hit.score for hit in hits if hit.path == str(disliked))
 
     answer = collection.answer(Query(query, top=12, without=[unwanted], verify=0))
     assert [photo.wanted for photo in answer.queries] == [True, False]
     assert score_of(answer.hits) < score_of(collection.search(query, top=12, verify=0))
     assert answer.hits[0].path == str(photos / "a" / "p02.png")
+
+
+@pytest.mark.parametrize("verify", [0, 5])
+def test_an_unwanted_photo_and_its_copies_are_left_out(collection, photos, verify):
+    unwanted = photos / "a" / "p01.png"
+    copy = photos / "b" / "copy.png"
+    copy.write_bytes(unwanted.read_bytes())
+    collection.add(photos)
+    answer = collection.answer(Query(photos / "a" / "p02.png", top=13, without=unwanted, verify=verify))
+    paths = [hit.path for hit in answer.hits]
+    assert len(paths) == 11
+    assert not {str(unwanted), str(copy)} & set(paths)
+    assert [hit.rank for hit in answer.hits] == list(range(1, 12))
 
 
 def test_expansion_uses_the_best_answers(collection, photos, model):

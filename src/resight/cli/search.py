@@ -61,7 +61,11 @@ RefineOption = Annotated[
 ]
 WithoutOption = Annotated[
     list[Path] | None,
-    typer.Option(metavar="PHOTO", help="A photo of what answers must not be; repeatable."),
+    typer.Option(
+        metavar="PHOTO",
+        help="A photo of what answers must not show; repeatable. It is left out, and so is what geometry "
+        "confirms to show the same.",
+    ),
 ]
 WhereOption = Annotated[str | None, typer.Option(metavar="SQL", help="Condition on the photos' metadata.")]
 HtmlOption = Annotated[

@@ -39,7 +39,8 @@ class Query:
         top: How many answers to return at most.
         box: Where the thing is in the query photo: a `Box`, or x0, y0, x1, y1 in pixels; only for a single
             photo.
-        without: Photos of what the answers must not show.
+        without: Photos of what the answers must not show: they are subtracted from the query, and they, their
+            copies and what geometry confirms to show the same as one of them are left out of the answers.
         where: SQL condition on the user's metadata (and on path, width, height, file_size, modified_ns); only
             photos that fulfil it are searched.
         expand: Best answers that enrich the query before it is searched again; 0 for none.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from resight import images
 from resight.collection.answer import Answer, Hit, QueryPhoto, Seconds, ShownKeypoints
@@ -23,6 +23,7 @@ from resight.models.codec import LocalCodec, as_stored
 from resight.models.model import Model
 from resight.search.expansion import combine, search_expanded
 from resight.search.geometry.reranking import VerifiedRanking
+from resight.search.geometry.verdict import verdict
 from resight.search.geometry.verification import Verification, verify_answers
 from resight.search.ranking import Ranking
 from resight.search.reciprocal import rerank_reciprocal
@@ -32,6 +33,12 @@ __all__ = ["answer_query"]
 
 LOCAL_ROWS = 64
 """Local features read from the disk at once: 13 MB at 200 kB a photo."""
+
+UNWANTED_DEPTH = 100
+"""Further answers looked at where some are left out for what they show."""
+
+SAME_SIMILARITY = 0.999
+"""Similarity from which two descriptors are of one picture: their halves differ by 0.0005 at most."""
 
 _DEPTHS = {"reciprocal": 100, "superglobal": 400}
 """Answers that a re-ranking by descriptors looks at; those of the papers."""
@@ -64,9 +71,16 @@ def answer_query(
             # A photo may have come or gone between the two reads.
             allowed = np.intersect1d(allowed, index.ids)
         searched = len(index) if allowed is None else len(allowed)
-        k = max(1, min(max(query.top, depth), searched))
+        more = UNWANTED_DEPTH if query.without else 0
+        k = max(1, min(max(query.top, depth) + more, searched))
         ranking = _ranking(resident, described.descriptor, k, query, allowed)
+        if query.without:
+            copies = _copies(index.descriptors(ranking.row(0)[0]), described.unwanted)
+            ranking = _keep(ranking, ~copies)
     clock.append(time.perf_counter())
+    if depth and query.without:
+        ids = ranking.row(0)[0][: depth + more]
+        ranking = _keep(ranking, ~_shown(described, _local_features(store, ids, model.codec), model.codec))
     head = ranking.row(0)[0][:depth]
     local = _local_features(store, head, model.codec)
     matches = _matches(described, local, model.codec)
@@ -91,11 +105,15 @@ class _Described:
         photos: Those of the thing first.
         descriptor: float32 ``(dim,)``: of the one photo, or of all combined.
         local: Local features of the photos of the thing, inside the box where there is one.
+        unwanted: float32 ``(n, dim)``: of each photo of what the answers must not show.
+        unwanted_local: Local features of these.
     """
 
     photos: list[QueryPhoto]
     descriptor: Float32[np.ndarray, " dim"]
     local: list[LocalFeatures | None]
+    unwanted: Float32[np.ndarray, "n dim"]
+    unwanted_local: list[LocalFeatures | None]
 
     @property
     def boxes(self) -> list[Box]:
@@ -144,11 +162,11 @@ def _describe(model: Model, query: Query) -> _Described:
         keypoints = None if attended is None else ShownKeypoints.of(attended)
         photos.append(QueryPhoto(source, box, photo.width, photo.height, is_wanted, keypoints))
         descriptors.append(features.descriptor)
-        if is_wanted:
-            local.append(features.local)
+        local.append(features.local)
     rows = np.stack(descriptors)
     count = len(query.photos)
-    return _Described(photos, combine(rows[:count], rows[count:]), local)
+    combined = combine(rows[:count], rows[count:])
+    return _Described(photos, combined, local[:count], rows[count:], local[count:])
 
 
 def _ranking(
@@ -170,6 +188,32 @@ def _ranking(
     if query.refine == "superglobal":
         return rerank_super_global(ranking, descriptor[None], index.descriptors, top=_DEPTHS["superglobal"])
     return ranking
+
+
+def _copies(
+    descriptors: Float32[np.ndarray, "answers dim"], unwanted: Float32[np.ndarray, "n dim"]
+) -> Bool[np.ndarray, " answers"]:
+    """Returns which answers are one of the unwanted photos, or a copy of one."""
+    return (descriptors @ unwanted.T >= SAME_SIMILARITY).any(axis=1)
+
+
+def _shown(
+    described: _Described, answers: Sequence[LocalFeatures | None], codec: LocalCodec
+) -> Bool[np.ndarray, " answers"]:
+    """Returns which answers geometry confirms to show what an unwanted photo shows."""
+    shown = np.zeros(len(answers), dtype=bool)
+    for features in described.unwanted_local:
+        if features is not None:
+            matches = verify_answers(as_stored(codec, features), answers)
+            shown |= np.array([verdict(match) == "confirmed" for match in matches], dtype=bool)
+    return shown
+
+
+def _keep(ranking: Ranking, are_kept: Bool[np.ndarray, " head"]) -> Ranking:
+    """Returns the ranking of one query with some of its first answers alone, and all others."""
+    ids, scores = ranking.row(0)
+    kept = np.concatenate([are_kept, np.ones(len(ids) - len(are_kept), dtype=bool)])
+    return Ranking(ids[kept][None], scores[kept][None])
 
 
 def _matches(
