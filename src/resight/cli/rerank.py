@@ -77,12 +77,14 @@ def rerank(
 
     rankings = read_rankings(source)
     depth = DEPTHS[method] if top is None else top
+    # A file may name any model; the one that lies in the package is safe to take.
+    model = model or ("sift" if rankings.model == "sift" else None)
     if method == "verify":
         with progress("Verifying", "answers") as report:
-            result = by_geometry(rankings, model or rankings.model or "sift", top=depth, progress=report)
+            result = by_geometry(rankings, model or "sift", top=depth, progress=report)
     else:
         with progress("Describing") as report:
-            result = by_descriptors(rankings, method, model or rankings.model, top=depth, progress=report)
+            result = by_descriptors(rankings, method, model, top=depth, progress=report)
     if out is not None:
         write_whole(out, json.dumps(to_json(result), indent=2) + "\n")
         note(f"The new ranking is in {shown_path(out)}.")
