@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from resight.losses.associations import NearestCentre, SingleCentre
@@ -20,7 +20,7 @@ __all__ = ["ArcFace", "SubCentreArcFace", "arcface"]
 
 def arcface(
     descriptors: Float[Tensor, "batch dim"],
-    labels: Int[Tensor, " batch"],
+    labels: Integer[Tensor, " batch"],
     weights: Float[Tensor, "classes *centres dim"],
     *,
     scale: float | Float[Tensor, ""],
@@ -51,7 +51,7 @@ def arcface(
         >>> arcface(descriptors, labels, weights, scale=8.0, margin=0.2, rule="delg")
         tensor(3.7883)
     """
-    check_batch(descriptors, labels, weights)
+    labels = check_batch(descriptors, labels, weights)
     association = SingleCentre() if weights.ndim == 2 else NearestCentre()
     own, rest = own_and_other_classes(
         directions(descriptors, scale), class_weights(weights, descriptors), labels, association
@@ -108,7 +108,7 @@ class ArcFace(nn.Module):
         nn.init.xavier_uniform_(self.weights, generator=generator)
 
     def forward(
-        self, descriptors: Float[Tensor, "batch dim"], labels: Int[Tensor, " batch"]
+        self, descriptors: Float[Tensor, "batch dim"], labels: Integer[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
         """Returns the loss of a batch, a scalar."""
         return arcface(
@@ -164,7 +164,7 @@ class SubCentreArcFace(nn.Module):
         self.weights = nn.Parameter(initial.view(classes, centres, dim))
 
     def forward(
-        self, descriptors: Float[Tensor, "batch dim"], labels: Int[Tensor, " batch"]
+        self, descriptors: Float[Tensor, "batch dim"], labels: Integer[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
         """Returns the loss of a batch, a scalar."""
         return arcface(

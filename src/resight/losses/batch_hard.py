@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from torch import Tensor
 from torch.nn import functional
 
@@ -17,7 +17,7 @@ __all__ = ["BatchHardTriplet", "batch_hard_triplet"]
 
 def batch_hard_triplet(
     descriptors: Float[Tensor, "batch dim"],
-    labels: Int[Tensor, " batch"],
+    labels: Integer[Tensor, " batch"],
     references: References | None = None,
     *,
     margin: float,
@@ -79,7 +79,7 @@ class BatchHardTriplet(PairLoss):
     def forward(
         self,
         descriptors: Float[Tensor, "batch dim"],
-        labels: Int[Tensor, " batch"],
+        labels: Integer[Tensor, " batch"],
         references: References | None = None,
     ) -> Float[Tensor, ""]:
         """Returns `batch_hard_triplet` of the batch."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -49,7 +49,7 @@ class Emphasis(Protocol):
 def own_and_other_classes(
     directions: Float[Tensor, "batch dim"],
     weights: Float[Tensor, "classes centres dim"],
-    labels: Int[Tensor, " batch"],
+    labels: Integer[Tensor, " batch"],
     association: Association,
     *,
     emphasis: Emphasis | None = None,
@@ -68,14 +68,14 @@ def own_and_other_classes(
         block: Products held at a time; by default `BLOCK`, or `ACCELERATOR_BLOCK` off the CPU.
     """
     form = _Form(association, emphasis, _block(directions, block))
-    own, rest = _OverClasses.apply(directions, weights, labels.long(), form)  # type: ignore[no-untyped-call]  # torch has no annotation
+    own, rest = _OverClasses.apply(directions, weights, labels, form)  # type: ignore[no-untyped-call]  # torch has no annotation
     return own, rest
 
 
 def own_and_other_images(
     directions: Float[Tensor, "batch dim"],
     weights: Float[Tensor, "classes centres dim"],
-    labels: Int[Tensor, " batch"],
+    labels: Integer[Tensor, " batch"],
     association: Association,
     *,
     block: int | None = None,
@@ -85,7 +85,7 @@ def own_and_other_images(
     As `own_and_other_classes`, summed the other way; minus infinity for a class that owns the whole batch.
     """
     form = _Form(association, None, _block(directions, block))
-    own, rest = _OverImages.apply(directions, weights, labels.long(), form)  # type: ignore[no-untyped-call]  # torch has no annotation
+    own, rest = _OverImages.apply(directions, weights, labels, form)  # type: ignore[no-untyped-call]  # torch has no annotation
     return own, rest
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,7 +18,7 @@ __all__ = ["Classification", "classification"]
 
 def classification(
     logits: Float[Tensor, "batch classes"],
-    labels: Int[Tensor, " batch"],
+    labels: Integer[Tensor, " batch"],
     *,
     temperature: float,
     smoothing: float,
@@ -40,9 +40,9 @@ def classification(
         raise InvalidInput(
             f"logits of shape {tuple(logits.shape)} cannot be classified: give (batch, classes)"
         )
-    check_labels(labels, *logits.shape)
+    labels = check_labels(labels, *logits.shape)
     precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return functional.cross_entropy(precise / temperature, labels.long(), label_smoothing=smoothing)
+    return functional.cross_entropy(precise / temperature, labels, label_smoothing=smoothing)
 
 
 @final
@@ -71,7 +71,7 @@ class Classification(nn.Module):
         self.smoothing = smoothing
 
     def forward(
-        self, logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"]
+        self, logits: Float[Tensor, "batch classes"], labels: Integer[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
         """Returns the loss of a batch, a scalar."""
         return classification(logits, labels, temperature=self.temperature, smoothing=self.smoothing)

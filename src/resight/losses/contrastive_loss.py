@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from resight.losses.pairs import (
@@ -25,7 +25,7 @@ __all__ = ["Contrastive", "TupleContrastive", "contrastive", "contrastive_tuples
 
 def contrastive(
     descriptors: Float[Tensor, "batch dim"],
-    labels: Int[Tensor, " batch"],
+    labels: Integer[Tensor, " batch"],
     references: References | None = None,
     *,
     margin: float,
@@ -122,7 +122,7 @@ class Contrastive(PairLoss):
     def forward(
         self,
         descriptors: Float[Tensor, "batch dim"],
-        labels: Int[Tensor, " batch"],
+        labels: Integer[Tensor, " batch"],
         references: References | None = None,
     ) -> Float[Tensor, ""]:
         """Returns `contrastive` of the batch."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -54,7 +54,7 @@ class HardClasses:
 
 def curricular_face(
     descriptors: Float[Tensor, "batch dim"],
-    labels: Int[Tensor, " batch"],
+    labels: Integer[Tensor, " batch"],
     weights: Float[Tensor, "classes dim"],
     t: Float[Tensor, ""],
     *,
@@ -85,7 +85,7 @@ def curricular_face(
         >>> curricular_face(descriptors, labels, weights, t, scale=8.0, margin=0.2, update=True)
         (tensor(3.7972), tensor(0.0033))
     """
-    check_batch(descriptors, labels, weights)
+    labels = check_batch(descriptors, labels, weights)
     with torch.no_grad():
         images = directions(descriptors, 1.0)
         own_weights = functional.normalize(weights[labels].to(images.dtype), dim=1)
@@ -157,7 +157,7 @@ class CurricularFace(nn.Module):
         nn.init.normal_(self.weights, std=0.01, generator=generator)
 
     def forward(
-        self, descriptors: Float[Tensor, "batch dim"], labels: Int[Tensor, " batch"]
+        self, descriptors: Float[Tensor, "batch dim"], labels: Integer[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
         """Returns the loss of a batch, a scalar; moves t on in training mode."""
         loss, t = curricular_face(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from resight.losses.associations import NearestCentre
@@ -18,7 +18,7 @@ __all__ = ["HardTriple", "hard_triple"]
 
 def hard_triple(
     descriptors: Float[Tensor, "batch dim"],
-    labels: Int[Tensor, " batch"],
+    labels: Integer[Tensor, " batch"],
     centres: Float[Tensor, "classes centres dim"],
     *,
     scale: float,
@@ -85,7 +85,7 @@ class HardTriple(nn.Module):
         self.centres = nn.Parameter(initial_centres(classes, centres, dim, generator))
 
     def forward(
-        self, descriptors: Float[Tensor, "batch dim"], labels: Int[Tensor, " batch"]
+        self, descriptors: Float[Tensor, "batch dim"], labels: Integer[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
         """Returns the loss of a batch, a scalar."""
         return hard_triple(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int64, Integer
 from torch import Tensor
 from torch.nn import functional
 
 from resight.errors import InvalidInput
 
-__all__ = ["check_batch", "check_labels", "check_sizes", "class_weights", "directions"]
+__all__ = ["check_batch", "check_labels", "check_sizes", "class_weights", "directions", "integer_labels"]
 
 
 def directions(
@@ -31,9 +31,9 @@ def class_weights(
 
 
 def check_batch(
-    descriptors: Float[Tensor, "batch dim"], labels: Int[Tensor, " batch"], weights: Float[Tensor, "..."]
-) -> None:
-    """Checks that descriptors, labels and class weights fit each other.
+    descriptors: Float[Tensor, "batch dim"], labels: Integer[Tensor, " batch"], weights: Float[Tensor, "..."]
+) -> Int64[Tensor, " batch"]:
+    """Returns the labels as int64, checked to fit the descriptors and class weights.
 
     Raises:
         InvalidInput: An empty batch, another number of labels, another dimension, or a label outside.
@@ -43,25 +43,37 @@ def check_batch(
             f"descriptors of shape {tuple(descriptors.shape)} do not fit class weights of dimension "
             f"{weights.shape[-1]}: give (batch, {weights.shape[-1]}) with at least one row"
         )
-    check_labels(labels, len(descriptors), len(weights))
+    return check_labels(labels, len(descriptors), len(weights))
 
 
-def check_labels(labels: Int[Tensor, "..."], batch: int, classes: int) -> None:
-    """Checks that there is one label an image and that each names a class.
+def check_labels(labels: Integer[Tensor, "..."], batch: int, classes: int) -> Int64[Tensor, " batch"]:
+    """Returns the labels as int64, one an image, each the number of a class.
 
     Raises:
         InvalidInput: Another number of labels, labels that are no integers, or a label outside.
     """
-    if labels.shape != (batch,) or labels.is_floating_point() or labels.is_complex():
-        raise InvalidInput(
-            f"labels are {labels.dtype} of shape {tuple(labels.shape)}: give {batch} integers, one an image"
-        )
+    labels = integer_labels(labels, batch)
     smallest, largest = (int(value) for value in torch.aminmax(labels))
     if smallest < 0 or largest >= classes:
         raise InvalidInput(
             f"labels reach from {smallest} to {largest}, but there are {classes} classes: "
             f"number them 0 to {classes - 1}"
         )
+    return labels
+
+
+def integer_labels(labels: Integer[Tensor, "..."], batch: int) -> Int64[Tensor, " batch"]:
+    """Returns the labels as int64, which torch compares and indexes alike: uint8 it would take as a mask.
+
+    Raises:
+        InvalidInput: Another number of labels, or labels that are no integers.
+    """
+    kind = labels.dtype
+    if labels.shape != (batch,) or kind == torch.bool or kind.is_floating_point or kind.is_complex:
+        raise InvalidInput(
+            f"labels are {kind} of shape {tuple(labels.shape)}: give {batch} integers, one an image"
+        )
+    return labels.long()
 
 
 def check_sizes(classes: int, dim: int, centres: int = 1) -> None:

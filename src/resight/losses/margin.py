@@ -6,7 +6,7 @@ from typing import ClassVar, final
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor, nn
 
 from resight.errors import InvalidInput
@@ -173,7 +173,7 @@ class MarginLoss(PairLoss):
     def forward(
         self,
         descriptors: Float[Tensor, "batch dim"],
-        labels: Int[Tensor, " batch"],
+        labels: Integer[Tensor, " batch"],
         references: References | None = None,
     ) -> Float[Tensor, ""]:
         """Returns `margin_loss` of all positive pairs and of one drawn negative for each.
@@ -184,7 +184,7 @@ class MarginLoss(PairLoss):
         """
         pairs = compare(descriptors, labels, references)
         apart = distances(pairs.queries, pairs.references)
-        beta = self._boundaries(labels).to(apart.dtype)
+        beta = self._boundaries(pairs.labels).to(apart.dtype)
         log_weights = log_sampling_weights(
             apart,
             pairs.negatives,
@@ -197,7 +197,7 @@ class MarginLoss(PairLoss):
         loss = margin_loss(apart, positives, drawn, beta, margin=self.margin)
         return loss + self.nu * beta[positives[:, 0]].sum() / max(1, len(positives))
 
-    def _boundaries(self, labels: Int[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+    def _boundaries(self, labels: Integer[Tensor, " batch"]) -> Float[Tensor, " batch"]:
         """Returns the boundary of each label's class."""
         classes = len(self.beta)
         if classes == 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, final
 
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from resight.errors import InvalidInput
@@ -19,7 +19,7 @@ class Mean(nn.Module):
     kind: ClassVar = "mean"
     takes: ClassVar = ("reconstruction",)
 
-    def forward(self, errors: Float[Tensor, " batch"], labels: Int[Tensor, " batch"]) -> Float[Tensor, ""]:
+    def forward(self, errors: Float[Tensor, " batch"], labels: Integer[Tensor, " batch"]) -> Float[Tensor, ""]:
         """Returns the mean error, a scalar.
 
         Raises:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 from torch import Tensor, nn
 
 from resight.errors import InvalidInput
 from resight.losses.family import PAIR_LOSSES
+from resight.losses.inputs import integer_labels
 from resight.losses.pairs import PairLoss, References, precise
 from resight.settings.bounds import Count, NotNegative, Number, checked
 
@@ -90,7 +91,7 @@ class CrossBatchMemory(nn.Module):
         self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
 
     def forward(
-        self, descriptors: Float[Tensor, "batch dim"], labels: Int[Tensor, " batch"]
+        self, descriptors: Float[Tensor, "batch dim"], labels: Integer[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
         """Returns the loss of the batch against the queue that now holds it, plus its own, weighted.
 
@@ -125,12 +126,12 @@ class CrossBatchMemory(nn.Module):
             )
         if labels.shape != descriptors.shape[:1]:
             raise InvalidInput(f"{len(descriptors)} descriptors need a label each, got {tuple(labels.shape)}")
-        before = int(self.enqueued)
+        labels, before = integer_labels(labels, len(descriptors)), int(self.enqueued)
         rows = queue_rows(before, len(labels), self.size).to(self.descriptors.device)
         # New tensors, not writes in place: an earlier call's graph may still need the queue as it was.
         items = precise(descriptors.detach()).to(self.descriptors.dtype)
         self.descriptors = self.descriptors.index_copy(0, rows, items)
-        self.labels = self.labels.index_copy(0, rows, labels.to(torch.int64))
+        self.labels = self.labels.index_copy(0, rows, labels)
         self.enqueued += len(labels)
         held = min(before + len(labels), self.size)
         return References(self.descriptors[:held], self.labels[:held], own=rows)

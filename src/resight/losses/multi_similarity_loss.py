@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
 from resight.losses.pairs import Comparison, PairLoss, References, compare, inner_products
@@ -16,7 +16,7 @@ __all__ = ["MultiSimilarity", "multi_similarity"]
 
 def multi_similarity(
     descriptors: Float[Tensor, "batch dim"],
-    labels: Int[Tensor, " batch"],
+    labels: Integer[Tensor, " batch"],
     references: References | None = None,
     *,
     alpha: float,
@@ -97,7 +97,7 @@ class MultiSimilarity(PairLoss):
     def forward(
         self,
         descriptors: Float[Tensor, "batch dim"],
-        labels: Int[Tensor, " batch"],
+        labels: Integer[Tensor, " batch"],
         references: References | None = None,
     ) -> Float[Tensor, ""]:
         """Returns `multi_similarity` of the batch."""

@@ -6,7 +6,7 @@ import math
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from resight.losses.associations import SingleCentre
@@ -20,7 +20,7 @@ __all__ = ["NormalisedSoftmax", "normalised_softmax"]
 
 def normalised_softmax(
     descriptors: Float[Tensor, "batch dim"],
-    labels: Int[Tensor, " batch"],
+    labels: Integer[Tensor, " batch"],
     weights: Float[Tensor, "classes dim"],
     *,
     temperature: float,
@@ -39,7 +39,7 @@ def normalised_softmax(
         >>> normalised_softmax(descriptors, labels, weights, temperature=1.0)
         tensor(0.7732)
     """
-    check_batch(descriptors, labels, weights)
+    labels = check_batch(descriptors, labels, weights)
     own, rest = own_and_other_classes(
         directions(descriptors, 1 / temperature), class_weights(weights, descriptors), labels, SingleCentre()
     )
@@ -86,7 +86,7 @@ class NormalisedSoftmax(nn.Module):
         nn.init.uniform_(self.weights, -bound, bound, generator=generator)
 
     def forward(
-        self, descriptors: Float[Tensor, "batch dim"], labels: Int[Tensor, " batch"]
+        self, descriptors: Float[Tensor, "batch dim"], labels: Integer[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
         """Returns the loss of a batch, a scalar."""
         return normalised_softmax(descriptors, labels, self.weights, temperature=self.temperature)

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
 from resight.errors import InvalidInput
+from resight.losses.inputs import integer_labels
 
 __all__ = [
     "Comparison",
@@ -48,8 +49,8 @@ class References:
     """
 
     descriptors: Float[Tensor, "references dim"]
-    labels: Int[Tensor, " references"]
-    own: Int[Tensor, " queries"] | None = None
+    labels: Integer[Tensor, " references"]
+    own: Integer[Tensor, " queries"] | None = None
 
 
 @final
@@ -60,14 +61,14 @@ class Comparison:
     Attributes:
         queries: float32 or float64.
         references: Of the queries' type.
-        labels: Labels of the queries.
+        labels: Labels of the queries, int64.
         positives: Pairs of one label, without the queries' own copies.
         negatives: Pairs of two labels.
     """
 
     queries: Float[Tensor, "queries dim"]
     references: Float[Tensor, "references dim"]
-    labels: Int[Tensor, " queries"]
+    labels: Integer[Tensor, " queries"]
     positives: Bool[Tensor, "queries references"]
     negatives: Bool[Tensor, "queries references"]
 
@@ -79,7 +80,7 @@ class PairLoss(nn.Module, ABC):
     def forward(
         self,
         descriptors: Float[Tensor, "batch dim"],
-        labels: Int[Tensor, " batch"],
+        labels: Integer[Tensor, " batch"],
         references: References | None = None,
     ) -> Float[Tensor, ""]:
         """Returns the loss of the descriptors against the references, by default against each other.
@@ -95,19 +96,24 @@ class PairLoss(nn.Module, ABC):
 
 
 def compare(
-    descriptors: Float[Tensor, "batch dim"], labels: Int[Tensor, " batch"], references: References | None
+    descriptors: Float[Tensor, "batch dim"], labels: Integer[Tensor, " batch"], references: References | None
 ) -> Comparison:
     """Returns who is compared with whom; the references default to the descriptors themselves.
 
     Raises:
         InvalidInput: The shapes do not belong together, or there is nothing to compare.
     """
-    queries = precise(descriptors)
+    if descriptors.ndim != 2 or len(descriptors) == 0 or labels.shape != descriptors.shape[:1]:
+        raise InvalidInput(
+            "a loss takes at least one descriptor as (batch, dim) and a label for each as (batch,), "
+            f"got {tuple(descriptors.shape)} and {tuple(labels.shape)}"
+        )
+    queries, labels = precise(descriptors), integer_labels(labels, len(descriptors))
     if references is None:
         every = torch.arange(len(labels), device=labels.device)
         references = References(queries, labels, own=every)
-    _check(descriptors, labels, references)
-    same = labels[:, None] == references.labels[None, :]
+    _check_references(descriptors, references)
+    same = labels[:, None] == integer_labels(references.labels, len(references.descriptors))[None, :]
     positives, negatives = same, ~same
     if references.own is not None:
         rows = torch.arange(len(references.labels), device=labels.device)
@@ -171,12 +177,7 @@ def reduce(
     return total / counted.sum().clamp(min=1)
 
 
-def _check(descriptors: Tensor, labels: Tensor, references: References) -> None:
-    if descriptors.ndim != 2 or len(descriptors) == 0 or labels.shape != descriptors.shape[:1]:
-        raise InvalidInput(
-            "a loss takes at least one descriptor as (batch, dim) and a label for each as (batch,), "
-            f"got {tuple(descriptors.shape)} and {tuple(labels.shape)}"
-        )
+def _check_references(descriptors: Tensor, references: References) -> None:
     others, own = references.descriptors, references.own
     if others.ndim != 2 or len(others) == 0 or others.shape[1] != descriptors.shape[1]:
         raise InvalidInput(
@@ -187,7 +188,7 @@ def _check(descriptors: Tensor, labels: Tensor, references: References) -> None:
         raise InvalidInput(
             f"{len(others)} references need a label each, not {tuple(references.labels.shape)}"
         )
-    if own is not None and own.shape != labels.shape:
+    if own is not None and own.shape != descriptors.shape[:1]:
         raise InvalidInput(
-            f"each of {len(labels)} queries needs the row of its own copy, or -1, got {tuple(own.shape)}"
+            f"each of {len(descriptors)} queries needs the row of its own copy, or -1, got {tuple(own.shape)}"
         )

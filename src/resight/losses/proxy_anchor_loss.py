@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from resight.losses.associations import SingleCentre
@@ -19,7 +19,7 @@ __all__ = ["ProxyAnchor", "proxy_anchor"]
 
 def proxy_anchor(
     descriptors: Float[Tensor, "batch dim"],
-    labels: Int[Tensor, " batch"],
+    labels: Integer[Tensor, " batch"],
     proxies: Float[Tensor, "classes dim"],
     *,
     scale: float,
@@ -40,7 +40,7 @@ def proxy_anchor(
         >>> proxy_anchor(descriptors, labels, proxies, scale=8.0, margin=0.1)
         tensor(2.0195)
     """
-    check_batch(descriptors, labels, proxies)
+    labels = check_batch(descriptors, labels, proxies)
     own, others = own_and_other_images(
         directions(descriptors, scale), class_weights(proxies, descriptors), labels, SingleCentre()
     )
@@ -92,7 +92,7 @@ class ProxyAnchor(nn.Module):
         nn.init.kaiming_normal_(self.proxies, mode="fan_out", generator=generator)
 
     def forward(
-        self, descriptors: Float[Tensor, "batch dim"], labels: Int[Tensor, " batch"]
+        self, descriptors: Float[Tensor, "batch dim"], labels: Integer[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
         """Returns the loss of a batch, a scalar."""
         return proxy_anchor(descriptors, labels, self.proxies, scale=self.scale, margin=self.margin)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from resight.losses.associations import SingleCentre
@@ -19,7 +19,7 @@ __all__ = ["ProxyNCA", "proxy_nca"]
 
 def proxy_nca(
     descriptors: Float[Tensor, "batch dim"],
-    labels: Int[Tensor, " batch"],
+    labels: Integer[Tensor, " batch"],
     proxies: Float[Tensor, "classes dim"],
     *,
     scale: float,
@@ -43,7 +43,7 @@ def proxy_nca(
         >>> proxy_nca(descriptors, labels, proxies, scale=1.0, positive_in_denominator=False)
         tensor(-1.3333)
     """
-    check_batch(descriptors, labels, proxies)
+    labels = check_batch(descriptors, labels, proxies)
     own, rest = own_and_other_classes(
         directions(descriptors, 2 * scale), class_weights(proxies, descriptors), labels, SingleCentre()
     )
@@ -94,7 +94,7 @@ class ProxyNCA(nn.Module):
         nn.init.normal_(self.proxies, std=1 / 8, generator=generator)
 
     def forward(
-        self, descriptors: Float[Tensor, "batch dim"], labels: Int[Tensor, " batch"]
+        self, descriptors: Float[Tensor, "batch dim"], labels: Integer[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
         """Returns the loss of a batch, a scalar."""
         return proxy_nca(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from torch import Tensor
 
 from resight.losses.pairs import PairLoss, References, compare, inner_products
@@ -16,7 +16,7 @@ __all__ = ["SmoothAP", "smooth_ap"]
 
 def smooth_ap(
     descriptors: Float[Tensor, "batch dim"],
-    labels: Int[Tensor, " batch"],
+    labels: Integer[Tensor, " batch"],
     references: References | None = None,
     *,
     temperature: float,
@@ -80,7 +80,7 @@ class SmoothAP(PairLoss):
     def forward(
         self,
         descriptors: Float[Tensor, "batch dim"],
-        labels: Int[Tensor, " batch"],
+        labels: Integer[Tensor, " batch"],
         references: References | None = None,
     ) -> Float[Tensor, ""]:
         """Returns `smooth_ap` of the batch."""

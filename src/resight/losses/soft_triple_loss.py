@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 from torch import Tensor, nn
 
 from resight.losses.associations import Association, SoftCentres
@@ -20,7 +20,7 @@ __all__ = ["SoftTriple", "initial_centres", "soft_triple", "triple_loss"]
 
 def soft_triple(
     descriptors: Float[Tensor, "batch dim"],
-    labels: Int[Tensor, " batch"],
+    labels: Integer[Tensor, " batch"],
     centres: Float[Tensor, "classes centres dim"],
     *,
     scale: float,
@@ -58,7 +58,7 @@ def soft_triple(
 
 def triple_loss(
     descriptors: Float[Tensor, "batch dim"],
-    labels: Int[Tensor, " batch"],
+    labels: Integer[Tensor, " batch"],
     centres: Float[Tensor, "classes centres dim"],
     association: Association,
     *,
@@ -67,7 +67,7 @@ def triple_loss(
     tau: float,
 ) -> Float[Tensor, ""]:
     """Returns the loss that SoftTriple and HardTriple share, for any association with a class's centres."""
-    check_batch(descriptors, labels, centres)
+    labels = check_batch(descriptors, labels, centres)
     own, rest = own_and_other_classes(
         directions(descriptors, scale), class_weights(centres, descriptors), labels, association
     )
@@ -139,7 +139,7 @@ class SoftTriple(nn.Module):
         self.centres = nn.Parameter(initial_centres(classes, centres, dim, generator))
 
     def forward(
-        self, descriptors: Float[Tensor, "batch dim"], labels: Int[Tensor, " batch"]
+        self, descriptors: Float[Tensor, "batch dim"], labels: Integer[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
         """Returns the loss of a batch, a scalar."""
         return soft_triple(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, final
 
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from resight.losses.pairs import (
@@ -27,7 +27,7 @@ Distance = Literal["euclidean", "squared"]
 
 def triplet(
     descriptors: Float[Tensor, "batch dim"],
-    labels: Int[Tensor, " batch"],
+    labels: Integer[Tensor, " batch"],
     references: References | None = None,
     *,
     margin: float,
@@ -130,7 +130,7 @@ class Triplet(PairLoss):
     def forward(
         self,
         descriptors: Float[Tensor, "batch dim"],
-        labels: Int[Tensor, " batch"],
+        labels: Integer[Tensor, " batch"],
         references: References | None = None,
     ) -> Float[Tensor, ""]:
         """Returns `triplet` of the batch."""
