@@ -62,3 +62,28 @@ def test_torchrun_says_how_many_processes_there_are():
 
 def test_a_slow_rate_is_not_told_as_none():
     assert [speed(value) for value in (1234.4, 10.2, 0.3912)] == ["1,234", "10", "0.39"]
+
+
+def test_a_run_has_its_folder_by_either_option(recipe, capsys):
+    line = ["train", recipe, "training.epochs=1", "sampler.per_class=4", "sampler.batch=8"]
+    assert main([*line, "--into", "here"]) == 0
+    assert main([*line, "--run", "there"]) == 0
+    assert Path("here/result.json").is_file()
+    assert Path("there/result.json").is_file()
+    assert main([*line, "name=../../escaped"]) == 1
+    assert "'../../escaped' is no name for a run: one name holds none of" in capsys.readouterr().err
+
+
+def test_every_option_passes_through_torchrun(capsys):
+    from torch.distributed.run import parse_args
+    from typer.main import get_command
+
+    from resight.cli.app import app
+
+    options = [name for each in get_command(app).commands["train"].params for name in each.opts]
+    line = ["--nproc-per-node", "2", "-m", "resight", "train", "r.yaml"]
+    passing = [name for name in options if name.startswith("--") and name != "--run"]
+    assert "--into" in passing
+    for option in passing:
+        for ending in ([option, "x"], [f"{option}=x"]):
+            assert parse_args([*line, *ending]).training_script_args == ["train", "r.yaml", *ending]

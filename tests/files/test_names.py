@@ -1,4 +1,4 @@
-"""One name in two Unicode forms is one name."""
+"""One name in two Unicode forms is one name; a path, a device or a sign is none."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from resight.files import name_key, on_disk
+from resight.files import name_key, on_disk, why_no_name
 
 NAME = "Kölner Dom.png"
 
@@ -32,3 +32,40 @@ def test_names_that_are_not_there_or_there_twice_stay(tmp_path):
     third = tmp_path / "o\u0304\u0328.png"
     assert not third.exists()
     assert on_disk(third) == third
+
+
+@pytest.mark.parametrize(
+    "name", ["small-cgd", "Tag 3 (grün)", "v1.2_b", "日本", "console", "com10", "a" * 100]
+)
+def test_one_name_is_one_name(name):
+    assert why_no_name(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("", "empty"),
+        (" a", "blank"),
+        ("a\n", "blank"),
+        ("..", "dot"),
+        (".", "dot"),
+        (".hidden", "dot"),
+        ("end.", "dot"),
+        ("../../escaped", "no path"),
+        ("/tmp/x", "no path"),
+        ("a/b", "no path"),
+        ("a\\b", "no path"),
+        ("C:x", "no path"),
+        ("a\0b", "control"),
+        ("a\x1b[2Jb", "control"),
+        ("a\u202eb", "control"),
+        ("nul", "device"),
+        ("CON", "device"),
+        ("Com1.yaml", "device"),
+        ("lpt9 .x", "device"),
+        ("a" * 101, "longer"),
+        ("ü" * 51, "longer"),
+    ],
+)
+def test_what_is_no_name_is_told_why(name, reason):
+    assert reason in why_no_name(name)

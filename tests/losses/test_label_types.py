@@ -29,7 +29,14 @@ MAKERS: dict[str, Callable[[], nn.Module]] = {
     },
     **{
         name: lambda name=name: getattr(losses, name)()
-        for name in ("BatchHardTriplet", "Contrastive", "MarginLoss", "MultiSimilarity", "SmoothAP", "Triplet")
+        for name in (
+            "BatchHardTriplet",
+            "Contrastive",
+            "MarginLoss",
+            "MultiSimilarity",
+            "SmoothAP",
+            "Triplet",
+        )
     },
     "Classification": losses.Classification,
     "Mean": lambda: _MeanOfFirst(),

@@ -215,3 +215,16 @@ def test_one_key_gives_the_twelve_configurations_of_cgd(configuration):
     recipe = Recipe.from_yaml(RECIPES / "cgd.yaml", [f"model.configuration={configuration}"])
     assert recipe.model.configuration == configuration
     assert recipe.model.dim % len(configuration) == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["../../escaped", "/tmp/escaped", "..", "a\\b", "a\0b", "nul", "a/b", " ", "n" * 300, "a\nb"]
+)
+def test_the_name_of_a_run_is_no_path(recipe_file, name):
+    values = read_values(recipe_file)
+    with pytest.raises(InvalidInput, match=r"name: '.*' is no name for a run: ") as error:
+        Recipe.from_values({**values, "name": name})
+    assert len(str(error.value)) < 300
+    values["objective"][0]["name"] = f"{name}/"
+    with pytest.raises(InvalidInput, match=r"objective\.0\.name: "):
+        Recipe.from_values(values)

@@ -23,7 +23,7 @@ __all__ = ["EXAMPLE", "processes_of", "train"]
 EXAMPLE = (
     "Example:\n\n  resight train small-cgd data.root=~/photos model.configuration=MG\n\n"
     "Go on after an interruption: the same line with --resume. What a key means: --explain optimiser\n\n"
-    "On four GPUs: torchrun --nproc-per-node 4 -m resight train cgd data.root=~/CUB_200_2011"
+    "On four GPUs: torchrun --nproc-per-node 4 -m resight train cgd data.root=~/CUB_200_2011 --into runs/cgd"
 )
 
 RecipeArgument = Annotated[
@@ -34,7 +34,14 @@ OverridesArgument = Annotated[
     typer.Argument(metavar="[KEY.SUB=VALUE]...", help="What shall be otherwise than in the recipe."),
 ]
 RunOption = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="The run's folder; runs/NAME of the recipe if not given.")
+    Path | None,
+    typer.Option(
+        "--run",
+        "--into",
+        metavar="DIR",
+        help="The run's folder; runs/NAME of the recipe if not given. Under torchrun say --into: torchrun takes "
+        "--run for its own --run-path.",
+    ),
 ]
 ExplainOption = Annotated[
     str | None,

@@ -1,7 +1,7 @@
 """What crosses the disk: whole outputs, tables, JSON; ordered work in threads; words near a typo."""
 
 from resight.files.json import JSON, from_json, parse_json, to_json
-from resight.files.names import name_key, on_disk
+from resight.files.names import name_key, on_disk, why_no_name
 from resight.files.nearest import did_you_mean, nearest
 from resight.files.progress import Progress, silent
 from resight.files.tables import Row, read_rows
@@ -26,5 +26,6 @@ __all__ = [
     "whole_file",
     "whole_files",
     "whole_folder",
+    "why_no_name",
     "write_whole",
 ]

@@ -19,7 +19,9 @@ class Mean(nn.Module):
     kind: ClassVar = "mean"
     takes: ClassVar = ("reconstruction",)
 
-    def forward(self, errors: Float[Tensor, " batch"], labels: Integer[Tensor, " batch"]) -> Float[Tensor, ""]:
+    def forward(
+        self, errors: Float[Tensor, " batch"], labels: Integer[Tensor, " batch"]
+    ) -> Float[Tensor, ""]:
         """Returns the mean error, a scalar.
 
         Raises:

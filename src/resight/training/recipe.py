@@ -8,10 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from resight.errors import InvalidInput
+from resight.files import why_no_name
 from resight.losses.family import LOSSES
 from resight.models.keypoints import KeypointConfig
 from resight.networks.family import NETWORKS
@@ -34,6 +43,18 @@ _NOT_IN_FINGERPRINT: dict[str, Any] = {
     "data": {"root": True, "packed": {"file"}},
 }
 
+_SHOWN = 60
+"""Characters of a refused name that the message repeats."""
+
+
+def _one_name(text: str) -> str:
+    reason = why_no_name(text)
+    if reason is not None:
+        raise PydanticCustomError(
+            "unfit", "{name} is no name for a run: {reason}", {"name": repr(text[:_SHOWN]), "reason": reason}
+        )
+    return text
+
 
 class PartSettings(Settings):
     """One loss on one output of the model.
@@ -47,7 +68,7 @@ class PartSettings(Settings):
         weight: By what its value is multiplied.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=100)]
     loss: Annotated[Choice, LOSSES]
     output: OutputName = "descriptor"
     weight: PositiveFloat = 1.0
@@ -106,7 +127,7 @@ class Recipe(Settings):
     """What to train, on what, and how; the parts say what their keys mean.
 
     Attributes:
-        name: What logs and results call it.
+        name: What logs, results and the run's folder are called: one name, no path.
         seed: Of the network's and the losses' first weights, of the batches and of the augmentation.
         data: Photos and transforms.
         sampler: What makes up a batch.
@@ -121,7 +142,7 @@ class Recipe(Settings):
         log: What is written down.
     """
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, AfterValidator(_one_name)]
     seed: NonNegativeInt = 0
     data: DataSettings
     sampler: Annotated[Choice, SAMPLERS]

@@ -122,7 +122,7 @@ class RunFolder:
         if self.last.exists() or self.result.exists():
             raise InvalidInput(
                 f"the folder {self.path} holds a run already: continue it with --resume, or name another "
-                "with --run"
+                "with --into"
             )
 
     def write_result(self, result: Result) -> None:
