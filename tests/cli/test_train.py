@@ -78,9 +78,9 @@ def test_every_option_passes_through_torchrun(capsys):
     from torch.distributed.run import parse_args
     from typer.main import get_command
 
-    from resight.cli.app import app
+    from resight.cli.app import build
 
-    options = [name for each in get_command(app).commands["train"].params for name in each.opts]
+    options = [name for each in get_command(build()).commands["train"].params for name in each.opts]
     line = ["--nproc-per-node", "2", "-m", "resight", "train", "r.yaml"]
     passing = [name for name in options if name.startswith("--") and name != "--run"]
     assert "--into" in passing

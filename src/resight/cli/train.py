@@ -39,8 +39,8 @@ RunOption = Annotated[
         "--run",
         "--into",
         metavar="DIR",
-        help="The run's folder; runs/NAME of the recipe if not given. Under torchrun say --into: torchrun takes "
-        "--run for its own --run-path.",
+        help="The run's folder; runs/NAME of the recipe if not given. Under torchrun say --into: "
+        "torchrun takes --run for its own --run-path.",
     ),
 ]
 ExplainOption = Annotated[
