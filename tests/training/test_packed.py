@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,7 +13,7 @@ from resight.datasets.dataset import LabelledImages, labelled
 from resight.errors import InvalidInput
 from resight.features import Box
 from resight.images.augment import CentreCrop, Stretch
-from resight.training.packed import PackedImages, pack
+from resight.training.packed import PackedImages, pack, photo_digests
 
 
 def photos(folder, count=6, *, boxes=None):
@@ -161,3 +163,24 @@ def test_wrong_settings_are_refused(tmp_path):
     with pytest.raises(InvalidInput, match="size from 1 pixel"):
         pack(made, tmp_path / "p", side=0)
     assert not (tmp_path / "p").exists()
+
+
+def test_a_pack_is_of_the_bytes_it_was_made_from(tmp_path):
+    made = photos(tmp_path)
+    digests = photo_digests(made)
+    packed = pack(made, tmp_path / "p", side=8)
+    assert digests[3] == hashlib.sha256((tmp_path / "3.png").read_bytes()).hexdigest()
+    assert packed.is_of(made, digests, side=8, rule="stretch")
+    assert packed.is_of(made.subset(np.array([5, 2])), (digests[5], digests[2]), side=8, rule="stretch")
+    assert not packed.is_of(made, digests, side=9, rule="stretch")
+    assert not packed.is_of(made, digests, side=8, rule="crop")
+    assert not packed.is_of(made, (*digests[:5], digests[0]), side=8, rule="stretch")
+    larger = labelled("larger", tmp_path, [*made.paths, "p"], [0, 0, 1, 1, 2, 2, 2])
+    assert not packed.is_of(larger, photo_digests(larger), side=8, rule="stretch")
+
+
+def test_photos_that_cannot_be_read_are_named(tmp_path):
+    made = photos(tmp_path)
+    (tmp_path / "4.png").unlink()
+    with pytest.raises(InvalidInput, match=r"1 of 6 photos of made cannot be read: .*4\.png"):
+        photo_digests(made)

@@ -1,7 +1,9 @@
 """The loop: what it computes, what it keeps, where it stops, and that a killed run ends like a whole one."""
 
+import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import resight
 from resight.datasets import load, validation_split
@@ -43,6 +46,12 @@ train(Recipe.from_yaml(sys.argv[1], sys.argv[3:]), Path(sys.argv[2]), report=rep
 def weights(run):
     state = checkpoints.read(run / "checkpoints" / "last.pt")
     return {**state.model, **{f"objective {name}": tensor for name, tensor in state.objective.items()}}
+
+
+def of_bytes(images):
+    """Returns the hash of a set's lists and of the hashes of its photos' files."""
+    digests = [hashlib.sha256((images.root / path).read_bytes()).hexdigest() for path in images.paths]
+    return hashlib.sha256((images.fingerprint + "".join(digests)).encode()).hexdigest()
 
 
 def assert_equal(first, second):
@@ -135,6 +144,44 @@ def test_neither_workers_nor_packing_nor_the_callers_random_state_change_anythin
     assert bundles.read(plain.bundle).fingerprint == bundles.read(again.bundle).fingerprint
 
 
+def test_a_pack_of_other_photos_is_made_anew(recipe_file, made_photos, tmp_path, caplog):
+    """Names, sizes and times are those of the packed photos; the bytes are not."""
+    other = tmp_path / "other"
+    shutil.copytree(made_photos, other)
+    for path in other.rglob("*.png"):
+        before, bytes_before = path.stat(), path.stat().st_size
+        Image.new("RGB", (48, 40)).save(path)
+        path.write_bytes(path.read_bytes().ljust(bytes_before, b"\0"))
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    file = tmp_path / "photos.pack"
+    settings = ["training.epochs=1", f"data.packed={{file: {file}, side: 36}}"]
+    runs = [
+        train(Recipe.from_yaml(recipe_file, [*settings, *more]), tmp_path / f"run{number}")
+        for number, more in enumerate(([], [f"data.root={other}"], ["data.packed.side=38"], []))
+    ]
+    assert caplog.text.count("it is made anew") == 3
+    first, black, _, again = (bundles.read(each.bundle).fingerprint for each in runs)
+    assert first == again != black
+    data = [
+        json.loads((tmp_path / f"run{n}" / "result.json").read_text())["data_fingerprint"] for n in range(4)
+    ]
+    assert data[0] == data[2] == data[3] != data[1]
+
+
+def test_a_pack_lies_in_the_runs_folder_and_a_run_there_is_refused_before_it_is_touched(
+    recipe_file, tmp_path
+):
+    settings = ["training.epochs=1", "data.packed={side: 36}"]
+    train(Recipe.from_yaml(recipe_file, settings), tmp_path / "run")
+    before = (tmp_path / "run/photos.pack").read_bytes()
+    with pytest.raises(InvalidInput, match="holds a run already"):
+        train(Recipe.from_yaml(recipe_file, [*settings, "data.packed.side=40"]), tmp_path / "run")
+    assert (tmp_path / "run/photos.pack").read_bytes() == before
+    (tmp_path / "run/photos.pack").write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    with pytest.raises(InvalidInput, match=r"pixels .* have been altered"):
+        train(Recipe.from_yaml(recipe_file, settings), tmp_path / "run", resume=True)
+
+
 def test_the_bundle_describes_photos_and_the_folder_says_how_it_came_about(
     recipe_file, made_photos, tmp_path
 ):
@@ -157,8 +204,8 @@ def test_the_bundle_describes_photos_and_the_folder_says_how_it_came_about(
     assert said["bundle_fingerprint"] == model.fingerprint
     images = load("folder", made_photos)
     train_part, validation = validation_split(images.train, share=0.2, seed=0)
-    assert said["data_fingerprint"] == train_part.fingerprint
-    assert said["validation_fingerprint"] == validation.fingerprint
+    assert said["data_fingerprint"] == of_bytes(train_part)
+    assert said["validation_fingerprint"] == of_bytes(validation)
     assert json.loads((run / "environment.json").read_text())["torch"] == torch.__version__
 
 
@@ -166,13 +213,13 @@ def test_selection_on_the_test_classes_is_marked_and_on_the_last_epoch_trains_on
     recipe_file, made_photos, tmp_path
 ):
     images = load("folder", made_photos)
-    for on, fingerprint in (("test", images.test.fingerprint), ("last", "")):
+    for on, fingerprint in (("test", of_bytes(images.test)), ("last", "")):
         settings = ["training.epochs=1", f"selection.on={on}"]
         result = train(Recipe.from_yaml(recipe_file, settings), tmp_path / on)
         said = json.loads((tmp_path / on / "result.json").read_text())
         assert said["selected_on_test"] is (on == "test")
         assert said["validation_fingerprint"] == fingerprint
-        assert said["data_fingerprint"] == images.train.fingerprint
+        assert said["data_fingerprint"] == of_bytes(images.train)
         assert (result.best is None) is (on == "last")
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,10 +21,12 @@ from resight.images.augment import ResizeRandomCrop, Transform
 from resight.settings.choice import Choice, Settings
 from resight.settings.foreign import foreign_part, is_dotted
 from resight.training.loading import DevicePhotos, PackedPhotos, PhotoFiles, Photos
-from resight.training.packed import PackedImages, pack
+from resight.training.packed import PackedImages, pack, photo_digests
 from resight.training.parts import TRANSFORMS
 
 __all__ = ["DataSettings", "Images", "PackSettings", "SelectionSettings", "open_images"]
+
+_LOG = logging.getLogger(__name__)
 
 # What is left of a GPU's memory is for the network.
 _SHARE_OF_GPU = 0.25
@@ -31,12 +36,14 @@ class PackSettings(Settings):
     """Photos decoded and resized once, in a file.
 
     Attributes:
-        file: Path of the file; it is made from the benchmark's photos where it does not exist.
-        side: Rows and columns of each photo in pixels, where the file is made.
-        rule: How photos are brought to that size where the file is made.
+        file: Path of the file, ``photos.pack`` in the run's folder by default. It is made where it does not
+            exist, and made anew where it holds other photos (by the bytes of their files), another side or
+            another rule.
+        side: Rows and columns of each photo in pixels.
+        rule: How photos are brought to that size.
     """
 
-    file: str
+    file: str | None = None
     side: PositiveInt = 252
     rule: Literal["stretch", "crop"] = "stretch"
 
@@ -91,13 +98,22 @@ class Images:
 
     Attributes:
         train: What is trained on.
-        validation: What is measured on; ``None`` where the last weights are kept.
+        validation: What chooses the weights; ``None`` where the last ones are kept.
+        test: What the weights that are kept are measured on at the end.
         packed: The packed file, where there is one.
+        digests: SHA-256 of each photo's file by its path.
     """
 
     train: LabelledImages
     validation: LabelledImages | None
+    test: LabelledImages
     packed: PackedImages | None
+    digests: Mapping[str, str]
+
+    def fingerprint(self, of: LabelledImages) -> str:
+        """64 hexadecimal digits that change with any path, label, box or byte of one of the sets."""
+        content = [of.fingerprint, *(self.digests[path] for path in of.paths)]
+        return hashlib.sha256("".join(content).encode()).hexdigest()
 
     def photos(self, of: LabelledImages, transform: Transform, device: torch.device) -> Photos:
         """Returns the quickest way to transformed photos of one of the sets."""
@@ -109,27 +125,31 @@ class Images:
         return PackedPhotos(self.packed, of)
 
 
-def open_images(settings: DataSettings, selection: SelectionSettings, fabric: Fabric) -> Images:
-    """Returns the photos of a recipe; packs them in the first process where the packed file is not there yet.
+def open_images(settings: DataSettings, selection: SelectionSettings, fabric: Fabric, run: Path) -> Images:
+    """Returns the photos of a recipe, all their bytes looked at once by the first process.
+
+    It packs them where the recipe says so and the packed file is not there, or is not theirs.
 
     Raises:
-        InvalidInput: The benchmark cannot be read, or the packed file lacks its photos.
+        InvalidInput: The benchmark or one of its photos cannot be read, or the packed file is damaged.
     """
     benchmark = _read(settings)
+    everything = _joined(benchmark)
+    digests: tuple[str, ...] = photo_digests(everything) if fabric.is_global_zero else ()
+    digests = fabric.broadcast(digests)
     packed = None
     if settings.packed is not None:
-        if fabric.is_global_zero and not Path(settings.packed.file).exists():
-            _pack(benchmark, settings.packed)
+        file = run / "photos.pack" if settings.packed.file is None else Path(settings.packed.file)
+        if fabric.is_global_zero:
+            _pack(everything, digests, file, settings.packed)
         fabric.barrier()
-        packed = PackedImages(settings.packed.file)
-    match selection.on:
-        case "last":
-            return Images(benchmark.train, None, packed)
-        case "test":
-            return Images(benchmark.train, benchmark.test, packed)
-        case "validation":
-            train, validation = validation_split(benchmark.train, share=selection.share, seed=selection.seed)
-            return Images(train, validation, packed)
+        packed = PackedImages(file)
+    train, validation = benchmark.train, None if selection.on == "last" else benchmark.test
+    if selection.on == "validation":
+        train, validation = validation_split(benchmark.train, share=selection.share, seed=selection.seed)
+    return Images(
+        train, validation, benchmark.test, packed, dict(zip(everything.paths, digests, strict=True))
+    )
 
 
 def _read(settings: DataSettings) -> Benchmark:
@@ -144,12 +164,13 @@ def _read(settings: DataSettings) -> Benchmark:
     )
 
 
-def _pack(benchmark: Benchmark, settings: PackSettings) -> None:
+def _joined(benchmark: Benchmark) -> LabelledImages:
+    """Returns the photos to train on and to be measured on as one set."""
     train, test = benchmark.train, benchmark.test
     boxes = None
     if train.boxes is not None or test.boxes is not None:
         boxes = (train.boxes or (None,) * len(train)) + (test.boxes or (None,) * len(test))
-    everything = LabelledImages(
+    return LabelledImages(
         benchmark.name,
         train.root,
         train.paths + test.paths,
@@ -157,7 +178,18 @@ def _pack(benchmark: Benchmark, settings: PackSettings) -> None:
         train.label_names + test.label_names,
         boxes,
     )
-    pack(everything, settings.file, side=settings.side, rule=settings.rule)
+
+
+def _pack(everything: LabelledImages, digests: tuple[str, ...], file: Path, settings: PackSettings) -> None:
+    """Packs the photos into the file, unless it holds them already, whole."""
+    side, rule = settings.side, settings.rule
+    if file.exists():
+        if PackedImages(file, verify=True).is_of(everything, digests, side=side, rule=rule):
+            return
+        _LOG.warning(
+            "%s holds other photos than %s, or at another size: it is made anew", file, everything.name
+        )
+    pack(everything, file, side=side, rule=rule)
 
 
 def _free(device: torch.device) -> int:

@@ -9,8 +9,9 @@ bytes                   content
 8 to 15                 length of the header, unsigned
 16 to 47                SHA-256 of the header
 48 to ...               header: JSON in UTF-8 with the keys ``photos`` (how many), ``side``, ``rule``,
-                        ``paths``, ``boxes`` (null, or for each photo null or ``[x0, y0, x1, y1]``) and
-                        ``pixels_sha256``
+                        ``paths``, ``boxes`` (null, or for each photo null or ``[x0, y0, x1, y1]``),
+                        ``pixels_sha256`` and ``digests`` (SHA-256 of each photo's file; missing in files of
+                        version 0.1)
 next multiple of 4096   pixels: uint8 ``(photos, side, side, 3)``, RGB, row after row, to the file's end
 ======================  ===========================================================================
 """
@@ -20,6 +21,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, final
@@ -33,7 +35,7 @@ from resight.features import Box
 from resight.files import Progress, in_threads, whole_file
 from resight.images.augment import CentreCrop, Stretch
 
-__all__ = ["PackedImages", "Rule", "pack"]
+__all__ = ["PackedImages", "Rule", "pack", "photo_digests"]
 
 Rule = Literal["stretch", "crop"]
 """``stretch``: the whole photo, its proportions lost; ``crop``: short side at ``side``, the middle of it."""
@@ -54,6 +56,7 @@ class _Header:
     paths: list[str]
     boxes: list[tuple[float, float, float, float] | None] | None
     pixels_sha256: str
+    digests: list[str] | None = None
 
     def to_bytes(self) -> bytes:
         content = {name: getattr(self, name) for name in self.__slots__}
@@ -73,10 +76,10 @@ class PackedImages:
         pixels: RGB uint8 ``(photos, side, side, 3)``, mapped read-only.
         side: Rows and columns of each photo, pixels.
         rule: How photos were brought to that size.
-        fingerprint: 64 hexadecimal digits that change with any path, box, setting or pixel.
+        fingerprint: 64 hexadecimal digits that change with any path, box, setting, pixel or photo's byte.
     """
 
-    __slots__ = ("_rows", "fingerprint", "path", "pixels", "rule", "side")
+    __slots__ = ("_digests", "_rows", "fingerprint", "path", "pixels", "rule", "side")
 
     def __init__(self, path: str | Path, *, verify: bool = False) -> None:
         """Opens a file that ``pack`` wrote.
@@ -91,7 +94,7 @@ class PackedImages:
         """
         self.path = Path(path)
         header, start, self.fingerprint = _read_header(self.path)
-        self.side, self.rule = header.side, header.rule
+        self.side, self.rule, self._digests = header.side, header.rule, header.digests
         # As a plain array: what is taken out of it shall not be a memmap.
         self.pixels: UInt8[np.ndarray, "photos side side 3"] = np.asarray(
             np.memmap(self.path, dtype=np.uint8, mode="r", offset=start, shape=header.shape)
@@ -105,6 +108,23 @@ class PackedImages:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    def is_of(self, images: LabelledImages, digests: Sequence[str], *, side: int, rule: Rule) -> bool:
+        """Returns whether the file holds every photo of a set, made of these very bytes by this rule.
+
+        Args:
+            images: The set.
+            digests: SHA-256 of each photo's file, as `photo_digests` gives them.
+            side: Rows and columns of a packed photo.
+            rule: How photos are brought to that size.
+        """
+        if (self.side, self.rule) != (side, rule) or self._digests is None:
+            return False
+        rows = [self._rows.get(key) for key in _keys(images)]
+        return all(
+            row is not None and self._digests[row] == digest
+            for row, digest in zip(rows, digests, strict=True)
+        )
 
     def rows(self, images: LabelledImages) -> Int64[np.ndarray, " n"]:
         """Returns where each photo of a set lies in ``pixels``: of the packed set or of any part of it.
@@ -121,6 +141,32 @@ class PackedImages:
                 f"{'whole' if box is None else f'in the box {Box(*box)}'}: pack that set"
             )
         return np.array([self._rows[key] for key in keys], dtype=np.int64)
+
+
+def photo_digests(images: LabelledImages, *, workers: int | None = None) -> tuple[str, ...]:
+    """Returns SHA-256 of the file of each photo of a set, in hexadecimal digits.
+
+    Names, sizes and times do not tell two photos apart for certain; all bytes are read.
+
+    Args:
+        images: The set.
+        workers: Threads that read; by default the processors available.
+
+    Raises:
+        InvalidInput: Files cannot be read; the first of them are named.
+    """
+
+    def digest(path: str) -> str | UnreadableImage:
+        try:
+            return _file_digest(images.root / path)
+        except UnreadableImage as error:
+            return error
+
+    distinct = list(dict.fromkeys(images.paths))
+    digests = dict(zip(distinct, in_threads(digest, distinct, workers=workers), strict=True))
+    broken = [str(each) for each in digests.values() if isinstance(each, UnreadableImage)]
+    _refuse_broken(images, broken, "read")
+    return tuple(str(digests[path]) for path in images.paths)
 
 
 def pack(
@@ -154,39 +200,49 @@ def pack(
     path = Path(path)
     nothing = np.empty(0)
 
-    def shown(index: int) -> UInt8[np.ndarray, "side side 3"] | str:
+    def shown(index: int) -> tuple[UInt8[np.ndarray, "side side 3"], str] | str:
         try:
-            return transform.apply(images.photo(index).pixels, nothing)
+            pixels = transform.apply(images.photo(index).pixels, nothing)
+            return pixels, _file_digest(images.root / images.paths[index])
         except UnreadableImage as error:
             return str(error)
 
     photos = in_threads(shown, range(len(images)), workers=workers)
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path, device=False) as stream:
-        # The hash has a fixed length, so that the opening can be written over when it is known.
-        stream.write(_opening(_header(images, side, rule, pixels_sha256="0" * 64)))
+        # Hashes have a fixed length, so that the opening can be written over when they are known.
+        stream.write(_opening(_header(images, side, rule, ["0" * 64] * len(images), pixels_sha256="0" * 64)))
         digest = hashlib.sha256()
-        broken = []
+        broken, digests = [], []
         for done, photo in enumerate(photos, 1):
             if isinstance(photo, str):
                 broken.append(photo)
             else:
-                content = photo.tobytes()
+                content = photo[0].tobytes()
+                digests.append(photo[1])
                 digest.update(content)
                 stream.write(content)
             if progress is not None:
                 progress(done, len(images))
-        _refuse_broken(images, broken)
+        _refuse_broken(images, broken, "packed")
         stream.seek(0)
-        stream.write(_opening(_header(images, side, rule, pixels_sha256=digest.hexdigest())))
+        stream.write(_opening(_header(images, side, rule, digests, pixels_sha256=digest.hexdigest())))
     return PackedImages(path)
 
 
-def _refuse_broken(images: LabelledImages, broken: list[str]) -> None:
+def _file_digest(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise UnreadableImage(path, error.strerror or str(error)) from None
+
+
+def _refuse_broken(images: LabelledImages, broken: list[str], done: str) -> None:
     if broken:
         more = f" and {len(broken) - _MOST_NAMED:,} more" if len(broken) > _MOST_NAMED else ""
         raise InvalidInput(
-            f"{len(broken):,} of {len(images):,} photos of {images.name} cannot be packed: "
+            f"{len(broken):,} of {len(images):,} photos of {images.name} cannot be {done}: "
             f"{'; '.join(broken[:_MOST_NAMED])}{more} (resight doctor lists them all)"
         )
 
@@ -198,9 +254,11 @@ def _keys(images: LabelledImages) -> list[_Key]:
     ]
 
 
-def _header(images: LabelledImages, side: int, rule: str, *, pixels_sha256: str) -> _Header:
+def _header(
+    images: LabelledImages, side: int, rule: str, digests: list[str], *, pixels_sha256: str
+) -> _Header:
     boxes = None if images.boxes is None else [box for _, box in _keys(images)]
-    return _Header(len(images), side, rule, list(images.paths), boxes, pixels_sha256)
+    return _Header(len(images), side, rule, list(images.paths), boxes, pixels_sha256, digests)
 
 
 def _opening(header: _Header) -> bytes:

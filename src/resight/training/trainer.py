@@ -88,11 +88,14 @@ def train(
         MissingExtra: Something optional that the recipe asks for is not installed.
     """
     fabric = build_fabric(recipe.training, processes or Processes())
+    folder = RunFolder(run)
+    if not resume and fabric.is_global_zero:
+        folder.refuse_if_used()
     with ExitStack() as stack:
         devices = [fabric.device] if fabric.device.type == "cuda" else []
         stack.enter_context(torch.random.fork_rng(devices))
         stack.enter_context(fast_convolutions(fabric.device))
-        return _Run(recipe, RunFolder(run), fabric, report).go(resume=resume)
+        return _Run(recipe, folder, fabric, report).go(resume=resume)
 
 
 @final
@@ -106,7 +109,8 @@ class _Run:
         # The same numbers on every process: networks and losses must start equal.
         torch.manual_seed(recipe.seed)
         self.memory = PeakMemory(fabric.device)
-        self.images = open_images(recipe.data, recipe.selection, fabric)
+        self.images = open_images(recipe.data, recipe.selection, fabric, folder.path)
+        self.data_fingerprint = self.images.fingerprint(self.images.train)
         train = self.images.train
         transform = recipe.data.train_transform.make()
         self.batches = TrainingBatches(
@@ -169,16 +173,13 @@ class _Run:
 
     def go(self, *, resume: bool) -> TrainResult:
         """Trains to the end and returns what came of it."""
-        if resume:
-            if self.folder.last.exists():
-                self._restore(checkpoints.read(self.folder.last))
-        elif self.first:
-            self.folder.refuse_if_used()
+        if resume and self.folder.last.exists():
+            self._restore(checkpoints.read(self.folder.last))
         self.fabric.barrier()
         if self.first:
             self.folder.prepare(
                 self.recipe,
-                data_fingerprint=self.images.train.fingerprint,
+                data_fingerprint=self.data_fingerprint,
                 device=self.fabric.device,
                 processes=self.world,
             )
@@ -306,7 +307,7 @@ class _Run:
             checkpoints.write(
                 RunState(
                     recipe=self.recipe.fingerprint,
-                    data=self.images.train.fingerprint,
+                    data=self.data_fingerprint,
                     epoch=self.epoch,
                     batch=self.done,
                     step=self.step,
@@ -333,7 +334,7 @@ class _Run:
         """
         for what, here, there in (
             ("recipe", self.recipe.fingerprint, state.recipe),
-            ("training images", self.images.train.fingerprint, state.data),
+            ("training images", self.data_fingerprint, state.data),
             ("number of processes", str(self.world), str(len(state.random))),
         ):
             if here != there:
@@ -368,10 +369,10 @@ class _Run:
                 Result(
                     recipe=self.recipe.name,
                     recipe_fingerprint=self.recipe.fingerprint,
-                    data_fingerprint=self.images.train.fingerprint,
+                    data_fingerprint=self.data_fingerprint,
                     validation_fingerprint=""
                     if self.images.validation is None
-                    else self.images.validation.fingerprint,
+                    else self.images.fingerprint(self.images.validation),
                     selected=self.best,
                     selected_on_test=self.best is not None and self.best.on == "test",
                     steps=self.step,
