@@ -17,9 +17,12 @@ from PIL import Image
 import resight
 from resight.datasets import load, validation_split
 from resight.errors import InvalidInput
+from resight.evaluation import compare, read_result
 from resight.images.augment import ResizeRandomCrop
 from resight.losses import MultiSimilarity
 from resight.models import bundle as bundles
+from resight.models.whitening_fit import fit_pca
+from resight.pipelines.evaluate import Protocol, evaluate
 from resight.training import Recipe, train
 from resight.training import checkpoint as checkpoints
 from resight.training.loading import DevicePhotos, PackedPhotos, PhotoFiles, in_order
@@ -221,6 +224,56 @@ def test_selection_on_the_test_classes_is_marked_and_on_the_last_epoch_trains_on
         assert said["validation_fingerprint"] == fingerprint
         assert said["data_fingerprint"] == of_bytes(images.train)
         assert (result.best is None) is (on == "last")
+
+
+@pytest.mark.parametrize("on", ["validation", "last", "test"])
+@pytest.mark.parametrize(
+    "transform",
+    ["{kind: stretch, size: 32}", "{kind: centre_crop, size: 32, resize: 38}", "{kind: long_side, size: 30}"],
+)
+def test_training_and_evaluate_measure_the_same(recipe_file, made_photos, tmp_path, on, transform):
+    settings = ["training.epochs=1", f"selection.on={on}", f"data.test_transform={transform}"]
+    result = train(Recipe.from_yaml(recipe_file, settings), tmp_path / "run")
+    measured = evaluate(result.bundle, "folder", made_photos, Protocol(clusters=False)).result
+    assert {each.name: each.value for each in measured.measures} == result.test
+    assert json.loads((tmp_path / "run/result.json").read_text())["test"] == result.test
+    assert read_result(tmp_path / "run/test.json") == measured
+    if on == "test":
+        assert result.best.value == pytest.approx(result.test["MAP@R"], abs=1e-6)
+    selections = {
+        "validation": "held-out training classes: the best epoch by map_at_r",
+        "last": "the last epoch",
+    }
+    assert measured.card.selection == selections.get(on, "test classes: the best epoch by map_at_r")
+    (fact,) = measured.card.facts
+    assert (fact.name, fact.text.startswith("as in training: ")) == ("photos shown", True)
+    whole = evaluate(result.bundle, "folder", made_photos, Protocol(clusters=False, as_trained=False)).result
+    assert whole.card.facts == ()
+    assert whole.card.max_side == Recipe.from_yaml(recipe_file, settings).data.test_transform.size
+
+
+def test_how_a_model_was_chosen_travels_with_it(recipe_file, made_photos, tmp_path):
+    results = {
+        on: train(Recipe.from_yaml(recipe_file, ["training.epochs=1", f"selection.on={on}"]), tmp_path / on)
+        for on in ("test", "validation")
+    }
+    model = resight.load_model(results["test"].bundle)
+    assert model.training["transform"] == {"kind": "stretch", "size": 32}
+    described = model.describe(sorted((made_photos / "train").glob("*/*.png")))
+    whitened = model.whitened(fit_pca(described, 8, provenance="made"), name="w")
+    bundles.write(whitened.to_bundle(), tmp_path / "w.safetensors")
+    assert resight.load_model(tmp_path / "w.safetensors").training == model.training
+    on_test, chosen = (read_result(tmp_path / on / "test.json") for on in ("test", "validation"))
+    assert compare(on_test, chosen).warnings == (
+        f"The first model, {on_test.card.model}, was chosen on the test classes and the other was not: "
+        "its numbers are too high to compare.",
+    )
+    assert "The second model" in compare(chosen, on_test).warnings[0]
+    assert compare(on_test, on_test).warnings == compare(chosen, chosen).warnings == ()
+    stated = evaluate(
+        results["test"].bundle, "folder", made_photos, Protocol(clusters=False, selection="mine")
+    )
+    assert stated.result.card.selection == "mine"
 
 
 def test_the_best_epoch_is_kept_not_the_last(recipe_file, tmp_path):

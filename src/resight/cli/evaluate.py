@@ -159,12 +159,19 @@ class Options:
         typer.Option(metavar="DIR", help="Where your copy of the benchmark is (table: its CSV file)."),
     ] = None
     boxes: Annotated[bool, typer.Option("--boxes", help="Crop photos to their boxes, as CGD does.")] = False
+    long_side: Annotated[
+        bool,
+        typer.Option(
+            "--long-side", help="Reduce photos to the model's long side, however training measured it."
+        ),
+    ] = False
     clusters: Annotated[
         bool,
         typer.Option("--clusters/--no-clusters", help="Measure NMI and AMI; minutes above 2000 classes."),
     ] = True
     selection: Annotated[
-        str, typer.Option(metavar="TEXT", help="How the model was chosen; goes on the protocol card.")
+        str,
+        typer.Option(metavar="TEXT", help="How the model was chosen, for the card; its bundle may say it."),
     ] = "not stated"
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of k-means and the intervals.")] = 0
     compare: Annotated[
@@ -182,6 +189,7 @@ class Options:
 
         landmarks = self.landmarks
         return Protocol(
+            as_trained=not self.long_side,
             boxes=self.boxes,
             clusters=self.clusters,
             crop=not landmarks.whole_queries,

@@ -226,5 +226,7 @@ def _print_comparison(outcome: Comparison, results: tuple[Path, Path]) -> None:
         for query in outcome.changed:
             changes.add_row(query.path, f"{query.first:.3f}", f"{query.second:.3f}")
         printed.print("", changes)
+    for warning in outcome.warnings:
+        printed.print(f"\nWarning: {warning}", markup=False, soft_wrap=True)
     if outcome.differences:
         printed.print("\nThe protocols differ in " + "; ".join(outcome.differences) + ".", soft_wrap=True)

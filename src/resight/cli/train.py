@@ -125,6 +125,8 @@ def _print_outcome(outcome: TrainResult) -> None:
             f"Best {best.metric} {best.value:.4f} on {best.on}, after {best.epoch} epochs{warning}.",
             soft_wrap=True,
         )
+    measured = ", ".join(f"{name} {value:.4f}" for name, value in outcome.test.items())
+    out.print(f"On the test classes: {measured}.", soft_wrap=True)
     rate = f", {speed(outcome.images_per_second)} images a second" if outcome.images_per_second else ""
     size, memory = outcome.parameters / 1e6, outcome.peak_memory / 1e6
     out.print(f"{size:.1f} million parameters{rate}, {memory:,.0f} MB at most.", soft_wrap=True)

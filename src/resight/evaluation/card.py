@@ -13,9 +13,12 @@ from resight._version import __version__
 from resight.datasets.dataset import LabelledImages
 from resight.datasets.landmark_truth import Formula, LandmarkTruth
 from resight.datasets.revisited import DIFFICULTIES
+from resight.evaluation.shown import TestTransform as Transform
 from resight.models.model import Model
 
 __all__ = [
+    "NOT_STATED",
+    "TEST_CLASSES",
     "Fact",
     "ProtocolCard",
     "QueryView",
@@ -23,9 +26,15 @@ __all__ = [
     "Version",
     "labelled_card",
     "landmark_card",
+    "selection_of",
     "source_of",
     "versions",
 ]
+
+NOT_STATED = "not stated"
+"""The selection of a model that does not say how it was chosen."""
+TEST_CLASSES = "test classes"
+"""How the selection of a model begins that was chosen on the very classes it is measured on."""
 
 _LABELLED_CONVENTIONS = (
     "Scores are inner products of unit descriptors; larger is better.",
@@ -149,6 +158,7 @@ class Source:
         view: How queries were shown.
         whitening: Which, in words.
         root: Name of the folder of the photos, or of the file.
+        selection: How the model was chosen, where the model says so.
     """
 
     name: str
@@ -159,10 +169,23 @@ class Source:
     view: QueryView
     whitening: str
     root: str
+    selection: str = NOT_STATED
+
+
+def selection_of(model: Model, selection: str = NOT_STATED) -> str:
+    """Returns how a model was chosen: as stated, else as its bundle says."""
+    stored = model.training.get("selection")
+    return stored if selection == NOT_STATED and isinstance(stored, str) else selection
 
 
 def labelled_card(
-    model: Model, benchmark: str, test: LabelledImages, *, selection: str, seed: int
+    model: Model,
+    benchmark: str,
+    test: LabelledImages,
+    *,
+    transform: Transform | None,
+    selection: str,
+    seed: int,
 ) -> ProtocolCard:
     """Returns the card of measuring a model on a labelled set.
 
@@ -170,6 +193,7 @@ def labelled_card(
         model: Describes the photos.
         benchmark: The set's name.
         test: The images measured on.
+        transform: What photos went through before the model; ``None``: they were reduced to its long side.
         selection: How the model was chosen.
         seed: Of k-means and the bootstrap.
     """
@@ -188,13 +212,14 @@ def labelled_card(
         model.name,
         model.fingerprint,
         model.dim,
-        model.max_side,
+        model.max_side if transform is None else transform.size,
         model.facts.scales,
-        selection,
+        selection_of(model, selection),
         seed,
         test.fingerprint,
         versions(),
         _LABELLED_CONVENTIONS,
+        () if transform is None else (Fact("photos shown", f"as in training: {transform}"),),
     )
 
 
@@ -209,6 +234,7 @@ def source_of(model: Model, *, view: QueryView, root: str) -> Source:
         view,
         _whitening(model),
         root,
+        selection_of(model),
     )
 
 
@@ -247,7 +273,7 @@ def landmark_card(
         dim=source.dim,
         max_side=source.max_side,
         scales=source.scales,
-        selection=selection,
+        selection=source.selection if selection == NOT_STATED else selection,
         seed=seed,
         data_fingerprint=truth.fingerprint,
         versions=versions(),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from resight.errors import InvalidInput
+from resight.evaluation.card import TEST_CLASSES
 from resight.evaluation.quantity import Quantity
 from resight.evaluation.result import Result
 from resight.evaluation.statistics import PairedTest, most_changed, paired
@@ -56,6 +57,7 @@ class Comparison:
         changed: The queries whose main measure differs most, the largest difference first.
         differences: What else differs on the protocol cards, in words: the numbers may not be comparable.
         main: The main measure.
+        warnings: Why the numbers must not be compared, in sentences.
     """
 
     first: str
@@ -64,6 +66,7 @@ class Comparison:
     changed: tuple[ChangedQuery, ...]
     differences: tuple[str, ...]
     main: Quantity
+    warnings: tuple[str, ...] = ()
 
 
 def compare(first: Result, second: Result, *, changed: int = 10, seed: int = 0) -> Comparison:
@@ -105,6 +108,7 @@ def compare(first: Result, second: Result, *, changed: int = 10, seed: int = 0) 
         _changed(first, second, changed),
         _differences(first, second),
         first.main,
+        _warnings(first, second),
     )
 
 
@@ -139,11 +143,20 @@ def _differences(first: Result, second: Result) -> tuple[str, ...]:
         ("dimension", str(one.dim), str(other.dim)),
         ("selection", one.selection, other.selection),
     )
-    facts = (
-        (fact.name, fact.text, next((known.text for known in other.facts if known.name == fact.name), "none"))
-        for fact in one.facts
-    )
+    ours, theirs = ({fact.name: fact.text for fact in card.facts} for card in (one, other))
+    facts = ((name, ours.get(name, "none"), theirs.get(name, "none")) for name in ours | theirs)
     return tuple(f"{name}: {left} and {right}" for name, left, right in (*pairs, *facts) if left != right)
+
+
+def _warnings(first: Result, second: Result) -> tuple[str, ...]:
+    on_test = [result.card.selection.startswith(TEST_CLASSES) for result in (first, second)]
+    if on_test[0] == on_test[1]:
+        return ()
+    side, card = ("first", first.card) if on_test[0] else ("second", second.card)
+    return (
+        f"The {side} model, {card.model}, was chosen on the test classes and the other was not: "
+        "its numbers are too high to compare.",
+    )
 
 
 def _yes(boxes: bool) -> str:  # noqa: FBT001 (a word for a flag)

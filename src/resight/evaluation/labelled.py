@@ -7,12 +7,13 @@ from jaxtyping import Float32
 
 from resight.datasets.dataset import Benchmark, LabelledImages
 from resight.errors import InvalidInput
-from resight.evaluation.card import labelled_card
+from resight.evaluation.card import NOT_STATED, labelled_card
 from resight.evaluation.measures.clustering import ClusterResult, cluster
 from resight.evaluation.measures.labels import LabelResult, evaluate_labels
 from resight.evaluation.pictures import labelled_rows
 from resight.evaluation.quantity import Quantity
 from resight.evaluation.result import Column, Measure, Result
+from resight.evaluation.shown import TestTransform, transform_of, transformed_features
 from resight.evaluation.statistics import bootstrap
 from resight.files import Progress
 from resight.models.extract import describe_photos
@@ -26,7 +27,8 @@ def evaluate_benchmark(
     benchmark: Benchmark,
     *,
     clusters: bool = True,
-    selection: str = "not stated",
+    selection: str = NOT_STATED,
+    as_trained: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Result:
@@ -36,7 +38,9 @@ def evaluate_benchmark(
         model: Describes the photos, cropped to their boxes where the benchmark was loaded with boxes.
         benchmark: As ``resight.datasets.load`` returns it.
         clusters: Whether NMI and AMI are measured too; above 2000 classes that takes minutes.
-        selection: How the model was chosen; it goes on the card.
+        selection: How the model was chosen; it goes on the card. As the model's bundle says by default.
+        as_trained: Show photos as the model was measured in training, where its bundle says how; else, and
+            for other models, they are reduced to its long side.
         seed: Of k-means and the bootstrap.
         progress: Is called with the photos described and their number.
 
@@ -44,14 +48,34 @@ def evaluate_benchmark(
         UnreadableImage: A photo is missing or broken.
         InvalidInput: The model's descriptors are not of unit norm.
     """
-    descriptors = describe_set(model, benchmark.test, progress=progress)
-    return measure_set(model, benchmark, descriptors, clusters=clusters, selection=selection, seed=seed)
+    transform = transform_of(model) if as_trained else None
+    descriptors = describe_set(model, benchmark.test, transform=transform, progress=progress)
+    return measure_set(
+        model,
+        benchmark,
+        descriptors,
+        transform=transform,
+        clusters=clusters,
+        selection=selection,
+        seed=seed,
+    )
 
 
 def describe_set(
-    model: Model, photos: LabelledImages, *, progress: Progress | None = None
+    model: Model,
+    photos: LabelledImages,
+    *,
+    transform: TestTransform | None = None,
+    progress: Progress | None = None,
 ) -> Float32[np.ndarray, "n dim"]:
     """Returns one descriptor a photo, in the order of the set.
+
+    Args:
+        model: Describes the photos.
+        photos: The set.
+        transform: What each whole photo goes through first; by default it is reduced to the long side of
+            the model.
+        progress: Is called with the photos described and their number.
 
     Raises:
         UnreadableImage: A photo is missing or broken.
@@ -59,7 +83,12 @@ def describe_set(
     """
     paths = [photos.root / path for path in photos.paths]
     descriptors = np.empty((len(paths), model.dim), dtype=np.float32)
-    for row, features in enumerate(describe_photos(paths, model, boxes=photos.boxes)):
+    described = (
+        describe_photos(paths, model, boxes=photos.boxes)
+        if transform is None
+        else transformed_features(model, photos, transform)
+    )
+    for row, features in enumerate(described):
         descriptors[row] = features.descriptor
         if progress is not None:
             progress(row + 1, len(paths))
@@ -71,8 +100,9 @@ def measure_set(
     benchmark: Benchmark,
     descriptors: Float32[np.ndarray, "n dim"],
     *,
+    transform: TestTransform | None = None,
     clusters: bool = True,
-    selection: str = "not stated",
+    selection: str = NOT_STATED,
     seed: int = 0,
 ) -> Result:
     """Returns the result of descriptors that a model has made of a benchmark's test images.
@@ -81,6 +111,7 @@ def measure_set(
         model: Made the descriptors.
         benchmark: As ``resight.datasets.load`` returns it.
         descriptors: One a test image, unit L2 norm.
+        transform: What the photos went through, for the card.
         clusters: Whether NMI and AMI are measured too.
         selection: How the model was chosen; it goes on the card.
         seed: Of k-means and the bootstrap.
@@ -98,7 +129,7 @@ def measure_set(
     clustered = cluster(descriptors, test.labels, seed=seed) if clusters else None
     means = (Measure.of(column.quantity, bootstrap(column.array, seed=seed)) for column in columns)
     return Result(
-        labelled_card(model, benchmark.name, test, selection=selection, seed=seed),
+        labelled_card(model, benchmark.name, test, transform=transform, selection=selection, seed=seed),
         (*means, *_agreement(clustered, len(test))),
         clustered,
         tuple(test.paths[query] for query in values.per_query.queries),

@@ -11,7 +11,7 @@ import numpy as np
 from resight.datasets.google_landmarks import Solution, Usage
 from resight.datasets.landmark_folder import Recognition
 from resight.errors import InvalidInput
-from resight.evaluation.card import Fact, ProtocolCard, Source, source_of, versions
+from resight.evaluation.card import NOT_STATED, Fact, ProtocolCard, Source, source_of, versions
 from resight.evaluation.landmark_description import describe_landmarks
 from resight.evaluation.landmarks import marked_images
 from resight.evaluation.measures.recognition import (
@@ -219,7 +219,7 @@ def _card(
         dim=source.dim,
         max_side=source.max_side,
         scales=source.scales,
-        selection=selection,
+        selection=source.selection if selection == NOT_STATED else selection,
         seed=seed,
         data_fingerprint=hashlib.sha256(answers.encode()).hexdigest(),
         versions=versions(),

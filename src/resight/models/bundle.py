@@ -80,6 +80,7 @@ class Header:
         fingerprint: SHA-256, 64 hexadecimal digits: equal exactly when architecture, settings,
             preprocessing and tensors are.
         shapes: Shape of each tensor by name.
+        training: As in `Bundle`.
     """
 
     architecture: str
@@ -89,6 +90,7 @@ class Header:
     provenance: str
     fingerprint: str
     shapes: Mapping[str, tuple[int, ...]]
+    training: Mapping[str, JSON]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +104,9 @@ class Bundle:
         licence: Licence of the weights; not part of the fingerprint.
         provenance: Where the weights come from; not part of the fingerprint.
         tensors: The weights by name, read-only.
+        training: How training measured the model: ``transform``, that of the photos it was measured on, and
+            ``selection``, how the weights were chosen. Empty where no training of ours wrote it; not part of
+            the fingerprint.
 
     Raises:
         InvalidInput: A setting is no JSON value, or a tensor has another type than bool, integer or float,
@@ -114,15 +119,18 @@ class Bundle:
     licence: str
     provenance: str
     tensors: Mapping[str, Shaped[np.ndarray, "*shape"]]
+    training: Mapping[str, JSON] = field(default_factory=dict)
     _fingerprint: str | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         try:
             settings = json.loads(_canonical(self.settings))
+            training = json.loads(_canonical(self.training))
         except (TypeError, ValueError) as error:
             raise InvalidInput(f"settings of a bundle must be JSON values: {error}") from None
         tensors = {name: _checked(name, self.tensors[name]) for name in sorted(self.tensors)}
         object.__setattr__(self, "settings", settings)
+        object.__setattr__(self, "training", training)
         object.__setattr__(self, "tensors", tensors)
 
     @property
@@ -151,6 +159,9 @@ def write(bundle: Bundle, path: str | Path) -> None:
         "provenance": bundle.provenance,
         "fingerprint": bundle.fingerprint,
     }
+    if bundle.training:
+        # Only where there is something, so that older bundles keep their bytes.
+        header["training"] = bundle.training
     # One metadata entry, for safetensors does not promise an order of several: equal bundles, equal bytes.
     content = safetensors.numpy.save(dict(bundle.tensors), {_METADATA_KEY: _canonical(header)})
     try:
@@ -177,6 +188,7 @@ def read(path: str | Path) -> Bundle:
             header.licence,
             header.provenance,
             tensors,
+            header.training,
         )
     except (OSError, safetensors.SafetensorError, TypeError, InvalidInput) as error:
         raise InvalidBundle(f"the tensors of the model bundle {path} cannot be read: {error}") from None
@@ -223,6 +235,7 @@ def read_header(path: str | Path) -> Header:
             _text(values["provenance"]),
             _text(values["fingerprint"]),
             shapes,
+            dict(values.get("training", {})),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidBundle(

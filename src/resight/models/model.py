@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, final
 
@@ -11,6 +11,7 @@ from jaxtyping import Float32
 
 from resight.errors import InvalidInput
 from resight.features import Box, ImageFeatures, ReceptiveField
+from resight.files.json import JSON
 from resight.images import Photo, PhotoSource
 from resight.models.bundle import Bundle, Preprocessing
 from resight.models.codec import LocalCodec, PlainCodec
@@ -85,6 +86,7 @@ class Model:
         name: What `load_model` takes to load this model again: a zoo name or a bundle's path.
         licence: Of the weights, an SPDX name or a short sentence.
         provenance: Where the describer's weights come from. Codec and whitenings hold their own.
+        training: How training measured the model, as in `resight.models.bundle.Bundle`.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Model:
         codec: LocalCodec | None = None,
         licence: str = "unknown",
         provenance: str = "",
+        training: Mapping[str, JSON] | None = None,
         fingerprint: str | None = None,
     ) -> None:
         """Joins the parts.
@@ -107,6 +110,7 @@ class Model:
             codec: How local features are stored; as the describer gives them by default.
             licence: Of the weights.
             provenance: Where the describer's weights come from.
+            training: How training measured it; nothing by default.
             fingerprint: Of the file that holds exactly this model; by default it is computed from the parts
                 when it is first needed.
 
@@ -122,6 +126,7 @@ class Model:
         self.whitenings = tuple(whitenings)
         self.codec = _plain_codec(self.local) if codec is None else codec
         self.name, self.licence, self.provenance = name, licence, provenance
+        self.training = {} if training is None else dict(training)
         self._dim = dim
         self._fingerprint = fingerprint
         _check_codec(self.codec, self.describer.traits.kind, self.local)
@@ -252,7 +257,8 @@ class Model:
         bundle = self.describer.to_bundle()
         if bundle is None:
             raise InvalidInput(f"the model {self.name} cannot be written to a bundle")
-        return join(Parts(bundle, self.codec, self.whitenings, self.licence, self.provenance))
+        whole = join(Parts(bundle, self.codec, self.whitenings, self.licence, self.provenance))
+        return replace(whole, training=self.training) if self.training else whole
 
     def _of(self, whitenings: Sequence[Whitening], codec: LocalCodec, *, name: str) -> Model:
         return Model(
@@ -262,6 +268,7 @@ class Model:
             codec=codec,
             licence=self.licence,
             provenance=self.provenance,
+            training=self.training,
         )
 
     def _computed_fingerprint(self) -> str:

@@ -197,6 +197,7 @@ def model_of(bundle: Bundle, *, name: str) -> Model:
             codec=parts.codec,
             licence=parts.licence,
             provenance=parts.provenance,
+            training=bundle.training,
             fingerprint=bundle.fingerprint,
         )
     except InvalidInput as error:

@@ -42,14 +42,17 @@ class Protocol:
 
     Attributes:
         boxes: Whether photos of a labelled set are cropped to their boxes.
+        as_trained: Whether photos of a labelled set are shown as in the model's training, where its bundle
+            says how.
         clusters: Whether NMI and AMI of a labelled set are measured; above 2000 classes that takes minutes.
         crop: Whether queries of landmarks are cropped to their boxes.
         distractors: A ``.npy`` of descriptors that are added to a landmark database and always wrong.
         refinement: Query expansion and verification, for landmarks.
-        selection: How the model was chosen; it goes on the card.
+        selection: How the model was chosen; it goes on the card. As the bundle says by default.
         seed: Of k-means and the bootstrap.
     """
 
+    as_trained: bool = True
     boxes: bool = False
     clusters: bool = True
     crop: bool = True
@@ -148,6 +151,7 @@ def _labelled(
         load_model(model),
         benchmark,
         clusters=protocol.clusters,
+        as_trained=protocol.as_trained,
         selection=protocol.selection,
         seed=protocol.seed,
         progress=progress,

@@ -99,14 +99,14 @@ class Images:
     Attributes:
         train: What is trained on.
         validation: What chooses the weights; ``None`` where the last ones are kept.
-        test: What the weights that are kept are measured on at the end.
+        benchmark: Whole; its test photos are what the finished model is measured on.
         packed: The packed file, where there is one.
         digests: SHA-256 of each photo's file by its path.
     """
 
     train: LabelledImages
     validation: LabelledImages | None
-    test: LabelledImages
+    benchmark: Benchmark
     packed: PackedImages | None
     digests: Mapping[str, str]
 
@@ -147,9 +147,7 @@ def open_images(settings: DataSettings, selection: SelectionSettings, fabric: Fa
     train, validation = benchmark.train, None if selection.on == "last" else benchmark.test
     if selection.on == "validation":
         train, validation = validation_split(benchmark.train, share=selection.share, seed=selection.seed)
-    return Images(
-        train, validation, benchmark.test, packed, dict(zip(everything.paths, digests, strict=True))
-    )
+    return Images(train, validation, benchmark, packed, dict(zip(everything.paths, digests, strict=True)))
 
 
 def _read(settings: DataSettings) -> Benchmark:

@@ -10,6 +10,8 @@ from jaxtyping import Int, UInt8
 from torch import Tensor, nn
 
 from resight.errors import InvalidInput
+from resight.evaluation.card import TEST_CLASSES
+from resight.files import JSON
 from resight.models.architectures import GlobalNet
 from resight.models.bundle import Bundle
 from resight.models.delg_describer import DELGDescriber
@@ -115,7 +117,14 @@ class Network(nn.Module):
             if isinstance(net, DELG)
             else NetworkDescriber(net, max_side=max_side, scales=scales, device=device)
         )
-        model = Model(describer, name=recipe.name, licence=recipe.use.licence, provenance=provenance)
+        transform: JSON = recipe.data.test_transform.model_dump(mode="json")
+        model = Model(
+            describer,
+            name=recipe.name,
+            licence=recipe.use.licence,
+            provenance=provenance,
+            training={"transform": transform, "selection": _chosen(best)},
+        )
         return model.to_bundle()
 
     def _normalised(self, pixels: Tensor) -> Tensor:
@@ -167,6 +176,14 @@ def build_objective(recipe: Recipe, model: GlobalNet, *, classes: int) -> Object
         ]
         parts.append(Part(settings.name, tuple(losses), settings.output, settings.weight))
     return Objective(parts)
+
+
+def _chosen(best: Best | None) -> str:
+    """Returns how the weights of a run were chosen, for every protocol card of the model."""
+    if best is None:
+        return "the last epoch"
+    classes = TEST_CLASSES if best.on == "test" else "held-out training classes"
+    return f"{classes}: the best epoch by {best.metric}"
 
 
 def _seed(seed: int, part: int, branch: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -40,6 +41,7 @@ class Result:
         peak_memory: Bytes: of the GPU where there is one, else of the process. 10^6 bytes are a megabyte.
         bundle: File name of the model's bundle beside this file.
         bundle_fingerprint: Its fingerprint.
+        test: Measures of the kept weights on the test photos, by name, as ``resight evaluate`` gives them.
     """
 
     recipe: str
@@ -55,6 +57,7 @@ class Result:
     peak_memory: int
     bundle: str
     bundle_fingerprint: str
+    test: Mapping[str, float]
 
 
 @final
@@ -88,6 +91,11 @@ class RunFolder:
     def result(self) -> Path:
         """What a finished run says of itself."""
         return self.path / "result.json"
+
+    @property
+    def test(self) -> Path:
+        """What the model measures on the test photos, for ``resight evaluate --compare``."""
+        return self.path / "test.json"
 
     def prepare(self, recipe: Recipe, *, data_fingerprint: str, device: torch.device, processes: int) -> None:
         """Makes the folder and writes the resolved recipe, the environment and the data's fingerprint.

@@ -7,7 +7,7 @@ a step depends on is in the checkpoint. So a run can be dealt out to more proces
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,9 @@ from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 from torch import Tensor
 
 from resight.errors import InvalidInput
+from resight.evaluation import evaluate_benchmark, write_result
 from resight.models import bundle as bundles
+from resight.models import load_model
 from resight.training import checkpoint as checkpoints
 from resight.training.average import Average
 from resight.training.checkpoint import Best, RunState, gather_random_states
@@ -47,6 +49,8 @@ class TrainResult:
     Attributes:
         bundle: The model's file, for `resight.load_model`.
         best: Where its weights come from; ``None`` where the recipe keeps the last ones.
+        test: Measures of those weights on the test photos by name, as ``resight evaluate`` gives them; empty
+            in every process but the first.
         history: Every validation: ``step``, ``epoch`` and metrics by name.
         images_per_second: Training images of all processes, validation and start-up left out.
         parameters: Of the network, without the losses' own.
@@ -55,6 +59,7 @@ class TrainResult:
 
     bundle: Path
     best: Best | None
+    test: Mapping[str, float]
     history: tuple[dict[str, float], ...]
     images_per_second: float
     parameters: int
@@ -365,6 +370,11 @@ class _Run:
                 self.network.load_state_dict(self.average.state())
             bundle = self.network.to_bundle(self.recipe, self.best)
             bundles.write(bundle, self.folder.bundle)
+        # The others need not wait: nothing is exchanged any more.
+        self.fabric.barrier()
+        test: Mapping[str, float] = {}
+        if self.first:
+            test = self._measured()
             self.folder.write_result(
                 Result(
                     recipe=self.recipe.name,
@@ -382,7 +392,13 @@ class _Run:
                     peak_memory=peak,
                     bundle=self.folder.bundle.name,
                     bundle_fingerprint=bundle.fingerprint,
+                    test=test,
                 )
             )
-        self.fabric.barrier()
-        return TrainResult(self.folder.bundle, self.best, tuple(self.history), rate, parameters, peak)
+        return TrainResult(self.folder.bundle, self.best, test, tuple(self.history), rate, parameters, peak)
+
+    def _measured(self) -> dict[str, float]:
+        """Returns the measures of the finished model on the test photos, and writes the whole result."""
+        result = evaluate_benchmark(load_model(self.folder.bundle), self.images.benchmark, clusters=False)
+        write_result(result, self.folder.test)
+        return {each.name: each.value for each in result.measures if each.value is not None}
