@@ -103,3 +103,51 @@ def test_values_must_fit_what_is_there(collection, photos):
 def test_values_for_another_photo_are_refused(collection, photos, tmp_path):
     with pytest.raises(InvalidInput, match="not among the photos"):
         collection.add(photos, metadata={str(tmp_path / "other.png"): {"year": 1}})
+
+
+def exif_photo(path, number, *, when, latitude):
+    from made_photos import picture
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = when
+    exif.get_ifd(0x8825).update({1: "N", 2: (latitude, 0.0, 0.0), 3: "E", 4: (8.0, 0.0, 0.0)})
+    Image.fromarray(picture(number)).save(path, exif=exif.tobytes())
+
+
+def test_date_and_place_of_photos_are_columns(collection, photos):
+    first, second = photos / "a" / "e0.png", photos / "a" / "e1.png"
+    exif_photo(first, 50, when="2024:05:31 18:30:05", latitude=47.0)
+    exif_photo(second, 51, when="2023:01:01 00:00:00", latitude=48.0)
+    assert collection.info().metadata == []
+    collection.add(photos)
+    assert collection.info().metadata == ["latitude", "longitude", "taken"]
+    assert values_of(collection)["a/e0.png"] == {
+        "taken": "2024-05-31T18:30:05",
+        "latitude": 47.0,
+        "longitude": 8.0,
+    }
+    for where, right in (("taken = '2024-05-31'", first), ("latitude > 47.5 AND longitude = 8", second)):
+        assert [hit.path for hit in collection.search(first, where=where)] == [str(right)]
+    version = stored(collection).version
+    collection.add(photos)
+    assert stored(collection).version == version
+
+
+def test_the_users_date_and_place_come_first(collection, photos):
+    first, second = photos / "a" / "e0.png", photos / "a" / "e1.png"
+    exif_photo(first, 50, when="2024:05:31 18:30:05", latitude=47.0)
+    collection.add(photos, metadata={str(first): {"taken": "1999"}})
+    assert values_of(collection)["a/e0.png"] == {"taken": "1999", "latitude": 47.0, "longitude": 8.0}
+    exif_photo(second, 51, when="2023:01:01 00:00:00", latitude=48.0)
+    collection.add(photos, metadata={str(second): {"Where": "home"}})
+    assert values_of(collection)["a/e1.png"]["Where"] == "home"
+    assert values_of(collection)["a/e0.png"]["taken"] == "1999"
+
+
+def test_columns_of_the_user_that_mean_something_else_stay(collection, photos):
+    path = photos / "a" / "e0.png"
+    collection.add(photos, metadata={str(photos / "a" / "p00.png"): {"taken": 3, "Latitude": "north"}})
+    exif_photo(path, 50, when="2024:05:31 18:30:05", latitude=47.0)
+    collection.add(photos)
+    assert values_of(collection)["a/e0.png"] == {"longitude": 8.0}

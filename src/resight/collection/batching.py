@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import final
 
 import numpy as np
 import pyarrow as pa
 
 from resight.collection.roots import Key
-from resight.collection.schema import KEY_COLUMNS, Row, Value, rows_table
+from resight.collection.schema import KEY_COLUMNS, Row, Value, capture_columns, rows_table
 from resight.collection.store import Store
 from resight.features import LocalFeatures
+from resight.images import Capture
 from resight.models.extract import Content
 
 __all__ = ["Batching"]
@@ -41,7 +42,7 @@ class Batching:
     """
 
     store: Store
-    values: Mapping[Key, Mapping[str, Value]]
+    values: dict[Key, Mapping[str, Value]]
     rows: list[Row] = field(default_factory=list)
     copies: dict[Key, tuple[Content, int]] = field(default_factory=dict)
     seconds: float = 0.0
@@ -54,6 +55,20 @@ class Batching:
         collected = len(self.rows) + len(self.copies)
         late = time.perf_counter() - self.committed > COMMIT_SECONDS
         return collected >= COMMIT_PHOTOS or (late and collected > 0)
+
+    def capture(self, key: Key, capture: Capture) -> None:
+        """Keeps with a photo when and where it was taken; values and columns of the user come first.
+
+        Raises:
+            StorageFailed: The disk refuses a new column.
+        """
+        taken = {field.name: getattr(capture, field.name) for field in fields(capture)}
+        said = {name: value for name, value in taken.items() if value is not None}
+        columns = capture_columns(self.store.schema, said)
+        self.store.add_columns([field for field in columns if field.name not in self.store.schema.names])
+        if columns:
+            names = [column.name for column in columns]
+            self.values[key] = {name: said[name] for name in names} | dict(self.values.get(key, {}))
 
     def add(self, row: Row, local: LocalFeatures | None) -> None:
         """Collects a row, with local features in their format."""

@@ -261,6 +261,7 @@ class _Run:
         if extraction.warning is not None:
             self.warned.append(BrokenPhoto(printable(str(extraction.path)), extraction.warning))
         if content is not None and content.hash in described:
+            self.batching.capture(key, extraction.capture)
             self.batching.copies[key] = content, described[content.hash]
             return True
         if content is None and not extraction.path.exists():
@@ -269,6 +270,8 @@ class _Run:
             else:
                 self.broken.append(BrokenPhoto(str(extraction.path), "it has disappeared"))
             return False
+        if features is not None:
+            self.batching.capture(key, extraction.capture)
         self.batching.add(
             Row(
                 key,

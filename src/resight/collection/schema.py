@@ -19,6 +19,7 @@ __all__ = [
     "OWN_COLUMNS",
     "Row",
     "Value",
+    "capture_columns",
     "metadata_names",
     "new_columns",
     "photo_schema",
@@ -40,6 +41,13 @@ KEY_COLUMNS = ("root", "path")
 
 _PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}
 """Without it two upserts of one new key at a time store the key twice, silently (Lance 14)."""
+
+_CAPTURE = (
+    pa.field("latitude", pa.float64()),
+    pa.field("longitude", pa.float64()),
+    pa.field("taken", pa.string()),
+)
+"""What EXIF data say, as values that the user can change."""
 
 OWN_COLUMNS = frozenset(
     {
@@ -154,6 +162,21 @@ def new_columns(rows: Iterable[Mapping[str, Value]], schema: pa.Schema) -> list[
                     f"the metadata value {name}={value!r} does not fit: {name} holds {column} here"
                 )
     return [pa.field(name, added[name]) for name in sorted(added)]
+
+
+def capture_columns(schema: pa.Schema, names: Iterable[str]) -> list[pa.Field]:
+    """Returns the columns for values of EXIF data, in the table or still to be added.
+
+    Columns of the user that have such a name, but for case, and another type stay the user's alone.
+    """
+    taken = {name.lower(): name for name in metadata_names(schema)}
+    fields = [field for field in _CAPTURE if field.name in names]
+    return [
+        field
+        for field in fields
+        if field.name.lower() not in taken
+        or (field.name in schema.names and schema.field(field.name).type == field.type)
+    ]
 
 
 def read_cell(cell: str, kind: pa.DataType) -> Value:

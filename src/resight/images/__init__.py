@@ -1,6 +1,7 @@
 """Photos in: reading, orientation, colour, resizing."""
 
 from resight.images.budget import PixelBudget
+from resight.images.capture import Capture, capture_of
 from resight.images.formats import PHOTO_SUFFIXES
 from resight.images.opening import open_file
 from resight.images.photo import Photo
@@ -10,9 +11,11 @@ from resight.images.source import PhotoSource, photo_of
 __all__ = [
     "MAX_PIXELS",
     "PHOTO_SUFFIXES",
+    "Capture",
     "Photo",
     "PhotoSource",
     "PixelBudget",
+    "capture_of",
     "open_file",
     "photo_of",
     "read",

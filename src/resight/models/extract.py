@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
@@ -60,6 +60,7 @@ class Extraction:
         features: None if the content was known already, or there is a reason.
         reason: Why the photo could not be described, without the path, or None.
         warning: What is wrong with the file though its pixels could be read, or None.
+        capture: When and where the photo was taken, as far as its EXIF data say.
         read_seconds: CPU seconds of reading, hashing and decoding.
         describe_seconds: CPU seconds of the model in its thread, an equal share of its batch.
     """
@@ -71,6 +72,7 @@ class Extraction:
     features: ImageFeatures | None = None
     reason: str | None = None
     warning: str | None = None
+    capture: images.Capture = field(default_factory=images.Capture)
     read_seconds: float = 0.0
     describe_seconds: float = 0.0
 
@@ -259,10 +261,12 @@ def _read_file(
     content: Content | None = None
     photo: images.Photo | None = None
     reason: str | None = None
+    capture = images.Capture()
     try:
         # One opening for both, so that a file replaced meanwhile cannot be hashed old and described new.
         with images.open_file(path) as stream:
             content = _content(stream)
+            capture = images.capture_of(stream)
             if content.hash not in known:
                 photo = images.read(stream, max_side=max_side, box=box, max_pixels=max_pixels, budget=budget)
     except UnreadableImage as error:
@@ -281,7 +285,8 @@ def _read_file(
         content = None
     seconds = time.thread_time() - started
     warning = None if photo is None else photo.warning
-    return _Read(Extraction(path, content, reason=reason, warning=warning, read_seconds=seconds), photo)
+    note = Extraction(path, content, reason=reason, warning=warning, capture=capture, read_seconds=seconds)
+    return _Read(note, photo)
 
 
 def _content(stream: BufferedReader) -> Content:
