@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Literal, final
 
 import numpy as np
+from jaxtyping import Float32
 
 from resight.collection.answer import Answer, Hit
 from resight.collection.check import CheckReport, check_collection
@@ -24,7 +26,7 @@ from resight.collection.scan import canonical, printable
 from resight.collection.schema import Value
 from resight.collection.searching import answer_query
 from resight.collection.store import Store
-from resight.errors import InvalidInput, StorageFailed
+from resight.errors import CollectionError, CollectionNotFound, InvalidInput, StorageFailed
 from resight.features import Box
 from resight.files import Progress
 from resight.images import MAX_PIXELS, PhotoSource
@@ -48,7 +50,8 @@ class Collection:
         self, store: Store, model: Model | None, *, model_name: str | None = None, lock_timeout: float
     ) -> None:
         """Takes a model, or the name of one that the user trusts; without either, the header's is loaded."""
-        self._store = store
+        self._opened = store
+        self._process = os.getpid()
         self._model = model
         self._model_name = model_name
         self._lock_timeout = lock_timeout
@@ -118,6 +121,32 @@ class Collection:
             store.header.require(model, store.path)
         return cls(store, model, lock_timeout=lock_timeout)
 
+    @classmethod
+    def open_or_create(
+        cls, path: str | Path, *, model: Model | str, lock_timeout: float = LOCK_TIMEOUT
+    ) -> Collection:
+        """Returns the collection in a directory, or a new one where there is none.
+
+        Arguments and errors are those of `open` and `create`.
+        """
+        try:
+            return cls.open(path, model=model, lock_timeout=lock_timeout)
+        except CollectionNotFound:
+            return cls.create(path, model=model, lock_timeout=lock_timeout)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickles the path and the name of the model: another process opens the collection anew."""
+        return _reopened, (str(self.path), self._model_name, self._lock_timeout)
+
+    @property
+    def _store(self) -> Store:
+        if os.getpid() != self._process:
+            raise CollectionError(
+                f"the collection {self.path} was opened before this process was forked, which neither its "
+                "table nor a model's threads survive: open it anew in this process"
+            )
+        return self._opened
+
     def __len__(self) -> int:
         """Returns the number of photos that can be searched."""
         self._store.refresh()
@@ -135,12 +164,12 @@ class Collection:
         return isinstance(path, str | Path) and canonical(path) in set(self)
 
     def __repr__(self) -> str:
-        return f"<Collection {self.path} of {self._store.header.model}>"
+        return f"<Collection {self.path} of {self._opened.header.model}>"
 
     @property
     def path(self) -> Path:
         """Its directory, absolute."""
-        return self._store.path
+        return self._opened.path
 
     @property
     def model(self) -> Model:
@@ -246,6 +275,22 @@ class Collection:
             roots = store.roots.moved(canonical(old), target)
             store.write_header(replace(store.header, roots=roots.stored))
 
+    def descriptors(self) -> tuple[list[str], Float32[np.ndarray, "photos dim"]]:
+        """Returns the absolute path of each photo that can be searched, and its descriptor in the same row.
+
+        They are of unit length, as rounded to float16.
+
+        Raises:
+            CollectionDamaged: They cannot be read.
+        """
+        self._store.refresh()
+        columns = ["root", "path", "descriptor"]
+        table, roots = self._store.table(columns, where="broken IS NULL"), self._store.roots
+        pairs = zip(table["root"].to_pylist(), table["path"].to_pylist(), strict=True)
+        values = table["descriptor"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        descriptors = values.reshape(-1, self._store.header.dim).astype(np.float32)
+        return [roots.path_of(Key(root, path)) for root, path in pairs], descriptors
+
     def info(self) -> CollectionInfo:
         """Returns the collection in numbers."""
         self._store.refresh()
@@ -321,13 +366,17 @@ class Collection:
 
         Its own, so that other threads go on searching in the version they see.
         """
-        with writer_lock(self.path, timeout=self._lock_timeout):
+        with writer_lock(self._store.path, timeout=self._lock_timeout):
             store = Store.open(self.path)
             if self._model is not None:
                 store.header.require(self._model, self.path)
             store.clean()
             store.finish_forgetting()
             yield store
+
+
+def _reopened(path: str, model: str | None, lock_timeout: float) -> Collection:
+    return Collection.open(path, model=model, lock_timeout=lock_timeout)
 
 
 def _as_list(paths: str | Path | Sequence[str | Path]) -> list[str | Path]:
