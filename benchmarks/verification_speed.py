@@ -36,7 +36,6 @@ from resight.evaluation import evaluate_revisited
 from resight.features import ImageFeatures, LocalFeatures
 from resight.models.model import Model
 from resight.search import ExactIndex, Ranking, VerificationConfig, verification_config, without
-from resight.search.geometry.reranking import order_by_inliers
 from resight.search.geometry.verification import verify_answers
 
 TOP = 100
@@ -197,7 +196,7 @@ def reorder(
     reranked = {}
     for difficulty, (ids, scores) in rows.items():
         head = ids[:TOP]
-        order = order_by_inliers(scores[:TOP], inliers[np.searchsorted(images_seen, head)])
+        order = np.lexsort((-scores[:TOP], -inliers[np.searchsorted(images_seen, head)]))
         reranked[difficulty] = np.concatenate([head[order], ids[TOP:]])
     return reranked
 

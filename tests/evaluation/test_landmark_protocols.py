@@ -179,7 +179,7 @@ def local_model(dtype="uint8", codec=None):
 
 def test_verification_orders_each_tasks_own_head(folder):
     verified = evaluate_landmarks(local_model(), folder, refinement=Refinement(verify=5))
-    assert "first 5, by (inliers, score)" in facts(verified)["re-ranking"]
+    assert "first 5, by evidence and score" in facts(verified)["re-ranking"]
     for row in verified.rows:
         assert not any(answer.ignored for answer in row.answers)
     with pytest.raises(InvalidInput, match="has no local features"):

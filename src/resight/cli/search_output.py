@@ -24,7 +24,13 @@ __all__ = ["answer_json", "print_answer", "write_lines", "write_paths"]
 _NARROW = 80
 """Columns of a terminal up to which a path does not fit beside the numbers."""
 
-_STYLES = {"confirmed": "bold green", "likely": "yellow", "unchecked": "", "unlikely": "dim"}
+_STYLES = {
+    "confirmed": "bold green",
+    "partial": "yellow",
+    "likely": "yellow",
+    "unchecked": "",
+    "unlikely": "dim",
+}
 
 
 def answer_json(answer: Answer, collection: Collection) -> Json:

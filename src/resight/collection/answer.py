@@ -71,7 +71,8 @@ class Hit:
     """One answer of a search, and the evidence for it.
 
     Attributes:
-        rank: From 1. Verified answers come first, by (inliers, similarity); the others follow by similarity.
+        rank: From 1. Verified answers come first, by evidence and similarity
+            (`resight.search.order_verified`); the others follow by similarity.
         similarity: Inner product of the descriptors, or the score that a refinement replaced it by; larger is
             better.
         path: The photo's file, absolute.
@@ -102,7 +103,7 @@ class Hit:
 
     @property
     def score(self) -> float:
-        """The similarity. It does not order verified answers alone: inliers come first."""
+        """The similarity. It does not order verified answers alone: evidence comes first."""
         return self.similarity
 
     @property

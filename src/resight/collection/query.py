@@ -46,7 +46,7 @@ class Query:
         expand: Best answers that enrich the query before it is searched again; 0 for none.
         refine: Orders the answers by their neighbours in the collection, before verification; the refined
             scores replace the inner products. ``diffusion`` takes neither ``where`` nor ``expand``.
-        verify: Best answers that geometry verifies and orders by inliers; 0 for none. ``"auto"``:
+        verify: Best answers that geometry verifies and orders by evidence; 0 for none. ``"auto"``:
             `VERIFY_DEPTH` with a model that has local features, 0 with one that has none.
         max_pixels: Most pixels of a query photo that is decoded, see `resight.images.read`.
 

@@ -56,8 +56,10 @@ class Refinement:
         if self.expand:
             parts.append(f"alpha query expansion by {self.expand} neighbours, alpha {self.alpha:g}")
         if self.verify:
+            ordered = verification_config(self.protocol).order
+            by = "evidence and score" if ordered == "evidence" else "(inliers, score)"
             parts.append(
-                f"geometric verification of the first {self.verify}, by (inliers, score), after what the "
+                f"geometric verification of the first {self.verify}, by {by}, after what the "
                 f"task ignores has left; protocol {self.protocol}"
             )
         return "; ".join(parts) or "none"
@@ -99,7 +101,7 @@ def verified_heads(
     *,
     protocol: str = "default",
 ) -> Heads:
-    """Returns the first answers of every task and query, sorted by (inliers, score).
+    """Returns the first answers of every task and query, sorted by `order_verified`.
 
     What a task ignores leaves its ranking before the first ``top`` are taken; an image that several tasks
     verify is verified once. Distractors have no local features and no inliers.
@@ -111,7 +113,7 @@ def verified_heads(
         top: Answers that are verified.
         protocol: How.
     """
-    from resight.search.geometry.reranking import order_by_inliers
+    from resight.search.geometry.reranking import order_verified
     from resight.search.geometry.verification import verify_answers
 
     local, config = described.database_local, verification_config(protocol)
@@ -124,12 +126,16 @@ def verified_heads(
         ids, scores = ranks.first.row(query)
         ranked = {task.name: _without_ignored(ids, task, query, top) for task in truth.tasks}
         places = np.unique(np.concatenate(list(ranked.values())))
-        inliers = np.zeros(len(ids), dtype=np.int64)
-        if features is not None:
-            matches = verify_answers(features, features_of(ids[places]), config=config)
-            inliers[places] = [match.inliers for match in matches]
+        if features is None:
+            for name, head in ranked.items():
+                heads[name].append(ids[head])
+            continue
+        fits = verify_answers(features, features_of(ids[places]), config=config)
+        matches = dict(zip(places.tolist(), fits, strict=True))
         for name, head in ranked.items():
-            order = order_by_inliers(scores[head], inliers[head])
+            order = order_verified(
+                scores[head], [matches[place] for place in head.tolist()], order=config.order
+            )
             heads[name].append(ids[head][order])
     return heads
 

@@ -60,7 +60,7 @@ class Steps:
             f"{default_query_neighbours(size)} of the query, gamma {_GAMMA:g}, alpha {_WALK:g}",
         ]
         if verified:
-            parts.append(f"geometric verification of the first {self.verify}, by (inliers, score)")
+            parts.append(f"geometric verification of the first {self.verify}, by evidence and score")
         return "step by step: " + "; ".join(parts)
 
 

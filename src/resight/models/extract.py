@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import Generic, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -20,14 +20,31 @@ from resight import images
 from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box, ImageFeatures
 from resight.files import available_cpus, in_threads
-from resight.images import PhotoSource, photo_of
+from resight.images import Photo, PhotoSource, photo_of
 
-if TYPE_CHECKING:
-    from resight.models.model import Model
-
-__all__ = ["Content", "Extraction", "content_of", "describe_photos", "extract"]
+__all__ = ["Content", "Extraction", "PhotoModel", "content_of", "describe_photos", "extract"]
 
 HASH_BYTES = 20
+
+
+class PhotoModel(Protocol):
+    """What describing photos needs of a model: `resight.models.Model` has it."""
+
+    @property
+    def dim(self) -> int:
+        """Length of a descriptor."""
+
+    @property
+    def max_side(self) -> int:
+        """Long side in pixels at which whole photos are shown to it."""
+
+    @property
+    def batch_size(self) -> int:
+        """Photos that it describes together."""
+
+    def extract(self, photos: Sequence[Photo]) -> list[ImageFeatures]:
+        """Returns the features of each photo; safe to call from several threads at once."""
+
 
 Item = TypeVar("Item")
 Note = TypeVar("Note")
@@ -111,7 +128,7 @@ def content_of(path: str | Path) -> Content:
 
 def extract(
     paths: Iterable[str | Path],
-    model: Model,
+    model: PhotoModel,
     *,
     boxes: Sequence[Box | None] | None = None,
     workers: int | None = None,
@@ -158,7 +175,7 @@ def extract(
 
 def describe_photos(
     photos: PhotoSource | Iterable[PhotoSource],
-    model: Model,
+    model: PhotoModel,
     *,
     boxes: Sequence[Box | None] | None = None,
     workers: int | None = None,
@@ -211,7 +228,7 @@ def _with_boxes(
 
 
 def _in_order(
-    read: Callable[[Item], _Read[Note]], items: Iterable[Item], model: Model, workers: int | None
+    read: Callable[[Item], _Read[Note]], items: Iterable[Item], model: PhotoModel, workers: int | None
 ) -> Generator[_Described[Note], None, None]:
     """Yields each item read and, where that gives a photo, described, in order."""
     threads = available_cpus() if workers is None else workers
@@ -309,7 +326,7 @@ def _batches(photos: Iterable[_Read[Note]], size: int) -> Iterator[list[_Read[No
         yield batch
 
 
-def _describe(model: Model, batch: Sequence[_Read[Note]]) -> list[_Described[Note]]:
+def _describe(model: PhotoModel, batch: Sequence[_Read[Note]]) -> list[_Described[Note]]:
     photos = [one.photo for one in batch if one.photo is not None]
     started = time.thread_time()
     answers = iter(model.extract(photos) if photos else [])

@@ -41,7 +41,7 @@ class Moved:
         rank: From 1.
         old_rank: Where it was, from 1.
         id: What the answer is called, in the file.
-        score: Of the method, larger is better; of verify, which orders by inliers first, the old one.
+        score: Of the method, larger is better; of verify, which orders by evidence too, the old one.
         old_score: Of the ranking before.
         inliers: Matches that one transform explains; None where not verified.
     """
@@ -181,7 +181,7 @@ def _lacking(what: str, kind: Literal["descriptor", "photo"]) -> InvalidInput:
 
 
 def by_geometry(rankings: ImportedRankings, name: str, *, top: int, progress: Progress = silent) -> Reranked:
-    """Returns the rankings re-ordered by inliers, answers with equally many in their old order.
+    """Returns the rankings re-ordered by `order_verified`.
 
     Photos are read query by query.
 

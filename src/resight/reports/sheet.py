@@ -159,7 +159,7 @@ def _query(query: QueryPhoto, number: int) -> _Query:
 
 def _card(hit: Hit, queries: Sequence[_Query]) -> _Card:
     """Returns the card of an answer; a trusted one is drawn beside its query."""
-    trusted = hit.verdict in ("confirmed", "likely")
+    trusted = hit.verdict in ("confirmed", "partial", "likely")
     photo = embed(hit.path, _MATCHED_SIDE if trusted else _PLAIN_SIDE, width=hit.width, height=hit.height)
     path, words = PurePath(hit.path), VERDICT_WORDS[hit.verdict]
     alt = f"Answer {hit.rank}: {path.name}, {words}."

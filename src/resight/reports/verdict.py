@@ -14,6 +14,7 @@ __all__ = ["VERDICT_WORDS", "verdict_reason"]
 
 VERDICT_WORDS: Mapping[Verdict, str] = {
     "confirmed": "confirmed by geometry",
+    "partial": "only a part agrees",
     "likely": "possibly the same",
     "unlikely": "unlikely",
     "unchecked": "not checked",
@@ -30,6 +31,11 @@ def verdict_reason(match: Verification | None) -> str:
     points = "1 point agrees" if inliers == 1 else f"{inliers} points agree"
     if kind == "confirmed":
         return f"{inliers} points of the query lie in the same arrangement in this photo; {chance}."
+    if kind == "partial":
+        return (
+            f"{points}, all in one part of the photos; what lies around does not agree: perhaps both have "
+            "the same sign, logo or frame."
+        )
     if kind == "likely":
         return f"{points} where {chance}: too few to be certain."
     few = "only " if inliers < LIKELY_INLIERS else ""

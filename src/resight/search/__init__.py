@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from resight.search.diffusion import Diffusion, OfflineDiffusion, neighbour_graph, rerank_diffusion
     from resight.search.exact import ExactIndex
     from resight.search.geometry.config import VerificationConfig, verification_config
-    from resight.search.geometry.reranking import VerifiedRanking, order_by_inliers, rerank
+    from resight.search.geometry.reranking import VerifiedRanking, order_verified, rerank
     from resight.search.geometry.verdict import Verdict, verdict
     from resight.search.geometry.verification import Verification, verify, verify_answers
 
@@ -62,7 +62,7 @@ __all__ = [
     "match_ratio",
     "neighbour_graph",
     "neighbour_scores",
-    "order_by_inliers",
+    "order_verified",
     "rank_marked",
     "rank_positives",
     "rank_scores",
@@ -92,7 +92,7 @@ _HOMES = {
     "VerificationConfig": "geometry.config",
     "VerifiedRanking": "geometry.reranking",
     "neighbour_graph": "diffusion",
-    "order_by_inliers": "geometry.reranking",
+    "order_verified": "geometry.reranking",
     "rerank": "geometry.reranking",
     "rerank_diffusion": "diffusion",
     "verdict": "geometry.verdict",

@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -10,11 +11,13 @@ from resight.errors import InvalidInput
 from resight.features import Box, LocalFeatures
 from resight.search import (
     Ranking,
+    Verification,
     VerificationConfig,
     VerifiedRanking,
     match_many,
     match_mutual,
     match_ratio,
+    order_verified,
     rerank,
     verification_config,
     verify,
@@ -300,6 +303,29 @@ def test_rerank_sorts_the_top_by_inliers_then_score_and_leaves_the_rest():
     assert same.matches == ((None,) * 6,)
     with pytest.raises(InvalidInput, match="row 0 has 6 verifications for fewer answers"):
         VerifiedRanking.of(ranking, [[alone] * 6])
+
+
+def test_verified_answers_are_ordered_by_what_chance_does_not_explain():
+    nothing = np.empty((0, 2), np.float32)
+
+    def match(inliers, expected):
+        return Verification(inliers, nothing, nothing, None, None, expected)
+
+    similarities = np.array([0.9, 0.8, 0.7, 0.2, 0.1], dtype=np.float32)
+    matches = [match(5, 6.0), match(7, 6.0), match(0, 0.0), match(9, 6.0), match(80, 6.0)]
+    # 5, 7 (up to 7.5) and 0 are no more than chance: these keep their order by similarity.
+    expected = sorted(
+        range(5),
+        key=lambda n: (
+            -(similarities[n] + 2 * math.log(1 + max(0.0, matches[n].inliers - 1.25 * matches[n].expected)))
+        ),
+    )
+    assert order_verified(similarities, matches).tolist() == expected == [4, 3, 0, 1, 2]
+    assert order_verified(similarities, matches, order="inliers").tolist() == [4, 3, 1, 0, 2]
+    assert order_verified(similarities, matches, cap=10).tolist() == [1, 0, 3, 4, 2]
+    assert verification_config("delg").order == "inliers"
+    with pytest.raises(InvalidInput, match="capped at 1 or more"):
+        order_verified(similarities, matches, cap=0)
 
 
 def test_what_cannot_be_right_is_refused():

@@ -11,9 +11,13 @@ from resight.errors import InvalidInput
 from resight.features import LocalFeatures
 from resight.search.geometry.matching import MatchRule
 
-__all__ = ["PROTOCOLS", "SAMPLES", "FitModel", "VerificationConfig", "verification_config"]
+__all__ = ["PROTOCOLS", "SAMPLES", "FitModel", "VerificationConfig", "VerifiedOrder", "verification_config"]
 
 FitModel = Literal["similarity", "affine", "homography"]
+
+VerifiedOrder = Literal["evidence", "inliers"]
+"""``evidence``: similarity and inliers beyond chance together, see `reranking.order_verified`.
+``inliers``: the number of inliers, then the similarity."""
 
 SAMPLES: dict[FitModel, int] = {"similarity": 2, "affine": 3, "homography": 4}
 """Matches that determine a transform of each kind."""
@@ -40,6 +44,8 @@ class VerificationConfig:
             keypoints have no orientation, grows the best and refuses what no camera sees. ``"random"`` is
             plain RANSAC with ``trials`` samples of three matches, all matches counted and no fit refused
             (`resight.search.geometry.plain_ransac`).
+        order: How verified answers are ordered (`reranking.order_verified`): by similarity and what their
+            inliers exceed chance by, or by their number of inliers.
         trials: Samples; only for ``sampling="random"``.
         seed: Of the samples; only for ``sampling="random"``.
 
@@ -56,6 +62,7 @@ class VerificationConfig:
     max_matches: int = 500
     max_distance: float = 1.0
     sampling: Literal["guided", "random"] = "guided"
+    order: VerifiedOrder = "evidence"
     trials: int = 1000
     seed: int = 0
 
@@ -82,6 +89,8 @@ class VerificationConfig:
                 "verification needs max_scale and max_stretch of at least 1 and max_matches of at least 4, "
                 f"not {self.max_scale}, {self.max_stretch} and {self.max_matches}"
             )
+        if self.order not in ("evidence", "inliers"):
+            raise InvalidInput(f"verified answers are ordered by 'evidence' or 'inliers', not {self.order!r}")
         if self.trials < 1 or self.seed < 0:
             raise InvalidInput(
                 f"verification needs trials >= 1 and seed >= 0, not {self.trials} and {self.seed}"
@@ -101,7 +110,9 @@ class VerificationConfig:
 
 PROTOCOLS: dict[str, VerificationConfig] = {
     "default": VerificationConfig(),
-    "delg": VerificationConfig(matching="distance", max_distance=1.0, threshold=20.0, sampling="random"),
+    "delg": VerificationConfig(
+        matching="distance", max_distance=1.0, threshold=20.0, sampling="random", order="inliers"
+    ),
 }
 """``delg``: the geometric re-ranking of the DELG code (B. Cao et al., Unifying Deep Local and Global Features
 for Image Search, ECCV 2020, and its released script). Each query feature's nearest answer feature within

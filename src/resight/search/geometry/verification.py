@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
@@ -19,6 +20,7 @@ from resight.files import available_cpus, in_threads
 from resight.search.geometry import hypotheses
 from resight.search.geometry.chance import inliers_by_chance
 from resight.search.geometry.config import SAMPLES, VerificationConfig
+from resight.search.geometry.evidence import LEAST_INLIERS, Evidence, outside_hulls, weigh, with_shared_parts
 from resight.search.geometry.fitting import GROUP, apply, grow, is_possible, least_squares
 from resight.search.geometry.matching import Matches, match_many
 from resight.search.geometry.plain_ransac import random_consensus
@@ -27,6 +29,9 @@ __all__ = ["DEFAULT", "Verification", "verify", "verify_answers"]
 
 DEFAULT = VerificationConfig()
 """The settings of `verify` and `rerank` by default."""
+
+Pairs: TypeAlias = tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, " m"]]
+"""Matches: numbers of features of the query, and of the answer."""
 
 SIDE = 640.0
 """Long side in pixels of the photo in which `VerificationConfig.threshold` is counted."""
@@ -45,6 +50,8 @@ class Verification:
         region: float32 ``(4, 2)``, the query box's corners in the answer, from its upper left clockwise.
         expected: Inliers that the best of all transforms would have if the matches meant nothing
             (`resight.search.geometry.chance`); an answer deserves trust by what it has beyond.
+        evidence: Whether the whole agrees or only a part; ``None`` with too few inliers to ask, and for
+            ``sampling="random"``.
     """
 
     inliers: int
@@ -53,6 +60,7 @@ class Verification:
     transform: Float64[np.ndarray, "3 3"] | None
     region: Float32[np.ndarray, "4 2"] | None
     expected: float = 0.0
+    evidence: Evidence | None = None
 
 
 def verify(
@@ -91,15 +99,14 @@ def verify_answers(
 ) -> list[Verification]:
     """Returns what `verify` does for each of several answers; one without features has no inliers.
 
-    Every processor takes a share of the answers.
+    The evidence of each also says what it shares with the others (`Evidence.shared`). Every processor takes a
+    share of the answers.
 
     Raises:
         InvalidInput: The features come from different models.
     """
     features = [answer if answer is not None else _NOTHING for answer in answers]
-    threads = min(available_cpus(), len(features))
-    if threads < 2:
-        return _verify_share(query, features, region, config)
+    threads = max(1, min(available_cpus(), len(features)))
     verified: list[Verification] = [_REFUSED] * len(features)
     shares = in_threads(
         lambda first: _verify_share(query, features[first::threads], region, config),
@@ -109,7 +116,8 @@ def verify_answers(
     )
     for first, share in enumerate(shares):
         verified[first::threads] = share
-    return verified
+    evidence = with_shared_parts([(match.query_points, match.evidence) for match in verified])
+    return [replace(match, evidence=each) for match, each in zip(verified, evidence, strict=True)]
 
 
 def _verify_share(
@@ -126,6 +134,15 @@ def _verify_share(
     return [fit(query, answer, pairs, region, config) for answer, pairs in zip(answers, matches, strict=True)]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Consensus:
+    """The transform that explains most matches, if any, which these are, and how many chance would reach."""
+
+    transform: Float64[np.ndarray, "3 3"] | None
+    close: Bool[np.ndarray, " m"]
+    expected: float
+
+
 def _fit(
     query: LocalFeatures,
     answer: LocalFeatures,
@@ -133,10 +150,40 @@ def _fit(
     region: Box | None,
     config: VerificationConfig,
 ) -> Verification:
-    pairs = _distinct(query, answer, matches, config.max_matches)
+    left, right = _distinct(query, answer, matches, config.max_matches)
+    consensus = _consensus(query, answer, (left, right), config)
+    if consensus.transform is None:
+        return _refused(consensus.expected)
+    points, answer_points = query.positions[left[consensus.close]], answer.positions[right[consensus.close]]
+    evidence = None
+    if len(points) >= max(LEAST_INLIERS, consensus.expected):
+        evidence = _evidence(query, answer, (left, right), consensus, config)
+    corners = apply(consensus.transform, _corners(query, region)).astype(np.float32)
+    return Verification(
+        len(points), points, answer_points, consensus.transform, corners, consensus.expected, evidence
+    )
+
+
+def _evidence(
+    query: LocalFeatures, answer: LocalFeatures, pairs: Pairs, first: _Consensus, config: VerificationConfig
+) -> Evidence | None:
+    if first.transform is None:
+        return None
+    inliers = query.positions[pairs[0][first.close]], answer.positions[pairs[1][first.close]]
+    points = query.positions[pairs[0]], answer.positions[pairs[1]]
+    outside = outside_hulls(inliers, points)
+    second = _consensus(query, answer, (pairs[0][outside], pairs[1][outside]), config)
+    beyond = np.count_nonzero(second.close) - second.expected
+    return weigh(first.transform, inliers, points, (query.positions, answer.positions), beyond)
+
+
+def _consensus(
+    query: LocalFeatures, answer: LocalFeatures, pairs: Pairs, config: VerificationConfig
+) -> _Consensus:
+    nothing = np.zeros(len(pairs[0]), dtype=bool)
     sample = SAMPLES[config.model]
     if len(pairs[0]) < sample:
-        return _REFUSED
+        return _Consensus(None, nothing, 0.0)
     # In units of the threshold's pixels, so that photos of any size are judged alike.
     query_span, answer_span = _span(query), _span(answer)
     source = query.positions[pairs[0]] / np.float32(query_span)
@@ -160,15 +207,13 @@ def _fit(
     group = _largest_group(guesses, source, target, GROUP * config.threshold)
     grown = None if group is None else grow(source, target, group, config)
     if grown is None:
-        return _refused(expected)
+        return _Consensus(None, nothing, expected)
     fitted, close = grown
     to_query, to_answer = np.diag([query_span, query_span, 1.0]), np.diag([answer_span, answer_span, 1.0])
     transform = to_answer @ fitted @ np.linalg.inv(to_query)
-    points = query.positions[pairs[0][close]]
-    if not is_possible(transform, points, reduction, config):
-        return _refused(expected)
-    corners = apply(transform, _corners(query, region)).astype(np.float32)
-    return Verification(len(points), points, answer.positions[pairs[1][close]], transform, corners, expected)
+    if not is_possible(transform, query.positions[pairs[0][close]], reduction, config):
+        return _Consensus(None, nothing, expected)
+    return _Consensus(transform, close, expected)
 
 
 def _largest_group(
