@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import threading
 
@@ -62,8 +63,14 @@ def test_verification_says_where_the_thing_is(collection, photos):
     assert 3 <= first.match.expected < first.inliers
     assert [hit.match is None for hit in others] == [hit.inliers is None for hit in others]
     assert [hit.verdict == "unchecked" for hit in others] == [hit.match is None for hit in others]
-    order = [(hit.match is not None, hit.inliers or 0, hit.similarity) for hit in [first, *others]]
+    order = [(hit.match is not None, _evidence(hit)) for hit in [first, *others]]
     assert order == sorted(order, reverse=True)
+
+
+def _evidence(hit):
+    """What orders verified answers: similarity and the inliers beyond what chance reaches."""
+    beyond = 0.0 if hit.match is None else max(0.0, hit.inliers - 1.25 * hit.match.expected)
+    return hit.similarity + 2 * math.log(1 + beyond)
 
 
 def test_verified_photos_of_another_size_are_told_in_their_own_pixels(collection, photos, tmp_path):
@@ -91,8 +98,8 @@ def test_verification_changes_the_order(collection, photos, monkeypatch):
     plain = collection.search(query, top=12, verify=0)
     verified = collection.search(query, top=12, verify=12)
     assert {hit.path for hit in plain} == {hit.path for hit in verified}
-    inliers = [hit.inliers for hit in verified]
-    assert inliers == sorted(inliers, reverse=True)
+    scores = [_evidence(hit) for hit in verified]
+    assert scores == sorted(scores, reverse=True)
     assert verified[0].path == str(photos / "a" / "p01.png")
 
 

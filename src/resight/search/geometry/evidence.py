@@ -84,8 +84,12 @@ class Evidence:
 
     @property
     def whole(self) -> bool:
-        """Whether more than one part agrees: the log odds are 0 or more and the part is not common."""
-        return self.log_odds >= 0 and self.shared < MOST_SHARED
+        """Whether more than one part agrees, and not one that is common among the answers.
+
+        By the log odds; or because nearly all that could agree does, as in a copy.
+        """
+        everything = self.area >= 0.5 and self.agreeing >= 0.9 * self.testable > 0
+        return self.shared < MOST_SHARED and (everything or self.log_odds >= 0)
 
     @property
     def log_odds(self) -> float:
@@ -202,7 +206,7 @@ def weigh(
         density=count / max(min(inside), count),
         residual=float(np.median(np.linalg.norm(apply(transform, inliers[0]) - inliers[1], axis=1))) / span,
         distortion=float(np.linalg.norm(linear / scale - np.eye(2))),
-        second=second,
+        second=float(second),
         epipolar=_epipolar(matches, outside, EPIPOLAR * span),
         disagreeing=float(np.count_nonzero(~outside) - count) / count,
     )
