@@ -104,3 +104,55 @@ def test_impossible_arguments_are_refused():
     for draws, level in ((0, 0.5), (10, 0.0), (10, 1.0)):
         with pytest.raises(InvalidInput, match="level in"):
             bootstrap(np.zeros(3), draws=draws, level=level)
+
+
+def by_class(values, classes, generator):
+    """Returns one bootstrap mean by a literal loop: drawn classes, each with all its queries."""
+    names = sorted(set(classes))
+    drawn = [names[generator.integers(len(names))] for _ in names]
+    chosen = [
+        value
+        for name in drawn
+        for value, of in zip(values, classes, strict=True)
+        if of == name and not math.isnan(value)
+    ]
+    return sum(chosen) / len(chosen)
+
+
+def test_an_interval_by_classes_is_that_of_a_literal_loop():
+    generator = np.random.default_rng(3)
+    classes = np.repeat(np.arange(12), generator.integers(1, 30, 12))
+    values = generator.normal(0.5, 0.3, 12)[classes] + generator.normal(0, 0.05, len(classes))
+    values[::17] = math.nan
+    interval = bootstrap(values, classes=classes, draws=3000)
+    means = [by_class(values, classes.tolist(), generator) for _ in range(3000)]
+    assert interval.mean == pytest.approx(np.nanmean(values))
+    assert (interval.low, interval.high) == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.02)
+    by_query = bootstrap(values, draws=3000)
+    assert interval.high - interval.low > 2 * (by_query.high - by_query.low)
+    # Every query in a class of its own is a query drawn.
+    assert bootstrap(values, classes=np.arange(len(values))) == bootstrap(values)
+
+
+def test_classes_that_agree_within_themselves_cover_the_truth_by_classes_alone():
+    covered = {"classes": 0, "queries": 0}
+    for seed in range(200):
+        generator = np.random.default_rng(seed)
+        classes = np.repeat(np.arange(40), 10)
+        values = np.repeat((generator.random(40) < 0.3).astype(np.float64), 10)
+        for unit, given in (("classes", classes), ("queries", None)):
+            interval = bootstrap(values, classes=given, draws=300, seed=seed)
+            covered[unit] += interval.low <= 0.3 <= interval.high
+    assert covered["classes"] / 200 >= 0.85
+    assert covered["queries"] / 200 <= 0.6
+
+
+def test_the_p_value_by_classes_is_that_of_all_signs_of_the_classes():
+    generator = np.random.default_rng(6)
+    classes = np.repeat(np.arange(8), 5)
+    first = generator.random(40)
+    second = first + np.repeat(generator.normal(0.05, 0.1, 8), 5)
+    sums = [(second - first)[classes == name].sum() for name in range(8)]
+    test = paired(first, second, classes=classes, draws=40_000)
+    assert test.p_value == pytest.approx(literal_p_value(sums), abs=0.01)
+    assert test.p_value > paired(first, second).p_value

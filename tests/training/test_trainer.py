@@ -246,7 +246,7 @@ def test_training_and_evaluate_measure_the_same(recipe_file, made_photos, tmp_pa
     }
     assert measured.card.selection == selections.get(on, "test classes: the best epoch by map_at_r")
     (fact,) = measured.card.facts
-    assert (fact.name, fact.text.startswith("as in training: ")) == ("photos shown", True)
+    assert (fact.name, fact.text.endswith(", as in training")) == ("photos shown", True)
     whole = evaluate(result.bundle, "folder", made_photos, Protocol(clusters=False, as_trained=False)).result
     assert whole.card.facts == ()
     assert whole.card.max_side == Recipe.from_yaml(recipe_file, settings).data.test_transform.size

@@ -173,6 +173,9 @@ class Options:
         str,
         typer.Option(metavar="TEXT", help="How the model was chosen, for the card; its bundle may say it."),
     ] = "not stated"
+    intervals: Annotated[
+        Literal["classes", "queries"], typer.Option(help="What is drawn for the intervals of a labelled set.")
+    ] = "classes"
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of k-means and the intervals.")] = 0
     compare: Annotated[
         tuple[Path, Path] | None,
@@ -196,6 +199,7 @@ class Options:
             distractors=landmarks.distractors,
             refinement=Refinement(landmarks.expand, verify=landmarks.verify, protocol=landmarks.protocol),
             selection=self.selection,
+            intervals=self.intervals,
             seed=self.seed,
         )
 

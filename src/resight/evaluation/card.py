@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Literal
 
@@ -36,6 +36,7 @@ NOT_STATED = "not stated"
 TEST_CLASSES = "test classes"
 """How the selection of a model begins that was chosen on the very classes it is measured on."""
 
+_INTERVALS = "Intervals: 95 %, percentile bootstrap over {}, 1000 draws."
 _LABELLED_CONVENTIONS = (
     "Scores are inner products of unit descriptors; larger is better.",
     "Equal scores are ordered by the smaller index.",
@@ -43,12 +44,11 @@ _LABELLED_CONVENTIONS = (
     "R@K counts every query; one without a positive in the database is a miss.",
     "MAP@R and R-precision leave out queries without a positive; R is how many positives a query has.",
     "NMI and AMI use the arithmetic mean of the entropies, over all images of the split.",
-    "Intervals: 95 %, percentile bootstrap over queries, 1000 draws.",
 )
 _LANDMARK_CONVENTIONS = (
     "Queries without a positive are left out of a mean; positives that are not ranked count as misses.",
     "mP@k looks at the first min(k, rank of the last positive) answers, as the revisited benchmarks do.",
-    "Intervals: 95 %, percentile bootstrap over queries, 1000 draws.",
+    _INTERVALS.format("queries"),
 )
 
 QueryView = Literal["cropped", "whole", "without boxes", "unknown"]
@@ -184,6 +184,7 @@ def labelled_card(
     test: LabelledImages,
     *,
     transform: Transform | None,
+    by_classes: bool,
     selection: str,
     seed: int,
 ) -> ProtocolCard:
@@ -194,6 +195,7 @@ def labelled_card(
         benchmark: The set's name.
         test: The images measured on.
         transform: What photos went through before the model; ``None``: they were reduced to its long side.
+        by_classes: Whether classes are drawn for the intervals, else queries.
         selection: How the model was chosen.
         seed: Of k-means and the bootstrap.
     """
@@ -218,8 +220,8 @@ def labelled_card(
         seed,
         test.fingerprint,
         versions(),
-        _LABELLED_CONVENTIONS,
-        () if transform is None else (Fact("photos shown", f"as in training: {transform}"),),
+        (*_LABELLED_CONVENTIONS, _INTERVALS.format("classes" if by_classes else "queries")),
+        () if transform is None else (Fact("photos shown", _shown(transform)),),
     )
 
 
@@ -311,6 +313,11 @@ def _ignored(truth: LandmarkTruth) -> str:
         return _REVISITED_JUNK
     junk = any(ignored for task in truth.tasks for ignored in task.ignored)
     return "junk, taken out before ranks are counted" if junk else "nothing"
+
+
+def _shown(transform: Transform) -> str:
+    settings = (f"{name} {value}" for name, value in asdict(transform).items())
+    return f"{transform.kind}, {', '.join(settings)}, as in training"
 
 
 def _whitening(model: Model) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from resight.errors import InvalidInput
 from resight.evaluation.card import TEST_CLASSES
+from resight.evaluation.labelled import Intervals
 from resight.evaluation.quantity import Quantity
 from resight.evaluation.result import Result
 from resight.evaluation.statistics import PairedTest, most_changed, paired
@@ -57,6 +58,7 @@ class Comparison:
         changed: The queries whose main measure differs most, the largest difference first.
         differences: What else differs on the protocol cards, in words: the numbers may not be comparable.
         main: The main measure.
+        unit: What was drawn for intervals and tests: ``classes`` or ``queries``.
         warnings: Why the numbers must not be compared, in sentences.
     """
 
@@ -66,6 +68,7 @@ class Comparison:
     changed: tuple[ChangedQuery, ...]
     differences: tuple[str, ...]
     main: Quantity
+    unit: Intervals = "queries"
     warnings: tuple[str, ...] = ()
 
 
@@ -87,13 +90,16 @@ def compare(first: Result, second: Result, *, changed: int = 10, seed: int = 0) 
             f"{len(second.queries)} of {second.card.benchmark}): only results of one set can be compared"
         )
     others = {column.quantity: column.array for column in second.columns}
+    # Results of older versions do not say the class of a query.
+    stored = first.classes or second.classes
+    classes = np.array(stored, dtype=np.int64) if stored else None
     tests = []
     for column in first.columns:
         if column.quantity in others:
             left, right = column.array, others[column.quantity]
             counted = ~np.isnan(left) & ~np.isnan(right)
             if counted.any():
-                test = paired(left, right, seed=seed)
+                test = paired(left, right, classes=classes, seed=seed)
                 tests.append(
                     ComparedMeasure(
                         column.quantity, float(left[counted].mean()), float(right[counted].mean()), test
@@ -108,6 +114,7 @@ def compare(first: Result, second: Result, *, changed: int = 10, seed: int = 0) 
         _changed(first, second, changed),
         _differences(first, second),
         first.main,
+        "classes" if stored else "queries",
         _warnings(first, second),
     )
 

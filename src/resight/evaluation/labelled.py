@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 import numpy as np
 from jaxtyping import Float32
 
@@ -19,7 +21,10 @@ from resight.files import Progress
 from resight.models.extract import describe_photos
 from resight.models.model import Model
 
-__all__ = ["describe_set", "evaluate_benchmark", "measure_set"]
+__all__ = ["Intervals", "describe_set", "evaluate_benchmark", "measure_set"]
+
+Intervals: TypeAlias = Literal["classes", "queries"]
+"""What is drawn with replacement for an interval: classes with all their queries, or single queries."""
 
 
 def evaluate_benchmark(
@@ -29,6 +34,7 @@ def evaluate_benchmark(
     clusters: bool = True,
     selection: str = NOT_STATED,
     as_trained: bool = True,
+    intervals: Intervals = "classes",
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Result:
@@ -41,6 +47,7 @@ def evaluate_benchmark(
         selection: How the model was chosen; it goes on the card. As the model's bundle says by default.
         as_trained: Show photos as the model was measured in training, where its bundle says how; else, and
             for other models, they are reduced to its long side.
+        intervals: What is drawn for the intervals.
         seed: Of k-means and the bootstrap.
         progress: Is called with the photos described and their number.
 
@@ -57,6 +64,7 @@ def evaluate_benchmark(
         transform=transform,
         clusters=clusters,
         selection=selection,
+        intervals=intervals,
         seed=seed,
     )
 
@@ -103,6 +111,7 @@ def measure_set(
     transform: TestTransform | None = None,
     clusters: bool = True,
     selection: str = NOT_STATED,
+    intervals: Intervals = "classes",
     seed: int = 0,
 ) -> Result:
     """Returns the result of descriptors that a model has made of a benchmark's test images.
@@ -114,6 +123,7 @@ def measure_set(
         transform: What the photos went through, for the card.
         clusters: Whether NMI and AMI are measured too.
         selection: How the model was chosen; it goes on the card.
+        intervals: What is drawn for the intervals: ``classes`` with all their queries, or single ``queries``.
         seed: Of k-means and the bootstrap.
 
     Raises:
@@ -127,14 +137,29 @@ def measure_set(
     )
     columns = _columns(values)
     clustered = cluster(descriptors, test.labels, seed=seed) if clusters else None
-    means = (Measure.of(column.quantity, bootstrap(column.array, seed=seed)) for column in columns)
+    classes = test.labels[values.per_query.queries]
+    # One class cannot be drawn in two ways: an interval of no width would claim certainty.
+    if intervals == "queries" or len(np.unique(classes)) < 2:
+        classes = None
+    means = (
+        Measure.of(column.quantity, bootstrap(column.array, classes=classes, seed=seed)) for column in columns
+    )
     return Result(
-        labelled_card(model, benchmark.name, test, transform=transform, selection=selection, seed=seed),
+        labelled_card(
+            model,
+            benchmark.name,
+            test,
+            transform=transform,
+            selection=selection,
+            by_classes=classes is not None,
+            seed=seed,
+        ),
         (*means, *_agreement(clustered, len(test))),
         clustered,
         tuple(test.paths[query] for query in values.per_query.queries),
         columns,
         labelled_rows(values.per_query, test, descriptors),
+        classes=() if classes is None else tuple(classes.tolist()),
     )
 
 

@@ -167,6 +167,7 @@ class Result:
         columns: The values the means are made of.
         rows: The worst and the median queries by the main measure with their first answers.
         main: What the queries are ordered by.
+        classes: The class of each query where intervals are by classes, else empty.
     """
 
     card: ProtocolCard
@@ -176,6 +177,7 @@ class Result:
     columns: tuple[Column, ...]
     rows: tuple[PictureRow, ...]
     main: Quantity = _MAP_AT_R
+    classes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for column in self.columns:
@@ -183,6 +185,8 @@ class Result:
                 raise InvalidInput(
                     f"{column.name} has {len(column.values)} values for {len(self.queries)} queries"
                 )
+        if self.classes and len(self.classes) != len(self.queries):
+            raise InvalidInput(f"there are {len(self.classes)} classes for {len(self.queries)} queries")
 
 
 def write_result(result: Result, path: str | Path) -> None:
@@ -198,6 +202,9 @@ def write_result(result: Result, path: str | Path) -> None:
         "measures": [named(measure) for measure in result.measures],
         "columns": [named(column) for column in result.columns],
     }
+    if not result.classes:
+        # Written only where there are any, so that older results keep their bytes.
+        del content["classes"]
     write_whole(path, json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
 
 

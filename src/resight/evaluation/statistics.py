@@ -53,16 +53,23 @@ class PairedTest:
 
 
 def bootstrap(
-    values: Float64[np.ndarray, " queries"], *, draws: int = 1000, seed: int = 0, level: float = 0.95
+    values: Float64[np.ndarray, " queries"],
+    *,
+    classes: Int64[np.ndarray, " queries"] | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
 ) -> Interval:
     """Returns the mean of the values and its percentile bootstrap interval (Efron, 1979).
 
-    As many queries as there are are drawn with replacement, ``draws`` times. It says how much the mean
-    depends on which queries were asked; queries of one class resemble each other, so that it is rather too
-    narrow for other classes, and it says nothing of other training runs.
+    As many classes as there are are drawn with replacement, ``draws`` times, each with all of its queries
+    (the cluster bootstrap; Davison and Hinkley, 1997, section 3.8). Without classes queries are drawn, which
+    says how much the mean depends on which queries were asked; queries of one class resemble each other, so
+    that such an interval is too narrow for other classes. Neither says anything of other training runs.
 
     Args:
         values: One a query; NaN for a query that does not count.
+        classes: The class of each query; each query is its own by default.
         draws: How many means are drawn.
         seed: Of the draws.
         level: Share of the means within the interval, between 0 and 1.
@@ -76,12 +83,15 @@ def bootstrap(
     count = len(counted)
     if count == 0:
         return Interval(float("nan"), float("nan"), float("nan"), level, 0)
+    sums, sizes = _by_class(values, classes)
+    units = len(sums)
     generator = np.random.default_rng(seed)
-    step = max(1, _CELLS // count)
+    step = max(1, _CELLS // units)
     means = np.concatenate(
         [
-            counted[generator.integers(count, size=(min(step, draws - start), count))].mean(axis=1)
+            sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
             for start in range(0, draws, step)
+            for drawn in [generator.integers(units, size=(min(step, draws - start), units))]
         ]
     )
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
@@ -92,18 +102,20 @@ def paired(
     first: Float64[np.ndarray, " queries"],
     second: Float64[np.ndarray, " queries"],
     *,
+    classes: Int64[np.ndarray, " queries"] | None = None,
     draws: int = 10_000,
     seed: int = 0,
 ) -> PairedTest:
     """Returns whether two results over the same queries differ by more than chance.
 
     The test of random signs (Fisher, 1935; for retrieval Smucker et al., CIKM 2007): were both results alike,
-    each query's difference could as well have the other sign. The p-value is ``(1 + hits) / (1 + draws)``, so
-    that it is never 0.
+    the differences of each class could as well all have the other sign. The p-value is
+    ``(1 + hits) / (1 + draws)``, so that it is never 0.
 
     Args:
         first: One value a query; NaN for a query that does not count.
         second: The same queries; a query counts where it does in both.
+        classes: The class of each query, as for `bootstrap`; each query is its own by default.
         draws: How many assignments of signs are drawn, and 1000 at most for the interval.
         seed: Of the draws.
 
@@ -115,12 +127,13 @@ def paired(
             f"a paired test needs as many values on both sides and at least one draw, "
             f"got {first.shape}, {second.shape} and {draws} draws"
         )
-    differences = second - first
-    differences = differences[~np.isnan(differences)]
+    every = second - first
+    differences = every[~np.isnan(every)]
     changed = differences[differences != 0]
+    units = changed if classes is None else _by_class(every, classes)[0]
     return PairedTest(
-        bootstrap(differences, draws=min(draws, 1000), seed=seed),
-        _p_value(changed, draws, np.random.default_rng(seed)),
+        bootstrap(every, classes=classes, draws=min(draws, 1000), seed=seed),
+        _p_value(units[units != 0], draws, np.random.default_rng(seed)),
         int((changed > 0).sum()),
         int((changed < 0).sum()),
         len(differences) - len(changed),
@@ -137,6 +150,18 @@ def most_changed(
     size = np.nan_to_num(np.abs(second - first))
     order = np.argsort(-size, kind="stable")[:count]
     return order[size[order] > 0]
+
+
+def _by_class(
+    values: Float64[np.ndarray, " queries"], classes: Int64[np.ndarray, " queries"] | None
+) -> tuple[Float64[np.ndarray, " classes"], Float64[np.ndarray, " classes"]]:
+    """Returns the sum and the number of the values that count, of each class that has any."""
+    counts = ~np.isnan(values)
+    counted = values[counts].astype(np.float64)
+    if classes is None:
+        return counted, np.ones(len(counted))
+    _, places = np.unique(classes[counts], return_inverse=True)
+    return np.bincount(places, weights=counted), np.bincount(places).astype(np.float64)
 
 
 def _p_value(changed: Float64[np.ndarray, " queries"], draws: int, generator: np.random.Generator) -> float:

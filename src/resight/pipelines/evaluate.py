@@ -27,6 +27,7 @@ from resight.evaluation import (
 )
 from resight.evaluation.card import Source
 from resight.evaluation.descriptor_files import open_matrix
+from resight.evaluation.labelled import Intervals
 from resight.evaluation.pictures import Pictures
 from resight.evaluation.refinement import UNREFINED
 from resight.evaluation.waterfall import whitening_of
@@ -47,6 +48,7 @@ class Protocol:
         clusters: Whether NMI and AMI of a labelled set are measured; above 2000 classes that takes minutes.
         crop: Whether queries of landmarks are cropped to their boxes.
         distractors: A ``.npy`` of descriptors that are added to a landmark database and always wrong.
+        intervals: What is drawn for the intervals of a labelled set: classes with all queries, or queries.
         refinement: Query expansion and verification, for landmarks.
         selection: How the model was chosen; it goes on the card. As the bundle says by default.
         seed: Of k-means and the bootstrap.
@@ -57,6 +59,7 @@ class Protocol:
     clusters: bool = True
     crop: bool = True
     distractors: Path | None = None
+    intervals: Intervals = "classes"
     refinement: Refinement = UNREFINED
     selection: str = "not stated"
     seed: int = 0
@@ -152,6 +155,7 @@ def _labelled(
         benchmark,
         clusters=protocol.clusters,
         as_trained=protocol.as_trained,
+        intervals=protocol.intervals,
         selection=protocol.selection,
         seed=protocol.seed,
         progress=progress,
