@@ -36,6 +36,12 @@ def test_by_default_losses_are_a_group_and_the_exponent_of_gem_is_ten_times_as_f
     assert {group.name: group.rate for group in groups} == {"model": 1, "GeM p": 10, "objective": 1}
 
 
+def test_exponents_of_their_own_for_each_channel_learn_a_hundred_times_as_fast():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), GeM(channels=4, learnable=True, per_channel=True))
+    groups = group_parameters(model, nn.Module(), Adam(learning_rate=0.1), ())
+    assert {group.name: group.rate for group in groups} == {"model": 1, "GeM p": 100}
+
+
 def test_every_parameter_is_in_the_optimiser_once_at_its_rate(model):
     rules = [GroupRule(pattern="objective.*", rate=100), GroupRule(pattern="*.bias", weight_decay=0.25)]
     objective = SoftTriple(3, 4)

@@ -37,3 +37,25 @@ def test_line_and_cosine_begin_after_the_warm_up_and_go_to_their_end():
     assert cosine[12] == pytest.approx(0.2 + 0.8 * (1 + math.cos(math.pi / 2)) / 2)
     assert line[-1] == pytest.approx(1 - 0.8 * 15 / 16)
     assert factor(Cosine(end=0.2), step=20, steps_per_epoch=4, epochs=5) == pytest.approx(0.2)
+
+
+def test_the_cosine_of_pycls_is_its_own_code():
+    """``get_epoch_lr`` of pycls, literally: once an epoch, counted from epoch 0, the warm-up from 0.1."""
+    expected = []
+    for epoch in range(10):
+        rate = 0.5 * (1.0 + math.cos(math.pi * epoch / 10))
+        if epoch < 3:
+            alpha = epoch / 3
+            rate *= 0.1 * (1.0 - alpha) + alpha
+        expected += [rate] * 4
+    schedule = Cosine(warm_up=3, rule="pycls")
+    assert rates(schedule, epochs=10) == pytest.approx(expected)
+    assert rates(Cosine(rule="pycls"), epochs=10)[0] == 1
+    half = factor(schedule, step=50 * 4, steps_per_epoch=4, epochs=100)
+    assert half == pytest.approx(0.5)
+    assert factor(Cosine(warm_up=5), step=200, steps_per_epoch=4, epochs=100) > 1.08 * half - 0.01
+
+
+def test_a_rule_that_is_not_named_changes_no_recipe():
+    assert "rule" not in Cosine(warm_up=5).model_dump()
+    assert Cosine(warm_up=5, rule="pycls").model_dump()["rule"] == "pycls"

@@ -6,8 +6,9 @@ for its whole global batch at once, ``rng.random((batch, transform.draws))``, so
 same numbers at any number of processes. ``apply_batch`` gives, bit for bit, what ``apply`` gives for each
 photo, and is the fast way for photos of one size, such as packed ones.
 
-Sizes are settings; ``paper_transforms`` keeps a paper's proportions at any of them. Resizing is the bilinear
-filter that widens when it reduces, as in the papers' own code (torchvision over Pillow).
+Sizes are settings; ``paper_transforms`` keeps a paper's proportions at any of them. Resizing is the
+bilinear filter that widens when it reduces (torchvision over Pillow), as SoftTriple's code has it; CGD's
+authors resize by another library, with small differences in the pixels.
 """
 
 from __future__ import annotations

@@ -52,7 +52,8 @@ def spoc(maps: Float[Tensor, "batch channels rows cols"]) -> Float[Tensor, "batc
 def mac(maps: Float[Tensor, "batch channels rows cols"]) -> Float[Tensor, "batch channels"]:
     """Returns the maximum of each channel.
 
-    Tolias, Sicre and Jégou 2016, section 3 (maximum activations of convolutions).
+    Tolias, Sicre and Jégou 2016, section 3 (maximum activations of convolutions). Cells that share the
+    maximum share its gradient evenly; the authors' ``max_pool2d`` gives all of it to one of them.
     """
     return _precise(maps).amax(dim=(-2, -1))
 
@@ -96,8 +97,8 @@ def average_max(maps: Float[Tensor, "batch channels rows cols"]) -> Float[Tensor
 def rmac(maps: Float[Tensor, "batch channels rows cols"], levels: int) -> Float[Tensor, "batch channels"]:
     """Returns the sum of the unit vectors of maxima over the whole map and over a grid of square regions.
 
-    Tolias, Sicre and Jégou 2016, section 4, with the whole map as one more region, as in the authors' later
-    code. A vector is divided by its norm plus 1e-6.
+    Tolias, Sicre and Jégou 2016, section 4, gradients at ties as in `mac`, with the whole map as one more
+    region, as in the authors' later code. A vector is divided by its norm plus 1e-6.
     """
     x = _precise(maps)
     total = _unit(x.amax(dim=(-2, -1)))

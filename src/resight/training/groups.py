@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 _GEM_RATE = 10.0
+_GEM_PER_CHANNEL_RATE = 100.0
 
 
 class _Rates(Settings):
@@ -134,15 +135,16 @@ def group_parameters(
 ) -> list[Group]:
     """Returns every parameter that learns in exactly one group; empty groups are left out.
 
-    The first rule that fits decides. Where none does, the exponents of GeM learn ten times as fast and
-    without weight decay (Radenović, Tolias and Chum 2018, the authors' code), the parameters of losses are
-    one group and the rest of the model another; without the decay of ``matrices``, each of them is two.
+    The first rule that fits decides. Where none does, the exponents of GeM learn ten times as fast, or a
+    hundred times where each channel has its own, and without weight decay (Radenović, Tolias and Chum
+    2018, the authors' code), the parameters of losses are one group and the rest of the model another;
+    without the decay of ``matrices``, each of them is two.
 
     Raises:
         InvalidInput: A rule fits no parameter.
     """
     exponents = {
-        id(module.p)
+        id(module.p): _GEM_RATE if len(module.p) == 1 else _GEM_PER_CHANNEL_RATE
         for module in model.modules()
         if isinstance(module, GeM) and isinstance(module.p, nn.Parameter)
     }
@@ -164,7 +166,7 @@ def group_parameters(
                 own_decay = decay if rule.weight_decay is None else rule.weight_decay
                 key = (rule.pattern, rule.rate, own_decay, rule.frozen_epochs)
             elif id(parameter) in exponents:
-                key = ("GeM p", _GEM_RATE, 0.0, 0)
+                key = ("GeM p", exponents[id(parameter)], 0.0, 0)
             else:
                 key = (prefix, 1.0, decay, 0)
             chosen.setdefault(key, []).append((name, parameter))

@@ -6,13 +6,18 @@ Nothing here has state, so a resumed run needs nothing but its step.
 from __future__ import annotations
 
 import math
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import NonNegativeFloat, PositiveFloat
 
 from resight.settings.choice import Family, Settings
+from resight.settings.marks import ADDED_LATER
 
 __all__ = ["SCHEDULES", "Constant", "Cosine", "Exponential", "Linear", "Schedule", "Step", "factor"]
+
+
+_PYCLS_START = 0.1
+"""``OPTIM.WARMUP_FACTOR`` of pycls."""
 
 
 class Constant(Settings):
@@ -60,11 +65,16 @@ class Cosine(Settings):
     Attributes:
         end: Share of the full rate after the last step.
         warm_up: Epochs, possibly broken, during which the rate rises in a straight line.
+        rule: ``steps``: the rate changes with every step, the cosine begins after the warm-up, and the first
+            step has the rate of one step. ``pycls``, as the code that DOLG is trained with: the rate changes
+            once an epoch, the cosine is counted from epoch 0, and over the warm-up it is multiplied by a
+            line from 0.1 to 1.
     """
 
     kind: Literal["cosine"] = "cosine"
     end: NonNegativeFloat = 0.0
     warm_up: NonNegativeFloat = 0.0
+    rule: Annotated[Literal["steps", "pycls"], ADDED_LATER] = "steps"
 
 
 class Exponential(Settings):
@@ -117,6 +127,10 @@ def factor(schedule: Schedule, *, step: int, steps_per_epoch: int, epochs: int) 
             return rise * schedule.factor ** sum(epoch >= at for at in schedule.at)
         case Linear():
             return rise * (1 + (schedule.end - 1) * progress)
+        case Cosine(rule="pycls"):
+            line = min(1.0, _PYCLS_START + (1 - _PYCLS_START) * epoch / (schedule.warm_up or 1))
+            cosine = (1 + math.cos(math.pi * epoch / epochs)) / 2
+            return (line if schedule.warm_up else 1.0) * (schedule.end + (1 - schedule.end) * cosine)
         case Cosine():
             return rise * (schedule.end + (1 - schedule.end) * (1 + math.cos(math.pi * progress)) / 2)
         case Exponential():

@@ -6,6 +6,7 @@ a step depends on is in the checkpoint. So a run can be dealt out to more proces
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -16,7 +17,7 @@ from typing import cast, final
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
-from torch import Tensor
+from torch import Tensor, nn
 
 from resight.errors import InvalidInput
 from resight.evaluation import evaluate_benchmark, write_result
@@ -40,6 +41,8 @@ from resight.training.selection import Selector
 from resight.training.watch import Watch
 
 __all__ = ["TrainResult", "train"]
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,14 @@ class _Run:
             self.network.double()
             self.objective.double()
         copy_from_first(self.objective, world=self.world)
+        if self.first and self.world > 1 and settings.batch_norm == "train" and _has_batch_norm(model):
+            _LOG.warning(
+                "batch normalisation takes its statistics from each process's %d images of a batch of %d: "
+                "other weights than one process gives; training.batch_norm=frozen, or synchronised on GPUs, "
+                "does not depend on their number",
+                self.batches.batch_size // self.world,
+                self.batches.batch_size,
+            )
         self.groups: list[Group] = group_parameters(
             self.network.model, self.objective, recipe.optimiser, recipe.groups
         )
@@ -402,3 +413,7 @@ class _Run:
         result = evaluate_benchmark(load_model(self.folder.bundle), self.images.benchmark, clusters=False)
         write_result(result, self.folder.test)
         return {each.name: each.value for each in result.measures if each.value is not None}
+
+
+def _has_batch_norm(model: nn.Module) -> bool:
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())

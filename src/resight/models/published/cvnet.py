@@ -22,7 +22,8 @@ SIGNATURE = "encoder_q.head.fc.weight"
 """A tensor by which its files are known."""
 
 SCALES = (2**-0.5, 1.0, 2**0.5)
-"""The authors' scales; unit descriptors of them are averaged."""
+"""The authors' scales; unit descriptors of them are averaged. They resize the bytes of a photo
+(``INTER_AREA`` of OpenCV for the smaller one); here the network's normalised input is resized."""
 
 _PREFIX = "encoder_q."
 _HEAD = {"pooling": "encoder_q.head.pool", "linear": "encoder_q.head.fc"}
