@@ -134,6 +134,42 @@ def test_a_killed_run_goes_on_and_ends_bit_equal(recipe_file, tmp_path):
     assert logs[0] == logs[1]
 
 
+def test_sigterm_writes_a_checkpoint_and_ends_the_process(recipe_file, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(Path(resight.__file__).parents[1])}
+    settings = ["training.epochs=3", "log.checkpoint_epochs=0"]
+    program = KILLED.replace("SIGKILL", "SIGTERM")
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(recipe_file), str(tmp_path / "ended"), *settings],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == -signal.SIGTERM, ended.stderr
+    assert checkpoints.read(tmp_path / "ended" / "checkpoints" / "last.pt").step == 5
+    recipe = Recipe.from_yaml(recipe_file, settings)
+    train(recipe, tmp_path / "ended", resume=True)
+    train(recipe, tmp_path / "whole")
+    assert_equal(weights(tmp_path / "ended"), weights(tmp_path / "whole"))
+
+
+def test_a_run_may_go_on_for_more_epochs_and_for_nothing_else(recipe_file, tmp_path):
+    run = tmp_path / "run"
+    train(Recipe.from_yaml(recipe_file, ["training.epochs=1"]), run)
+    for changes, keys in (
+        (["training.epochs=1", "seed=3"], "seed"),
+        (["training.epochs=4", "optimiser.learning_rate=2e-3"], "optimiser.learning_rate, training.epochs"),
+        (
+            ["training.epochs=1", "sampler.per_class=4", "data.test_transform.size=30"],
+            "data.test_transform.size, sampler.per_class",
+        ),
+    ):
+        with pytest.raises(InvalidInput, match=rf"cannot be resumed: {keys} changed since it began"):
+            train(Recipe.from_yaml(recipe_file, changes), run, resume=True)
+    train(Recipe.from_yaml(recipe_file, ["training.epochs=2"]), run, resume=True)
+    train(Recipe.from_yaml(recipe_file, ["training.epochs=2"]), tmp_path / "whole")
+    assert_equal(weights(run), weights(tmp_path / "whole"))
+
+
 def test_neither_workers_nor_packing_nor_the_callers_random_state_change_anything(recipe_file, tmp_path):
     plain = train(Recipe.from_yaml(recipe_file, ["training.epochs=1"]), tmp_path / "plain")
     torch.rand(3)
@@ -343,7 +379,7 @@ def test_a_used_folder_and_a_checkpoint_of_another_recipe_are_refused(recipe_fil
     with pytest.raises(InvalidInput, match="holds a run already"):
         train(recipe, tmp_path / "run")
     other = Recipe.from_yaml(recipe_file, ["training.epochs=1", "seed=4"])
-    with pytest.raises(InvalidInput, match="cannot be resumed: its recipe was"):
+    with pytest.raises(InvalidInput, match="cannot be resumed: seed changed since it began"):
         train(other, tmp_path / "run", resume=True)
 
 

@@ -197,6 +197,13 @@ class Recipe(Settings):
         except ValidationError as error:
             raise InvalidInput(f"{source} cannot be used: {sentence_of(error)}") from None
 
+    def changed_keys(self, other: Recipe) -> tuple[str, ...]:
+        """Returns the keys, joined by dots, of what differs and could change the weights."""
+        mine, others = (
+            _flat(each.model_dump(mode="json", exclude=_NOT_IN_FINGERPRINT)) for each in (self, other)
+        )
+        return tuple(key for key in mine | others if mine.get(key) != others.get(key))
+
     @property
     def fingerprint(self) -> str:
         """64 hexadecimal digits that change with everything that could change the weights."""
@@ -207,3 +214,11 @@ class Recipe(Settings):
     def needs_classifier(self) -> bool:
         """Whether a part of the objective takes logits."""
         return any(part.output == "logits" for part in self.objective)
+
+
+def _flat(values: Values, above: str = "") -> Values:
+    """Returns nested values by their keys joined by dots; lists count as values."""
+    flat: Values = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value}
+    return flat

@@ -121,6 +121,13 @@ class RunFolder:
         except OSError as error:
             raise StorageFailed(f"the run's folder {self.path} cannot be written: {error.strerror}") from None
 
+    def stored_recipe(self) -> Recipe | None:
+        """Returns the recipe that the run was started with, ``None`` where it cannot be read."""
+        try:
+            return Recipe.from_yaml(self.path / "recipe.yaml")
+        except InvalidInput:
+            return None
+
     def refuse_if_used(self) -> None:
         """Returns if no run has been here.
 

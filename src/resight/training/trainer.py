@@ -38,6 +38,7 @@ from resight.training.recipe import Recipe
 from resight.training.run_folder import Result, RunFolder
 from resight.training.schedule import factor
 from resight.training.selection import Selector
+from resight.training.termination import Termination
 from resight.training.watch import Watch
 
 __all__ = ["TrainResult", "train"]
@@ -79,7 +80,8 @@ def train(
 ) -> TrainResult:
     """Returns what came of training a recipe, or of going on with it.
 
-    Can be called many times in one process; torch's global generators are as before afterwards.
+    Can be called many times in one process; torch's global generators are as before afterwards. SIGTERM to a
+    run of one process writes a checkpoint after the step under way, and then does what it would have done.
 
     Args:
         recipe: What to train, on what, and how.
@@ -103,14 +105,24 @@ def train(
         devices = [fabric.device] if fabric.device.type == "cuda" else []
         stack.enter_context(torch.random.fork_rng(devices))
         stack.enter_context(fast_convolutions(fabric.device))
-        return _Run(recipe, folder, fabric, report).go(resume=resume)
+        # Processes are told at different steps, and a checkpoint is written by all of them together.
+        termination = stack.enter_context(Termination(active=fabric.world_size == 1))
+        return _Run(recipe, folder, fabric, report, termination).go(resume=resume)
 
 
 @final
 class _Run:
     """One run: its parts, built from the recipe alone, and its place, which the loop moves."""
 
-    def __init__(self, recipe: Recipe, folder: RunFolder, fabric: Fabric, report: Report | None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: RunFolder,
+        fabric: Fabric,
+        report: Report | None,
+        termination: Termination,
+    ) -> None:
+        self.termination = termination
         self.recipe, self.folder, self.fabric, self.report = recipe, folder, fabric, report
         self.world, self.first = fabric.world_size, fabric.is_global_zero
         settings = recipe.training
@@ -242,6 +254,11 @@ class _Run:
                     log.steps(watch.take())
                     self.seconds = time.monotonic() - began
                     self._save()
+                if self.termination.requested:
+                    log.steps(watch.take())
+                    self.seconds = time.monotonic() - began
+                    self._save()
+                    self.termination.follow()
             log.steps(watch.take())
             self._count(self.step - step_before, time.monotonic() - epoch_began)
             self.epoch, self.done = self.epoch + 1, 0
@@ -348,8 +365,8 @@ class _Run:
         Raises:
             InvalidInput: It is of another recipe, other images or another number of processes.
         """
+        self._check_recipe(state)
         for what, here, there in (
-            ("recipe", self.recipe.fingerprint, state.recipe),
             ("training images", self.data_fingerprint, state.data),
             ("number of processes", str(self.world), str(len(state.random))),
         ):
@@ -368,6 +385,23 @@ class _Run:
         self.best, self.seconds = state.best, state.seconds
         self.history = [dict(each) for each in state.history]
         checkpoints.restore_random(state.random[self.fabric.global_rank], self.fabric.device)
+
+    def _check_recipe(self, state: RunState) -> None:
+        """Returns if the run may go on by this recipe: the one it began with, or that with more epochs."""
+        if self.recipe.fingerprint == state.recipe:
+            return
+        before = self.folder.stored_recipe()
+        if before is None or before.fingerprint != state.recipe:
+            changed = "the recipe"
+        else:
+            keys = self.recipe.changed_keys(before)
+            if keys == ("training.epochs",) and self.recipe.training.epochs >= state.epoch:
+                return
+            changed = ", ".join(keys)
+        raise InvalidInput(
+            f"the run in {self.folder.path} cannot be resumed: {changed} changed since it began; "
+            "training.epochs alone may grow: resume with what it began with, or start another run"
+        )
 
     def _finish(self) -> TrainResult:
         """Writes the bundle of the weights the recipe keeps, and the result."""
