@@ -24,6 +24,7 @@ At the top of the package:
     Collection          described photos on disk: add, remove, search, check
     Query               what is searched for: photos, box, filter, depth
     Answer, Hit         similarity, match and verdict of each photo
+    write_sheet         an answer as an HTML page that shows why
     Box                 a part of a photo, in pixels
     ResightError        base of all errors; each says what to do
 
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from resight.collection import Answer, Collection, Hit, Query
     from resight.features import Box
     from resight.models import Model, available, load_model
+    from resight.reports import write_sheet
 
 __all__ = [
     "Answer",
@@ -95,6 +97,7 @@ __all__ = [
     "__version__",
     "available",
     "load_model",
+    "write_sheet",
 ]
 
 _HOMES = {
@@ -106,6 +109,7 @@ _HOMES = {
     "Query": "collection",
     "available": "models",
     "load_model": "models",
+    "write_sheet": "reports",
 }
 
 # So that ``import resight`` costs nothing.
