@@ -8,8 +8,9 @@ TORCH  := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
 .PHONY: demo test lint types layers tests mutants docs dist clean
 
+# PHOTOS comes through the environment, where spaces are safe.
 demo: $(VENV)/.installed
-	$(BIN)/resight demo $(PHOTOS)
+	$(BIN)/resight demo $${PHOTOS:+"$$PHOTOS"}
 
 test: lint types layers tests
 

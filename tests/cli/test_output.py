@@ -88,3 +88,19 @@ def test_control_characters_of_names_reach_no_terminal(capsys, tmp_path, monkeyp
 def test_brackets_of_a_path_are_no_markup(capsys):
     console().print("[red]a[/red] :smile:")
     assert capsys.readouterr().out == "[red]a[/red] :smile:\n"
+
+
+def test_commands_name_the_program_that_was_started(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    program = tmp_path / "env dir" / "bin" / "resight"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("sys.argv", [str(program), "demo"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert command_line("resight", "check", "c") == "'env dir/bin/resight' check c"
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert command_line("resight", "check", "c") == "resight check c"
+    monkeypatch.setattr("sys.argv", ["pytest"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert command_line("resight", "check", "c") == "resight check c"

@@ -29,6 +29,7 @@ OutOption = Annotated[Path, typer.Option(metavar="DIR", help="Where everything t
 def demo(photos: PhotosArgument = None, out: OutOption = Path("demo"), as_json: JsonOption = False) -> None:
     """Show the main job: index photos, search them, verify the answers, write a result sheet."""
     folder = out.resolve()
+    photos = None if photos is None else photos.expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     outcome = _places(folder) if photos is None else _folder(photos, folder)
     if as_json:
@@ -97,10 +98,13 @@ def _print(outcome: PlacesDemo | FolderDemo) -> None:
     lines = (
         command_line("resight", "search", shown_path(outcome.collection), shown_path(outcome.query)),
         command_line("resight", "check", shown_path(outcome.collection)),
-        "resight index ~/Pictures",
+        command_line("resight", "info", shown_path(outcome.collection)),
     )
     console().print(f"\nResult sheet, open it in a browser:  {shown_path(outcome.sheet)}", soft_wrap=True)
     console().print("\nTry next:\n  " + "\n  ".join(lines), soft_wrap=True)
+    console().print(
+        f"\nWith photos of your own: {command_line('resight', 'index', 'FOLDER')}", soft_wrap=True
+    )
 
 
 def _finding(outcome: FolderDemo) -> str:

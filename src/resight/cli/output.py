@@ -6,6 +6,7 @@ import json
 import math
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -137,8 +138,18 @@ def shown_path(path: str | Path) -> str:
 
 
 def command_line(*words: str | Path) -> str:
-    """Returns a command line that can be copied into a shell."""
-    return shlex.join(str(word) for word in words)
+    """Returns a command line that can be copied into a shell; ``resight`` is named as it was started."""
+    program, *others = map(str, words)
+    return shlex.join([_started() if program == "resight" else program, *others])
+
+
+def _started() -> str:
+    """Returns ``resight``, or the file of that name that was started where shells find another or none."""
+    file = Path(sys.argv[0])
+    if file.name != "resight" or not file.is_file():
+        return "resight"
+    first = shutil.which("resight")
+    return "resight" if first and Path(first).resolve() == file.resolve() else shown_path(file)
 
 
 def count(number: int, singular: str, plural: str | None = None) -> str:
