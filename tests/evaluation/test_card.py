@@ -234,3 +234,16 @@ def test_nothing_in_a_file_is_nan(result, tmp_path):
         parse_constant=lambda word: pytest.fail(f"{word} is no JSON"),
     )
     assert not any(math.isnan(measure.value) for measure in result.measures)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.05, 0.0])
+def test_a_collapsed_model_does_not_pass_for_a_perfect_one(benchmark, share):
+    """Descriptors of which a share is one and the same: their order is that of the list."""
+    count = len(benchmark.test)
+    rows = np.random.default_rng(0).normal(size=(count, 8)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    rows[: round(share * count)] = np.eye(8, dtype=np.float32)[0]
+    result = measure_set(grid_model(), benchmark, rows, clusters=False)
+    texts = [fact.text for fact in result.card.facts if fact.name == "ties"]
+    assert len(texts) == (share > 0.1)
+    assert all("have equal scores among their first 10 answers" in text for text in texts)

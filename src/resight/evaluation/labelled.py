@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -9,7 +10,7 @@ from jaxtyping import Float32
 
 from resight.datasets.dataset import Benchmark, LabelledImages
 from resight.errors import InvalidInput
-from resight.evaluation.card import NOT_STATED, labelled_card
+from resight.evaluation.card import NOT_STATED, Fact, ProtocolCard, labelled_card
 from resight.evaluation.measures.clustering import ClusterResult, cluster
 from resight.evaluation.measures.labels import LabelResult, evaluate_labels
 from resight.evaluation.pictures import labelled_rows
@@ -25,6 +26,9 @@ __all__ = ["Intervals", "describe_set", "evaluate_benchmark", "measure_set"]
 
 Intervals: TypeAlias = Literal["classes", "queries"]
 """What is drawn with replacement for an interval: classes with all their queries, or single queries."""
+
+_TIE_QUERIES, _TIE_RANKS, _TIE_SHARE = 200, 10, 0.1
+"""How many queries are looked at for ties, among how many answers, and from which share on it is said."""
 
 
 def evaluate_benchmark(
@@ -145,14 +149,18 @@ def measure_set(
         Measure.of(column.quantity, bootstrap(column.array, classes=classes, seed=seed)) for column in columns
     )
     return Result(
-        labelled_card(
-            model,
-            benchmark.name,
-            test,
-            transform=transform,
-            selection=selection,
-            by_classes=classes is not None,
-            seed=seed,
+        _with_ties(
+            labelled_card(
+                model,
+                benchmark.name,
+                test,
+                transform=transform,
+                selection=selection,
+                by_classes=classes is not None,
+                seed=seed,
+            ),
+            descriptors,
+            values,
         ),
         (*means, *_agreement(clustered, len(test))),
         clustered,
@@ -161,6 +169,28 @@ def measure_set(
         labelled_rows(values.per_query, test, descriptors),
         classes=() if classes is None else tuple(classes.tolist()),
     )
+
+
+def _with_ties(
+    card: ProtocolCard, descriptors: Float32[np.ndarray, "n dim"], values: LabelResult
+) -> ProtocolCard:
+    """Returns the card, with a warning where equal scores, which the list's order decides, are many.
+
+    A collapsed model gives every pair one score, and a list sorted by class then looks perfect.
+    """
+    every = values.per_query.queries
+    queries = every[:: -(-len(every) // _TIE_QUERIES)]
+    scores = descriptors[queries] @ descriptors.T
+    scores[np.arange(len(queries)), queries] = -np.inf
+    first = -np.sort(-scores, axis=1)[:, :_TIE_RANKS]
+    share = float((first[:, 1:] == first[:, :-1]).any(axis=1).mean())
+    if share <= _TIE_SHARE:
+        return card
+    text = (
+        f"warning: {share:.0%} of the queries have equal scores among their first {_TIE_RANKS} "
+        "answers: there the order of the list decides, and the numbers mean little"
+    )
+    return replace(card, facts=(*card.facts, Fact("ties", text)))
 
 
 def _columns(values: LabelResult) -> tuple[Column, ...]:
