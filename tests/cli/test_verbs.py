@@ -168,7 +168,7 @@ def test_search_as_json_holds_everything(run, made, rendered):
     assert first["metadata"] == {"year": 1990 + 5, "kind": "town"}
     assert list(first) == [
         *("rank", "score", "path", "width", "height", "inliers", "expected", "query", "query_points"),
-        *("answer_points", "transform", "region", "box", "metadata", "similarity", "verdict"),
+        *("answer_points", "transform", "region", "box", "metadata", "similarity", "verdict", "missing"),
     ]
     assert list(answer["queries"][0]) == ["path", "box", "width", "height", "wanted"]
 

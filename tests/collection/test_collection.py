@@ -67,7 +67,8 @@ def test_renamed_photo_takes_over_its_description(collection, photos, model):
     object.__setattr__(model, "extract", None)
     report = collection.add(photos)
     assert (report.added, report.unchanged) == (1, 11)
-    assert report.missing == [str(photos / "a" / "p03.png")]
+    assert report.renamed == {str(photos / "b" / "new name.png"): str(photos / "a" / "p03.png")}
+    assert (report.missing, len(collection)) == ([], 12)
 
 
 def test_names_that_change_places_are_right_even_though_the_source_row_changes_first(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from made_photos import stored
 
+from resight.collection.checksum import CHECKSUM
 from resight.errors import InvalidInput
 
 
 def values_of(collection) -> dict[str, dict[str, object]]:
     table = stored(collection)
-    names = ["path", *table.schema.names[10:]]
+    names = ["path", *(name for name in table.schema.names[10:] if name != CHECKSUM)]
     return {
         row.pop("path"): {name: value for name, value in row.items() if value is not None}
         for row in table.to_table(columns=names).to_pylist()
@@ -100,9 +101,11 @@ def test_values_must_fit_what_is_there(collection, photos):
             collection.add(photos, metadata={path: row})
 
 
-def test_values_for_another_photo_are_refused(collection, photos, tmp_path):
-    with pytest.raises(InvalidInput, match="not among the photos"):
-        collection.add(photos, metadata={str(tmp_path / "other.png"): {"year": 1}})
+def test_values_for_another_photo_are_reported_and_the_others_kept(collection, photos, tmp_path):
+    here, other = str(photos / "a" / "p00.png"), str(tmp_path / "other.png")
+    report = collection.add(photos, metadata={other: {"year": 1}, here: {"year": 2}})
+    assert (report.annotated, report.unmatched) == (1, [other])
+    assert values_of(collection)["a/p00.png"] == {"year": 2}
 
 
 def exif_photo(path, number, *, when, latitude):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from types import SimpleNamespace
 
 import pytest
 from test_collection import stored
@@ -89,7 +90,9 @@ def test_a_lock_with_a_second_name_locks_and_is_not_written(collection, tmp_path
 @pytest.mark.parametrize("name", ["../../x.lance", "/etc/passwd", "a/../../x", "..\\x", "C:\\x", "s3://a/b"])
 def test_a_table_lists_no_file_outside_of_it(collection, name):
     with pytest.raises(CollectionDamaged, match="outside of it"):
-        require_plain_names(collection.path, [name])
-    files = [file.path for fragment in stored(collection).get_fragments() for file in fragment.metadata.files]
+        require_plain_names(collection.path, [SimpleNamespace(path=name, base_id=None)])
+    with pytest.raises(CollectionDamaged, match="outside of it"):
+        require_plain_names(collection.path, [SimpleNamespace(path="a.lance", base_id=1)])
+    files = [file for fragment in stored(collection).get_fragments() for file in fragment.metadata.files]
     assert files
     require_plain_names(collection.path, files)

@@ -66,7 +66,9 @@ def test_a_table_of_answers(model, tmp_path):
     assert float(row["similarity"]) == pytest.approx(hit.similarity, abs=1e-6)
     write_table([], tmp_path / "none.csv")
     with (tmp_path / "none.csv").open() as stream:
-        assert list(csv.reader(stream)) == [["rank", "path", "similarity", "verdict", "inliers", "chance"]]
+        assert list(csv.reader(stream)) == [
+            ["rank", "path", "similarity", "verdict", "inliers", "chance", "missing"]
+        ]
 
 
 def test_one_verdict_alone_keeps_its_ranks(answer):

@@ -133,7 +133,11 @@ def check(
         out = console()
         for sentence in (*report.problems, *report.notes):
             out.print(f"- {sentence}", soft_wrap=True)
-        verdict = "sound" if not report.problems else f"not sound: {count(len(report.problems), 'problem')}"
+        verdict = "sound"
+        if report.notes:
+            verdict = "whole, but not up to date with its photos"
+        if report.problems:
+            verdict = f"not sound: {count(len(report.problems), 'problem')}"
         out.print(
             f"{shown_path(collection)} is {verdict} ({count(report.rows, 'row')} read, "
             f"{count(report.sampled, 'photo')} searched for themselves).",

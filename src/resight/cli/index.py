@@ -56,12 +56,27 @@ ForgetOption = Annotated[
 ]
 
 
+AgainOption = Annotated[
+    bool, typer.Option("--again", help="Read every photo again, whatever its size and time say.")
+]
+ExcludeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="Leave out files and folders of this name or path (*, ? and [ab] as in a shell); repeatable, "
+        "and kept in the collection. An empty one forgets those kept so far.",
+    ),
+]
+
+
 def index(
     photos: PhotosArgument,
     collection: CollectionOption = Path("photos.resight"),
     model: ModelOption = None,
     metadata: MetadataOption = None,
     forget_missing: ForgetOption = False,
+    again: AgainOption = False,
+    exclude: ExcludeOption = None,
     max_pixels: MaxPixelsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -76,6 +91,8 @@ def index(
             model=model,
             metadata=metadata,
             forget_missing=forget_missing,
+            again=again,
+            exclude=exclude or (),
             max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
             progress=report,
         )
@@ -102,8 +119,19 @@ def print_report(report: IndexReport, collection: Path, photos: int) -> None:
         f"in {report.seconds.total:.1f} s; {held}.",
         soft_wrap=True,
     )
+    if report.renamed:
+        out.print(f"{count(len(report.renamed), 'photo')} of those added had another name before.")
     if report.passed_over:
         out.print(passed_over(report.passed_over), soft_wrap=True)
+    if report.left_out:
+        shown = ", ".join(f"{number:,} {pattern}" for pattern, number in report.left_out.items())
+        total = sum(report.left_out.values())
+        what = count(total, "file or folder", "files and folders")
+        out.print(f"{what} left out: {shown}", soft_wrap=True)
+    if report.annotated or report.unmatched:
+        out.print(f"The metadata of {count(report.annotated, 'photo')} are kept.")
+    for sentence in report.notes:
+        note(sentence)
     if report.broken:
         out.print("", broken_table(report.broken[:_MOST_LISTED]))
         _print_rest(len(report.broken))
@@ -113,6 +141,12 @@ def print_report(report: IndexReport, collection: Path, photos: int) -> None:
             table.add_row(shown_path(photo.path), photo.reason)
         out.print("", table)
         _print_rest(len(report.warned))
+    if report.unmatched:
+        table = plain_table("metadata of a file that is not among the photos to index")
+        for path in report.unmatched[:_MOST_LISTED]:
+            table.add_row(shown_path(path))
+        out.print("", table)
+        _print_rest(len(report.unmatched))
     if report.missing:
         table = plain_table("missing file (--forget-missing removes those whose folder is still there)")
         for path in report.missing[:_MOST_LISTED]:

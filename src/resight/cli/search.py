@@ -157,6 +157,8 @@ def _search(options: Options) -> None:
         answers.append(answer if options.only is None else only(answer, options.only))
         _write(answers[-1], options.output)
         _print(answers[-1], options)
+    for sentence in dict.fromkeys(sentence for answer in answers for sentence in answer.notes):
+        note(sentence)
     if options.output.as_json:
         records = [answer_json(answer, collection) for answer in answers]
         write_json(records if options.each else records[0])

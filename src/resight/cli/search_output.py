@@ -105,6 +105,7 @@ def _hit_json(hit: Hit) -> dict[str, Json]:
         "metadata": as_json(hit.metadata),
         "similarity": hit.similarity,
         "verdict": hit.verdict,
+        "missing": hit.missing,
     }
 
 
@@ -126,7 +127,8 @@ def _print_table(out: Console, hits: Sequence[Hit]) -> None:
         if hit.match is not None:
             inliers, chance = str(hit.match.inliers), f"{hit.match.expected:.0f}"
         values = str(hit.rank), f"{hit.similarity:.3f}", inliers, chance
-        table.add_row(*values, _verdict(hit), shown_path(hit.path))
+        path = shown_path(hit.path) + (" (not here)" if hit.missing else "")
+        table.add_row(*values, _verdict(hit), path)
     out.print(table, "")
 
 
@@ -138,6 +140,8 @@ def _print_blocks(out: Console, hits: Sequence[Hit]) -> None:
         if hit.match is not None:
             inliers = count(hit.match.inliers, "inlier")
             numbers += f", {inliers}, {hit.match.expected:.0f} by chance"
+        if hit.missing:
+            numbers += ", not here"
         out.print(rank, _verdict(hit), sep="")
         out.print(" " * len(rank) + numbers)
         out.print(shown_path(hit.path), "", sep="\n", soft_wrap=True)

@@ -84,6 +84,8 @@ class Hit:
         metadata: The user's values of this photo; names without a value are left out.
         keypoints: Places that the model attended to, for a verified answer of a model with attention; else
             None.
+        missing: The file is not there any more, or may not be shown: it lies in no folder that was named on
+            this machine.
     """
 
     rank: int
@@ -95,6 +97,7 @@ class Hit:
     query: int | None
     metadata: Mapping[str, Value]
     keypoints: ShownKeypoints | None = None
+    missing: bool = False
 
     @property
     def verdict(self) -> Verdict:
@@ -153,9 +156,11 @@ class Answer:
         hits: Best first.
         searched: Photos that were searched, after the filter.
         seconds: Where the time went.
+        notes: What is amiss with the collection's folders, a sentence each with the command that mends it.
     """
 
     queries: list[QueryPhoto]
     hits: list[Hit]
     searched: int
     seconds: Seconds
+    notes: tuple[str, ...] = ()

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import pyarrow as pa
 
+from resight.collection.checksum import CHECKSUM, damaged_rows, row_checksums
 from resight.collection.roots import Key
-from resight.collection.schema import KEY_COLUMNS, Row, Value, capture_columns, rows_table
+from resight.collection.schema import (
+    KEY_COLUMNS,
+    OWN_COLUMNS,
+    Row,
+    Value,
+    capture_columns,
+    metadata_names,
+    rows_table,
+)
 from resight.collection.store import Store
 from resight.features import LocalFeatures
 from resight.images import Capture
@@ -36,13 +45,19 @@ class Batching:
 
     Attributes:
         store: Where they go; the caller holds the writer's lock.
-        values: The user's values by key; every name has a column.
+        values: What the user keeps with photos, by key, as it shall be; every name has a column.
+        given: What the user gave this time, by key.
+        ids: Ids of the rows that the collection has already.
+        unwritten: Photos whose rows do not hold their values yet.
         copies: Files whose bytes an existing row describes: what to write, and that row's id.
         seconds: Wall seconds spent here so far.
     """
 
     store: Store
-    values: dict[Key, Mapping[str, Value]]
+    values: dict[Key, dict[str, Value]]
+    given: Mapping[Key, Mapping[str, Value]]
+    ids: Mapping[Key, int]
+    unwritten: set[Key]
     rows: list[Row] = field(default_factory=list)
     copies: dict[Key, tuple[Content, int]] = field(default_factory=dict)
     seconds: float = 0.0
@@ -68,7 +83,8 @@ class Batching:
         self.store.add_columns([field for field in columns if field.name not in self.store.schema.names])
         if columns:
             names = [column.name for column in columns]
-            self.values[key] = {name: said[name] for name in names} | dict(self.values.get(key, {}))
+            read = {name: said[name] for name in names}
+            self.values[key] = self.values.get(key, {}) | read | dict(self.given.get(key, {}))
 
     def add(self, row: Row, local: LocalFeatures | None) -> None:
         """Collects a row, with local features in their format."""
@@ -85,47 +101,43 @@ class Batching:
         started = time.perf_counter()
         rows = [*self.rows, *self._copied()]
         self.rows, self.copies = [], {}
-        for names, group in self._grouped(rows):
-            table = rows_table(group, self.store.header.dim)
-            for name in names:
-                column = [self.values[row.key][name] for row in group]
-                table = table.append_column(name, pa.array(column, self.store.schema.field(name).type))
-            self.store.upsert(table)
+        if rows:
+            metadata = {
+                name: pa.array(
+                    [self.values.get(row.key, {}).get(name) for row in rows],
+                    self.store.schema.field(name).type,
+                )
+                for name in metadata_names(self.store.schema)
+            }
+            self.store.upsert(rows_table(rows, self.store.header.dim, metadata))
+            self.unwritten.difference_update(row.key for row in rows)
             self._housekeeping()
         self.committed = time.perf_counter()
         self.seconds += self.committed - started
         return rows
 
     def annotate(self) -> None:
-        """Commits the user's values of photos whose row has others, which is none that was just written.
+        """Commits the user's values of photos in `unwritten`, whose rows hold others.
 
         Raises:
             StorageFailed: The disk refuses it.
         """
-        names = sorted({name for row in self.values.values() for name in row})
-        if not names:
-            return
         started = time.perf_counter()
-        table = self.store.table([*KEY_COLUMNS, *names])
-        held = {
-            Key(row["root"], row["path"]): {name: row[name] for name in names} for row in table.to_pylist()
-        }
-        stale = {
-            key: held[key] | dict(row)
-            for key, row in self.values.items()
-            if key in held and held[key] | dict(row) != held[key]
-        }
-        keys = list(stale)
+        names = metadata_names(self.store.schema)
+        keys = sorted(key for key in self.unwritten if key in self.ids)
         for start in range(0, len(keys), COMMIT_PHOTOS):
-            part = keys[start : start + COMMIT_PHOTOS]
-            columns = {
-                "root": pa.array([key.root for key in part], pa.int32()),
-                "path": pa.array([key.path for key in part], pa.string()),
-            }
+            ids = np.array([self.ids[key] for key in keys[start : start + COMMIT_PHOTOS]], dtype=np.int64)
+            table = self.store.whole_rows(ids).drop_columns("_rowid")
+            damaged, before = damaged_rows(table), table[CHECKSUM].to_pylist()
+            values = [self.values[Key(row["root"], row["path"])] for row in _keys(table)]
             for name in names:
-                kind = self.store.schema.field(name).type
-                columns[name] = pa.array([stale[key][name] for key in part], kind)
-            self.store.upsert(pa.table(columns))
+                place, kind = table.schema.get_field_index(name), self.store.schema.field(name)
+                column = pa.array([row.get(name) for row in values], kind.type)
+                table = table.set_column(place, kind, column)
+            # A row that is damaged must not look whole from now on.
+            sums = np.where(damaged, before, row_checksums(table).to_pylist())
+            written = table.select([*KEY_COLUMNS, *names])
+            self.store.upsert(written.append_column(CHECKSUM, pa.array(sums, pa.uint32())))
             self._housekeeping()
         self.seconds += time.perf_counter() - started
 
@@ -147,17 +159,17 @@ class Batching:
             self.store.clean()
 
     def _copied(self) -> Iterator[Row]:
-        """Yields the rows of files whose bytes a row describes, unless that row has been written anew."""
+        """Yields rows of files whose bytes a row describes, unless that was written anew or is damaged."""
         if not self.copies:
             return
-        columns = ["hash", "width", "height", "descriptor", "local", "broken"]
         ids = np.array(sorted({row_id for _, row_id in self.copies.values()}), dtype=np.int64)
-        table = self.store.rows(ids, columns)
+        table = self.store.whole_rows(ids)
+        damaged = damaged_rows(table)
         place = {row_id: number for number, row_id in enumerate(table["_rowid"].to_pylist())}
         for key, (content, row_id) in self.copies.items():
-            if row_id not in place:
+            if row_id not in place or damaged[place[row_id]]:
                 continue
-            source = {name: table[name][place[row_id]] for name in columns}
+            source = {name: table[name][place[row_id]] for name in OWN_COLUMNS}
             if source["hash"].as_py() != content.hash:
                 continue
             descriptor = source["descriptor"]
@@ -173,9 +185,6 @@ class Batching:
                 source["broken"].as_py(),
             )
 
-    def _grouped(self, rows: Sequence[Row]) -> Iterator[tuple[tuple[str, ...], list[Row]]]:
-        """Yields rows that carry the same of the user's names: a column not written keeps its values."""
-        groups: dict[tuple[str, ...], list[Row]] = {}
-        for row in rows:
-            groups.setdefault(tuple(sorted(self.values.get(row.key, ()))), []).append(row)
-        yield from groups.items()
+
+def _keys(table: pa.Table) -> list[dict[str, Any]]:
+    return table.select(list(KEY_COLUMNS)).to_pylist()

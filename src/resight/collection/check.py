@@ -11,13 +11,14 @@ from typing import final
 import numpy as np
 import pyarrow as pa
 
+from resight.collection.checksum import damaged_rows
 from resight.collection.resident import ResidentIndex
 from resight.collection.roots import Key
 from resight.collection.store import Store
 from resight.errors import CollectionDamaged, InvalidInput, ModelError
 from resight.features import LocalFeatures
 from resight.files import Progress
-from resight.models.extract import extract
+from resight.models.extract import content_of, extract, modified_ns
 from resight.models.model import Model
 
 __all__ = ["CheckReport", "check_collection"]
@@ -86,7 +87,7 @@ class _Photo:
     id: int
     key: Key
     hash: bytes
-    descriptor: bytes
+    stamp: tuple[int | None, int | None]
 
 
 @final
@@ -96,20 +97,20 @@ class _Check:
     progress: Progress | None
     photos: list[_Photo] = field(default_factory=list)
     keys: Counter[Key] = field(default_factory=Counter)
+    damaged: set[Key] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def rows(self, store: Store) -> None:
         """Reads every row and looks at what it holds; starts afresh when called again."""
-        self.photos, self.problems, self.keys = [], [], Counter()
+        self.photos, self.problems, self.keys, self.damaged = [], [], Counter(), set()
         stored = store.schema.field("descriptor").type
         if stored.list_size != store.header.dim:
             self.problems.append(
                 f"descriptors have {stored.list_size} dimensions, the header says {store.header.dim}"
             )
-        columns = ["root", "path", "hash", "width", "height", "descriptor", "local", "broken"]
         total, done = store.count(), 0
-        for batch in store.scan(columns, batch_rows=CHECK_ROWS):
+        for batch in store.scan(store.schema.names, batch_rows=CHECK_ROWS):
             self._batch(batch)
             done += batch.num_rows
             if self.progress is not None:
@@ -118,38 +119,43 @@ class _Check:
     def _batch(self, batch: pa.RecordBatch) -> None:
         columns = [
             batch[name].to_pylist()
-            for name in ("_rowid", "root", "path", "hash", "width", "height", "broken")
+            for name in (*("_rowid", "root", "path", "hash", "file_size", "modified_ns", "broken"),)
         ]
-        for place, (row_id, root, path, digest, width, height, broken) in enumerate(
+        damaged = damaged_rows(batch)
+        for place, (row_id, root, path, digest, size, modified, broken) in enumerate(
             zip(*columns, strict=True)
         ):
             key = Key(root, path)
             self.keys[key] += 1
-            if broken is not None:
-                continue
-            stored = batch["descriptor"][place]
-            if not stored.is_valid or digest is None or not width or not height:
-                self.problems.append(f"the row of {path} is incomplete")
-                continue
-            descriptor = stored.values.to_numpy()
-            self._vector(path, descriptor.astype(np.float32))
-            local = batch["local"][place]
-            if local.is_valid:
-                self._local(path, local.as_buffer().to_pybytes())
-            self.photos.append(_Photo(row_id, key, digest, descriptor.tobytes()))
+            if damaged[place]:
+                self.damaged.add(key)
+            if broken is None and self._is_complete(batch, place, key):
+                self.photos.append(_Photo(row_id, key, digest, (size, modified)))
 
-    def _vector(self, path: str, descriptor: np.ndarray) -> None:
+    def _is_complete(self, batch: pa.RecordBatch, place: int, key: Key) -> bool:
+        """Returns whether the row of a photo that is not broken has all it needs, after looking at that."""
+        stored, local = batch["descriptor"][place], batch["local"][place]
+        if not stored.is_valid or not all(batch[name][place].as_py() for name in ("hash", "width", "height")):
+            self._problem(key, f"the row of {key.path} is incomplete")
+            return False
+        self._vector(key, stored.values.to_numpy().astype(np.float32))
+        if local.is_valid:
+            try:
+                LocalFeatures.from_bytes(local.as_buffer().to_pybytes())
+            except InvalidInput as error:
+                self._problem(key, f"the local features of {key.path} cannot be read: {error}")
+        return True
+
+    def _vector(self, key: Key, descriptor: np.ndarray) -> None:
         norm = float(np.linalg.norm(descriptor))
         if not np.isfinite(descriptor).all():
-            self.problems.append(f"the descriptor of {path} holds numbers that are not finite")
+            self._problem(key, f"the descriptor of {key.path} holds numbers that are not finite")
         elif abs(norm - 1.0) > NORM_TOLERANCE:
-            self.problems.append(f"the descriptor of {path} has length {norm:.4f}, not 1")
+            self._problem(key, f"the descriptor of {key.path} has length {norm:.4f}, not 1")
 
-    def _local(self, path: str, data: bytes) -> None:
-        try:
-            LocalFeatures.from_bytes(data)
-        except InvalidInput as error:
-            self.problems.append(f"the local features of {path} cannot be read: {error}")
+    def _problem(self, key: Key, sentence: str) -> None:
+        self.problems.append(sentence)
+        self.damaged.discard(key)
 
     def duplicates(self) -> None:
         """Looks for photos with two rows, and rows without a root."""
@@ -162,15 +168,30 @@ class _Check:
         self.photos = [photo for photo in self.photos if photo.key.root in known]
 
     def files(self) -> list[_Photo]:
-        """Returns the photos whose files are there, noting those that are not."""
-        here, roots = [], self.store.roots
+        """Returns the photos whose files are there and unchanged by size and time; notes the others.
+
+        As indexing does, a file of another size or time is changed only if its bytes are.
+        """
+        same, roots = [], self.store.roots
+        self.notes += roots.notes()
+        there = {root.number for root in roots if Path(roots.folder(root.number)).is_dir()}
         for photo in self.photos:
             path = roots.path_of(photo.key)
-            if Path(path).is_file():
-                here.append(photo)
-            else:
-                self.notes.append(f"{path} is missing: index again to have it reported, or remove it")
-        return here
+            if roots.is_here(photo.key):
+                status = Path(path).stat()
+                stamp = status.st_size, modified_ns(status)
+                if stamp == photo.stamp or _hash(path) == photo.hash:
+                    same.append(photo)
+                else:
+                    self._note_changed(path)
+            elif photo.key.root in there:
+                self.notes.append(
+                    f"{path} is missing: index its folder with --forget-missing to forget it, or remove it"
+                )
+        return same
+
+    def _note_changed(self, path: str) -> None:
+        self.notes.append(f"{path} has changed since it was described: index it again")
 
     def themselves(self, photos: list[_Photo], model: Model, resident: ResidentIndex) -> int:
         """Describes photos anew and searches for them; returns how many were unchanged and so could be."""
@@ -184,9 +205,10 @@ class _Check:
         for done, (photo, extraction) in enumerate(zip(photos, extract(paths, model), strict=True), 1):
             path = str(extraction.path)
             if extraction.content is None or extraction.content.hash != photo.hash:
-                self.notes.append(f"{path} has changed since it was described: index it again")
+                self._note_changed(path)
             elif extraction.features is None:
-                self.problems.append(f"{path} could be described once and cannot be now: {extraction.reason}")
+                reason = f"could be described once and cannot be now: {extraction.reason}"
+                self._problem(photo.key, f"{path} {reason}")
             else:
                 sampled += 1
                 self._search(photo, path, extraction.features.descriptor, resident)
@@ -201,10 +223,24 @@ class _Check:
             held = photo.id in index.ids
             own = float(index.descriptors(np.array([photo.id]))[0] @ descriptor) if held else float("-inf")
         if not len(ids) or own < float(scores[0]) - SELF_TOLERANCE:
-            self.problems.append(
-                f"{path} does not find itself: its own score is {own:.4f}, the best is {float(scores[0]):.4f}"
+            self._problem(
+                photo.key,
+                f"{path} does not find itself: its own score is {own:.4f}, "
+                f"the best is {float(scores[0]):.4f}",
             )
 
     def report(self, sampled: int) -> CheckReport:
         """Returns the report."""
-        return CheckReport(sum(self.keys.values()), sampled, self.problems, self.notes)
+        damaged = [
+            f"the row of {key.path} is damaged: its checksum is another; index that photo again"
+            for key in sorted(self.damaged)
+        ]
+        return CheckReport(sum(self.keys.values()), sampled, self.problems + damaged, self.notes)
+
+
+def _hash(path: str) -> bytes | None:
+    """Returns the hash of a file's bytes, None where it cannot be read."""
+    try:
+        return content_of(path).hash
+    except OSError:
+        return None

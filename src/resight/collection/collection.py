@@ -16,7 +16,7 @@ from jaxtyping import Float32
 from resight.collection.answer import Answer, Hit
 from resight.collection.check import CheckReport, check_collection
 from resight.collection.header import Header
-from resight.collection.indexing import IndexReport, keys_under, stored_photos, update
+from resight.collection.indexing import IndexOptions, IndexReport, keys_under, stored_photos, update
 from resight.collection.info import CollectionInfo, collection_info
 from resight.collection.lock import writer_lock
 from resight.collection.query import Query, RefineMethod
@@ -28,7 +28,7 @@ from resight.collection.searching import answer_query
 from resight.collection.store import Store
 from resight.errors import CollectionError, CollectionNotFound, InvalidInput, StorageFailed
 from resight.features import Box
-from resight.files import Progress
+from resight.files import Progress, name_key, on_disk
 from resight.images import MAX_PIXELS, PhotoSource
 from resight.models.model import Model
 
@@ -80,7 +80,7 @@ class Collection:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageFailed(f"the folder {directory} cannot be made ({error.strerror})") from None
-        header = Header(uuid.uuid4().hex, loaded.name, loaded.fingerprint, loaded.dim)
+        header = Header(uuid.uuid4().hex, loaded.name, loaded.fingerprint, loaded.dim, place=str(directory))
         with writer_lock(directory, timeout=lock_timeout):
             store = Store.create(directory, header)
         return cls(store, loaded, lock_timeout=lock_timeout)
@@ -160,8 +160,10 @@ class Collection:
             yield roots.path_of(Key(root, path))
 
     def __contains__(self, path: object) -> bool:
-        """Returns whether a photo of that path can be searched."""
-        return isinstance(path, str | Path) and canonical(path) in set(self)
+        """Returns whether a photo of that path can be searched, in either of Unicode's forms."""
+        if not isinstance(path, str | Path):
+            return False
+        return name_key(canonical(path)) in {name_key(held) for held in self}
 
     def __repr__(self) -> str:
         return f"<Collection {self.path} of {self._opened.header.model}>"
@@ -192,6 +194,8 @@ class Collection:
         *,
         metadata: Mapping[str, Mapping[str, Value]] | None = None,
         forget_missing: bool = False,
+        again: bool = False,
+        exclude: str | Sequence[str] = (),
         workers: int | None = None,
         max_pixels: int = MAX_PIXELS,
         progress: Progress | None = None,
@@ -199,15 +203,22 @@ class Collection:
         """Returns what was done to bring the collection up to date with some files and folders.
 
         New photos are described; those whose size or time changed are hashed, and described again if their
-        bytes changed; a photo with the bytes of another takes over its description. Killed at any moment,
-        the next call goes on from the last commit. Symbolic links are followed; what can be reached in two
-        ways is taken once.
+        bytes changed. Files given by themselves are read again in any case. A photo with the bytes of another
+        takes over its description; where the other is no longer there, it has been renamed, its metadata
+        move along, and its old row goes. Killed at any moment, the next call goes on from the last commit.
+        Symbolic links are followed; what they lead to is taken once.
 
         Args:
             paths: Files and folders. Of a folder, files with a photo's suffix are taken, hidden ones are not.
             metadata: Values to keep with photos, by path; names not given keep their value, None empties one.
+                Those of photos that are not among the given ones are reported and not kept.
             forget_missing: Remove photos that are no longer in the given folders, instead of only reporting
                 them. Those of a given path that does not exist itself are kept all the same.
+            again: Read every photo again, whatever its size and time say, and describe those whose bytes
+                changed or whose rows are damaged.
+            exclude: Patterns of files and folders to leave out, as a shell writes them; the collection keeps
+                them for later calls. An empty pattern forgets those kept so far. Photos in the collection
+                that are left out now count as missing.
             workers: Threads; by default the processors available.
             max_pixels: Most pixels of a photo that is decoded; larger photos are reported as broken.
             progress: Called with photos done and photos in all, in the calling thread.
@@ -224,11 +235,15 @@ class Collection:
                 store,
                 model,
                 _as_list(paths),
-                metadata=metadata or {},
-                forget_missing=forget_missing,
-                workers=workers,
-                max_pixels=max_pixels,
-                progress=progress,
+                IndexOptions(
+                    metadata=metadata or {},
+                    forget_missing=forget_missing,
+                    again=again,
+                    exclude=[exclude] if isinstance(exclude, str) else exclude,
+                    workers=workers,
+                    max_pixels=max_pixels,
+                ),
+                progress,
             )
 
     def remove(self, paths: str | Path | Sequence[str | Path]) -> int:
@@ -247,7 +262,7 @@ class Collection:
             known = stored_photos(store)
             gone = set()
             for path in _as_list(paths):
-                keys = keys_under(store, known, [path])
+                keys = keys_under(store, known, [on_disk(Path(path))])
                 if not keys:
                     raise InvalidInput(
                         f"{printable(str(path))} is not in the collection {self.path}: nothing was removed"
@@ -372,6 +387,11 @@ class Collection:
                 store.header.require(self._model, self.path)
             store.clean()
             store.finish_forgetting()
+            store.migrate()
+            if store.header.place != str(self.path):
+                store.write_header(
+                    replace(store.header, place=str(self.path), roots=store.roots.settled().stored)
+                )
             yield store
 
 

@@ -16,7 +16,7 @@ from resight.search.recognition import Calibration, VotingRule
 
 __all__ = ["FORMAT", "HEADER_KEY", "Header"]
 
-FORMAT = 1
+FORMAT = 2
 """Version of the format of a collection that this version writes, and the newest it reads."""
 
 HEADER_KEY = "resight.collection"
@@ -34,6 +34,9 @@ class Header:
         roots: Folders the photos lie in.
         purging: A removal has begun whose bytes may still be on the disk.
         written_by: Version of Resight that made the collection.
+        place: Where the collection's directory was when it was written last, absolute; empty in format 1.
+        exclude: Patterns of files and folders that indexing leaves out.
+        format: Version of the format that its rows have.
         recognition: How its labels recognise things, and when not; None if nobody has measured that.
     """
 
@@ -44,19 +47,24 @@ class Header:
     roots: tuple[Root, ...] = ()
     purging: bool = False
     written_by: str = __version__
+    place: str = ""
+    exclude: tuple[str, ...] = ()
+    format: int = FORMAT
     recognition: Calibration | None = None
 
     def to_metadata(self) -> dict[str, str | None]:
         """Returns the header as schema metadata: one JSON text, so that it changes as a whole."""
         values: dict[str, object] = {
-            "format": FORMAT,
+            "format": self.format,
             "identity": self.identity,
             "model": self.model,
             "fingerprint": self.fingerprint,
             "dim": self.dim,
-            "roots": [{"number": root.number, "path": root.stored} for root in self.roots],
+            "roots": [{"number": root.number, "path": root.stored, "seal": root.seal} for root in self.roots],
             "purging": self.purging,
             "written_by": self.written_by,
+            "place": self.place,
+            "exclude": list(self.exclude),
         }
         if self.recognition is not None:
             values["recognition"] = asdict(self.recognition)
@@ -86,9 +94,15 @@ class Header:
                 str(values["model"]),
                 str(values["fingerprint"]),
                 int(values["dim"]),
-                tuple(Root(int(root["number"]), str(root["path"])) for root in values["roots"]),
+                tuple(
+                    Root(int(root["number"]), str(root["path"]), str(root.get("seal", "")))
+                    for root in values["roots"]
+                ),
                 bool(values["purging"]),
                 str(values["written_by"]),
+                str(values.get("place", "")),
+                tuple(str(pattern) for pattern in values.get("exclude", ())),
+                int(values["format"]),
                 None if "recognition" not in values else _calibration(values["recognition"]),
             )
         except (InvalidInput, ValueError, KeyError, TypeError) as error:

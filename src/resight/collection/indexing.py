@@ -13,18 +13,19 @@ from typing import final
 import numpy as np
 
 from resight.collection.batching import Batching
+from resight.collection.exclusion import Exclusion
 from resight.collection.roots import Key
 from resight.collection.scan import BrokenPhoto, PhotoFile, Scan, absolute, canonical, printable, scan
-from resight.collection.schema import Row, Value, new_columns
+from resight.collection.schema import KEY_COLUMNS, Row, Value, metadata_names, new_columns
 from resight.collection.store import Store
 from resight.errors import InvalidInput
 from resight.features import ImageFeatures, LocalFeatures
-from resight.files import Progress
+from resight.files import Progress, name_key, on_disk
 from resight.images import MAX_PIXELS
-from resight.models.extract import Extraction, extract
+from resight.models.extract import Extraction, extract, modified_ns
 from resight.models.model import Model
 
-__all__ = ["IndexReport", "IndexSeconds", "keys_under", "stored_photos", "update"]
+__all__ = ["IndexOptions", "IndexReport", "IndexSeconds", "keys_under", "stored_photos", "update"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +53,32 @@ class IndexReport:
         added: Photos described for the first time (or taken over from a photo with the same bytes).
         updated: Photos whose bytes had changed and that were described again.
         unchanged: Photos whose bytes had not changed.
+        renamed: Old paths by new ones, absolute, of photos that were recognised by their bytes: their
+            description and metadata moved along, and their old rows are gone. They are counted in ``added``.
         missing: Photos of the collection that are no longer under the given paths, absolute.
         broken: Files under the given paths that cannot be searched.
         warned: Photos that were described this time though something is wrong with their files.
         passed_over: Files in the given folders whose suffix is no photo's: how many of each suffix, in lower
             case with its dot, ``""`` for none; the most frequent first.
+        left_out: Files and folders that a pattern leaves out: how many each, the most frequent first.
+        annotated: Photos whose metadata were given and kept.
+        unmatched: Photos whose metadata were given and that are not among those indexed, as they were given.
+        notes: What is amiss with the collection's folders, a sentence each with the command that mends it.
         seconds: Where the time went.
     """
 
     added: int
     updated: int
     unchanged: int
+    renamed: dict[str, str]
     missing: list[str]
     broken: list[BrokenPhoto]
     warned: list[BrokenPhoto]
     passed_over: dict[str, int]
+    left_out: dict[str, int]
+    annotated: int
+    unmatched: list[str]
+    notes: list[str]
     seconds: IndexSeconds
 
 
@@ -81,15 +93,32 @@ class StoredPhoto:
     broken: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class IndexOptions:
+    """How `update` brings a collection up to date; `Collection.add` explains it.
+
+    Attributes:
+        metadata: Values to keep with photos, by path.
+        forget_missing: Remove photos that are no longer in the given folders.
+        again: Read every photo again, whatever its size and time say.
+        exclude: Patterns that are left out from now on, beside those that the collection keeps.
+        workers: Threads; None: the processors available.
+        max_pixels: Most pixels of a photo that is decoded.
+    """
+
+    metadata: Mapping[str, Mapping[str, Value]]
+    forget_missing: bool
+    again: bool
+    exclude: Sequence[str]
+    workers: int | None
+    max_pixels: int
+
+
 def update(
     store: Store,
     model: Model,
     paths: Sequence[str | Path],
-    *,
-    metadata: Mapping[str, Mapping[str, Value]],
-    forget_missing: bool,
-    workers: int | None,
-    max_pixels: int,
+    options: IndexOptions,
     progress: Progress | None,
 ) -> IndexReport:
     """Returns what was done to bring the collection up to date with the files under some paths.
@@ -103,43 +132,79 @@ def update(
     started = time.perf_counter()
     known = stored_photos(store)
     present, gone = _divide(store, known, paths)
-    scanned = scan(present)
+    store.write_header(replace(store.header, exclude=_exclude(store.header.exclude, options.exclude)))
+    scanned = scan(present, store.header.exclude)
     photos = _named(store, known, scanned, present)
-    batching = Batching(store, _values(store, metadata, photos))
-    run = _Run(store, model, known, batching, max_pixels, progress)
-    run.describe(photos, workers)
+    values, unmatched = _values(store, options.metadata, photos)
+    batching = _batching(store, known, values)
+    run = _Run(store, model, known, batching, photos, set(present), options, progress)
+    run.describe()
     batching.annotate()
-    missing = run.missing(present, photos)
-    if forget_missing:
+    missing = run.missing(present, scanned.unlisted)
+    if options.forget_missing:
         store.forget(np.array([known[key].id for key in missing], dtype=np.int64))
     batching.finish()
     seconds = IndexSeconds(
         run.read_seconds, run.describe_seconds, batching.seconds, time.perf_counter() - started
     )
-    lost = sorted({*gone, *(store.roots.path_of(key) for key in missing)})
-    broken = sorted([*scanned.broken, *run.broken], key=lambda file: file.path)
+    roots = store.roots
     return IndexReport(
-        run.added, run.updated, run.unchanged, lost, broken, run.warned, scanned.passed_over, seconds
+        added=run.added,
+        updated=run.updated,
+        unchanged=run.unchanged,
+        renamed={roots.path_of(new): roots.path_of(old) for old, new in run.renamed.items()},
+        missing=sorted({roots.path_of(key) for key in {*gone, *missing} - run.renamed.keys()}),
+        broken=sorted([*scanned.broken, *run.broken], key=lambda file: file.path),
+        warned=run.warned,
+        passed_over=scanned.passed_over,
+        left_out=scanned.left_out,
+        annotated=len(values),
+        unmatched=unmatched,
+        notes=roots.notes(),
+        seconds=seconds,
     )
+
+
+def _exclude(kept: Sequence[str], given: Sequence[str]) -> tuple[str, ...]:
+    """Returns the patterns to keep; an empty one forgets those before it."""
+    patterns = [*kept, *given]
+    while "" in patterns:
+        patterns = patterns[patterns.index("") + 1 :]
+    return tuple(dict.fromkeys(patterns))
+
+
+def _batching(
+    store: Store, known: Mapping[Key, StoredPhoto], values: Mapping[Key, Mapping[str, Value]]
+) -> Batching:
+    """Returns what collects rows, with the user's values of every photo as they shall be."""
+    names = metadata_names(store.schema)
+    held: dict[Key, dict[str, Value]] = {}
+    if names:
+        for row in store.table([*KEY_COLUMNS, *names]).to_pylist():
+            held[Key(row["root"], row["path"])] = {name: row[name] for name in names}
+    wanted = {key: held.get(key, {}) | dict(row) for key, row in values.items()}
+    stale = {key for key, row in wanted.items() if row != held.get(key, {})}
+    return Batching(store, held | wanted, values, {key: photo.id for key, photo in known.items()}, stale)
 
 
 def _divide(
     store: Store, known: Mapping[Key, StoredPhoto], paths: Sequence[str | Path]
-) -> tuple[list[str], list[str]]:
+) -> tuple[list[str], list[Key]]:
     """Returns the given paths that exist, and the collection's photos under those that do not.
 
     The latter are never forgotten: a whole folder that is not there is more often a disk that is not.
     """
     present: list[str] = []
-    gone: list[str] = []
-    for path in paths:
-        if Path(path).exists():
+    gone: list[Key] = []
+    for given in paths:
+        path = on_disk(Path(given))
+        if os.path.exists(path):  # noqa: PTH110 (Path raises where a folder may not be entered)
             present.append(canonical(path))
             continue
         lost = keys_under(store, known, [path])
         if not lost:
             raise InvalidInput(f"there is no file or folder {printable(str(path))}")
-        gone += [store.roots.path_of(key) for key in lost]
+        gone += lost
     return present, gone
 
 
@@ -158,40 +223,51 @@ def _named(
         if key is not None and (key in known or target == key or target not in known):
             photos[key] = photo
     # What walking passes over (an unusual suffix, a hidden file) but was once given by itself.
-    for key in keys_under(store, known, [path for path in present if Path(path).is_dir()]):
-        path = roots.path_of(key)
-        if key not in photos and Path(path).is_file():
-            photos[key] = PhotoFile(path, str(Path(path).parent), path)
+    exclusion = Exclusion(store.header.exclude)
+    for folder in (path for path in present if Path(path).is_dir()):
+        for key in keys_under(store, known, [folder]):
+            path = roots.path_of(key)
+            if key not in photos and roots.is_here(key) and not exclusion.leaves_out(path, folder):
+                photos[key] = PhotoFile(path, str(Path(path).parent), path)
     return photos
 
 
 def _values(
     store: Store, metadata: Mapping[str, Mapping[str, Value]], photos: Mapping[Key, PhotoFile]
-) -> dict[Key, Mapping[str, Value]]:
-    """Returns the user's values by key, after committing the columns they need."""
+) -> tuple[dict[Key, Mapping[str, Value]], list[str]]:
+    """Returns the user's values by key, after committing the columns they need, and paths of no photo."""
     by_path = {photo.target: key for key, photo in photos.items()}
     by_path |= {photo.path: key for key, photo in photos.items()}
-    rows = {}
+    rows, unmatched = {}, []
     for path, row in metadata.items():
-        key = by_path.get(canonical(path))
+        key = by_path.get(canonical(on_disk(Path(path))))
         if key is None:
-            raise InvalidInput(f"metadata is given for {path}, which is not among the photos to index")
-        rows[key] = row
+            unmatched.append(path)
+        else:
+            rows[key] = row
     store.add_columns(new_columns(rows.values(), store.schema))
     names = set(store.schema.names)
-    return {key: {name: row[name] for name in row if name in names} for key, row in rows.items()}
+    return {key: {name: row[name] for name in row if name in names} for key, row in rows.items()}, unmatched
 
 
 @final
 @dataclass(slots=True)
 class _Run:
-    """One run of `update`: what it has counted so far."""
+    """One run of `update`: what it has counted so far.
+
+    Attributes:
+        photos: Those to look at.
+        named: Paths that were given by themselves: such a file is read again, whatever its time says.
+        renamed: New keys by old ones.
+    """
 
     store: Store
     model: Model
     known: Mapping[Key, StoredPhoto]
     batching: Batching
-    max_pixels: int
+    photos: Mapping[Key, PhotoFile]
+    named: set[str]
+    options: IndexOptions
     progress: Progress | None
     added: int = 0
     updated: int = 0
@@ -199,27 +275,32 @@ class _Run:
     broken: list[BrokenPhoto] = field(default_factory=list)
     warned: list[BrokenPhoto] = field(default_factory=list)
     vanished: set[Key] = field(default_factory=set)
+    renamed: dict[Key, Key] = field(default_factory=dict)
+    by_hash: dict[bytes, list[Key]] = field(default_factory=dict)
     read_seconds: float = 0.0
     describe_seconds: float = 0.0
 
-    def describe(self, photos: Mapping[Key, PhotoFile], workers: int | None) -> None:
+    def describe(self) -> None:
         """Describes what is new or changed, and commits it batch by batch."""
-        waiting = {key: photo.path for key, photo in photos.items() if not self._same(key, photo.path)}
+        waiting = {key: photo.path for key, photo in self.photos.items() if not self._same(key, photo.path)}
+        for key, photo in self.known.items():
+            if photo.hash is not None:
+                self.by_hash.setdefault(photo.hash, []).append(key)
         contents = {
             known.hash: known.id
             for known in self.known.values()
             if known.hash is not None and not self._another_try(known)
         }
-        total = len(photos)
+        total = len(self.photos)
         # The second round is for files whose bytes a row described until this very run described it anew.
         for described in (contents, {}):
             left = dict(waiting)
             extractions = extract(
                 waiting.values(),
                 self.model,
-                workers=workers,
+                workers=self.options.workers,
                 known=described.keys(),
-                max_pixels=self.max_pixels,
+                max_pixels=self.options.max_pixels,
             )
             with closing(extractions):
                 for done, (key, extraction) in enumerate(
@@ -237,6 +318,8 @@ class _Run:
     def _same(self, key: Key, path: str) -> bool:
         """Returns whether a file looks as when it was described, and counts it if so."""
         known = self.known.get(key)
+        if self.options.again or path in self.named:
+            return False
         if known is None or known.hash is None or self._another_try(known):
             return False
         try:
@@ -244,14 +327,14 @@ class _Run:
         except OSError:
             # Reading the file gives the reason.
             return False
-        if (status.st_size, status.st_mtime_ns) != (known.file_size, known.modified_ns):
+        if (status.st_size, modified_ns(status)) != (known.file_size, known.modified_ns):
             return False
         self._count(key, path, known.hash, known.broken)
         return True
 
     def _another_try(self, known: StoredPhoto) -> bool:
         """Returns whether a broken photo may be readable now: the limit on pixels is above the default."""
-        return known.broken is not None and self.max_pixels > MAX_PIXELS
+        return known.broken is not None and self.options.max_pixels > MAX_PIXELS
 
     def _collect(self, key: Key, extraction: Extraction, described: Mapping[bytes, int]) -> bool:
         """Returns whether there is something to commit for a file, after handing it to the batch."""
@@ -263,6 +346,7 @@ class _Run:
         if content is not None and content.hash in described:
             self.batching.capture(key, extraction.capture)
             self.batching.copies[key] = content, described[content.hash]
+            self._recognise(key, content.hash)
             return True
         if content is None and not extraction.path.exists():
             if key in self.known:
@@ -288,13 +372,29 @@ class _Run:
         )
         return True
 
+    def _recognise(self, key: Key, digest: bytes) -> None:
+        """Notes a new photo as a known one that is no longer where it was, whose metadata move along."""
+        if key in self.known:
+            return
+        roots = self.store.roots
+        for old in self.by_hash[digest]:
+            if old not in self.photos and old not in self.renamed and not roots.is_here(old):
+                self.renamed[old] = key
+                values = self.batching.values
+                values[key] = values.get(old, {}) | values.get(key, {})
+                return
+
     def _stored(self, features: ImageFeatures) -> LocalFeatures | None:
         """Returns local features as the model's codec stores them."""
         return None if features.local is None else self.model.codec.encode(features.local)
 
     def _commit(self, left: dict[Key, str]) -> None:
-        for row in self.batching.commit():
+        committed = self.batching.commit()
+        for row in committed:
             self._count(row.key, left.pop(row.key), row.hash, row.broken)
+        new = {row.key for row in committed}
+        ids = [self.known[old].id for old, key in self.renamed.items() if key in new]
+        self.store.drop(np.array(ids, dtype=np.int64))
 
     def _count(self, key: Key, path: str, digest: bytes | None, broken: str | None) -> None:
         known = self.known.get(key)
@@ -307,12 +407,21 @@ class _Run:
         else:
             self.updated += 1
 
-    def missing(self, present: Iterable[str], photos: Mapping[Key, PhotoFile]) -> list[Key]:
-        """Returns the keys of known photos under the given folders whose files are no longer there."""
+    def missing(self, present: Iterable[str], unlisted: Sequence[str]) -> list[Key]:
+        """Returns the keys of known photos under the given folders that are no longer among their photos.
+
+        What lies below a folder that cannot be listed is not among them.
+        """
         folders = [path for path in present if Path(path).is_dir()]
-        under = set(keys_under(self.store, self.known, folders))
-        roots = self.store.roots
-        lost = {key for key in under - photos.keys() if not Path(roots.path_of(key)).is_file()}
+        under = set(keys_under(self.store, self.known, folders)) - self.photos.keys() - self.renamed.keys()
+        hidden = set(keys_under(self.store, self.known, unlisted))
+        roots, exclusion = self.store.roots, Exclusion(self.store.header.exclude)
+        lost = {
+            key
+            for key in under - hidden
+            if not roots.is_here(key)
+            or any(exclusion.leaves_out(roots.path_of(key), folder) for folder in folders)
+        }
         return sorted(lost | self.vanished)
 
 
@@ -341,7 +450,16 @@ def keys_under(store: Store, known: Mapping[Key, StoredPhoto], paths: Iterable[s
                 if PurePath(roots.folder(root.number)).is_relative_to(spelling):
                     below.add(Key(root.number, ""))
     # One pass over the photos, however many folders there are.
-    return [key for key in known if key in exact or (below and not below.isdisjoint(_folders(key)))]
+    keys = [key for key in known if key in exact or (below and not below.isdisjoint(_folders(key)))]
+    if keys or not below:
+        return keys
+    # macOS decomposes letters, keyboards compose them: the same name in other bytes.
+    forms = {_composed(key) for key in below}
+    return [key for key in known if not forms.isdisjoint({_composed(key), *_folders(_composed(key))})]
+
+
+def _composed(key: Key) -> Key:
+    return Key(key.root, name_key(key.path))
 
 
 def _folders(key: Key) -> Iterator[Key]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Int64
 
-from resight.collection.header import FORMAT
+from resight.collection.checksum import damaged_rows
 from resight.collection.roots import Key
 from resight.collection.scan import BrokenPhoto
 from resight.collection.schema import metadata_names
@@ -122,7 +123,7 @@ def collection_info(store: Store) -> CollectionInfo:
         bytes_on_disk=size,
         bytes_per_photo=size / photos if photos else 0.0,
         local=_local_info(store, table.filter(table["broken"].is_null())["_rowid"].to_numpy()),
-        format=FORMAT,
+        format=store.header.format,
         version=store.version,
         recognition=store.header.recognition,
     )
@@ -137,7 +138,8 @@ def _local_info(store: Store, ids: Int64[np.ndarray, " photos"]) -> LocalInfo | 
         CollectionDamaged: The rows cannot be read.
     """
     spread = ids[np.linspace(0, len(ids) - 1, min(_SAMPLED, len(ids))).astype(np.int64)]
-    rows = store.rows(spread, ["local"])["local"].to_pylist() if len(ids) else []
+    table = store.whole_rows(spread)
+    rows = table.filter(pa.array(~damaged_rows(table)))["local"].to_pylist()
     features: list[LocalFeatures] = []
     sizes: list[int] = []
     for row in rows:

@@ -7,6 +7,8 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from lance.fragment import DataFile
+
 from resight.errors import CollectionDamaged
 
 __all__ = ["require_own_files", "require_plain_names"]
@@ -36,15 +38,18 @@ def require_own_files(directory: Path) -> None:
                     )
 
 
-def require_plain_names(directory: Path, files: Iterable[str]) -> None:
+def require_plain_names(directory: Path, files: Iterable[DataFile]) -> None:
     """Returns if the data files that a table lists lie in its own data folder.
 
     Raises:
         CollectionDamaged: One lies elsewhere.
     """
-    for name in files:
+    for file in files:
+        name = str(file.path)
         path = PurePosixPath(name.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in name:
+        # A base is another folder that the table may name.
+        elsewhere = path.is_absolute() or ".." in path.parts or ":" in name
+        if elsewhere or file.base_id is not None:
             raise CollectionDamaged(
                 f"the collection {directory} is not opened: its table lists the file {name!r}, "
                 "which lies outside of it"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import NamedTuple, final
 
+from resight.collection.seal import seal_of
 from resight.errors import InvalidInput
 
 __all__ = ["Key", "Root", "Roots"]
@@ -32,10 +34,12 @@ class Root:
     Attributes:
         number: What rows call it.
         stored: Absolute, or relative to the collection's directory, with forward slashes.
+        seal: Of the folder, made on the machine where it was named (`seal_of`); empty for none.
     """
 
     number: int
     stored: str
+    seal: str = ""
 
 
 @final
@@ -45,12 +49,29 @@ class Roots:
     Args:
         stored: The roots.
         collection: The collection's directory, absolute.
+        place: Where that directory was when it was written last, absolute; empty where nobody knows. A folder
+            that is not where it lies relative to the directory is looked for relative to this.
+        identity: Of the collection.
+        samples: Paths of some photos by the number of their root: by these a folder of that name is told from
+            that folder, once the collection has been moved.
     """
 
-    def __init__(self, stored: Iterable[Root], collection: Path) -> None:
+    def __init__(
+        self,
+        stored: Iterable[Root],
+        collection: Path,
+        *,
+        place: str = "",
+        identity: str = "",
+        samples: Mapping[int, Sequence[str]] | None = None,
+    ) -> None:
         self.stored = tuple(stored)
         self._collection = collection
-        self._folders = {root.number: os.path.normpath(collection / root.stored) for root in self.stored}
+        self._place = place
+        self._identity = identity
+        self._samples = samples or {}
+        self._by_number = {root.number: root for root in self.stored}
+        self._folders = {root.number: self._located(root) for root in self.stored}
         # The deepest first: the root of a photo is the deepest that holds it.
         self._deepest = sorted(self._folders.items(), key=lambda item: (-len(item[1]), item[0]))
 
@@ -74,12 +95,64 @@ class Roots:
         """Returns where a photo is now, absolute."""
         return os.path.normpath(f"{self._folders[key.root]}{os.sep}{key.path}")
 
+    def is_here(self, key: Key) -> bool:
+        """Returns whether a photo is there and may be read: a file below a folder that is known here."""
+        root = self._by_number.get(key.root)
+        if root is None or not self.is_known_here(root):
+            return False
+        path = PurePath(key.path)
+        return not path.is_absolute() and ".." not in path.parts and _is_file(self.path_of(key))
+
+    def is_known_here(self, root: Root) -> bool:
+        """Returns whether a folder's photos may be shown to who reads the collection on this machine.
+
+        That is a folder at or below the one that holds the collection, as they may have come together, and
+        one that was named on this machine. A collection from elsewhere could name any other.
+        """
+        folder = self._folders[root.number]
+        beside = PurePath(folder).is_relative_to(self._collection.parent)
+        return beside or root.seal == seal_of(folder, self._identity)
+
+    def notes(self) -> list[str]:
+        """Returns what is amiss with the folders, a sentence each with the command that mends it."""
+        sentences = []
+        for root in self.stored:
+            folder = self._folders[root.number]
+            said = f"resight info {shlex.quote(str(self._collection))} --move-root {shlex.quote(folder)}"
+            if not _is_folder(folder):
+                sentences.append(
+                    f"the folder {folder}, which photos of this collection lie in, is not there: if it has "
+                    f"moved, say so by `{said} NEW`"
+                )
+            elif not self.is_known_here(root):
+                sentences.append(
+                    f"the folder {folder} was named on another machine, and its photos are not shown: index "
+                    f"it, or confirm it by `{said} {shlex.quote(folder)}`"
+                )
+        return sentences
+
+    def settled(self) -> Roots:
+        """Returns the roots as they are stored for the collection's directory of now."""
+        stored = []
+        for root in self.stored:
+            settled = self._root(root.number, self._folders[root.number])
+            stored.append(settled if self.is_known_here(root) else replace(settled, seal=""))
+        return self._with(stored)
+
     def including(self, folder: str) -> Roots:
-        """Returns the roots with one for this absolute folder, unless one holds it already."""
-        if self.key_of(folder) is not None:
+        """Returns the roots with one for this absolute folder, unless one holds it already.
+
+        A root of that very folder is known on this machine afterwards.
+        """
+        key = self.key_of(folder)
+        if key is None:
+            number = max(self._folders, default=-1) + 1
+            return self._with([*self.stored, self._root(number, folder)])
+        if key.path or self.is_known_here(self._by_number[key.root]):
             return self
-        number = max(self._folders, default=-1) + 1
-        return Roots([*self.stored, self._root(number, folder)], self._collection)
+        return self._with(
+            [self._root(key.root, folder) if root.number == key.root else root for root in self.stored]
+        )
 
     def moved(self, old: str, new: str) -> Roots:
         """Returns the roots after the folder ``old`` has become ``new`` (both absolute).
@@ -109,14 +182,46 @@ class Roots:
             self._root(root.number, str(followed[root.number])) if root.number in followed else root
             for root in self.stored
         ]
-        return Roots(stored, self._collection)
+        return self._with(stored)
+
+    def _with(self, stored: Iterable[Root]) -> Roots:
+        return Roots(
+            stored,
+            self._collection,
+            place=self._place,
+            identity=self._identity,
+            samples=self._samples,
+        )
+
+    def _located(self, root: Root) -> str:
+        """Returns where a root is now: beside the collection, or where that was when it was written last."""
+        here = os.path.normpath(self._collection / root.stored)
+        if not self._place or self._place == str(self._collection):
+            return here
+        before = os.path.normpath(Path(self._place) / root.stored)
+        samples = self._samples.get(root.number, [""])
+        return here if any(_exists(f"{here}{os.sep}{path}") for path in samples) else before
 
     def _root(self, number: int, folder: str) -> Root:
         """Returns a root, relative where photos and collection are likely to be moved together.
 
         That is where the folder lies beside the collection or below its parent, or holds the collection.
         """
+        seal = seal_of(folder, self._identity)
         beside = PurePath(folder).is_relative_to(self._collection.parent)
         if not beside and not self._collection.is_relative_to(folder):
-            return Root(number, folder)
-        return Root(number, PurePath(os.path.relpath(folder, self._collection)).as_posix())
+            return Root(number, folder, seal)
+        return Root(number, PurePath(os.path.relpath(folder, self._collection)).as_posix(), seal)
+
+
+# Path's methods raise where a folder on the way may not be entered.
+def _is_file(path: str) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def _exists(path: str) -> bool:
+    return os.path.exists(path)  # noqa: PTH110

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
+from resight.collection.exclusion import Exclusion
 from resight.collection.store import TABLE_NAME
 from resight.errors import InvalidInput
 from resight.images import PHOTO_SUFFIXES
@@ -53,11 +54,15 @@ class Scan:
         broken: What could not be looked at, sorted by path.
         passed_over: Files whose suffix is no photo's: how many of each suffix, in lower case with its dot,
             ``""`` for none; the most frequent first. Hidden files are not counted.
+        left_out: Files and folders that a pattern leaves out: how many each, the most frequent first.
+        unlisted: Folders that could not be listed, absolute: nobody knows what lies below them.
     """
 
     photos: list[PhotoFile]
     broken: list[BrokenPhoto]
     passed_over: dict[str, int]
+    left_out: dict[str, int]
+    unlisted: list[str]
 
 
 def printable(path: str) -> str:
@@ -83,7 +88,8 @@ def find_photos(paths: Sequence[str | Path]) -> list[Path]:
 
     Folders are walked with all that is in them; of these, files with a suffix of `PHOTO_SUFFIXES` are taken
     and hidden ones (a name beginning with a dot) are not. Files given by themselves are always taken.
-    Symbolic links are followed, loops survived, and a file that can be reached twice is taken once.
+    Symbolic links are followed, loops survived, and a file that links lead to is taken once; two names of one
+    file (hard links) are two photos. Folders of thumbnails and waste bins (`KNOWN_FOLDERS`) are left out.
 
     Raises:
         InvalidInput: A path does not exist.
@@ -91,17 +97,21 @@ def find_photos(paths: Sequence[str | Path]) -> list[Path]:
     return [Path(photo.path) for photo in scan(paths).photos]
 
 
-def scan(paths: Iterable[str | Path]) -> Scan:
+def scan(paths: Iterable[str | Path], exclude: Sequence[str] = ()) -> Scan:
     """Returns what `find_photos` does, with the folder each photo was found in and what could not be read.
+
+    Args:
+        paths: Files and folders.
+        exclude: Patterns of files and folders that are left out, see `Exclusion`.
 
     Raises:
         InvalidInput: A path does not exist.
     """
-    walk = _Walk()
+    walk = _Walk(Exclusion(exclude))
     for path in sorted({canonical(path) for path in paths}):
         if Path(path).is_dir():
             walk.folder(path, origin=path)
-        elif Path(path).exists():
+        elif os.path.exists(path):  # noqa: PTH110 (Path raises where a folder may not be entered)
             walk.file(path, origin=str(Path(path).parent), linked=Path(path).is_symlink())
         else:
             raise InvalidInput(f"there is no file or folder {printable(path)}")
@@ -113,9 +123,13 @@ def scan(paths: Iterable[str | Path]) -> Scan:
 class _Walk:
     """Takes what lies in folders at once, and what links lead to afterwards: files keep their own names."""
 
+    exclusion: Exclusion
     photos: list[PhotoFile] = field(default_factory=list)
     broken: list[BrokenPhoto] = field(default_factory=list)
     visited: set[tuple[int, int]] = field(default_factory=set)
+    taken: set[str] = field(default_factory=set)
+    left_out: Counter[str] = field(default_factory=Counter)
+    unlisted: list[str] = field(default_factory=list)
     links: list[tuple[str, str]] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
 
@@ -131,13 +145,14 @@ class _Walk:
                     entries = sorted(listing, key=lambda entry: entry.name)
             except OSError as error:
                 reason = f"this folder cannot be listed ({error.strerror})"
+                self.unlisted.append(current)
                 self.broken.append(BrokenPhoto(printable(current), reason))
                 continue
             if any(entry.name == TABLE_NAME for entry in entries):
                 # A collection beside its photos: none of its files is a photo, or was passed over.
                 continue
             for entry in entries:
-                if entry.name.startswith("."):
+                if self._is_left_out(entry, origin) or entry.name.startswith("."):
                     continue
                 if entry.is_symlink():
                     self.links.append((entry.path, origin))
@@ -155,18 +170,22 @@ class _Walk:
             self.passed_over[printable(suffix)] += 1
 
     def file(self, path: str, *, origin: str, linked: bool) -> None:
-        """Takes a file, unless it has been met under another name."""
+        """Takes a file, unless a link leads to one that is taken already."""
         try:
             path.encode()
         except UnicodeEncodeError:
             reason = "its name holds bytes that are no text; rename it"
             self.broken.append(BrokenPhoto(printable(path), reason))
             return
+        target = os.path.realpath(path) if linked else path
         try:
-            if self._first_visit(path):
-                self.photos.append(PhotoFile(path, origin, os.path.realpath(path) if linked else path))
+            Path(path).stat()
         except OSError as error:
             self.broken.append(BrokenPhoto(printable(path), f"it cannot be looked at ({error.strerror})"))
+            return
+        if target not in self.taken:
+            self.taken.add(target)
+            self.photos.append(PhotoFile(path, origin, target))
 
     def finish(self) -> Scan:
         """Follows the links met so far, and those met on the way; returns all."""
@@ -181,7 +200,16 @@ class _Walk:
             sorted(self.photos, key=lambda photo: photo.path),
             sorted(self.broken, key=lambda file: file.path),
             dict(self.passed_over.most_common()),
+            dict(self.left_out.most_common()),
+            self.unlisted,
         )
+
+    def _is_left_out(self, entry: os.DirEntry[str], origin: str) -> bool:
+        is_folder = entry.is_dir(follow_symlinks=False)
+        pattern = self.exclusion.pattern_of(entry.path, origin, is_folder=is_folder)
+        if pattern is not None:
+            self.left_out[pattern] += 1
+        return pattern is not None
 
     def _first_visit(self, path: str) -> bool:
         status = Path(path).stat()

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float16
 
+from resight.collection.checksum import CHECKSUM, row_checksums
 from resight.collection.roots import Key
 from resight.errors import InvalidInput
 
@@ -60,6 +61,7 @@ OWN_COLUMNS = frozenset(
         "descriptor",
         "local",
         "broken",
+        CHECKSUM,
     }
 )
 """Names that the user's metadata cannot have."""
@@ -79,6 +81,7 @@ def photo_schema(dim: int) -> pa.Schema:
             pa.field("descriptor", pa.list_(pa.float16(), dim)),
             pa.field("local", pa.large_binary()),
             pa.field("broken", pa.string()),
+            pa.field(CHECKSUM, pa.uint32()),
         ]
     )
 
@@ -110,8 +113,12 @@ class Row:
     broken: str | None
 
 
-def rows_table(rows: Sequence[Row], dim: int) -> pa.Table:
-    """Returns rows as a table of `photo_schema`."""
+def rows_table(
+    rows: Sequence[Row],
+    dim: int,
+    metadata: Mapping[str, pa.Array] | None = None,
+) -> pa.Table:
+    """Returns rows as a table of `photo_schema`, with columns of the user and the checksum of all."""
     descriptors = np.zeros((len(rows), dim), dtype=np.float16)
     for number, row in enumerate(rows):
         if row.descriptor is not None:
@@ -129,8 +136,11 @@ def rows_table(rows: Sequence[Row], dim: int) -> pa.Table:
         "local": pa.array([row.local for row in rows], pa.large_binary()),
         "broken": pa.array([row.broken for row in rows], pa.string()),
     }
-    schema = photo_schema(dim)
-    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+    own = [field for field in photo_schema(dim) if field.name != CHECKSUM]
+    table = pa.Table.from_arrays([columns[field.name] for field in own], schema=pa.schema(own))
+    for name, column in (metadata or {}).items():
+        table = table.append_column(name, column)
+    return table.append_column(CHECKSUM, row_checksums(table))
 
 
 def metadata_names(schema: pa.Schema) -> list[str]:

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from resight import images
 from resight.collection.answer import Answer, Hit, QueryPhoto, Seconds, ShownKeypoints
+from resight.collection.checksum import damaged_rows
 from resight.collection.query import VERIFY_DEPTH, Query
 from resight.collection.resident import ResidentIndex
 from resight.collection.roots import Key
@@ -94,7 +95,7 @@ def answer_query(
     hits = _hits(store, verified, query.top, queries, keypoints)
     describe, load, search, verify = (after - before for before, after in pairwise(clock))
     seconds = Seconds(describe, load, search, verify, time.perf_counter() - clock[0])
-    return Answer(described.photos, hits, searched, seconds)
+    return Answer(described.photos, hits, searched, seconds, tuple(store.roots.notes()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -248,19 +249,24 @@ def _local_features(
     """
     features: dict[int, LocalFeatures] = {}
     for start in range(0, len(ids), LOCAL_ROWS):
-        table = store.rows(ids[start : start + LOCAL_ROWS], ["path", "local"])
+        table = store.whole_rows(ids[start : start + LOCAL_ROWS])
         columns = (table[name] for name in ("_rowid", "path", "local"))
-        for row_id, path, data in zip(*columns, strict=True):
+        for row_id, path, data, damaged in zip(*columns, damaged_rows(table), strict=True):
+            if damaged:
+                raise _damaged(store, path, "its checksum is another")
             if data.is_valid:
                 try:
                     stored = LocalFeatures.from_bytes(data.as_buffer().to_pybytes())
                 except InvalidInput as error:
-                    raise CollectionDamaged(
-                        f"what {store.path} holds of {path} is damaged: {error}; remove that photo and index "
-                        "it again"
-                    ) from None
+                    raise _damaged(store, path, str(error)) from None
                 features[row_id.as_py()] = codec.decode(stored)
     return [features.get(row_id) for row_id in ids.tolist()]
+
+
+def _damaged(store: Store, path: object, reason: str) -> CollectionDamaged:
+    return CollectionDamaged(
+        f"what {store.path} holds of {path} is damaged: {reason}; remove that photo and index it again"
+    )
 
 
 def _hits(
@@ -290,17 +296,19 @@ def _hits(
         if row_id not in rows:
             continue
         row = rows[row_id]
+        key = Key(row["root"], row["path"])
         hits.append(
             Hit(
                 rank=len(hits) + 1,
                 similarity=similarity,
-                path=roots.path_of(Key(row["root"], row["path"])),
+                path=roots.path_of(key),
                 width=row["width"],
                 height=row["height"],
                 match=match,
                 query=queries.get(row_id),
                 metadata={name: row[name] for name in names if row[name] is not None},
                 keypoints=keypoints.get(row_id),
+                missing=not roots.is_here(key),
             )
         )
     return hits

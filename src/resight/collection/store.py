@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int64
 
+from resight.collection.checksum import CHECKSUM, row_checksums
 from resight.collection.filters import filter_columns, table_condition
-from resight.collection.header import Header
+from resight.collection.header import FORMAT, Header
 from resight.collection.lock import LOCK_NAME
 from resight.collection.own_files import require_own_files, require_plain_names
 from resight.collection.roots import Roots
@@ -41,6 +42,7 @@ COMPACTION_ROWS = 256
 """Rows held at once while rewriting: at 200 kB a photo 50 MB; Lance's own 8192 would be 1.6 GB."""
 
 _ATTEMPTS = 5
+_SAMPLES = 16
 
 _Result = TypeVar("_Result")
 
@@ -118,7 +120,11 @@ class Store:
     @property
     def roots(self) -> Roots:
         """Folders the photos lie in, at this version."""
-        return Roots(self.header.roots, self.path)
+        header, samples = self.header, {}
+        if header.roots and header.place not in ("", str(self.path)):
+            # It has been moved, or came from elsewhere, and has not been written since.
+            samples = self.read(_samples)
+        return Roots(header.roots, self.path, place=header.place, identity=header.identity, samples=samples)
 
     def refresh(self) -> bool:
         """Returns whether a writer has committed since, after moving on to the latest version.
@@ -141,6 +147,7 @@ class Store:
         *,
         where: str | None = None,
         batch_rows: int = SCAN_ROWS,
+        limit: int | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Yields rows with their ids (column ``_rowid``) in batches, in the order of storage.
 
@@ -149,7 +156,7 @@ class Store:
                 which starts again.
         """
         yield from self._dataset.scanner(
-            columns=list(columns), filter=where, with_row_id=True, batch_size=batch_rows
+            columns=list(columns), filter=where, with_row_id=True, batch_size=batch_rows, limit=limit
         ).to_batches()
 
     def read(self, reader: Callable[[Store], _Result]) -> _Result:
@@ -199,6 +206,10 @@ class Store:
             return self.table(columns, where="false")
         return self.table(columns, where=f"_rowid IN ({','.join(map(str, ids.tolist()))})")
 
+    def whole_rows(self, ids: Int64[np.ndarray, " n"]) -> pa.Table:
+        """Returns some rows with all their columns and ids, as `damaged_rows` takes them."""
+        return self.rows(ids, self.schema.names)
+
     def upsert(self, rows: pa.Table) -> None:
         """Commits rows: those of a known key change in the given columns and keep their id, others are new.
 
@@ -219,9 +230,18 @@ class Store:
         """
         if len(ids):
             self.write_header(replace(self.header, purging=True))
+            self.drop(ids)
+            self.finish_forgetting()
+
+    def drop(self, ids: Int64[np.ndarray, " n"]) -> None:
+        """Takes rows out of every later read; their bytes leave the disk when `compact` rewrites them.
+
+        Raises:
+            StorageFailed: The disk refuses it.
+        """
+        if len(ids):
             with _writing(self.path):
                 self._dataset.delete(f"_rowid IN ({','.join(map(str, ids.tolist()))})")
-            self.finish_forgetting()
 
     def finish_forgetting(self) -> None:
         """Takes the bytes of deleted rows off the disk, if a removal has begun.
@@ -233,6 +253,29 @@ class Store:
             self.compact(purge=True)
             self.clean()
             self.write_header(replace(self.header, purging=False))
+
+    def migrate(self) -> None:
+        """Brings an older format up to date; no photo is described for it.
+
+        Raises:
+            StorageFailed: The disk refuses it; the collection stays in its format.
+        """
+        if self.header.format >= FORMAT:
+            return
+        kind = pa.schema([pa.field(CHECKSUM, pa.uint32())])
+
+        @lance.batch_udf(output_schema=kind)
+        def checksums(rows: pa.RecordBatch) -> pa.RecordBatch:
+            return pa.RecordBatch.from_arrays([row_checksums(rows)], schema=kind)
+
+        with _writing(self.path):
+            if CHECKSUM in self.schema.names:
+                # Of a migration that was killed; others may have written rows since.
+                self._dataset.drop_columns([CHECKSUM])
+            self._dataset.add_columns(
+                checksums, read_columns=list(self.schema.names), batch_size=COMPACTION_ROWS
+            )
+        self.write_header(replace(self.header, format=FORMAT))
 
     def add_columns(self, columns: Sequence[pa.Field]) -> None:
         """Commits columns of the user, empty in every row.
@@ -301,10 +344,22 @@ class Store:
         self.header = Header.from_metadata(self._dataset.schema.metadata, self.path)
 
 
+def _samples(store: Store) -> dict[int, list[str]]:
+    """Returns the paths of some photos of each root."""
+    return {
+        root.number: [
+            str(path)
+            for batch in store.scan(["path"], where=f"root = {root.number}", limit=_SAMPLES)
+            for path in batch["path"].to_pylist()
+        ]
+        for root in store.header.roots
+    }
+
+
 def _opened(path: Path) -> lance.LanceDataset:
     dataset = lance.dataset(path / TABLE_NAME)
     fragments = dataset.get_fragments()
-    require_plain_names(path, (file.path for fragment in fragments for file in fragment.metadata.files))
+    require_plain_names(path, [file for fragment in fragments for file in fragment.metadata.files])
     return dataset
 
 

@@ -22,7 +22,15 @@ from resight.features import Box, ImageFeatures
 from resight.files import available_cpus, in_threads
 from resight.images import Photo, PhotoSource, photo_of
 
-__all__ = ["Content", "Extraction", "PhotoModel", "content_of", "describe_photos", "extract"]
+__all__ = [
+    "Content",
+    "Extraction",
+    "PhotoModel",
+    "content_of",
+    "describe_photos",
+    "extract",
+    "modified_ns",
+]
 
 HASH_BYTES = 20
 
@@ -110,6 +118,11 @@ class _Described(Generic[Note]):
     photo: images.Photo | None
     features: ImageFeatures | None
     seconds: float
+
+
+def modified_ns(status: os.stat_result) -> int:
+    """Returns when a file was changed last, nanoseconds since 1970 within 64 bits: of 1677 to 2262."""
+    return max(-(2**63), min(status.st_mtime_ns, 2**63 - 1))
 
 
 def content_of(path: str | Path) -> Content:
@@ -309,7 +322,7 @@ def _read_file(
 def _content(stream: BufferedReader) -> Content:
     status = os.fstat(stream.fileno())
     digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=HASH_BYTES)).digest()
-    return Content(digest, status.st_size, status.st_mtime_ns)
+    return Content(digest, status.st_size, modified_ns(status))
 
 
 def _batches(photos: Iterable[_Read[Note]], size: int) -> Iterator[list[_Read[Note]]]:

@@ -17,7 +17,7 @@ from resight.search import Verdict
 
 __all__ = ["copy_photos", "link_photos", "only", "write_table"]
 
-_COLUMNS = ("rank", "path", "similarity", "verdict", "inliers", "chance")
+_COLUMNS = ("rank", "path", "similarity", "verdict", "inliers", "chance", "missing")
 
 
 def only(answer: Answer, verdict: Verdict) -> Answer:
@@ -65,7 +65,9 @@ def link_photos(hits: Sequence[Hit], folder: Path) -> list[str]:
 
 
 def write_table(hits: Sequence[Hit], path: Path) -> None:
-    """Writes some hits as a CSV file: rank, path, similarity, verdict, inliers and those chance reaches.
+    """Writes some hits as a CSV file.
+
+    Columns: rank, path, similarity, verdict, inliers, those chance reaches, 1 where the photo is missing.
 
     Raises:
         OSError: The file cannot be written.
@@ -76,7 +78,9 @@ def write_table(hits: Sequence[Hit], path: Path) -> None:
     for hit in hits:
         chance = "" if hit.match is None else f"{hit.match.expected:.2f}"
         inliers = "" if hit.inliers is None else hit.inliers
-        table.writerow((hit.rank, hit.path, f"{hit.similarity:.6f}", hit.verdict, inliers, chance))
+        table.writerow(
+            (hit.rank, hit.path, f"{hit.similarity:.6f}", hit.verdict, inliers, chance, int(hit.missing))
+        )
     write_whole(path, os.fsencode(stream.getvalue()))
 
 
@@ -87,7 +91,7 @@ def _place(hits: Sequence[Hit], folder: Path, put: Callable[[Path, Path], None])
     missing = []
     for hit in hits:
         photo = Path(hit.path)
-        if photo.is_file():
+        if not hit.missing and photo.is_file():
             put(photo, folder / f"{hit.rank:03d}-{photo.name}")
         else:
             missing.append(hit.path)

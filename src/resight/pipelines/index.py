@@ -43,6 +43,8 @@ def index_photos(
     model: str | None = None,
     metadata: Path | None = None,
     forget_missing: bool = False,
+    again: bool = False,
+    exclude: Sequence[str] = (),
     max_pixels: int = MAX_PIXELS,
     progress: Progress = silent,
 ) -> Indexed:
@@ -56,6 +58,8 @@ def index_photos(
         model: Name or bundle of its model; by default its own, or `DEFAULT_MODEL` for a new one.
         metadata: A table of values to keep with photos, as `read_metadata` reads it.
         forget_missing: Whether photos that are no longer in the folders are removed.
+        again: Whether every photo is read again, whatever its size and time say.
+        exclude: Patterns of files and folders that are left out from now on.
         max_pixels: Most pixels of a photo that is decoded.
         progress: Called with photos done and photos in all.
 
@@ -76,6 +80,8 @@ def index_photos(
             photos,
             metadata=values,
             forget_missing=forget_missing,
+            again=again,
+            exclude=exclude,
             max_pixels=max_pixels,
             progress=progress,
         )

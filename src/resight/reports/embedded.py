@@ -34,15 +34,23 @@ class EmbeddedPhoto:
 
 
 def embed(
-    source: PhotoSource, max_side: int, *, width: int = 1, height: int = 1, box: Box | None = None
+    source: PhotoSource,
+    max_side: int,
+    *,
+    width: int = 1,
+    height: int = 1,
+    box: Box | None = None,
+    missing: bool = False,
 ) -> EmbeddedPhoto:
     """Returns a photo as a page carries it, its long side at most ``max_side`` pixels.
 
     ``width`` and ``height`` are what is known of it, in pixels; they shape the frame of a photo that is gone.
-    With a box only that part is carried, and the size is the part's.
+    A missing one is not looked for. With a box only that part is carried, and the size is the part's.
     """
     from PIL import Image
 
+    if missing:
+        return EmbeddedPhoto(max(width, 1), max(height, 1), None, "it is not here")
     try:
         photo = images.photo_of(source, max_side=max_side if box is None else None, box=box)
     except UnreadableImage as error:

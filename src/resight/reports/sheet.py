@@ -160,7 +160,8 @@ def _query(query: QueryPhoto, number: int) -> _Query:
 def _card(hit: Hit, queries: Sequence[_Query]) -> _Card:
     """Returns the card of an answer; a trusted one is drawn beside its query."""
     trusted = hit.verdict in ("confirmed", "partial", "likely")
-    photo = embed(hit.path, _MATCHED_SIDE if trusted else _PLAIN_SIDE, width=hit.width, height=hit.height)
+    side = _MATCHED_SIDE if trusted else _PLAIN_SIDE
+    photo = embed(hit.path, side, width=hit.width, height=hit.height, missing=hit.missing)
     path, words = PurePath(hit.path), VERDICT_WORDS[hit.verdict]
     alt = f"Answer {hit.rank}: {path.name}, {words}."
     matched = trusted and photo.uri is not None and not _has_changed(hit, photo)
