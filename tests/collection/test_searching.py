@@ -288,3 +288,9 @@ def test_searching_goes_on_in_threads_while_indexing(collection, photos, tmp_pat
         thread.join()
     assert failures == []
     assert len(reader.search(photos / "a" / "p00.png", top=60)) == 52
+
+
+def test_expansion_by_more_answers_than_there_are_takes_all(collection, photos):
+    query = photos / "a" / "p00.png"
+    everything = [hit.path for hit in collection.search(query, expand=12, verify=0)]
+    assert [hit.path for hit in collection.search(query, expand=100_000_000, verify=0)] == everything

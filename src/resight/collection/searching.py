@@ -183,7 +183,9 @@ def _ranking(
     index = resident.current()
     searched = len(index) if allowed is None else len(allowed)
     k = max(1, min(max(k, _DEPTHS.get(query.refine or "", 0)), searched))
-    ranking = search_expanded(index, descriptor[None], k, n=query.expand, allowed=allowed)
+    # Never more than there are: memory is asked for that many.
+    n = min(query.expand, searched)
+    ranking = search_expanded(index, descriptor[None], k, n=n, allowed=allowed)
     if query.refine == "reciprocal":
         return rerank_reciprocal(ranking, descriptor[None], index.descriptors, top=_DEPTHS["reciprocal"])
     if query.refine == "superglobal":
