@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass
+from tokenize import TokenError
 from typing import Literal, Self
 
 import numpy as np
@@ -202,7 +203,16 @@ class LocalFeatures:
             )
         except InvalidInput:
             raise
-        except (ValueError, EOFError, OSError, IndexError, KeyError, TypeError) as error:
+        except (
+            ValueError,
+            EOFError,
+            OSError,
+            IndexError,
+            KeyError,
+            TypeError,
+            SyntaxError,
+            TokenError,
+        ) as error:
             raise InvalidInput(f"these {len(data)} bytes are no local features ({error})") from None
 
 

@@ -66,6 +66,7 @@ def check_collection(
     check = _Check(store, progress)
     try:
         store.read(check.rows)
+        store.read(check.data_files)
     except CollectionDamaged as error:
         check.problems.append(str(error))
         return check.report(0)
@@ -156,6 +157,16 @@ class _Check:
     def _problem(self, key: Key, sentence: str) -> None:
         self.problems.append(sentence)
         self.damaged.discard(key)
+
+    def data_files(self, store: Store) -> None:
+        """Compares data files with their checksums: damage may lie where no row has its bytes."""
+        sums = dict(store.header.files)
+        for name in store.files():
+            if name in sums and store.file_sum(name) != sums[name] and not (self.problems or self.damaged):
+                self.problems.append(
+                    f"the file {name} is damaged, though its rows are whole: restore the collection from a "
+                    "copy, or index the photos into a new one"
+                )
 
     def duplicates(self) -> None:
         """Looks for photos with two rows, and rows without a root."""

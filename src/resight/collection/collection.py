@@ -16,7 +16,8 @@ from jaxtyping import Float32
 from resight.collection.answer import Answer, Hit
 from resight.collection.check import CheckReport, check_collection
 from resight.collection.header import Header
-from resight.collection.indexing import IndexOptions, IndexReport, keys_under, stored_photos, update
+from resight.collection.index_report import IndexOptions, IndexReport
+from resight.collection.indexing import update
 from resight.collection.info import CollectionInfo, collection_info
 from resight.collection.lock import writer_lock
 from resight.collection.query import Query, RefineMethod
@@ -26,6 +27,7 @@ from resight.collection.scan import canonical, printable
 from resight.collection.schema import Value
 from resight.collection.searching import answer_query
 from resight.collection.store import Store
+from resight.collection.stored_photos import keys_under, stored_photos
 from resight.errors import CollectionError, CollectionNotFound, InvalidInput, StorageFailed
 from resight.features import Box
 from resight.files import Progress, name_key, on_disk
@@ -393,6 +395,7 @@ class Collection:
                     replace(store.header, place=str(self.path), roots=store.roots.settled().stored)
                 )
             yield store
+            store.sum_files()
 
 
 def _reopened(path: str, model: str | None, lock_timeout: float) -> Collection:

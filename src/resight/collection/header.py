@@ -36,6 +36,7 @@ class Header:
         written_by: Version of Resight that made the collection.
         place: Where the collection's directory was when it was written last, absolute; empty in format 1.
         exclude: Patterns of files and folders that indexing leaves out.
+        files: Name and CRC-32 of each data file of the table when it was written last.
         format: Version of the format that its rows have.
         recognition: How its labels recognise things, and when not; None if nobody has measured that.
     """
@@ -49,6 +50,7 @@ class Header:
     written_by: str = __version__
     place: str = ""
     exclude: tuple[str, ...] = ()
+    files: tuple[tuple[str, int], ...] = ()
     format: int = FORMAT
     recognition: Calibration | None = None
 
@@ -65,6 +67,7 @@ class Header:
             "written_by": self.written_by,
             "place": self.place,
             "exclude": list(self.exclude),
+            "files": dict(self.files),
         }
         if self.recognition is not None:
             values["recognition"] = asdict(self.recognition)
@@ -102,6 +105,7 @@ class Header:
                 str(values["written_by"]),
                 str(values.get("place", "")),
                 tuple(str(pattern) for pattern in values.get("exclude", ())),
+                tuple((str(name), int(checksum)) for name, checksum in values.get("files", {}).items()),
                 int(values["format"]),
                 None if "recognition" not in values else _calibration(values["recognition"]),
             )

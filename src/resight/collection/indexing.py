@@ -4,114 +4,30 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import final
 
 import numpy as np
 
 from resight.collection.batching import Batching
 from resight.collection.exclusion import Exclusion
+from resight.collection.index_report import IndexOptions, IndexReport, IndexSeconds
 from resight.collection.roots import Key
-from resight.collection.scan import BrokenPhoto, PhotoFile, Scan, absolute, canonical, printable, scan
+from resight.collection.scan import BrokenPhoto, PhotoFile, Scan, canonical, printable, scan
 from resight.collection.schema import KEY_COLUMNS, Row, Value, metadata_names, new_columns
 from resight.collection.store import Store
+from resight.collection.stored_photos import StoredPhoto, keys_under, stored_photos
 from resight.errors import InvalidInput
 from resight.features import ImageFeatures, LocalFeatures
-from resight.files import Progress, name_key, on_disk
+from resight.files import Progress, on_disk
 from resight.images import MAX_PIXELS
 from resight.models.extract import Extraction, extract, modified_ns
 from resight.models.model import Model
 
-__all__ = ["IndexOptions", "IndexReport", "IndexSeconds", "keys_under", "stored_photos", "update"]
-
-
-@dataclass(frozen=True, slots=True)
-class IndexSeconds:
-    """Where indexing spent its time.
-
-    Attributes:
-        read: CPU seconds of reading, hashing and decoding files, summed over all threads.
-        describe: CPU seconds of the model in the threads that call it, summed over them.
-        store: Wall seconds of building, writing, compacting and cleaning up the table.
-        total: Wall seconds of the whole job.
-    """
-
-    read: float
-    describe: float
-    store: float
-    total: float
-
-
-@dataclass(frozen=True, slots=True)
-class IndexReport:
-    """What `Collection.add` did; a photo is in exactly one of added, updated, unchanged and broken.
-
-    Attributes:
-        added: Photos described for the first time (or taken over from a photo with the same bytes).
-        updated: Photos whose bytes had changed and that were described again.
-        unchanged: Photos whose bytes had not changed.
-        renamed: Old paths by new ones, absolute, of photos that were recognised by their bytes: their
-            description and metadata moved along, and their old rows are gone. They are counted in ``added``.
-        missing: Photos of the collection that are no longer under the given paths, absolute.
-        broken: Files under the given paths that cannot be searched.
-        warned: Photos that were described this time though something is wrong with their files.
-        passed_over: Files in the given folders whose suffix is no photo's: how many of each suffix, in lower
-            case with its dot, ``""`` for none; the most frequent first.
-        left_out: Files and folders that a pattern leaves out: how many each, the most frequent first.
-        annotated: Photos whose metadata were given and kept.
-        unmatched: Photos whose metadata were given and that are not among those indexed, as they were given.
-        notes: What is amiss with the collection's folders, a sentence each with the command that mends it.
-        seconds: Where the time went.
-    """
-
-    added: int
-    updated: int
-    unchanged: int
-    renamed: dict[str, str]
-    missing: list[str]
-    broken: list[BrokenPhoto]
-    warned: list[BrokenPhoto]
-    passed_over: dict[str, int]
-    left_out: dict[str, int]
-    annotated: int
-    unmatched: list[str]
-    notes: list[str]
-    seconds: IndexSeconds
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPhoto:
-    """What the collection knows of a file: its row's id, and what tells whether it changed."""
-
-    id: int
-    hash: bytes | None
-    file_size: int | None
-    modified_ns: int | None
-    broken: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class IndexOptions:
-    """How `update` brings a collection up to date; `Collection.add` explains it.
-
-    Attributes:
-        metadata: Values to keep with photos, by path.
-        forget_missing: Remove photos that are no longer in the given folders.
-        again: Read every photo again, whatever its size and time say.
-        exclude: Patterns that are left out from now on, beside those that the collection keeps.
-        workers: Threads; None: the processors available.
-        max_pixels: Most pixels of a photo that is decoded.
-    """
-
-    metadata: Mapping[str, Mapping[str, Value]]
-    forget_missing: bool
-    again: bool
-    exclude: Sequence[str]
-    workers: int | None
-    max_pixels: int
+__all__ = ["update"]
 
 
 def update(
@@ -423,48 +339,3 @@ class _Run:
             or any(exclusion.leaves_out(roots.path_of(key), folder) for folder in folders)
         }
         return sorted(lost | self.vanished)
-
-
-def stored_photos(store: Store) -> dict[Key, StoredPhoto]:
-    """Returns the rows of all photos, without features, by key."""
-    columns = ["root", "path", "hash", "file_size", "modified_ns", "broken"]
-    table = store.table(columns)
-    values = [table[name].to_pylist() for name in ["_rowid", *columns]]
-    return {
-        Key(root, path): StoredPhoto(row, digest, size, modified, broken)
-        for row, root, path, digest, size, modified, broken in zip(*values, strict=True)
-    }
-
-
-def keys_under(store: Store, known: Mapping[Key, StoredPhoto], paths: Iterable[str | Path]) -> list[Key]:
-    """Returns the keys of the collection's photos at or below some paths, whether these exist or not."""
-    roots = store.roots
-    exact: set[Key] = set()
-    below: set[Key] = set()
-    for path in paths:
-        for spelling in {absolute(path), canonical(path), os.path.realpath(path)}:
-            at = roots.key_of(spelling)
-            if at is not None:
-                (exact if at in known else below).add(at)
-            for root in roots:
-                if PurePath(roots.folder(root.number)).is_relative_to(spelling):
-                    below.add(Key(root.number, ""))
-    # One pass over the photos, however many folders there are.
-    keys = [key for key in known if key in exact or (below and not below.isdisjoint(_folders(key)))]
-    if keys or not below:
-        return keys
-    # macOS decomposes letters, keyboards compose them: the same name in other bytes.
-    forms = {_composed(key) for key in below}
-    return [key for key in known if not forms.isdisjoint({_composed(key), *_folders(_composed(key))})]
-
-
-def _composed(key: Key) -> Key:
-    return Key(key.root, name_key(key.path))
-
-
-def _folders(key: Key) -> Iterator[Key]:
-    """Yields the folders that hold a photo, up to its root."""
-    path = key.path
-    while path:
-        path = path.rpartition("/")[0]
-        yield Key(key.root, path)

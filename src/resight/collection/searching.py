@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
@@ -21,6 +22,7 @@ from resight.collection.store import Store
 from resight.errors import CollectionDamaged, InvalidInput, NoLocalFeatures
 from resight.features import Box, LocalFeatures
 from resight.models.codec import LocalCodec, as_stored
+from resight.models.extract import shows_nothing
 from resight.models.model import Model
 from resight.search.expansion import combine, search_expanded
 from resight.search.geometry.reranking import VerifiedRanking
@@ -51,7 +53,8 @@ def answer_query(
     """Returns the answer to a query.
 
     Raises:
-        InvalidInput: The box lies outside its photo, or the filter cannot be understood.
+        InvalidInput: The box lies outside its photo, nothing in a query photo can be recognised, or the
+            filter cannot be understood.
         NoLocalFeatures: Verification is wanted and the model has none.
         UnreadableImage: A query photo cannot be read.
         CollectionDamaged: The collection cannot be read.
@@ -158,6 +161,13 @@ def _describe(model: Model, query: Query) -> _Described:
             max_pixels=query.max_pixels,
         )
         (features,) = model.extract([photo])
+        if shows_nothing(photo, features):
+            name = source if isinstance(source, str | Path) else "the query photo"
+            where = "the box of " if query.box is not None and is_wanted else ""
+            raise InvalidInput(
+                f"nothing in {where}{name} can be recognised: it is of one colour, or shows nothing but "
+                "smooth areas; search for another photo"
+            )
         box = photo.region if query.box is not None and is_wanted else None
         attended = features.local if _has_attention(model) else None
         keypoints = None if attended is None else ShownKeypoints.of(attended)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,11 +18,12 @@ from jaxtyping import Int64
 from resight.collection.checksum import CHECKSUM, row_checksums
 from resight.collection.filters import filter_columns, table_condition
 from resight.collection.header import FORMAT, Header
+from resight.collection.lance_errors import reading, reason, vanished, writing
 from resight.collection.lock import LOCK_NAME
 from resight.collection.own_files import require_own_files, require_plain_names
 from resight.collection.roots import Roots
 from resight.collection.schema import KEY_COLUMNS, photo_schema
-from resight.errors import CollectionDamaged, CollectionNotFound, InvalidInput, StorageFailed
+from resight.errors import CollectionNotFound, InvalidInput
 
 __all__ = ["TABLE_NAME", "Store"]
 
@@ -41,7 +42,6 @@ SCAN_ROWS = 8192
 COMPACTION_ROWS = 256
 """Rows held at once while rewriting: at 200 kB a photo 50 MB; Lance's own 8192 would be 1.6 GB."""
 
-_ATTEMPTS = 5
 _SAMPLES = 16
 
 _Result = TypeVar("_Result")
@@ -81,7 +81,7 @@ class Store:
             cls.open(path)
         except CollectionNotFound:
             schema = photo_schema(header.dim).with_metadata(header.to_metadata())
-            with _writing(path):
+            with writing(path):
                 dataset = lance.write_dataset(
                     schema.empty_table(), path / TABLE_NAME, schema=schema, enable_stable_row_ids=True
                 )
@@ -105,7 +105,7 @@ class Store:
                 f"there is no collection at {path}: {what}; `resight index PHOTOS --collection DIR` makes one"
             )
         _require_own_files(path)
-        return cls(path, _reading(path, lambda: _opened(path), lambda: None))
+        return cls(path, reading(path, lambda: _opened(path), lambda: None))
 
     @property
     def version(self) -> int:
@@ -135,7 +135,7 @@ class Store:
         """
         if not _committed(self.path):
             raise CollectionNotFound(f"the collection at {self.path} has been deleted")
-        latest = _reading(self.path, lambda: int(self._dataset.latest_version), lambda: None)
+        latest = reading(self.path, lambda: int(self._dataset.latest_version), lambda: None)
         if latest == self.version:
             return False
         self._reopen()
@@ -165,7 +165,7 @@ class Store:
         Raises:
             CollectionDamaged: The table cannot be read.
         """
-        return _reading(self.path, lambda: reader(self), self._reopen)
+        return reading(self.path, lambda: reader(self), self._reopen)
 
     def table(self, columns: Sequence[str], *, where: str | None = None) -> pa.Table:
         """Returns columns of all rows, or of those a filter of our own takes, with their ids (``_rowid``)."""
@@ -191,10 +191,10 @@ class Store:
                     columns=[], filter=f"{condition} AND broken IS NULL", with_row_id=True
                 )
             except (OSError, ValueError) as error:
-                if _vanished(error):
+                if vanished(error):
                     raise
                 raise InvalidInput(
-                    f"the filter {where!r} cannot be computed ({_reason(error)}): write an SQL condition "
+                    f"the filter {where!r} cannot be computed ({reason(error)}): write an SQL condition "
                     f"on {', '.join(filter_columns(store.schema))}"
                 ) from None
 
@@ -216,7 +216,7 @@ class Store:
         Raises:
             StorageFailed: The disk refuses it; nothing of these rows is stored then.
         """
-        with _writing(self.path):
+        with writing(self.path):
             merge = self._dataset.merge_insert(list(KEY_COLUMNS))
             merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
 
@@ -240,7 +240,7 @@ class Store:
             StorageFailed: The disk refuses it.
         """
         if len(ids):
-            with _writing(self.path):
+            with writing(self.path):
                 self._dataset.delete(f"_rowid IN ({','.join(map(str, ids.tolist()))})")
 
     def finish_forgetting(self) -> None:
@@ -268,7 +268,7 @@ class Store:
         def checksums(rows: pa.RecordBatch) -> pa.RecordBatch:
             return pa.RecordBatch.from_arrays([row_checksums(rows)], schema=kind)
 
-        with _writing(self.path):
+        with writing(self.path):
             if CHECKSUM in self.schema.names:
                 # Of a migration that was killed; others may have written rows since.
                 self._dataset.drop_columns([CHECKSUM])
@@ -277,6 +277,33 @@ class Store:
             )
         self.write_header(replace(self.header, format=FORMAT))
 
+    def sum_files(self) -> None:
+        """Commits the checksums of the data files that have none yet.
+
+        Raises:
+            StorageFailed: The disk refuses it.
+        """
+        sums = dict(self.header.files)
+        files = {name: sums[name] if name in sums else self.file_sum(name) for name in self.files()}
+        self.write_header(replace(self.header, files=tuple(files.items())))
+
+    def files(self) -> list[str]:
+        """Returns the names of the data files of this version, sorted."""
+        fragments = self._dataset.get_fragments()
+        return sorted(str(file.path) for fragment in fragments for file in fragment.metadata.files)
+
+    def file_sum(self, name: str) -> int:
+        """Returns the CRC-32 of a data file.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        checksum = 0
+        with (self.path / TABLE_NAME / "data" / name).open("rb") as stream:
+            while block := stream.read(1 << 20):
+                checksum = zlib.crc32(block, checksum)
+        return checksum
+
     def add_columns(self, columns: Sequence[pa.Field]) -> None:
         """Commits columns of the user, empty in every row.
 
@@ -284,7 +311,7 @@ class Store:
             StorageFailed: The disk refuses it.
         """
         if columns:
-            with _writing(self.path):
+            with writing(self.path):
                 self._dataset.add_columns(pa.schema(list(columns)))
 
     def write_header(self, header: Header) -> None:
@@ -294,7 +321,7 @@ class Store:
             StorageFailed: The disk refuses it.
         """
         if header != self.header:
-            with _writing(self.path):
+            with writing(self.path):
                 self._dataset.update_schema_metadata(header.to_metadata())
             self.header = header
 
@@ -313,7 +340,7 @@ class Store:
         loose = sum(rows < ROWS_PER_FRAGMENT for rows, _ in counts)
         deleted = max((gone / (rows + gone) for rows, gone in counts if gone), default=0.0)
         if loose > LOOSE_FRAGMENTS or deleted > DELETED_SHARE or (purge and deleted):
-            with _writing(self.path):
+            with writing(self.path):
                 self._dataset.optimize.compact_files(
                     target_rows_per_fragment=ROWS_PER_FRAGMENT,
                     materialize_deletions_threshold=0.0 if purge else DELETED_SHARE,
@@ -326,7 +353,7 @@ class Store:
         Raises:
             StorageFailed: The disk refuses it; no row is lost.
         """
-        with _writing(self.path):
+        with writing(self.path):
             # Only with the writer's lock: unverified files could be another writer's work.
             self._dataset.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
 
@@ -364,59 +391,9 @@ def _opened(path: Path) -> lance.LanceDataset:
 
 
 def _require_own_files(path: Path) -> None:
-    _reading(path, lambda: require_own_files(path), lambda: None)
+    reading(path, lambda: require_own_files(path), lambda: None)
 
 
 def _committed(path: Path) -> bool:
     """Returns whether a table has been committed there; one whose writer was killed before that is none."""
     return any((path / TABLE_NAME / "_versions").glob("*.manifest"))
-
-
-def _reading(path: Path, read: Callable[[], _Result], again: Callable[[], None]) -> _Result:
-    """Returns what is read; tries again while files vanish, as they do when a writer cleans up."""
-    for _ in range(_ATTEMPTS - 1):
-        try:
-            return read()
-        except InvalidInput:
-            raise
-        except (OSError, ValueError) as error:
-            if not _vanished(error):
-                raise _damaged(path, error) from None
-        try:
-            again()
-        except (OSError, ValueError) as error:
-            if not _vanished(error):
-                raise _damaged(path, error) from None
-    try:
-        return read()
-    except (OSError, ValueError) as error:
-        raise _damaged(path, error) from None
-
-
-def _vanished(error: Exception) -> bool:
-    text = str(error)
-    return "Not found: " in text or "No such file" in text
-
-
-def _damaged(path: Path, error: Exception) -> CollectionDamaged:
-    return CollectionDamaged(
-        f"the collection {path} cannot be read ({_reason(error)}): check its disk, restore it from a copy, "
-        f"or index the photos into a new collection"
-    )
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageFailed(
-            f"the disk refused to write to the collection {path} ({_reason(error)}): what was committed "
-            f"before is intact; make room or give write access, then run the same again"
-        ) from None
-
-
-def _reason(error: Exception) -> str:
-    """Returns the first line of Lance's message without the place in its source code."""
-    text = str(error).split("\n")[0].split(", /")[0].split(". Valid fields")[0]
-    return text.removeprefix("Invalid user input: ")[:300]

@@ -30,9 +30,13 @@ __all__ = [
     "describe_photos",
     "extract",
     "modified_ns",
+    "shows_nothing",
 ]
 
 HASH_BYTES = 20
+
+_BLANK_LEVELS = 8
+"""Of 256: what noise and compression leave of one colour."""
 
 
 class PhotoModel(Protocol):
@@ -181,6 +185,8 @@ def extract(
             width, height = one.photo.width, one.photo.height
             done = replace(one.note, width=width, height=height, describe_seconds=one.seconds)
             fault = _fault(one.features, model.dim)
+            if fault is None and shows_nothing(one.photo, one.features):
+                fault = "nothing in it can be recognised"
             yield replace(done, reason=fault) if fault else replace(done, features=one.features)
     finally:
         described.close()
@@ -350,6 +356,18 @@ def _describe(model: PhotoModel, batch: Sequence[_Read[Note]]) -> list[_Describe
         else _Described(one.note, one.photo, next(answers), share)
         for one in batch
     ]
+
+
+def shows_nothing(photo: images.Photo, features: ImageFeatures) -> bool:
+    """Returns whether nothing in a photo can be recognised.
+
+    It has hardly more than one colour, or a model with local features finds none. All such photos
+    have one descriptor, at similarity 1 of each other.
+    """
+    flat = photo.pixels.reshape(-1, 3)
+    if int(np.max(flat.max(axis=0) - flat.min(axis=0))) <= _BLANK_LEVELS:
+        return True
+    return features.local is not None and not len(features.local)
 
 
 def _fault(features: ImageFeatures, dim: int) -> str | None:

@@ -1,0 +1,71 @@
+"""Which photos a collection has, and which of them lie at or below a path."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from resight.collection.roots import Key
+from resight.collection.scan import absolute, canonical
+from resight.collection.store import Store
+from resight.files import name_key
+
+__all__ = ["StoredPhoto", "keys_under", "stored_photos"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPhoto:
+    """What the collection knows of a file: its row's id, and what tells whether it changed."""
+
+    id: int
+    hash: bytes | None
+    file_size: int | None
+    modified_ns: int | None
+    broken: str | None
+
+
+def stored_photos(store: Store) -> dict[Key, StoredPhoto]:
+    """Returns the rows of all photos, without features, by key."""
+    columns = ["root", "path", "hash", "file_size", "modified_ns", "broken"]
+    table = store.table(columns)
+    values = [table[name].to_pylist() for name in ["_rowid", *columns]]
+    return {
+        Key(root, path): StoredPhoto(row, digest, size, modified, broken)
+        for row, root, path, digest, size, modified, broken in zip(*values, strict=True)
+    }
+
+
+def keys_under(store: Store, known: Mapping[Key, StoredPhoto], paths: Iterable[str | Path]) -> list[Key]:
+    """Returns the keys of the collection's photos at or below some paths, whether these exist or not."""
+    roots = store.roots
+    exact: set[Key] = set()
+    below: set[Key] = set()
+    for path in paths:
+        for spelling in {absolute(path), canonical(path), os.path.realpath(path)}:
+            at = roots.key_of(spelling)
+            if at is not None:
+                (exact if at in known else below).add(at)
+            for root in roots:
+                if PurePath(roots.folder(root.number)).is_relative_to(spelling):
+                    below.add(Key(root.number, ""))
+    # One pass over the photos, however many folders there are.
+    keys = [key for key in known if key in exact or (below and not below.isdisjoint(_folders(key)))]
+    if keys or not below:
+        return keys
+    # macOS decomposes letters, keyboards compose them: the same name in other bytes.
+    forms = {_composed(key) for key in below}
+    return [key for key in known if not forms.isdisjoint({_composed(key), *_folders(_composed(key))})]
+
+
+def _composed(key: Key) -> Key:
+    return Key(key.root, name_key(key.path))
+
+
+def _folders(key: Key) -> Iterator[Key]:
+    """Yields the folders that hold a photo, up to its root."""
+    path = key.path
+    while path:
+        path = path.rpartition("/")[0]
+        yield Key(key.root, path)

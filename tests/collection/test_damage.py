@@ -1,0 +1,176 @@
+"""Damage on the disk is noticed: a checksum a row and a file, and formats of before."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import lance
+import numpy as np
+import pyarrow as pa
+import pytest
+from made_photos import stored, write_photo
+
+from resight import Collection
+from resight.collection.checksum import CHECKSUM, damaged_rows, row_checksums
+from resight.collection.header import FORMAT
+from resight.collection.lance_errors import reading
+from resight.collection.store import Store
+from resight.errors import CollectionDamaged
+
+FILES = Path(__file__).parents[1] / "stored" / "files"
+
+
+def flip(file: Path, place: int, bit: int) -> None:
+    data = bytearray(file.read_bytes())
+    data[place] ^= 1 << bit
+    file.write_bytes(data)
+
+
+def test_no_flipped_bit_of_a_data_file_passes_check(tmp_path, photos, model):
+    made = Collection.create(tmp_path / "c", model=model)
+    made.add(photos / "b", metadata={str(photos / "b" / "p07.png"): {"title": "Dom", "year": 1248}})
+    (name,) = [file.name for file in (made.path / "photos.lance/data").iterdir()]
+    size, rng = (made.path / "photos.lance/data" / name).stat().st_size, random.Random(0)
+    for number in range(60):
+        copy = tmp_path / "copy"
+        shutil.copytree(made.path, copy)
+        # The end of the file holds what it says of itself, and what fills it up.
+        place = rng.randrange(size) if number % 2 else size - 1 - rng.randrange(3000)
+        flip(copy / "photos.lance/data" / name, place, rng.randrange(8))
+        with suppress(CollectionDamaged):
+            assert Collection.open(copy, model=model).check(sample=1).problems, place
+        shutil.rmtree(copy)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("hash", "X'00'"),
+        ("width", "97"),
+        ("path", "'a/other.png'"),
+        ("year", "1999"),
+        ("broken", "'x'"),
+        ("root", "5"),
+    ],
+)
+def test_a_changed_value_of_any_column_is_noticed(collection, photos, column, value):
+    collection.add(photos, metadata={str(photos / "a" / "p00.png"): {"year": 1}})
+    stored(collection).update({column: value}, where="path = 'a/p00.png'")
+    assert sum(damaged_rows(stored(collection).to_table())) == 1
+    assert collection.check(sample=0).problems
+
+
+def test_local_features_that_are_damaged_are_not_compared(collection, photos):
+    stored(collection).update({"width": "97"}, where="path = 'a/p00.png'")
+    with pytest.raises(CollectionDamaged, match=r"a/p00\.png is damaged: its checksum is another"):
+        collection.search(photos / "a" / "p01.png")
+    # Reading the photo again mends its row; its bytes are not taken over from what is damaged.
+    assert collection.add(photos, again=True).unchanged == 12
+    assert collection.check(sample=20).problems == []
+    assert collection.search(photos / "a" / "p01.png")
+
+
+def test_values_of_a_damaged_row_do_not_make_it_whole(collection, photos):
+    stored(collection).update({"width": "97"}, where="path = 'a/p00.png'")
+    collection.add(
+        photos, metadata={str(photos / "a" / name): {"year": 1} for name in ("p00.png", "p01.png")}
+    )
+    (problem,) = collection.check(sample=0).problems
+    assert "a/p00.png is damaged" in problem
+    assert stored(collection).count_rows("year = 1") == 2
+
+
+def test_a_checksum_is_the_one_of_its_definition():
+    import struct
+    import zlib
+
+    row = pa.table(
+        {
+            "title": ["Ü"],
+            "year": pa.array([7], pa.int32()),
+            "sharp": [0.5],
+            "mine": [True],
+            "none": pa.array([None], pa.string()),
+            "descriptor": pa.array([np.array([1, -2], np.float16)], pa.list_(pa.float16(), 2)),
+            "_rowid": [5],
+        }
+    )
+    values = {
+        "descriptor": struct.pack("<2e", 1, -2),
+        "mine": struct.pack("<q", 1),
+        "sharp": struct.pack("<d", 0.5),
+        "title": "Ü".encode(),
+        "year": struct.pack("<q", 7),
+    }
+    data = b"".join(
+        name.encode() + b"\0" + struct.pack("<q", len(value)) + value for name, value in values.items()
+    )
+    assert row_checksums(row).to_pylist() == [zlib.crc32(data)]
+
+
+def test_format_1_is_read_and_brought_up_to_date_without_describing(tmp_path):
+    shutil.copytree(FILES / "stored.resight", tmp_path / "stored.resight")
+    shutil.copytree(FILES / "photos", tmp_path / "photos")
+    collection = Collection.open(tmp_path / "stored.resight")
+    assert collection.info().format == 1
+    before = lance.dataset(collection.path / "photos.lance").to_table()
+    Store.open(collection.path).migrate()
+    assert collection.info().format == FORMAT
+    after = lance.dataset(collection.path / "photos.lance").to_table()
+    assert after.select(before.schema.names).equals(before)
+    assert not damaged_rows(after).any()
+    assert collection.info().metadata == ["place", "view"]
+
+
+def test_a_migration_that_was_killed_is_done_again(collection, photos):
+    store = Store.open(collection.path)
+    store.write_header(replace(store.header, format=1))
+    stored(collection).update({"width": "97", CHECKSUM: "NULL"}, where="path = 'a/p00.png'")
+    collection.add(photos / "b")
+    assert collection.info().format == FORMAT
+    assert not damaged_rows(stored(collection).to_table()).any()
+
+
+def test_a_panic_is_damage(tmp_path):
+    class PanicException(BaseException):
+        pass
+
+    def read() -> None:
+        raise PanicException("index out of bounds")
+
+    with pytest.raises(CollectionDamaged, match="index out of bounds"):
+        reading(tmp_path, read, lambda: None)
+
+
+@pytest.mark.parametrize("level", [255, 0, 130])
+def test_a_photo_of_one_colour_is_reported_and_never_an_answer(collection, photos, tmp_path, level):
+    from PIL import Image
+
+    noise = np.random.default_rng(0).integers(-2, 3, (80, 100, 3))
+    blank = np.clip(level + noise, 0, 255).astype(np.uint8)
+    Image.fromarray(blank).save(photos / "blank.png")
+    Image.fromarray(blank[:70]).save(photos / "another.png")
+    report = collection.add(photos)
+    assert {file.reason for file in report.broken} == {"nothing in it can be recognised"}
+    assert (len(report.broken), len(collection)) == (2, 12)
+    with pytest.raises(ValueError, match=r"nothing in .*blank\.png can be recognised: it is of one colour"):
+        collection.search(photos / "blank.png")
+    with pytest.raises(ValueError, match="nothing in the query photo can be recognised"):
+        collection.search(blank)
+
+
+def test_sift_recognises_nothing_in_smooth_colours(tmp_path):
+    from PIL import Image
+
+    ramp = np.repeat(np.linspace(0, 255, 300).astype(np.uint8)[None], 200, axis=0)
+    (tmp_path / "p").mkdir()
+    Image.fromarray(np.stack([ramp] * 3, axis=-1)).save(tmp_path / "p" / "sky.png")
+    write_photo(tmp_path / "p" / "a.png", 1, width=320, height=240)
+    report = Collection.create(tmp_path / "c", model="sift").add(tmp_path / "p")
+    assert [(Path(file.path).name, file.reason) for file in report.broken] == [
+        ("sky.png", "nothing in it can be recognised")
+    ]
