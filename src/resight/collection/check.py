@@ -148,10 +148,11 @@ class _Check:
         return True
 
     def _vector(self, key: Key, descriptor: np.ndarray) -> None:
-        norm = float(np.linalg.norm(descriptor))
         if not np.isfinite(descriptor).all():
             self._problem(key, f"the descriptor of {key.path} holds numbers that are not finite")
-        elif abs(norm - 1.0) > NORM_TOLERANCE:
+            return
+        norm = float(np.linalg.norm(descriptor))
+        if abs(norm - 1.0) > NORM_TOLERANCE:
             self._problem(key, f"the descriptor of {key.path} has length {norm:.4f}, not 1")
 
     def _problem(self, key: Key, sentence: str) -> None:
