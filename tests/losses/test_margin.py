@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from resight.errors import InvalidInput
 from resight.losses import MarginLoss, References
+from resight.losses.family import LOSSES
 from resight.losses.margin import distance_weighted_negatives, log_sampling_weights, margin_loss
 from resight.losses.pairs import distances
 
@@ -259,3 +260,14 @@ def test_references():
 def test_labels_without_a_boundary(labels):
     with pytest.raises(InvalidInput, match="takes labels from 0 to 3"):
         MarginLoss(classes=4, beta_per_class=True)(unit_vectors(3, 4), torch.tensor(labels))
+
+
+def test_the_number_of_classes_alone_gives_each_a_boundary():
+    assert MarginLoss(classes=4).beta.shape == (4,)
+    assert MarginLoss().beta.shape == (1,)
+
+
+@pytest.mark.parametrize(("per_class", "boundaries"), [(True, 7), (False, 1)])
+def test_a_recipe_says_whether_classes_have_boundaries(per_class, boundaries):
+    choice = LOSSES.choose(MarginLoss, beta_per_class=per_class)
+    assert choice.make(classes=7, dim=4, seed=0).beta.shape == (boundaries,)

@@ -121,6 +121,7 @@ class MarginLoss(PairLoss):
     """
 
     kind: ClassVar = "margin"
+    handed_if: ClassVar = {"classes": "beta_per_class"}
     beta: Tensor
     draws: Tensor
 
@@ -141,10 +142,11 @@ class MarginLoss(PairLoss):
         """Takes the settings.
 
         Args:
-            classes: Number of classes, needed where each has a boundary; labels are then 0 to classes − 1.
+            classes: Give each of so many classes a boundary of its own; labels are then 0 to classes − 1.
             margin: α, half the width of the band about the boundary.
             beta: β, the boundary at the start.
-            beta_per_class: Give each class a boundary of its own.
+            beta_per_class: Give each class a boundary of its own: for recipes, which know their classes. In
+                Python ``classes`` alone says so.
             learn_beta: Whether the boundary is a parameter.
             nu: ν, weight of the mean boundary of the positive pairs' anchors, added to the loss (Wu et al.
                 2017, section 4.2: a larger one keeps the boundary small).
@@ -156,14 +158,14 @@ class MarginLoss(PairLoss):
             InvalidInput: A setting is outside of its range.
         """
         super().__init__()
-        if beta_per_class and (classes is None or classes < 1):
+        if (beta_per_class or classes is not None) and (classes is None or classes < 1):
             raise InvalidInput(f"a boundary for each class needs at least one class, not {classes}")
         self.margin = margin
         self.nu = nu
         self.cutoff = cutoff
         self.nonzero_loss_cutoff = nonzero_loss_cutoff
         self.seed = seed
-        start = torch.full((classes if classes and beta_per_class else 1,), float(beta))
+        start = torch.full((classes or 1,), float(beta))
         if learn_beta:
             self.beta = nn.Parameter(start)
         else:

@@ -109,6 +109,10 @@ class Choice(Settings):
             name: value.make(**handed) if isinstance(value, Choice) else value
             for name, value in self._values()
         }
+        # A part may want what is handed in only where a setting of its own is on.
+        for name, switch in getattr(self.part, "handed_if", {}).items():
+            if not settings[switch]:
+                mine.pop(name, None)
         return self.part(**settings, **mine)
 
     def _values(self) -> list[tuple[str, object]]:
