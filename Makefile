@@ -6,7 +6,7 @@ DATA   ?= ../shared/data
 BIN    := $(VENV)/bin
 TORCH  := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
-.PHONY: demo test lint types layers tests mutants docs dist clean
+.PHONY: demo test lint types layers tests fuzz floor mutants docs dist clean
 
 # PHOTOS comes through the environment, where spaces are safe.
 demo: $(VENV)/.installed
@@ -26,6 +26,21 @@ layers: $(VENV)/.installed-dev
 
 tests: $(VENV)/.installed-dev
 	RESIGHT_TEST_DATA="$(DATA)" $(BIN)/python -m pytest -n 2
+
+# Damaged files for every reader: TRIES of each, about ten minutes for 20,000.
+TRIES ?= 20000
+fuzz: $(VENV)/.installed-dev
+	RESIGHT_FUZZ=$(TRIES) $(BIN)/python -m pytest -n 2 tests/files/test_fuzzed_readers.py
+
+# The lowest version that pyproject.toml admits of every dependency, in an environment of its own, and the fast
+# tests there. PyTorch comes first: its lowest version from the same place as the tested one.
+FLOOR := build/floor
+floor: $(VENV)/.installed-dev
+	test -x $(FLOOR)/bin/python || $(PYTHON) -m venv $(FLOOR)
+	$(BIN)/python benchmarks/floor.py > $(FLOOR)/constraints.txt
+	$(FLOOR)/bin/python -m pip install --quiet --constraint $(FLOOR)/constraints.txt torch
+	$(FLOOR)/bin/python -m pip install --quiet --constraint $(FLOOR)/constraints.txt --editable '.[all]' pytest pytest-xdist hypothesis beartype
+	RESIGHT_TEST_DATA="$(DATA)" $(FLOOR)/bin/python -m pytest -n 2 -m "not slow" --ignore tests/docs --ignore tests/examples
 
 # Changes the formulas one at a time and lists the changes that no test notices: at most 12 minutes a room.
 # ROOM=losses, networks/pooling, evaluation/measures or search; all four by default.

@@ -10,7 +10,8 @@ from typing import Any
 
 from resight._version import __version__
 from resight.collection.roots import Root
-from resight.errors import CollectionDamaged, CollectionNotFound, InvalidInput, ModelMismatch
+from resight.errors import CollectionDamaged, CollectionNotFound, ModelMismatch
+from resight.files import shown
 from resight.models.model import Model
 from resight.search.recognition import Calibration, VotingRule
 
@@ -109,9 +110,11 @@ class Header:
                 int(values["format"]),
                 None if "recognition" not in values else _calibration(values["recognition"]),
             )
-        except (InvalidInput, ValueError, KeyError, TypeError) as error:
+        except CollectionDamaged:
+            raise
+        except Exception as error:
             raise CollectionDamaged(
-                f"the header of the collection {path} cannot be understood ({error!r}): "
+                f"the header of the collection {path} cannot be understood ({shown(repr(error))}): "
                 f"index the photos into a new collection"
             ) from None
 

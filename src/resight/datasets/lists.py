@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from resight.errors import InvalidInput
+from resight.files import reading
 
 __all__ = ["first_existing", "read_fields", "text_lines"]
 
@@ -31,12 +32,8 @@ def text_lines(path: Path) -> list[str]:
     Raises:
         InvalidInput: It cannot be read, or is no text.
     """
-    try:
+    with reading(path, f"{path} is no text in UTF-8"):
         return path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise InvalidInput(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InvalidInput(f"{path} is no text in UTF-8") from None
 
 
 def read_fields(

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import zlib
+import importlib.util
+import subprocess
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from resight.datasets.plain_pickle import Plain
+from resight.datasets.plain_pickle import Plain, plain_values
 from resight.errors import InvalidInput, MissingExtra
+from resight.files.budget import MOST_BYTES, check_array
+from resight.files.foreign import reading
 
-__all__ = ["read_matlab"]
+if TYPE_CHECKING:
+    import h5py
 
+__all__ = ["read_dataset", "read_matlab"]
+
+_READER = Path(__file__).with_name("matlab_reader.py")
+_SECONDS = 300
 _HDF5 = b"\x89HDF"
 _HDF5_OFFSET = 512
 """Where MATLAB 7.3 puts the HDF5 file behind its own header."""
@@ -23,37 +33,26 @@ def read_matlab(path: str | Path) -> dict[str, Plain]:
     Of MATLAB 7.3 files, which are HDF5, number arrays alone are read.
 
     Raises:
-        InvalidInput: The file cannot be read or is none of MATLAB's.
+        InvalidInput: The file cannot be read or is none of MATLAB's, or declares more than it holds.
         MissingExtra: SciPy (7.3: h5py) is not installed.
     """
-    try:
+    with reading(path, f"{path} is no MATLAB file, or a damaged one"):
         with Path(path).open("rb") as stream:
             head = stream.read(_HDF5_OFFSET + len(_HDF5))
-    except OSError as error:
-        raise InvalidInput(f"cannot read {path}: {error.strerror or error}") from None
-    return _newer(path) if head[_HDF5_OFFSET:] == _HDF5 else _older(path)
+        return _newer(path) if head[_HDF5_OFFSET:] == _HDF5 else _older(path)
 
 
 def _older(path: str | Path) -> dict[str, Plain]:
-    try:
-        from scipy.io import loadmat
-        from scipy.io.matlab import MatReadError
-    except ImportError:
-        raise MissingExtra("formats", f"reading the MATLAB file {path}") from None
-    try:
-        content = loadmat(str(path), simplify_cells=True)
-    # What SciPy raises on files that are cut off, none of MATLAB's, or hold something else.
-    except (
-        LookupError,
-        MatReadError,
-        NotImplementedError,
-        OSError,
-        TypeError,
-        ValueError,
-        zlib.error,
-    ) as error:
-        raise InvalidInput(f"{path} is no MATLAB file, or a damaged one: {error}") from None
-    return {name: _plain(value) for name, value in content.items() if not name.startswith("__")}
+    if importlib.util.find_spec("scipy") is None:
+        raise MissingExtra("formats", f"reading the MATLAB file {path}")
+    # A process of its own: damaged files can crash SciPy's compiled reader.
+    command = [sys.executable, "-P", str(_READER), str(Path(path).absolute()), str(MOST_BYTES)]
+    done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
+    if done.returncode != 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise InvalidInput(lines[-1] if lines and done.returncode > 0 else "SciPy's reader crashes on it")
+    content = plain_values(done.stdout)
+    return content if isinstance(content, dict) else {}
 
 
 def _newer(path: str | Path) -> dict[str, Plain]:
@@ -61,25 +60,26 @@ def _newer(path: str | Path) -> dict[str, Plain]:
         import h5py
     except ImportError:
         raise MissingExtra("formats", f"reading the MATLAB 7.3 file {path}") from None
-    try:
-        with h5py.File(path, "r") as file:
+    with h5py.File(path, "r") as file:
+        variables = {
+            name: file[name] for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)
+        }
+        return {
             # MATLAB counts columns first.
-            return {name: np.asarray(file[name]).T for name in file if isinstance(file[name], h5py.Dataset)}
-    except OSError as error:
-        raise InvalidInput(f"{path} is no MATLAB file, or a damaged one: {error}") from None
+            name: read_dataset(entry).T
+            for name, entry in variables.items()
+            if isinstance(entry, h5py.Dataset)
+        }
 
 
-def _plain(value: object) -> Plain:
-    if isinstance(value, np.ndarray) and value.dtype.kind in "OUS":
-        return [_plain(entry) for entry in value.tolist()]
-    if isinstance(value, np.ndarray):
-        return value
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, dict):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    if value is None or isinstance(value, bool | int | float | str | bytes):
-        return value
-    raise InvalidInput(f"it has a {type(value).__name__}, which no ground truth holds")
+def read_dataset(entry: h5py.Dataset) -> np.ndarray:
+    """Returns the numbers of an HDF5 dataset.
+
+    Raises:
+        InvalidInput: They lie in another file, or are far more than the file has bytes for: HDF5 fills what
+            was never written.
+    """
+    if entry.external or entry.is_virtual:
+        raise InvalidInput(f"{entry.name} lies in another file, which is not opened")
+    check_array(entry.shape, entry.dtype.itemsize, stored=entry.id.get_storage_size())
+    return np.asarray(entry)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 from pathlib import Path
 from typing import final
 
 import numpy as np
 
 from resight.errors import InvalidInput
+from resight.files.budget import MOST_BYTES, check_tree, read_within
+from resight.files.foreign import reading
 
-__all__ = ["Plain", "read_plain_pickle"]
+__all__ = ["Plain", "plain_values", "read_plain_pickle"]
 
 Plain = None | bool | int | float | str | bytes | np.ndarray | list["Plain"] | dict[str, "Plain"]
 """What such a file can hold."""
@@ -25,25 +28,37 @@ def read_plain_pickle(path: str | Path) -> Plain:
     No class or function that the file names is looked up: arrays are rebuilt here from their bytes.
 
     Raises:
-        InvalidInput: The file cannot be read, is no pickle or a truncated one, or holds anything else.
+        InvalidInput: The file cannot be read, is no pickle or a truncated one, is nested too deeply or holds
+            itself, or holds anything else.
     """
-    try:
-        return _plain(_PlainUnpickler(io.BytesIO(Path(path).read_bytes()), encoding="latin1").load())
-    except OSError as error:
-        raise InvalidInput(f"cannot read {path}: {error.strerror or error}") from None
-    except InvalidInput as error:
-        raise InvalidInput(f"{path} holds more than plain values: {error}") from None
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        OverflowError,
-        MemoryError,
-    ) as error:
-        raise InvalidInput(f"{path} is no pickle of plain values: {error}") from None
+    unreadable = f"cannot read the ground truth {path}"
+    with reading(path, f"{path} is no ground truth, a pickle of plain values", unreadable=unreadable):
+        return plain_values(read_within(path, MOST_BYTES))
+
+
+def plain_values(content: bytes) -> Plain:
+    """Returns the values of a pickle, as `read_plain_pickle` reads them from a file.
+
+    Raises:
+        InvalidInput: It holds something else than plain values, or too many or too deep.
+        Exception: Whatever a damaged pickle lets the unpickler raise.
+    """
+    _check_memo(content)
+    values = _PlainUnpickler(io.BytesIO(content), encoding="latin1").load()
+    check_tree(values)
+    return _plain(values)
+
+
+def _check_memo(content: bytes) -> None:
+    """Returns if no value is remembered under a number that only a table far over the file's size has.
+
+    Raises:
+        InvalidInput: One is: the unpickler would make that table first.
+        ValueError: It is no pickle.
+    """
+    for operation, argument, _ in pickletools.genops(content):
+        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(content):
+            raise InvalidInput(f"it remembers a value under the number {argument}")
 
 
 @final

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from resight.datasets.matlab import read_matlab
 from resight.datasets.plain_pickle import Plain, read_plain_pickle
 from resight.errors import InvalidInput
 from resight.features import Box
+from resight.files import read_json, reading
+from resight.files.budget import check_tree
 
 __all__ = [
     "DIFFICULTIES",
@@ -94,7 +95,7 @@ def read_ground_truth(path: str | Path) -> GroundTruth:
     path = Path(path)
     content = read_annotations(path)
     first = 1 if path.suffix == ".mat" else 0
-    try:
+    with reading(path, f"{path} is no ground truth of the revisited benchmarks"):
         database, queries = names_of(content, "imlist"), names_of(content, "qimlist")
         entries = content["gnd"]
         if not isinstance(entries, list):
@@ -104,10 +105,6 @@ def read_ground_truth(path: str | Path) -> GroundTruth:
             raise InvalidInput(f"it lists {len(queries)} queries, but answers for {len(truths)}")
         if not truths:
             raise InvalidInput("it lists no query")
-    except KeyError as error:
-        raise InvalidInput(f"{path} is no ground truth of the revisited benchmarks: no {error}") from None
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"{path} is no ground truth of the revisited benchmarks: {error}") from None
     return GroundTruth(database, queries, truths)
 
 
@@ -120,15 +117,13 @@ def read_annotations(path: Path) -> Mapping[str, Plain]:
     """
     if path.suffix == ".mat":
         return read_matlab(path)
-    if not path.exists():
-        raise InvalidInput(f"cannot read the ground truth {path}: No such file or directory")
-    try:
-        content = json.loads(path.read_bytes()) if path.suffix == ".json" else read_plain_pickle(path)
-    except OSError as error:
-        raise InvalidInput(f"cannot read the ground truth {path}: {error.strerror}") from None
-    except ValueError as error:
-        reason = str(error).removeprefix(f"{path} ").removeprefix("is ")
-        raise InvalidInput(f"{path} is no ground truth: {reason}") from None
+    if path.suffix == ".json":
+        unreadable = f"cannot read the ground truth {path}"
+        content: object = read_json(path, f"{path} is no ground truth", unreadable=unreadable)
+        with reading(path, f"{path} is no ground truth"):
+            check_tree(content)
+    else:
+        content = read_plain_pickle(path)
     if not isinstance(content, dict):
         raise InvalidInput(f"{path} is no ground truth: it holds a {type(content).__name__}, not a dict")
     return content

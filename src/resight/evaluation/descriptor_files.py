@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +13,11 @@ import numpy as np
 from jaxtyping import Float
 
 from resight.datasets.lists import text_lines
-from resight.datasets.matlab import read_matlab
+from resight.datasets.matlab import read_dataset, read_matlab
 from resight.datasets.plain_pickle import Plain, read_plain_pickle
 from resight.errors import InvalidInput, MissingExtra
-from resight.files import name_key
+from resight.files import name_key, reading, shown
+from resight.files.budget import MOST_BYTES, check_array
 
 __all__ = ["NamedDescriptors", "open_matrix", "read_descriptors"]
 
@@ -93,12 +94,9 @@ def open_matrix(path: str | Path) -> Float[np.ndarray, "n dim"]:
     Raises:
         InvalidInput: There is no such file, or it holds something else.
     """
-    try:
+    with reading(path, f"{path} is no .npy file, or a truncated one"):
+        # Mapped: a shape that the file does not fill is refused before memory is asked for.
         matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError as error:
-        raise InvalidInput(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, EOFError) as error:
-        raise InvalidInput(f"{path} is no .npy file, or a truncated one: {error}") from None
     if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind != "f" or not matrix.size:
         content = f"{matrix.dtype} {matrix.shape}" if isinstance(matrix, np.ndarray) else "several arrays"
         raise InvalidInput(f"{path} must hold a matrix of floating-point numbers, not {content}")
@@ -154,25 +152,42 @@ def _columns(path: Path, database: int, queries: int) -> NamedDescriptors:
 
 
 def _npz(path: Path) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
-    try:
-        if path.is_file() and not zipfile.is_zipfile(path):
-            raise InvalidInput(f"{path} is no .npz file, or a truncated one")
+    with reading(path, f"{path} is no .npz file of numbers and texts, or a damaged one"):
+        _check_members(path)
         with np.load(path, allow_pickle=False) as file:
             if "names" not in file.files:
                 return _stacked(path, {name: file[name] for name in file.files})
             matrix = next((file[key] for key in _MATRICES if key in file.files), None)
             listed = [str(name) for name in file["names"].ravel().tolist()]
-    except OSError as error:
-        raise InvalidInput(f"cannot read {path}: {error.strerror or error}") from None
-    except InvalidInput:
-        raise
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise InvalidInput(
-            f"{path} is no .npz file of numbers and texts, or a damaged one: {error}"
-        ) from None
     if matrix is None or matrix.ndim != 2 or matrix.dtype.kind != "f":
         raise InvalidInput(f"{path} has names, but no matrix called {' or '.join(_MATRICES)}")
     return matrix, listed
+
+
+def _check_members(path: Path) -> None:
+    """Returns if the arrays of an ``.npz`` file fit in its members, and they in memory.
+
+    Raises:
+        InvalidInput: They do not.
+    """
+    total = 0
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            total += check_array((member.file_size,), 1, stored=member.compress_size)
+            if total > MOST_BYTES:
+                raise InvalidInput(f"its arrays take more than {MOST_BYTES:,} bytes")
+            with archive.open(member) as stream:
+                version = np.lib.format.read_magic(stream)
+                read = (
+                    np.lib.format.read_array_header_1_0
+                    if version == (1, 0)
+                    else np.lib.format.read_array_header_2_0
+                )
+                shape, _, dtype = read(stream)
+            if math.prod(shape) * dtype.itemsize > member.file_size:
+                raise InvalidInput(
+                    f"{member.filename} declares an array of shape {shown(shape)} and is cut off"
+                )
 
 
 def _hloc(path: Path) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
@@ -184,13 +199,11 @@ def _hloc(path: Path) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
 
     def visit(name: str, entry: object) -> None:
         if isinstance(entry, h5py.Dataset) and PurePosixPath(name).name == _HLOC:
-            parts[str(PurePosixPath(name).parent)] = np.asarray(entry)
+            parts[str(PurePosixPath(name).parent)] = read_dataset(entry)
 
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems(visit)
-    except OSError as error:
-        raise InvalidInput(f"{path} is no HDF5 file, or a damaged one: {error}") from None
+    with reading(path, f"{path} is no HDF5 file, or a damaged one"), h5py.File(path, "r") as file:
+        # Links are not followed: a soft one may lead to another file.
+        file.visititems(visit)
     if not parts:
         raise InvalidInput(f"{path} has no group with a {_HLOC}, as hloc writes one for each photo")
     return _stacked(path, parts)

@@ -16,7 +16,7 @@ from resight.evaluation.card import ProtocolCard
 from resight.evaluation.measures.clustering import ClusterResult
 from resight.evaluation.quantity import WHOLE, Kind, Quantity
 from resight.evaluation.statistics import Interval
-from resight.files import JSON, from_json, parse_json, to_json, write_whole
+from resight.files import JSON, from_json, read_json, reading, to_json, write_whole
 
 __all__ = [
     "FORMAT_VERSION",
@@ -219,12 +219,11 @@ def read_result(path: str | Path) -> Result:
     Raises:
         InvalidInput: There is no file, or it is truncated, something else, or of a newer version.
     """
-    try:
-        content = parse_json(Path(path).read_bytes())
-    except OSError as error:
-        raise InvalidInput(f"cannot read the result {path}: {error.strerror or error}") from None
-    except ValueError as error:
-        raise InvalidInput(f"{path} is no result of resight evaluate, or a truncated one: {error}") from None
+    content = read_json(
+        path,
+        f"{path} is no result of resight evaluate, or a truncated one",
+        unreadable=f"cannot read the result {path}",
+    )
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise InvalidInput(f"{path} is no result of resight evaluate: write one with --out")
     if content.get("version") not in range(1, FORMAT_VERSION + 1):
@@ -232,12 +231,10 @@ def read_result(path: str | Path) -> Result:
             f"{path} is a result of version {content.get('version')} and this Resight reads version "
             f"{FORMAT_VERSION}: upgrade Resight"
         )
-    try:
-        version = content.pop("version")
-        del content["format"]
-        return from_json(Result, _without_names(content) if version == FORMAT_VERSION else _upgraded(content))
-    except (KeyError, TypeError, ValueError) as error:
-        raise InvalidInput(f"{path} is a damaged result of resight evaluate: {error}") from None
+    with reading(path, f"{path} is a damaged result of resight evaluate"):
+        version = content["version"]
+        entries = {key: value for key, value in content.items() if key not in ("format", "version")}
+        return from_json(Result, _without_names(entries) if version == FORMAT_VERSION else _upgraded(entries))
 
 
 Entries = dict[str, JSON]

@@ -1,6 +1,8 @@
 """What crosses the disk: whole outputs, tables, JSON; ordered work in threads; words near a typo."""
 
-from resight.files.json import JSON, from_json, parse_json, to_json
+from resight.files.budget import shown
+from resight.files.foreign import reading, reason_of
+from resight.files.json import JSON, from_json, parse_json, read_json, to_json
 from resight.files.names import name_key, on_disk, why_no_name
 from resight.files.nearest import did_you_mean, nearest
 from resight.files.progress import Progress, silent
@@ -20,7 +22,11 @@ __all__ = [
     "nearest",
     "on_disk",
     "parse_json",
+    "read_json",
     "read_rows",
+    "reading",
+    "reason_of",
+    "shown",
     "silent",
     "to_json",
     "whole_file",

@@ -6,12 +6,16 @@ import json
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, fields, is_dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
+
+from resight.files.budget import MOST_JSON_BYTES, read_within, shown
+from resight.files.foreign import reading
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["JSON", "from_json", "parse_json", "to_json"]
+__all__ = ["JSON", "from_json", "parse_json", "read_json", "to_json"]
 
 JSON: TypeAlias = "str | int | float | bool | Sequence[JSON] | Mapping[str, JSON] | None"
 """What a JSON text can hold."""
@@ -29,6 +33,21 @@ def parse_json(text: str | bytes) -> JSON:
         return cast(JSON, json.loads(text))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def read_json(path: str | Path, sentence: str, *, unreadable: str = "") -> JSON:
+    """Returns the value of a JSON file.
+
+    Args:
+        path: The file.
+        sentence: What is wrong with a file that is no JSON, as for `reading`.
+        unreadable: What is said where the system cannot read it, as for `reading`.
+
+    Raises:
+        InvalidInput: The file cannot be read, or is no JSON in UTF-8.
+    """
+    with reading(path, sentence, unreadable=unreadable):
+        return parse_json(read_within(path, MOST_JSON_BYTES))
 
 
 def to_json(value: DataclassInstance) -> dict[str, JSON]:
@@ -78,7 +97,7 @@ def _value(kind: object, content: object, where: str) -> object:
         return float(content)
     if isinstance(kind, type) and type(content) is kind:
         return content
-    raise ValueError(f"{where} cannot be {str(content)[:40]!r}")
+    raise ValueError(f"{where} cannot be {shown(content)!r}")
 
 
 def _tuple(parts: tuple[object, ...], content: list[object], where: str) -> tuple[object, ...]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resight.errors import InvalidInput
+from resight.files.budget import check_columns, shown
+from resight.files.foreign import reading
 from resight.files.names import name_key
 
 __all__ = ["Row", "read_rows"]
@@ -42,26 +44,23 @@ def read_rows(path: str | Path, columns: Sequence[str] = ()) -> Iterator[Row]:
         InvalidInput: The file cannot be read or is no CSV file in UTF-8, the first line lacks one of
             ``columns`` or names a column twice, or a row has more or fewer cells than the first line.
     """
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as stream:
-            yield from _rows(path, stream, columns)
-    except OSError as error:
-        raise InvalidInput(f"cannot read {path}: {error.strerror or error}") from None
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} is no CSV file in UTF-8 ({error})") from None
+    sentence = f"{path} is no CSV file in UTF-8"
+    with reading(path, sentence), Path(path).open(newline="", encoding="utf-8-sig") as stream:
+        yield from _rows(path, stream, columns)
 
 
 def _rows(path: str | Path, stream: Iterator[str], columns: Sequence[str]) -> Iterator[Row]:
     reader = csv.reader(stream, strict=True)
     names = [name_key(name) for name in next(reader, [])]
+    check_columns(names)
     missing = [name for name in columns if name not in names]
     if missing:
         raise InvalidInput(
             f"{path} has no column named {' or '.join(missing)} in its first line, "
-            f"but {', '.join(names) or 'none at all'}"
+            f"but {shown(', '.join(names) or 'none at all')}"
         )
     if len(set(names)) < len(names):
-        raise InvalidInput(f"the first line of {path} names a column twice: {', '.join(names)}")
+        raise InvalidInput(f"the first line of {path} names a column twice: {shown(', '.join(names))}")
     # A cell in quotes may go over several lines.
     line = reader.line_num + 1
     for cells in reader:

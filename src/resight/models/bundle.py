@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import safetensors
@@ -19,7 +19,7 @@ import safetensors.numpy
 from jaxtyping import Shaped
 
 from resight.errors import InvalidBundle, InvalidInput, StorageFailed
-from resight.files import JSON, whole_file
+from resight.files import JSON, parse_json, reading, whole_file
 
 __all__ = ["FORMAT_VERSION", "Bundle", "Header", "Preprocessing", "read", "read_header", "write"]
 
@@ -178,7 +178,7 @@ def read(path: str | Path) -> Bundle:
         InvalidBundle: There is no file, it is no bundle, truncated, changed, or of a newer format version.
     """
     header = read_header(path)
-    try:
+    with reading(path, f"the tensors of the model bundle {path} cannot be read", refusal=InvalidBundle):
         with safetensors.safe_open(str(path), framework="numpy") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         bundle = Bundle(
@@ -190,8 +190,6 @@ def read(path: str | Path) -> Bundle:
             tensors,
             header.training,
         )
-    except (OSError, safetensors.SafetensorError, TypeError, InvalidInput) as error:
-        raise InvalidBundle(f"the tensors of the model bundle {path} cannot be read: {error}") from None
     if bundle.fingerprint != header.fingerprint:
         raise InvalidBundle(
             f"the model bundle {path} was changed or damaged after it was written "
@@ -209,18 +207,17 @@ def read_header(path: str | Path) -> Header:
     """
     if not Path(path).is_file():
         raise InvalidBundle(f"there is no model bundle at {path}")
-    try:
-        with safetensors.safe_open(str(path), framework="numpy") as file:
-            metadata = file.metadata() or {}
-            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except (OSError, safetensors.SafetensorError) as error:
-        raise InvalidBundle(
-            f"{path} is no model bundle, or a truncated one: it is no whole safetensors file ({error})"
-        ) from None
+    sentence = f"{path} is no model bundle, or a truncated one: it is no whole safetensors file"
+    with (
+        reading(path, sentence, refusal=InvalidBundle),
+        safetensors.safe_open(str(path), framework="numpy") as file,
+    ):
+        metadata = file.metadata() or {}
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     if _METADATA_KEY not in metadata:
         raise InvalidBundle(f"{path} is a safetensors file, but no model bundle of Resight: it has no header")
-    try:
-        values = json.loads(metadata[_METADATA_KEY])
+    with reading(path, f"the header of the model bundle {path} is damaged", refusal=InvalidBundle):
+        values: Any = parse_json(metadata[_METADATA_KEY])
         version = values["format_version"]
         if version > FORMAT_VERSION:
             raise InvalidBundle(
@@ -237,10 +234,6 @@ def read_header(path: str | Path) -> Header:
             shapes,
             dict(values.get("training", {})),
         )
-    except (ValueError, KeyError, TypeError) as error:
-        raise InvalidBundle(
-            f"the header of the model bundle {path} is damaged ({type(error).__name__}: {error})"
-        ) from None
 
 
 def _canonical(value: JSON) -> str:

@@ -145,7 +145,7 @@ def search_expanded(
         raise InvalidInput(f"query expansion needs 0 or more neighbours, not {n}")
     if n == 0:
         return index.search(queries, k, allowed=allowed)
-    first = index.search(queries, n, allowed=allowed)
+    first = index.search(queries, min(n, max(1, len(index))), allowed=allowed)
     expanded = expand(queries, _neighbours(index, first), first.scores, alpha=alpha)
     return index.search(expanded, k, allowed=allowed)
 
@@ -208,6 +208,7 @@ def augment_database(
     """
     if n < 0 or block < 1:
         raise InvalidInput(f"database augmentation needs n >= 0 and block >= 1, got {n} and {block}")
+    n = min(n, len(index))
     augmented = np.empty((len(index), index.dim), dtype=np.float32)
     for start in range(0, len(index), block):
         ids = index.ids[start : start + block]

@@ -46,6 +46,8 @@ from jaxtyping import Float32
 
 from resight.errors import InvalidInput
 from resight.features import Box
+from resight.files import reading
+from resight.files.budget import MOST_JSON_BYTES, read_within
 from resight.search.ranking import PADDING_ID, Ranking
 from resight.search.searched import from_answers, from_lines
 
@@ -104,14 +106,15 @@ def read_rankings(path: str | Path) -> ImportedRankings:
             unknown or of another shape, a number is not finite, an id is repeated, or scores increase.
     """
     path = Path(path)
-    reader = _Reader(path)
-    try:
-        data = path.read_bytes()
-        content: object = from_answers(_parsed(data, reader.wrong), reader.wrong)
-    except OSError as error:
-        raise InvalidInput(f"cannot read the rankings {path}: {error.strerror}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} is no JSON or is cut off: {error}") from None
+    reader, unreadable = _Reader(path), f"cannot read the rankings {path}"
+    with reading(path, f"{path} is no JSON or is cut off", unreadable=unreadable):
+        data = read_within(path, MOST_JSON_BYTES)
+        content = from_answers(_parsed(data, reader.wrong), reader.wrong)
+    with reading(path, f"the rankings {path} cannot be used"):
+        return _rankings(reader, content)
+
+
+def _rankings(reader: _Reader, content: object) -> ImportedRankings:
     file = reader.record(content, "the file")
     model = file.get("model")
     if model is not None and not isinstance(model, str):
@@ -229,12 +232,9 @@ class _Reader:
     def array(self, name: str) -> np.ndarray:
         """Returns the matrix of an .npy file."""
         path = self._path.parent / name
-        try:
-            array = np.load(path, allow_pickle=False)
-        except OSError as error:
-            raise self.wrong(f"{path} cannot be read: {error.strerror or error}") from None
-        except (ValueError, EOFError) as error:
-            raise self.wrong(f"{path} is no .npy file of numbers, or is cut off: {error}") from None
+        unusable, unreadable = self.wrong(f"{path} is no .npy file"), self.wrong(f"{path} cannot be read")
+        with reading(path, f"{unusable} of numbers, or is cut off", unreadable=str(unreadable)):
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "fiu":
             raise self.wrong(f"{path} must hold one matrix of numbers, a descriptor a row")
         return array

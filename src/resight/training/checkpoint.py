@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -14,7 +13,7 @@ import torch.distributed as distributed
 from torch import Tensor
 
 from resight.errors import InvalidInput, StorageFailed
-from resight.files import whole_file
+from resight.files import reading, whole_file
 
 __all__ = [
     "FORMAT_VERSION",
@@ -131,10 +130,11 @@ def read(path: Path) -> RunState:
         InvalidInput: There is none, or it is damaged or of another version of the format.
     """
     values = _read(path, {field.name for field in fields(RunState)})
-    values["best"] = None if values["best"] is None else Best(**values["best"])
-    values["random"] = tuple(RandomStates(cpu, device) for cpu, device in values["random"])
-    values["history"] = tuple(values["history"])
-    return RunState(**values)
+    with reading(path, f"the file {path} is no whole checkpoint"):
+        values["best"] = None if values["best"] is None else Best(**values["best"])
+        values["random"] = tuple(RandomStates(cpu, device) for cpu, device in values["random"])
+        values["history"] = tuple(values["history"])
+        return RunState(**values)
 
 
 def read_weights(path: Path) -> Mapping[str, Tensor]:
@@ -179,11 +179,15 @@ def _read(path: Path, keys: set[str]) -> dict[str, Any]:
     # torch falls back to older formats for anything that is no archive, and fails in many ways.
     if not zipfile.is_zipfile(path):
         raise InvalidInput(f"the file {path} is no whole checkpoint: it is cut off, or something else")
-    try:
+    with reading(path, f"the file {path} is no whole checkpoint"):
+        with zipfile.ZipFile(path) as archive:
+            # torch writes a checksum beside every tensor and reads past it.
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise InvalidInput(
+                f"its part {damaged} was changed after it was written: take an older checkpoint"
+            )
         values = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InvalidInput(f"the file {path} is no whole checkpoint: {reason}") from None
     version = values.pop("format_version", None) if isinstance(values, dict) else None
     if version != FORMAT_VERSION or set(values) != keys:
         raise InvalidInput(

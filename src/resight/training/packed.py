@@ -20,11 +20,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import numpy as np
 from jaxtyping import Int64, UInt8
@@ -32,7 +33,7 @@ from jaxtyping import Int64, UInt8
 from resight.datasets.dataset import LabelledImages
 from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box
-from resight.files import Progress, in_threads, whole_file
+from resight.files import Progress, in_threads, parse_json, reading, whole_file
 from resight.images.augment import CentreCrop, Stretch
 
 __all__ = ["PackedImages", "Rule", "pack", "photo_digests"]
@@ -286,15 +287,16 @@ def _read_header(path: Path) -> tuple[_Header, int, str]:
         raise InvalidInput(f"cannot read the packed photos {path}: {error.strerror}") from None
     if hashlib.sha256(content).digest() != digest:
         raise InvalidInput(f"the header of {path} is cut off or altered: delete it and pack the photos anew")
-    fields = json.loads(content)
-    boxes = fields["boxes"]
-    fields["boxes"] = boxes and [box and tuple(box) for box in boxes]
-    header = _Header(**fields)
     start = _pixels_start(length)
-    if size != start + int(np.prod(header.shape)):
+    with reading(path, f"the header of {path} is no header of packed photos"):
+        fields: Any = parse_json(content)
+        boxes = fields["boxes"]
+        fields["boxes"] = boxes and [box and tuple(box) for box in boxes]
+        header = _Header(**fields)
+        whole = start + math.prod(header.shape)
+    if size != whole:
         raise InvalidInput(
-            f"{path} has {size:,} bytes instead of {start + int(np.prod(header.shape)):,}: "
-            f"delete it and pack the photos anew"
+            f"{path} has {size:,} bytes instead of {whole:,}: delete it and pack the photos anew"
         )
     return header, start, digest.hex()
 

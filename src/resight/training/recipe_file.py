@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -10,12 +11,17 @@ from typing import Any, TypeAlias
 import yaml
 
 from resight.errors import InvalidInput
+from resight.files.budget import check_tree, read_within, shown
+from resight.files.foreign import reading, reason_of
 from resight.files.nearest import suggestion
 
 __all__ = ["RECIPES", "Values", "find_recipe", "override", "read_values"]
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 """The folder of the recipes that come with the package."""
+
+_MOST_BYTES = 2**20
+_MOST_VALUES = 10_000
 
 Values: TypeAlias = "dict[str, Any]"
 """What a recipe's file says before it is checked: mappings, lists and scalars of YAML."""
@@ -26,8 +32,8 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no annotations
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
         """Returns the mapping; PyYAML's own keeps the last of two equal keys and says nothing."""
-        keys = [key.value for key, _ in node.value]
-        twice = sorted({key for key in keys if keys.count(key) > 1})
+        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        twice = sorted(key for key, count in keys.items() if count > 1)
         if twice:
             raise yaml.constructor.ConstructorError(
                 None, None, f"the key {twice[0]!r} stands twice in one place", node.start_mark
@@ -127,11 +133,8 @@ def _read(path: Path, above: tuple[Path, ...]) -> Values:
     """Returns what a file and those it extends say."""
     if path in above:
         raise InvalidInput(f"the recipe {above[0]} extends itself by way of {path}")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        raise InvalidInput(f"the recipe {path} cannot be read: {reason}") from None
+    with reading(path, f"the recipe {path} is no UTF-8 text"):
+        text = read_within(path, _MOST_BYTES).decode()
     values = _parse(text, f"the recipe {path}")
     if not isinstance(values, dict):
         raise InvalidInput(
@@ -194,7 +197,10 @@ def _split(text: str) -> tuple[str, object]:
 
 def _parse(text: str, what: str) -> object:
     try:
-        return yaml.load(text, _Loader)
+        values = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise InvalidInput(f"{what} is no YAML: {reason}") from None
+        raise InvalidInput(f"{what} is no YAML: {shown(' '.join(str(error).split()))}") from None
+    except (RecursionError, ValueError) as error:
+        raise InvalidInput(f"{what} is no YAML: {reason_of(error)}") from None
+    check_tree(values, most_values=_MOST_VALUES)
+    return values

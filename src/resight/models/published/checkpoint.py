@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 import re
 import warnings
 from collections.abc import Callable, Mapping
@@ -67,7 +66,10 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             content = torch.load(path, map_location="cpu", weights_only=True)
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except KeyboardInterrupt:
+        raise
+    # Whatever torch raises on it: the file is no checkpoint that can be read.
+    except BaseException as error:
         raise InvalidInput(
             f"the checkpoint {path} cannot be read{_named_in(error)}: it must be a whole file of torch.save "
             "with nothing but tensors and plain values"
@@ -83,7 +85,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     return Checkpoint(str(path), _named(state), meta if isinstance(meta, Mapping) else None, digest)
 
 
-def _named_in(error: Exception) -> str:
+def _named_in(error: BaseException) -> str:
     """Returns what the file wants to run or what the system says, where that is why it was refused.
 
     The rest of torch's words is left out: they tell how to have it run.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from resight.errors import WeightsUnavailable
+from resight.files import reason_of
 from resight.networks.trunks._hub import check_url
 
 __all__ = ["fetch", "load_into", "read_weights"]
@@ -49,9 +48,10 @@ def read_weights(path: str | Path, *, wanted: str) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, safetensors.SafetensorError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise _unfit(wanted, f"{path} cannot be read ({lines[0]})") from None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise _unfit(wanted, f"{path} cannot be read ({reason_of(error)})") from None
     if not isinstance(state, Mapping) or not all(isinstance(each, Tensor) for each in state.values()):
         raise _unfit(wanted, f"{path} holds something else than tensors by name")
     return {str(name): tensor for name, tensor in state.items()}

@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float16, Float32, Float64, Int64
 
 from resight.errors import CollectionDamaged, CollectionNotFound, InvalidInput, ModelMismatch, StorageFailed
-from resight.files import whole_file
+from resight.files import reading, whole_file
 from resight.search.exact.order import STEPS, rounded, top_k
 from resight.search.exact.rows import RowTable
 from resight.search.ranking import PADDING_ID, Ranking
@@ -343,26 +343,25 @@ class ExactIndex:
             CollectionDamaged: The file is damaged, or something else.
             ModelMismatch: Another model made the descriptors.
         """
-        from safetensors import SafetensorError, safe_open
+        from safetensors import safe_open
 
         path = Path(path)
         if not path.is_file():
             raise CollectionNotFound(f"there is no index at {path}")
-        try:
-            with safe_open(path, framework="numpy") as stream:
-                metadata = stream.metadata() or {}
-                if metadata.get("format") != FORMAT:
-                    raise CollectionDamaged(f"{path} is no index of Resight; build the index again")
-                if metadata.get("version") != VERSION:
-                    raise CollectionDamaged(
-                        f"the index {path} has format version {metadata.get('version')}, "
-                        f"this Resight reads {VERSION}; update Resight or build the index again"
-                    )
-                ids, halves = stream.get_tensor("ids"), stream.get_tensor("descriptors")
-        except (SafetensorError, OSError) as error:
-            raise CollectionDamaged(
-                f"{path} is no index of Resight or a damaged one ({error}); build the index again"
-            ) from error
+        sentence = f"{path} is no index of Resight or a damaged one"
+        with (
+            reading(path, sentence, refusal=CollectionDamaged, advice="build the index again"),
+            safe_open(path, framework="numpy") as stream,
+        ):
+            metadata = stream.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise CollectionDamaged(f"{path} is no index of Resight; build the index again")
+            if metadata.get("version") != VERSION:
+                raise CollectionDamaged(
+                    f"the index {path} has format version {metadata.get('version')}, "
+                    f"this Resight reads {VERSION}; update Resight or build the index again"
+                )
+            ids, halves = stream.get_tensor("ids"), stream.get_tensor("descriptors")
         if metadata.get("crc32") != str(_checksum(ids, halves)) or halves.ndim != 2:
             raise CollectionDamaged(f"the index {path} is damaged (wrong checksum); build the index again")
         made_by = metadata.get("fingerprint", "")

@@ -1,0 +1,122 @@
+"""How much a file or a number from elsewhere may ask for: the budgets of all readers.
+
+A file declares sizes, and a reader that believes them asks for memory before it knows better. So what a file
+declares is compared with what is there, and with these limits, before anything is asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from resight.errors import InvalidInput
+
+__all__ = [
+    "MOST_BYTES",
+    "MOST_COLUMNS",
+    "MOST_DEPTH",
+    "MOST_JSON_BYTES",
+    "MOST_VALUES",
+    "check_array",
+    "check_columns",
+    "check_tree",
+    "read_within",
+    "shown",
+]
+
+MOST_BYTES = 2**34
+"""Bytes that the values of one file may take in memory, 16 GiB: a million descriptors of 4096 numbers."""
+
+MOST_JSON_BYTES = 2**30
+"""Bytes of a JSON file, 1 GiB; in memory its values take some ten times as much."""
+
+MOST_VALUES = 2**24
+"""Values in the tree of a pickle, with those that stand in several places counted at each."""
+
+MOST_DEPTH = 64
+"""Lists and mappings within each other."""
+
+MOST_COLUMNS = 1024
+"""Columns of a table."""
+
+_MOST_SHOWN = 200
+# No compression of these formats packs more: zlib's own limit is 1032.
+_MOST_COMPRESSION = 1100
+
+
+def shown(value: object) -> str:
+    """Returns a value as messages show it: at most 200 characters."""
+    text = str(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
+
+
+def read_within(path: str | Path, most_bytes: int) -> bytes:
+    """Returns the bytes of a file.
+
+    Raises:
+        InvalidInput: The file has more.
+        OSError: It cannot be read.
+    """
+    with Path(path).open("rb") as stream:
+        content = stream.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise InvalidInput(f"it has more than {most_bytes:,} bytes")
+    return content
+
+
+def check_array(shape: Sequence[int], itemsize: int, *, stored: int) -> int:
+    """Returns how many bytes an array takes, where a file can hold it.
+
+    Args:
+        shape: As the file declares it.
+        itemsize: Bytes of an element.
+        stored: Bytes that the file has for it, compressed or not.
+
+    Raises:
+        InvalidInput: No compression explains the difference, or the array is over the budget.
+    """
+    size = math.prod(shape) * itemsize
+    if min(shape, default=0) < 0 or size > stored * _MOST_COMPRESSION:
+        raise InvalidInput(
+            f"it declares an array of shape {shown(tuple(shape))} and holds {stored:,} bytes of it"
+        )
+    if size > MOST_BYTES:
+        raise InvalidInput(f"it declares an array of {size:,} bytes; at most {MOST_BYTES:,} are read")
+    return size
+
+
+def check_columns(names: Sequence[str]) -> None:
+    """Returns if a table has few enough columns.
+
+    Raises:
+        InvalidInput: It has too many.
+    """
+    if len(names) > MOST_COLUMNS:
+        raise InvalidInput(f"it names {len(names):,} columns; at most {MOST_COLUMNS:,} are read")
+
+
+def check_tree(tree: object, *, most_values: int = MOST_VALUES) -> None:
+    """Returns if lists and mappings within each other are few and flat enough to be walked.
+
+    What stands in several places, as YAML's aliases and pickle's memo allow, counts at each; what holds
+    itself is too deep.
+
+    Raises:
+        InvalidInput: They are not.
+    """
+    count, left = 0, [(tree, 0)]
+    while left:
+        value, depth = left.pop()
+        count += 1
+        if count > most_values:
+            raise InvalidInput(f"it holds more than {most_values:,} values")
+        if depth > MOST_DEPTH:
+            raise InvalidInput(f"it is nested more than {MOST_DEPTH} levels deep, or holds itself")
+        if isinstance(value, dict):
+            left += [(each, depth + 1) for each in value.values()]
+        elif isinstance(value, list | tuple | set | frozenset):
+            if len(value) > most_values:
+                raise InvalidInput(f"it holds more than {most_values:,} values")
+            left += [(each, depth + 1) for each in value if isinstance(each, Collection | str)]
+            count += len(value)
