@@ -24,6 +24,7 @@ Messages are one sentence: what is wrong with which input, what was got, what is
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 __all__ = [
@@ -45,8 +46,23 @@ __all__ = [
 ]
 
 
+_MOST_ECHOED = 200
+_LONG = re.compile(rf"'[^']{{{_MOST_ECHOED + 1},}}'|[^\s']{{{_MOST_ECHOED + 1},}}")
+
+
 class ResightError(Exception):
-    """Base of all errors of this package."""
+    """Base of all errors of this package.
+
+    What a message quotes of an input is cut to 200 characters: a word or a text in quotes that is longer.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(_LONG.sub(_shortened, message))
+
+
+def _shortened(echo: re.Match[str]) -> str:
+    quote = "'" if echo[0].startswith("'") else ""
+    return f"{echo[0][:_MOST_ECHOED]}...{quote}"
 
 
 class InvalidInput(ResightError, ValueError):

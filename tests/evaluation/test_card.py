@@ -219,6 +219,13 @@ def test_two_results_are_compared_query_by_query(result, benchmark, tmp_path):
     assert "selection: not stated and validation classes" in outcome.differences
 
 
+def test_results_of_one_name_over_other_descriptors_are_told_apart(result):
+    other = replace(result, card=replace(result.card, model_fingerprint="0" * 64))
+    words = f"descriptors: {result.card.model_fingerprint[:12]} and 000000000000"
+    assert words in compare(result, other).differences
+    assert not any(each.startswith("descriptors") for each in compare(result, result).differences)
+
+
 def test_results_of_other_queries_are_not_compared(result):
     other = replace(result, queries=result.queries[::-1])
     with pytest.raises(InvalidInput, match="different queries"):

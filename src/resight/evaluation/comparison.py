@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from resight.errors import InvalidInput
-from resight.evaluation.card import TEST_CLASSES
+from resight.evaluation.card import TEST_CLASSES, ProtocolCard
 from resight.evaluation.labelled import Intervals
 from resight.evaluation.quantity import Quantity
 from resight.evaluation.result import Result
@@ -144,6 +144,7 @@ def _differences(first: Result, second: Result) -> tuple[str, ...]:
     one, other = first.card, second.card
     pairs = (
         ("data", one.data_fingerprint[:12], other.data_fingerprint[:12]),
+        *_descriptors(one, other),
         ("boxes", _yes(one.boxes), _yes(other.boxes)),
         ("long side", f"{one.max_side} px", f"{other.max_side} px"),
         ("scales", _numbers(one.scales), _numbers(other.scales)),
@@ -164,6 +165,13 @@ def _warnings(first: Result, second: Result) -> tuple[str, ...]:
         f"The {side} model, {card.model}, was chosen on the test classes and the other was not: "
         "its numbers are too high to compare.",
     )
+
+
+def _descriptors(one: ProtocolCard, other: ProtocolCard) -> tuple[tuple[str, str, str], ...]:
+    """Returns the fingerprints of models or files of descriptors that have one name."""
+    if one.model != other.model:
+        return ()
+    return (("descriptors", one.model_fingerprint[:12], other.model_fingerprint[:12]),)
 
 
 def _yes(boxes: bool) -> str:  # noqa: FBT001 (a word for a flag)
