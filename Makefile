@@ -39,7 +39,7 @@ floor: $(VENV)/.installed-dev
 	test -x $(FLOOR)/bin/python || $(PYTHON) -m venv $(FLOOR)
 	$(BIN)/python benchmarks/floor.py > $(FLOOR)/constraints.txt
 	$(FLOOR)/bin/python -m pip install --quiet --constraint $(FLOOR)/constraints.txt torch
-	$(FLOOR)/bin/python -m pip install --quiet --constraint $(FLOOR)/constraints.txt --editable '.[all]' pytest pytest-xdist hypothesis beartype
+	$(FLOOR)/bin/python -m pip install --quiet --constraint $(FLOOR)/constraints.txt --editable '.[dev]'
 	RESIGHT_TEST_DATA="$(DATA)" $(FLOOR)/bin/python -m pytest -n 2 -m "not slow" --ignore tests/docs --ignore tests/examples
 
 # Changes the formulas one at a time and lists the changes that no test notices: at most 12 minutes a room.

@@ -172,8 +172,13 @@ def test_a_set_without_positives_has_a_result_and_a_file(tmp_path):
     [
         (lambda text: text[: len(text) // 2], "or a truncated one"),
         (lambda text: "[]", "is no result of resight evaluate"),
-        (lambda text: text.replace('"version": 3,', '"version": 4,', 1), "version 4 and this Resight reads"),
-        (lambda text: text.replace('"version": 3,', '"version": 2,', 1), "damaged result"),
+        (lambda text: text.replace('"version": 4,', '"version": 5,', 1), "version 5 and this Resight reads"),
+        (lambda text: text.replace('"version": 4,', '"version": 2,', 1), "damaged result"),
+        (lambda text: text.replace('"dim": 27', '"dim": 28', 1), "it was changed after it was written"),
+        (
+            lambda text: text.replace('"fingerprint": "', '"fingerprint": "0', 1),
+            "it was changed after it was",
+        ),
         (lambda text: text.replace('"kind": "NMI"', '"kind": "NMY"', 1), "Quantity.kind cannot be 'NMY'"),
         (lambda text: text.replace('"k": 1,', '"k": null,', 1), "take a k and nothing else does"),
         (lambda text: text.replace('"seed"', '"sed"', 1), "damaged result"),

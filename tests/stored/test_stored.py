@@ -76,8 +76,9 @@ def test_a_result_of_version_2_means_what_it_meant(tmp_path):
 
     assert {measure.name: measure.value for measure in result.measures}["R@1"] == 0.0
     assert read_result(tmp_path / "result.json") == result
-    # What version 3 knows beside the names of version 2.
-    assert (stored.pop("version"), written.pop("version")) == (2, 3)
+    # What version 4 knows beside the names of version 2.
+    assert (stored.pop("version"), written.pop("version")) == (2, 4)
+    assert len(written.pop("fingerprint")) == 64
     assert written["main"] == {"kind": "MAP@R", "k": None, "task": "all"}
     written["main"] = "MAP@R"
     for entry in (*written["measures"], *written["columns"]):
@@ -88,9 +89,13 @@ def test_a_result_of_version_2_means_what_it_meant(tmp_path):
     assert written == stored
 
 
-def test_a_result_of_version_3_is_read_and_written_back_unchanged(tmp_path):
+def test_a_result_of_version_3_is_read_and_written_back_with_a_fingerprint_alone(tmp_path):
     result = read_result(FILES / "result-3.json")
 
     assert result == read_result(FILES / "result.json")
     write_result(result, tmp_path / "result.json")
-    assert (tmp_path / "result.json").read_bytes() == (FILES / "result-3.json").read_bytes()
+    assert (tmp_path / "result.json").read_bytes() == (FILES / "result-4.json").read_bytes()
+    assert read_result(FILES / "result-4.json") == result
+    third, fourth = (json.loads((FILES / f"result-{version}.json").read_text()) for version in (3, 4))
+    assert (third.pop("version"), fourth.pop("version"), len(fourth.pop("fingerprint"))) == (3, 4, 64)
+    assert list(third.items()) == list(fourth.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from dataclasses import dataclass
@@ -31,9 +32,10 @@ __all__ = [
     "write_result",
 ]
 
-FORMAT_VERSION = 3
-"""Version of the JSON files that this code writes, and the newest it reads. Versions 1 and 2 called a measure
-by its name alone; version 1 knew labelled sets only, and what it lacks takes its default."""
+FORMAT_VERSION = 4
+"""Version of the JSON files that this code writes, and the newest it reads. Files have a fingerprint from
+version 4. Versions 1 and 2 called a measure by its name alone; version 1 knew labelled sets only, and what it
+lacks takes its default."""
 
 _FORMAT = "resight result"
 _MAP_AT_R = Quantity("MAP@R")
@@ -195,7 +197,7 @@ def write_result(result: Result, path: str | Path) -> None:
     Raises:
         OSError: The file cannot be written.
     """
-    content = {
+    content: Entries = {
         "format": _FORMAT,
         "version": FORMAT_VERSION,
         **to_json(result),
@@ -205,6 +207,7 @@ def write_result(result: Result, path: str | Path) -> None:
     if not result.classes:
         # Written only where there are any, so that older results keep their bytes.
         del content["classes"]
+    content["fingerprint"] = _fingerprint(content)
     write_whole(path, json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
 
 
@@ -217,7 +220,7 @@ def read_result(path: str | Path) -> Result:
     """Returns the result in a file.
 
     Raises:
-        InvalidInput: There is no file, or it is truncated, something else, or of a newer version.
+        InvalidInput: There is no file, or it is truncated, changed, something else, or of a newer version.
     """
     content = read_json(
         path,
@@ -232,16 +235,27 @@ def read_result(path: str | Path) -> Result:
             f"{FORMAT_VERSION}: upgrade Resight"
         )
     with reading(path, f"{path} is a damaged result of resight evaluate"):
-        version = content["version"]
-        entries = {key: value for key, value in content.items() if key not in ("format", "version")}
-        return from_json(Result, _without_names(entries) if version == FORMAT_VERSION else _upgraded(entries))
+        about = ("format", "version", "fingerprint")
+        entries = {key: value for key, value in content.items() if key not in about}
+        named_alone = content["version"] in (1, 2)
+        result = from_json(Result, _upgraded(entries) if named_alone else _without_names(entries))
+        if content["version"] >= 4 and content.get("fingerprint") != _fingerprint(content):
+            raise InvalidInput("it was changed after it was written: evaluate again")
+        return result
 
 
 Entries = dict[str, JSON]
 
 
+def _fingerprint(content: Entries) -> str:
+    """Returns the SHA-256 of everything else in a file, 64 hexadecimal digits."""
+    rest = {key: value for key, value in content.items() if key != "fingerprint"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _without_names(content: Entries) -> Entries:
-    """Returns the content of a file of this version without what is there for people."""
+    """Returns the content of a file of version 3 or 4 without what is there for people."""
     measures, columns = _objects(content, "measures"), _objects(content, "columns")
     for entry in (*measures, *columns):
         del entry["name"]
