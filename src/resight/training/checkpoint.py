@@ -176,10 +176,10 @@ def _write(values: Mapping[str, Any], path: Path) -> None:
 def _read(path: Path, keys: set[str]) -> dict[str, Any]:
     if not path.is_file():
         raise InvalidInput(f"there is no checkpoint at {path}: start the run without --resume")
-    # torch falls back to older formats for anything that is no archive, and fails in many ways.
-    if not zipfile.is_zipfile(path):
-        raise InvalidInput(f"the file {path} is no whole checkpoint: it is cut off, or something else")
     with reading(path, f"the file {path} is no whole checkpoint"):
+        # torch falls back to older formats for anything that is no archive, and fails in many ways.
+        if not zipfile.is_zipfile(path):
+            raise InvalidInput("it is cut off, or something else")
         with zipfile.ZipFile(path) as archive:
             # torch writes a checksum beside every tensor and reads past it.
             damaged = archive.testzip()
