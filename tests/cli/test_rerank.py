@@ -118,8 +118,10 @@ def test_photos_are_verified_by_geometry(run, with_photos):
     answers = json.loads(out)["queries"][0]["answers"]
     assert {one["id"] for one in answers[:2]} == set(ids[4:])
     inliers = [one["inliers"] for one in answers]
-    assert inliers == sorted(inliers, reverse=True)
-    assert inliers[1] >= 20 > inliers[2]
+    assert inliers[:2] == sorted(inliers[:2], reverse=True)
+    assert inliers[1] >= 20 > max(inliers[2:])
+    # No more than chance gives: these keep the order they came in, whatever the scale of the scores.
+    assert [one["id"] for one in answers[2:]] == ids[:4]
     code, out, _ = run("rerank", "--from", path, "--method", "verify", "--top", "3")
     assert code == 0
     assert [line.split()[-1] for line in out.splitlines()[5:8]] == ids[3:]

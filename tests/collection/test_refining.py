@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from made_photos import stored, write_photo
@@ -45,7 +47,8 @@ def test_refined_answers_can_be_verified(collection, photos):
     assert sum(hit.inliers is not None for hit in hits) == 8
     assert {hit.path for hit in hits[:8]} == {hit.path for hit in refined[:8]}
     assert [hit.path for hit in hits[8:]] == [hit.path for hit in refined[8:]]
-    order = [(hit.match is not None, hit.inliers or 0, hit.similarity) for hit in hits]
+    beyond = [max(0.0, hit.inliers - 1.25 * hit.match.expected) for hit in hits[:8]]
+    order = [hit.similarity + 2 * math.log(1 + each) for hit, each in zip(hits, beyond, strict=False)]
     assert order == sorted(order, reverse=True)
 
 

@@ -31,4 +31,5 @@ def test_what_help_lists_at_the_top_is_what_the_package_gives():
         "ResightError",
         "available",
         "load_model",
+        "write_sheet",
     }

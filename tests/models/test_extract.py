@@ -49,7 +49,10 @@ def files(tmp_path) -> list[Path]:
     paths = []
     for number in range(20):
         path = tmp_path / f"{number:02d}.png"
-        cv2.imwrite(str(path), np.full((10, 20 + number, 3), (number, 100, 255 - number), dtype=np.uint8))
+        pixels = np.full((10, 20 + number, 3), (number, 100, 255 - number), dtype=np.uint8)
+        # Two spots of another colour that leave the mean: a photo of one colour shows nothing.
+        pixels[0, 0, 1], pixels[0, 1, 1] = 40, 160
+        cv2.imwrite(str(path), pixels)
         if number % 5 == 4:
             path.write_bytes(b"nothing")
         paths.append(path)

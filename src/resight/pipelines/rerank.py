@@ -197,6 +197,7 @@ def by_geometry(rankings: ImportedRankings, name: str, *, top: int, progress: Pr
         ModelError: The model cannot be loaded.
     """
     from resight.models import load_model
+    from resight.search.geometry.config import VerificationConfig
     from resight.search.geometry.reranking import rerank
 
     photos = _photos(rankings)
@@ -215,7 +216,9 @@ def by_geometry(rankings: ImportedRankings, name: str, *, top: int, progress: Pr
 
     boxes = [query.box for query in rankings.queries]
     local = [_local(model, photo, box) for photo, box in zip(queries, boxes, strict=True)]
-    verified = rerank(rankings.ranking, local, features_of, top=top, regions=boxes)
+    # Scores of another program are of any scale and cannot be weighed against inliers.
+    config = VerificationConfig(order="beyond")
+    verified = rerank(rankings.ranking, local, features_of, top=top, regions=boxes, config=config)
     return Reranked("verify", top, _moved(rankings, [verified.row(query) for query in range(len(verified))]))
 
 

@@ -322,6 +322,7 @@ def test_verified_answers_are_ordered_by_what_chance_does_not_explain():
     )
     assert order_verified(similarities, matches).tolist() == expected == [4, 3, 0, 1, 2]
     assert order_verified(similarities, matches, order="inliers").tolist() == [4, 3, 1, 0, 2]
+    assert order_verified(similarities - 100, matches, order="beyond").tolist() == [4, 3, 0, 1, 2]
     assert order_verified(similarities, matches, cap=10).tolist() == [1, 0, 3, 4, 2]
     assert verification_config("delg").order == "inliers"
     with pytest.raises(InvalidInput, match="capped at 1 or more"):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
 
+from resight.networks.trunks import torchvision_trunk
 from resight.networks.trunks.backbone import Backbone
 from resight.networks.trunks.strides import Stage
 from resight.settings.bounds import Count, check_fields
@@ -82,7 +83,7 @@ class TrunkConfig:
             WeightsUnavailable: The weights are not here and cannot be fetched, or do not fit.
             MissingExtra: timm is not installed.
         """
-        if is_dotted(self.name):
+        if is_dotted(self.name) and not self.name.startswith(f"{torchvision_trunk.SOURCE}:"):
             # Whoever writes the settings of a trunk wants its code; a bundle does not come this way.
             foreign_part(self.name, may_import=True)
         trunk = _TRUNKS.get(self.name, _Trunk(self.name))

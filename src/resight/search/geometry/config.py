@@ -15,8 +15,9 @@ __all__ = ["PROTOCOLS", "SAMPLES", "FitModel", "VerificationConfig", "VerifiedOr
 
 FitModel = Literal["similarity", "affine", "homography"]
 
-VerifiedOrder = Literal["evidence", "inliers"]
+VerifiedOrder = Literal["evidence", "beyond", "inliers"]
 """``evidence``: similarity and inliers beyond chance together, see `reranking.order_verified`.
+``beyond``: inliers beyond chance, then the similarity, for scores of an unknown scale.
 ``inliers``: the number of inliers, then the similarity."""
 
 SAMPLES: dict[FitModel, int] = {"similarity": 2, "affine": 3, "homography": 4}
@@ -89,8 +90,10 @@ class VerificationConfig:
                 "verification needs max_scale and max_stretch of at least 1 and max_matches of at least 4, "
                 f"not {self.max_scale}, {self.max_stretch} and {self.max_matches}"
             )
-        if self.order not in ("evidence", "inliers"):
-            raise InvalidInput(f"verified answers are ordered by 'evidence' or 'inliers', not {self.order!r}")
+        if self.order not in ("evidence", "beyond", "inliers"):
+            raise InvalidInput(
+                f"verified answers are ordered by 'evidence', 'beyond' or 'inliers', not {self.order!r}"
+            )
         if self.trials < 1 or self.seed < 0:
             raise InvalidInput(
                 f"verification needs trials >= 1 and seed >= 0, not {self.trials} and {self.seed}"

@@ -99,13 +99,14 @@ def order_verified(
 
     By evidence: by ``similarity + 2 log(1 + max(0, inliers - 1.25 expected))``, where ``expected`` is what
     chance reaches. An answer with no more inliers than chance keeps its place among its like by similarity.
-    By inliers: by (inliers, similarity). With ``cap``, whatever the order, by
-    ``similarity + min(inliers, cap) / cap`` (`resight.search.recognition`; the DELG paper caps at 70).
+    Beyond: by (inliers beyond 1.25 times chance, similarity). By inliers: by (inliers, similarity). With
+    ``cap``, whatever the order, by ``similarity + min(inliers, cap) / cap`` (`resight.search.recognition`;
+    the DELG paper caps at 70).
 
     Args:
         similarities: Of the answers with the query, larger is better.
         matches: What geometry says of each answer.
-        order: ``evidence`` or ``inliers``.
+        order: ``evidence``, ``beyond`` or ``inliers``.
         cap: Inliers beyond it count no more.
 
     Raises:
@@ -121,6 +122,8 @@ def order_verified(
         return np.lexsort((np.arange(len(similarities)), -similarities, -inliers))
     expected = np.array([match.expected for match in matches], dtype=np.float64)
     beyond = np.maximum(inliers - MARGIN * expected, 0.0)
+    if order == "beyond":
+        return np.lexsort((np.arange(len(similarities)), -similarities, -beyond))
     return np.argsort(-(similarities + EVIDENCE_WEIGHT * np.log1p(beyond)), kind="stable")
 
 
