@@ -48,7 +48,7 @@ def test_mistakes_are_one_sentence(recipe, capsys):
     assert "training: there is no key 'epoch' here: did you mean 'epochs'?" in said
     assert said.count("\n") == 1
     assert main(["train", "nothing.yaml"]) == 1
-    assert "the recipe nothing.yaml cannot be read: No such file" in capsys.readouterr().err
+    assert "cannot read nothing.yaml: No such file" in capsys.readouterr().err
 
 
 def test_torchrun_says_how_many_processes_there_are():

@@ -153,13 +153,12 @@ def damaged(draw, content: bytes) -> bytes:
     return bytes(data)
 
 
-@pytest.mark.parametrize("name", READERS)
+# A whole index is read by its own tests.
+@pytest.mark.parametrize("name", [name for name in READERS if name != "index"])
 def test_a_valid_file_is_read(name, tmp_path):
     suffix, content, read = READERS[name]
     path = tmp_path / f"file{suffix}"
     path.write_bytes(content)
-    if name == "index":
-        pytest.skip("a whole index is read by its own tests")
     read(path)
 
 
