@@ -3,6 +3,7 @@ import sys
 import time
 
 import pytest
+from PIL import Image
 
 from resight.cli.failures import exit_code
 from resight.errors import CollectionLocked
@@ -71,3 +72,16 @@ leave(exit_code(lambda: list(in_threads(time.sleep, [20.0] * 8, workers=2)), deb
     assert done.stderr.startswith("resight: stopped: what was committed stays")
     assert done.stderr.count("\n") == 1
     assert time.monotonic() - start < 15
+
+
+def test_a_photo_that_shows_nothing_is_reported_and_no_failure(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, shade in (("white.png", 255), ("grey.png", 127), ("black.png", 0)):
+        Image.new("RGB", (80, 60), (shade, shade, shade)).save(folder / name)
+    code, out, _ = run("index", "photos")
+    assert code == 0
+    assert out.count("nothing in it can be recognised") == 3
+    (folder / "damaged.jpg").write_bytes(b"no photo")
+    assert run("index", "photos")[0] == 3

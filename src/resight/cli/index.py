@@ -82,6 +82,7 @@ def index(
 ) -> None:
     """Add what is new to a collection, update what changed, report what is broken."""
     from resight.images import MAX_PIXELS
+    from resight.models.extract import NOTHING_SHOWN
     from resight.pipelines.index import index_photos
 
     with progress("Indexing") as report:
@@ -105,7 +106,8 @@ def index(
     nothing = not (known or outcome.broken)
     if nothing:
         note(f"no photos were found in {', '.join(shown_path(path) for path in photos)}")
-    if nothing or outcome.broken:
+    # A photo that shows nothing is reported, but neither it nor the command has failed.
+    if nothing or any(photo.reason != NOTHING_SHOWN for photo in outcome.broken):
         raise typer.Exit(SOME_UNREADABLE)
 
 

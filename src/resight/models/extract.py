@@ -23,6 +23,7 @@ from resight.files import available_cpus, in_threads
 from resight.images import Photo, PhotoSource, photo_of
 
 __all__ = [
+    "NOTHING_SHOWN",
     "Content",
     "Extraction",
     "PhotoModel",
@@ -34,6 +35,9 @@ __all__ = [
 ]
 
 HASH_BYTES = 20
+
+NOTHING_SHOWN = "nothing in it can be recognised"
+"""Why a whole photo cannot be searched: it is of one colour, or has no keypoint."""
 
 _BLANK_LEVELS = 8
 """Of 256: what noise and compression leave of one colour."""
@@ -186,7 +190,7 @@ def extract(
             done = replace(one.note, width=width, height=height, describe_seconds=one.seconds)
             fault = _fault(one.features, model.dim)
             if fault is None and shows_nothing(one.photo, one.features):
-                fault = "nothing in it can be recognised"
+                fault = NOTHING_SHOWN
             yield replace(done, reason=fault) if fault else replace(done, features=one.features)
     finally:
         described.close()
