@@ -297,20 +297,14 @@ def regression(pairs: list[Pair]) -> tuple[LogisticRegression, np.ndarray, np.nd
     measures = np.stack([pair.measures for pair in pairs])
     centre, scale = measures.mean(axis=0), measures.std(axis=0)
     fitted = LogisticRegression(C=0.3, class_weight="balanced", max_iter=10_000)
-    fitted.fit(terms(measures, centre, scale), [pair.right for pair in pairs])
+    fitted.fit(evidence.terms(measures, centre, scale), [pair.right for pair in pairs])
     return fitted, centre, scale
-
-
-def terms(measures: np.ndarray, centre: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    centred = (measures - centre) / scale
-    rows, columns = np.triu_indices(measures.shape[1])
-    return np.concatenate([centred, centred[:, rows] * centred[:, columns]], axis=1)
 
 
 def scored(train: list[Pair], test: list[Pair]) -> np.ndarray:
     fitted, centre, scale = regression(train)
     measures = np.stack([pair.measures for pair in test])
-    return fitted.decision_function(terms(measures, centre, scale))
+    return fitted.decision_function(evidence.terms(measures, centre, scale))
 
 
 def held_out(pairs: list[Pair], *, without_overlay: bool) -> np.ndarray:

@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from resight.search.geometry.fitting import apply
 
-__all__ = ["LEAST_INLIERS", "Evidence", "outside_hulls", "weigh", "with_shared_parts"]
+__all__ = ["LEAST_INLIERS", "Evidence", "outside_hulls", "terms", "weigh", "with_shared_parts"]
 
 LEAST_INLIERS = 12
 """Evidence is gathered from so many inliers on; fewer prove nothing, whatever surrounds them."""
@@ -94,7 +94,8 @@ class Evidence:
     @property
     def log_odds(self) -> float:
         """Log odds of the regression, moved so that 3 % of the right answers lie below 0."""
-        return float(self.terms @ _weights()[0] + _weights()[1])
+        fit = _fit()
+        return float(terms(self.measures[None], fit.centre, fit.scale)[0] @ fit.weights + fit.bias)
 
     @property
     def measures(self) -> Float64[np.ndarray, " measures"]:
@@ -116,12 +117,16 @@ class Evidence:
             ]
         )
 
-    @property
-    def terms(self) -> Float64[np.ndarray, " terms"]:
-        """The measures and their products, each pair once."""
-        centred = (self.measures - _scaling()[0]) / _scaling()[1]
-        rows, columns = np.triu_indices(len(centred))
-        return np.concatenate([centred, centred[rows] * centred[columns]])
+
+def terms(
+    measures: Float64[np.ndarray, "n measures"],
+    centre: Float64[np.ndarray, " measures"],
+    scale: Float64[np.ndarray, " measures"],
+) -> Float64[np.ndarray, "n terms"]:
+    """Returns what the regression weighs: the standardised measures and their products, each pair once."""
+    centred = (measures - centre) / scale
+    rows, columns = np.triu_indices(measures.shape[1])
+    return np.concatenate([centred, centred[:, rows] * centred[:, columns]], axis=1)
 
 
 def with_shared_parts(
@@ -147,18 +152,21 @@ def with_shared_parts(
     ]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fit:
+    """The regression's standardisation and weights."""
+
+    centre: Float64[np.ndarray, " measures"]
+    scale: Float64[np.ndarray, " measures"]
+    weights: Float64[np.ndarray, " terms"]
+    bias: float
+
+
 @cache
-def _fit() -> dict[str, list[float]]:
-    content: dict[str, list[float]] = json.loads(Path(__file__).with_name("evidence.json").read_text("utf-8"))
-    return content
-
-
-def _scaling() -> tuple[Float64[np.ndarray, " m"], Float64[np.ndarray, " m"]]:
-    return np.array(_fit()["centre"]), np.array(_fit()["scale"])
-
-
-def _weights() -> tuple[Float64[np.ndarray, " t"], float]:
-    return np.array(_fit()["weights"]), _fit()["bias"][0]
+def _fit() -> _Fit:
+    content = json.loads(Path(__file__).with_name("evidence.json").read_text("utf-8"))
+    centre, scale, weights = (np.array(content[name]) for name in ("centre", "scale", "weights"))
+    return _Fit(centre, scale, weights, float(content["bias"][0]))
 
 
 def outside_hulls(
