@@ -9,9 +9,10 @@ from resight._lazy import face
 if TYPE_CHECKING:
     from resight.training.checkpoint import Best
     from resight.training.log import Standing
+    from resight.training.outcome import TrainResult
     from resight.training.parallel import Processes
     from resight.training.recipe import Recipe
-    from resight.training.trainer import TrainResult, train
+    from resight.training.trainer import train
 
 __all__ = ["Best", "Processes", "Recipe", "Standing", "TrainResult", "train"]
 
@@ -20,7 +21,7 @@ _HOMES = {
     "Processes": "parallel",
     "Recipe": "recipe",
     "Standing": "log",
-    "TrainResult": "trainer",
+    "TrainResult": "outcome",
     "train": "trainer",
 }
 

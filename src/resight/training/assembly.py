@@ -1,0 +1,185 @@
+"""What a run is made of: its images, network, losses and optimiser, built from the recipe alone."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
+from torch import nn
+
+from resight.errors import InvalidInput
+from resight.training.average import Average
+from resight.training.groups import Group, build_optimiser, group_parameters
+from resight.training.images import Images, open_images
+from resight.training.loading import TrainingBatches
+from resight.training.network import Network, build_model, build_objective
+from resight.training.objective import Objective
+from resight.training.parallel import copy_from_first
+from resight.training.recipe import Recipe
+from resight.training.selection import Selector
+
+__all__ = ["Assembly", "assemble"]
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Assembly:
+    """The parts of a run.
+
+    Attributes:
+        recipe: What they were built from.
+        fabric: The engine: this process's device and its place among the processes.
+        images: Training, validation and test photos.
+        data_fingerprint: Of the training photos and their labels.
+        batches: Of the training photos.
+        network: The network.
+        module: The same as the loop calls it.
+        objective: The losses.
+        groups: Every parameter that learns, with its rates.
+        optimiser: Moves the parameters.
+        rates: Learning rate of each group before the schedule.
+        average: Averaged weights; ``None`` where the recipe wants none.
+        selector: Measures the network to choose its weights.
+    """
+
+    recipe: Recipe
+    fabric: Fabric
+    images: Images
+    data_fingerprint: str
+    batches: TrainingBatches
+    network: Network
+    module: _FabricModule
+    objective: Objective
+    groups: tuple[Group, ...]
+    optimiser: _FabricOptimizer
+    rates: tuple[float, ...]
+    average: Average | None
+    selector: Selector
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps an epoch; a rest that is too short for one is left out."""
+        return len(self.batches) // self.recipe.training.accumulate
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        return self.steps_per_epoch * self.recipe.training.epochs
+
+    @property
+    def images_per_step(self) -> int:
+        """Training images a step, of all processes."""
+        return self.batches.batch_size * self.recipe.training.accumulate
+
+
+def assemble(recipe: Recipe, fabric: Fabric, folder: Path) -> Assembly:
+    """Returns the parts of a run, equal in every process.
+
+    Args:
+        recipe: What to train.
+        fabric: The started engine.
+        folder: Of the run, for packed photos.
+
+    Raises:
+        InvalidInput: The recipe does not fit the data.
+        MissingExtra: Something optional that the recipe asks for is not installed.
+        WeightsUnavailable: The trunk's weights are not here and cannot be fetched.
+    """
+    # The same numbers on every process: networks and losses must start equal.
+    torch.manual_seed(recipe.seed)
+    images = open_images(recipe.data, recipe.selection, fabric, folder)
+    batches = _batches(recipe, images, fabric)
+    if len(batches) < recipe.training.accumulate:
+        raise InvalidInput(
+            f"an epoch of {len(batches)} batches is shorter than one step of {recipe.training.accumulate}: "
+            "accumulate fewer batches or make them smaller"
+        )
+    network, objective = _network(recipe, images.train.classes, fabric)
+    if recipe.training.batch_norm == "train":
+        _warn_of_batch_norm(network, batches, fabric)
+    groups = group_parameters(network.model, objective, recipe.optimiser, recipe.groups)
+    optimiser = build_optimiser(recipe.optimiser, groups)
+    rates = tuple(group["lr"] for group in optimiser.param_groups)
+    average = recipe.training.average
+    return Assembly(
+        recipe,
+        fabric,
+        images,
+        images.fingerprint(images.train),
+        batches,
+        network,
+        fabric.setup_module(network),
+        objective,
+        tuple(groups),
+        cast(_FabricOptimizer, fabric.setup_optimizers(optimiser)),
+        rates,
+        None if average is None else Average(network, average),
+        _selector(recipe, images, fabric),
+    )
+
+
+def _batches(recipe: Recipe, images: Images, fabric: Fabric) -> TrainingBatches:
+    train, transform = images.train, recipe.data.train_transform.make()
+    return TrainingBatches(
+        train,
+        images.photos(train, transform, fabric.device),
+        transform,
+        recipe.sampler.make(photos=len(train), labels=train.labels, seed=recipe.seed),
+        seed=recipe.seed,
+        rank=fabric.global_rank,
+        world=fabric.world_size,
+        device=fabric.device,
+        workers=recipe.training.workers,
+    )
+
+
+def _network(recipe: Recipe, classes: int, fabric: Fabric) -> tuple[Network, Objective]:
+    """Returns the network and the losses on the device, those of the first process in all of them."""
+    precision = recipe.training.precision
+    model = build_model(recipe, classes=classes)
+    objective = build_objective(recipe, model, classes=classes).to(fabric.device)
+    network = Network(model, objective.outputs)
+    network.freeze_unreached()
+    network.to(fabric.device)
+    if fabric.device.type == "cuda" or precision == "bf16":
+        # Pixels come with their channels last, which is how cuDNN and a processor's bfloat16 are fastest.
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    if precision == "fp64":
+        network.double()
+        objective.double()
+    copy_from_first(objective, world=fabric.world_size)
+    return network, objective
+
+
+def _warn_of_batch_norm(network: Network, batches: TrainingBatches, fabric: Fabric) -> None:
+    if fabric.is_global_zero and fabric.world_size > 1 and _has_batch_norm(network.model):
+        _LOG.warning(
+            "batch normalisation takes its statistics from each process's %d images of a batch of %d: "
+            "other weights than one process gives; training.batch_norm=frozen, or synchronised on GPUs, "
+            "does not depend on their number",
+            batches.batch_size // fabric.world_size,
+            batches.batch_size,
+        )
+
+
+def _has_batch_norm(model: nn.Module) -> bool:
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+
+
+def _selector(recipe: Recipe, images: Images, fabric: Fabric) -> Selector:
+    shown, validation = recipe.data.test_transform.make(), images.validation
+    return Selector(
+        recipe.selection,
+        validation,
+        None if validation is None else images.photos(validation, shown, fabric.device),
+        shown,
+        rank=fabric.global_rank,
+        world=fabric.world_size,
+        device=fabric.device,
+    )

@@ -1,0 +1,112 @@
+"""Where a run stands, written to its checkpoint and read back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from resight.errors import InvalidInput
+from resight.training import checkpoint as checkpoints
+from resight.training.assembly import Assembly
+from resight.training.checkpoint import Best, RunState, gather_random_states
+from resight.training.recipe import Recipe
+from resight.training.run_folder import RunFolder
+
+__all__ = ["Position", "restore", "save"]
+
+
+@dataclass(slots=True)
+class Position:
+    """Where a run stands; the loop moves it.
+
+    Attributes:
+        epoch: The epoch that goes on, counted from 0.
+        done: How many of its batches are done.
+        step: Optimiser steps done in all.
+        best: The best validation so far.
+        history: Every validation: ``step``, ``epoch`` and metrics by name.
+        seconds: Time trained, validation included.
+    """
+
+    epoch: int = 0
+    done: int = 0
+    step: int = 0
+    best: Best | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def save(parts: Assembly, position: Position, folder: RunFolder) -> None:
+    """Writes everything the run needs to go on; all processes take part.
+
+    Raises:
+        StorageFailed: The disk refused.
+    """
+    fabric, average = parts.fabric, parts.average
+    random = gather_random_states(fabric.device, world=fabric.world_size)
+    if fabric.is_global_zero:
+        state = RunState(
+            recipe=parts.recipe.fingerprint,
+            data=parts.data_fingerprint,
+            epoch=position.epoch,
+            batch=position.done,
+            step=position.step,
+            model=parts.network.state_dict(),
+            objective=parts.objective.state_dict(),
+            optimiser=parts.optimiser.state_dict(),
+            scaler=fabric.strategy.precision.state_dict(),
+            average=None if average is None else average.state(),
+            average_updates=0 if average is None else average.updates,
+            random=random,
+            best=position.best,
+            history=tuple(position.history),
+            seconds=position.seconds,
+        )
+        checkpoints.write(state, folder.last)
+    fabric.barrier()
+
+
+def restore(parts: Assembly, folder: RunFolder) -> Position:
+    """Puts everything back to where the folder's checkpoint was written, and returns where that was.
+
+    Raises:
+        InvalidInput: The checkpoint is damaged, or of another recipe, other images or another number of
+            processes.
+    """
+    state, fabric = checkpoints.read(folder.last), parts.fabric
+    _check_recipe(parts.recipe, state, folder)
+    for what, here, there in (
+        ("training images", parts.data_fingerprint, state.data),
+        ("number of processes", str(fabric.world_size), str(len(state.random))),
+    ):
+        if here != there:
+            raise InvalidInput(
+                f"the run in {folder.path} cannot be resumed: its {what} was {there[:16]} and is "
+                f"{here[:16]} now: resume with what it began with, or start another run"
+            )
+    parts.network.load_state_dict(state.model)
+    parts.objective.load_state_dict(state.objective)
+    parts.optimiser.load_state_dict(dict(state.optimiser))
+    fabric.strategy.precision.load_state_dict(dict(state.scaler))
+    if parts.average is not None and state.average is not None:
+        parts.average.restore(state.average, state.average_updates)
+    checkpoints.restore_random(state.random[fabric.global_rank], fabric.device)
+    history = [dict(each) for each in state.history]
+    return Position(state.epoch, state.batch, state.step, state.best, history, state.seconds)
+
+
+def _check_recipe(recipe: Recipe, state: RunState, folder: RunFolder) -> None:
+    """Returns if the run may go on by this recipe: the one it began with, or that with more epochs."""
+    if recipe.fingerprint == state.recipe:
+        return
+    before = folder.stored_recipe()
+    if before is None or before.fingerprint != state.recipe:
+        changed = "the recipe"
+    else:
+        keys = recipe.changed_keys(before)
+        if keys == ("training.epochs",) and recipe.training.epochs >= state.epoch:
+            return
+        changed = ", ".join(keys)
+    raise InvalidInput(
+        f"the run in {folder.path} cannot be resumed: {changed} changed since it began; "
+        "training.epochs alone may grow: resume with what it began with, or start another run"
+    )
