@@ -11,6 +11,7 @@ from resight.cli.output import (
     console,
     count,
     escape_controls,
+    json_text,
     note,
     plain_table,
     shown_path,
@@ -104,3 +105,27 @@ def test_commands_name_the_program_that_was_started(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["pytest"])
     monkeypatch.setenv("PATH", "/nowhere")
     assert command_line("resight", "check", "c") == "resight check c"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *({}, [], None, 1.5, "a", {"a": {}}, [1, [2, {}]], [{}], {"a": [{"b": [{"c": 1}, {"d": []}]}, {}]}),
+        {"a": {"b": [{"c": 'ü"\n'}]}, "d": [[1, 2], [3]]},
+    ],
+)
+def test_json_in_lines_says_what_json_says(value):
+    assert json.loads(json_text(value)) == value
+
+
+def test_records_of_json_stand_on_lines_of_their_own():
+    text = json_text({"hits": [{"rank": 1, "points": [[1, 2]]}, {"rank": 2}], "n": 3})
+    assert text.splitlines() == [
+        "{",
+        '  "hits": [',
+        '    {"rank": 1, "points": [[1, 2]]},',
+        '    {"rank": 2}',
+        "  ],",
+        '  "n": 3',
+        "}",
+    ]

@@ -154,3 +154,31 @@ def test_what_shows_the_same_as_an_unwanted_photo_is_left_out(run, made, rendere
     assert len(same) > 1
     answers = {hit["path"] for hit in json.loads(run(*line, query, "--without", unwanted)[1])["hits"]}
     assert answers == {hit["path"] for hit in hits} - same
+
+
+def test_answers_whose_files_went_or_changed_are_marked_and_the_next_command_is_named(run, copied):
+    folder = copied.parent / "photos"
+    run("index", folder, "--collection", copied)
+    query = (folder / "place_001_view_0.jpg").rename(copied.parent / "query.jpg")
+    other = folder / "place_001_view_1.jpg"
+    other.write_bytes((folder / "place_002_view_1.jpg").read_bytes())
+    code, out, err = run("search", copied, query, "--top", 3)
+    assert code == 0
+    assert "place_001_view_0.jpg (not here)" in out
+    assert "place_001_view_1.jpg (changed since it was indexed)" in out
+    assert "2 answers name a file that is not as indexed (1 missing, 1 changed): `resight check " in err
+    hits = json.loads(run("search", copied, query, "--top", 3, "--json")[1])["hits"]
+    assert [(hit["missing"], hit["changed"]) for hit in hits[:2]] == [(True, False), (False, True)]
+    # Paths alone cannot be marked: the note is all there is.
+    assert "1 missing, 1 changed" in run("search", copied, query, "--top", 3, "--paths")[2]
+    assert "11 files, 1 of them missing" in run("info", copied)[1]
+
+
+def test_json_has_a_line_for_each_record(run, made, query):
+    text = run("search", made, query, "--top", 4, "--json")[1]
+    hits = [line for line in text.splitlines() if line.lstrip().startswith('{"rank":')]
+    assert [json.loads(line.strip().rstrip(","))["rank"] for line in hits] == [1, 2, 3, 4]
+    assert all(line.index('"path"') < line.index('"query_points"') for line in hits)
+    text = run("search", made, query, query, "--each", "--top", 2, "--json")[1]
+    assert sum(line.lstrip().startswith('{"rank":') for line in text.splitlines()) == 4
+    assert [len(answer["hits"]) for answer in json.loads(text)] == [2, 2]

@@ -169,6 +169,7 @@ def test_search_as_json_holds_everything(run, made, rendered):
     assert list(first) == [
         *("rank", "score", "path", "width", "height", "inliers", "expected", "query", "query_points"),
         *("answer_points", "transform", "region", "box", "metadata", "similarity", "verdict", "missing"),
+        "changed",
     ]
     assert list(answer["queries"][0]) == ["path", "box", "width", "height", "wanted"]
 

@@ -85,8 +85,10 @@ def _print_info(held: CollectionInfo) -> None:
     for name, value in rows.items():
         table.add_row(name, value)
     for root in held.roots:
-        gone = "" if root.exists else " (gone: if it has moved, say so with --move-root OLD NEW)"
-        table.add_row("root", f"{root.path}: {count(root.photos, 'file')}{gone}")
+        state = f", {root.missing:,} of them missing: see resight check" if root.missing else ""
+        if not root.exists:
+            state = " (gone: if it has moved, say so with --move-root OLD NEW)"
+        table.add_row("root", f"{root.path}: {count(root.photos, 'file')}{state}")
     out.print(table)
     if held.broken:
         out.print("", broken_table(held.broken[:_MOST_LISTED]))
@@ -131,8 +133,11 @@ def check(
         write_json(report)
     else:
         out = console()
-        for sentence in (*report.problems, *report.notes):
-            out.print(f"- {sentence}", soft_wrap=True)
+        for sentences in (report.problems, report.notes):
+            for sentence in sentences[:_MOST_LISTED]:
+                out.print(f"- {sentence}", soft_wrap=True)
+            if len(sentences) > _MOST_LISTED:
+                out.print(f"- and {len(sentences) - _MOST_LISTED:,} more (all of them with --json)")
         verdict = "sound"
         if report.notes:
             verdict = "whole, but not up to date with its photos"

@@ -123,6 +123,8 @@ def print_report(report: IndexReport, collection: Path, photos: int) -> None:
     )
     if report.renamed:
         out.print(f"{count(len(report.renamed), 'photo')} of those added had another name before.")
+    if report.forgotten:
+        out.print(f"{count(len(report.forgotten), 'missing photo')} forgotten.")
     if report.passed_over:
         out.print(passed_over(report.passed_over), soft_wrap=True)
     if report.left_out:
@@ -149,12 +151,15 @@ def print_report(report: IndexReport, collection: Path, photos: int) -> None:
             table.add_row(shown_path(path))
         out.print("", table)
         _print_rest(len(report.unmatched))
-    if report.missing:
-        table = plain_table("missing file (--forget-missing removes those whose folder is still there)")
-        for path in report.missing[:_MOST_LISTED]:
+    kept = sorted(set(report.missing) - set(report.forgotten))
+    if kept:
+        table = plain_table(
+            "missing file (--forget-missing removes those whose folder is there, and not empty)"
+        )
+        for path in kept[:_MOST_LISTED]:
             table.add_row(shown_path(path))
         out.print("", table)
-        _print_rest(len(report.missing))
+        _print_rest(len(kept))
     if photos:
         line = command_line(
             "resight", "search", shown_path(collection), "QUERY.jpg", "--html", "answers.html"

@@ -27,6 +27,7 @@ __all__ = [
     "console",
     "count",
     "escape_controls",
+    "json_text",
     "note",
     "plain_table",
     "shown_path",
@@ -124,7 +125,37 @@ def as_json(value: object) -> Json:
 def write_json(value: object) -> None:
     """Writes a value as JSON to standard output, and nothing else."""
     # Flushed here, where a reader that has left (`resight search --json | head`) is met quietly.
-    print(json.dumps(as_json(value), indent=2), flush=True)
+    print(json_text(as_json(value)), flush=True)
+
+
+def json_text(value: Json, indent: str = "") -> str:
+    """Returns JSON of which each record, such as a hit of an answer, stands on a line of its own.
+
+    Records are objects in a list; one that holds records itself takes several lines, as the whole does.
+    """
+    inner = indent + "  "
+    if isinstance(value, list) and any(isinstance(entry, dict) for entry in value):
+        entries = [json_text(entry, inner) if _holds_records(entry) else _line(entry) for entry in value]
+        return _block("[]", entries, indent)
+    if isinstance(value, dict) and value and (not indent or _holds_records(value)):
+        pairs = [f"{_line(key)}: {json_text(entry, inner)}" for key, entry in value.items()]
+        return _block("{}", pairs, indent)
+    return _line(value)
+
+
+def _holds_records(value: Json) -> bool:
+    if isinstance(value, dict):
+        return any(_holds_records(entry) for entry in value.values())
+    return isinstance(value, list) and any(isinstance(entry, dict) for entry in value)
+
+
+def _block(brackets: str, entries: Sequence[str], indent: str) -> str:
+    lines = ",\n".join(f"{indent}  {entry}" for entry in entries)
+    return f"{brackets[0]}\n{lines}\n{indent}{brackets[1]}"
+
+
+def _line(value: Json) -> str:
+    return json.dumps(value)
 
 
 def shown_path(path: str | Path) -> str:

@@ -11,7 +11,7 @@ import typer
 from resight.cli.failures import NO_ANSWER, SOME_UNREADABLE
 from resight.cli.options import CollectionArgument, DownloadOption, JsonOption, MaxPixelsOption, command_of
 from resight.cli.output import command_line, console, note, shown_path, write_json
-from resight.cli.search_output import answer_json, print_answer, write_lines, write_paths
+from resight.cli.search_output import answer_json, outdated, print_answer, write_lines, write_paths
 
 if TYPE_CHECKING:
     from resight.collection import Answer, Query
@@ -157,7 +157,10 @@ def _search(options: Options) -> None:
         answers.append(answer if options.only is None else only(answer, options.only))
         _write(answers[-1], options.output)
         _print(answers[-1], options)
-    for sentence in dict.fromkeys(sentence for answer in answers for sentence in answer.notes):
+    notes = [
+        sentence for answer in answers for sentence in (*answer.notes, *outdated(answer, collection.path))
+    ]
+    for sentence in dict.fromkeys(notes):
         note(sentence)
     if options.output.as_json:
         records = [answer_json(answer, collection) for answer in answers]

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resight.cli.output import as_json, console, count, plain_table, shown_path
+from resight.cli.output import as_json, command_line, console, count, plain_table, shown_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from resight.cli.output import Json
     from resight.collection import Answer, Collection, Hit, QueryPhoto
 
-__all__ = ["answer_json", "print_answer", "write_lines", "write_paths"]
+__all__ = ["answer_json", "outdated", "print_answer", "write_lines", "write_paths"]
 
 _NARROW = 80
 """Columns of a terminal up to which a path does not fit beside the numbers."""
@@ -106,6 +106,7 @@ def _hit_json(hit: Hit) -> dict[str, Json]:
         "similarity": hit.similarity,
         "verdict": hit.verdict,
         "missing": hit.missing,
+        "changed": hit.changed,
     }
 
 
@@ -127,8 +128,8 @@ def _print_table(out: Console, hits: Sequence[Hit]) -> None:
         if hit.match is not None:
             inliers, chance = str(hit.match.inliers), f"{hit.match.expected:.0f}"
         values = str(hit.rank), f"{hit.similarity:.3f}", inliers, chance
-        path = shown_path(hit.path) + (" (not here)" if hit.missing else "")
-        table.add_row(*values, _verdict(hit), path)
+        state = _state(hit)
+        table.add_row(*values, _verdict(hit), shown_path(hit.path) + (f" ({state})" if state else ""))
     out.print(table, "")
 
 
@@ -140,11 +141,38 @@ def _print_blocks(out: Console, hits: Sequence[Hit]) -> None:
         if hit.match is not None:
             inliers = count(hit.match.inliers, "inlier")
             numbers += f", {inliers}, {hit.match.expected:.0f} by chance"
-        if hit.missing:
-            numbers += ", not here"
+        if (state := _state(hit)) is not None:
+            numbers += f", {state}"
         out.print(rank, _verdict(hit), sep="")
         out.print(" " * len(rank) + numbers)
         out.print(shown_path(hit.path), "", sep="\n", soft_wrap=True)
+
+
+def _state(hit: Hit) -> str | None:
+    """Returns what is amiss with a hit's file, None where nothing is."""
+    if hit.missing:
+        return "not here"
+    return "changed since it was indexed" if hit.changed else None
+
+
+def outdated(answer: Answer, collection: Path) -> list[str]:
+    """Returns the sentence on answers whose files are gone or changed; none where all are as indexed.
+
+    What is amiss with whole folders stands in the answer's notes.
+    """
+    missing = 0 if answer.notes else sum(hit.missing for hit in answer.hits)
+    changed = sum(hit.changed for hit in answer.hits)
+    states = [
+        f"{number:,} {state}" for number, state in ((missing, "missing"), (changed, "changed")) if number
+    ]
+    if not states:
+        return []
+    total = count(missing + changed, "answer")
+    names = "names" if missing + changed == 1 else "name"
+    check = command_line("resight", "check", shown_path(collection))
+    return [
+        f"{total} {names} a file that is not as indexed ({', '.join(states)}): `{check}` says what mends it"
+    ]
 
 
 def _verdict(hit: Hit) -> Text:

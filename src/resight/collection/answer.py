@@ -86,6 +86,7 @@ class Hit:
             None.
         missing: The file is not there any more, or may not be shown: it lies in no folder that was named on
             this machine.
+        changed: The file has other bytes than when it was described: it may show something else now.
     """
 
     rank: int
@@ -98,6 +99,7 @@ class Hit:
     metadata: Mapping[str, Value]
     keypoints: ShownKeypoints | None = None
     missing: bool = False
+    changed: bool = False
 
     @property
     def verdict(self) -> Verdict:

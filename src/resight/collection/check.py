@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,12 +14,13 @@ import pyarrow as pa
 
 from resight.collection.checksum import damaged_rows
 from resight.collection.resident import ResidentIndex
-from resight.collection.roots import Key
+from resight.collection.roots import Key, is_empty
 from resight.collection.store import Store
+from resight.collection.stored_photos import has_changed
 from resight.errors import CollectionDamaged, InvalidInput, ModelError
 from resight.features import LocalFeatures
 from resight.files import Progress
-from resight.models.extract import content_of, extract, modified_ns
+from resight.models.extract import extract
 from resight.models.model import Model
 
 __all__ = ["CheckReport", "check_collection"]
@@ -186,24 +188,32 @@ class _Check:
         """
         same, roots = [], self.store.roots
         self.notes += roots.notes()
-        there = {root.number for root in roots if Path(roots.folder(root.number)).is_dir()}
+        # What is said of a folder that is gone or empty holds for all its photos.
+        folders = {root.number: roots.folder(root.number) for root in roots}
+        there = {
+            number for number, folder in folders.items() if Path(folder).is_dir() and not is_empty(folder)
+        }
         for photo in self.photos:
             path = roots.path_of(photo.key)
             if roots.is_here(photo.key):
-                status = Path(path).stat()
-                stamp = status.st_size, modified_ns(status)
-                if stamp == photo.stamp or _hash(path) == photo.hash:
-                    same.append(photo)
+                if has_changed(path, *photo.stamp, photo.hash):
+                    self._note_changed(path, self._index(photo.key))
                 else:
-                    self._note_changed(path)
+                    same.append(photo)
             elif photo.key.root in there:
                 self.notes.append(
-                    f"{path} is missing: index its folder with --forget-missing to forget it, or remove it"
+                    f"{path} is missing: `{self._index(photo.key)}` finds it where it was renamed, and "
+                    "forgets it with --forget-missing"
                 )
         return same
 
-    def _note_changed(self, path: str) -> None:
-        self.notes.append(f"{path} has changed since it was described: index it again")
+    def _note_changed(self, path: str, command: str) -> None:
+        self.notes.append(f"{path} has changed since it was described: `{command}` describes it again")
+
+    def _index(self, key: Key) -> str:
+        """Returns the command that brings the folder of a photo up to date."""
+        folder = shlex.quote(self.store.roots.folder(key.root))
+        return f"resight index {folder} --collection {shlex.quote(str(self.store.path))}"
 
     def themselves(self, photos: list[_Photo], model: Model, resident: ResidentIndex) -> int:
         """Describes photos anew and searches for them; returns how many were unchanged and so could be."""
@@ -217,7 +227,8 @@ class _Check:
         for done, (photo, extraction) in enumerate(zip(photos, extract(paths, model), strict=True), 1):
             path = str(extraction.path)
             if extraction.content is None or extraction.content.hash != photo.hash:
-                self._note_changed(path)
+                # Its size and time are those it had.
+                self._note_changed(path, f"{self._index(photo.key)} --again")
             elif extraction.features is None:
                 reason = f"could be described once and cannot be now: {extraction.reason}"
                 self._problem(photo.key, f"{path} {reason}")
@@ -248,11 +259,3 @@ class _Check:
             for key in sorted(self.damaged)
         ]
         return CheckReport(sum(self.keys.values()), sampled, self.problems + damaged, self.notes)
-
-
-def _hash(path: str) -> bytes | None:
-    """Returns the hash of a file's bytes, None where it cannot be read."""
-    try:
-        return content_of(path).hash
-    except OSError:
-        return None

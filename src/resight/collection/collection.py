@@ -271,6 +271,7 @@ class Collection:
                     )
                 gone.update(keys)
             store.forget(np.array([known[key].id for key in sorted(gone)], dtype=np.int64))
+            store.drop_unused_roots()
         return len(gone)
 
     def move_root(self, old: str | Path, new: str | Path) -> None:

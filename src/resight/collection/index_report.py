@@ -60,6 +60,7 @@ class IndexReport:
         renamed: Old paths by new ones, absolute, of photos that were recognised by their bytes: their
             description and metadata moved along, and their old rows are gone. They are counted in ``added``.
         missing: Photos of the collection that are no longer under the given paths, absolute.
+        forgotten: Those of the missing photos that are in the collection no more.
         broken: Files under the given paths that cannot be searched.
         warned: Photos that were described this time though something is wrong with their files.
         passed_over: Files in the given folders whose suffix is no photo's: how many of each suffix, in lower
@@ -76,6 +77,7 @@ class IndexReport:
     unchanged: int
     renamed: dict[str, str]
     missing: list[str]
+    forgotten: list[str]
     broken: list[BrokenPhoto]
     warned: list[BrokenPhoto]
     passed_over: dict[str, int]

@@ -15,7 +15,7 @@ import numpy as np
 from resight.collection.batching import Batching
 from resight.collection.exclusion import Exclusion
 from resight.collection.index_report import IndexOptions, IndexReport, IndexSeconds
-from resight.collection.roots import Key
+from resight.collection.roots import Key, is_empty
 from resight.collection.scan import BrokenPhoto, PhotoFile, Scan, canonical, printable, scan
 from resight.collection.schema import KEY_COLUMNS, Row, Value, metadata_names, new_columns
 from resight.collection.store import Store
@@ -64,19 +64,21 @@ def update(
         run.read_seconds, run.describe_seconds, batching.seconds, time.perf_counter() - started
     )
     roots = store.roots
+    store.drop_unused_roots()
     return IndexReport(
         added=run.added,
         updated=run.updated,
         unchanged=run.unchanged,
         renamed={roots.path_of(new): roots.path_of(old) for old, new in run.renamed.items()},
         missing=sorted({roots.path_of(key) for key in {*gone, *missing} - run.renamed.keys()}),
+        forgotten=sorted(roots.path_of(key) for key in missing) if options.forget_missing else [],
         broken=sorted([*scanned.broken, *run.broken], key=lambda file: file.path),
         warned=run.warned,
         passed_over=scanned.passed_over,
         left_out=scanned.left_out,
         annotated=len(values),
         unmatched=unmatched,
-        notes=roots.notes(),
+        notes=store.roots.notes(),
         seconds=seconds,
     )
 
@@ -108,19 +110,20 @@ def _divide(
 ) -> tuple[list[str], list[Key]]:
     """Returns the given paths that exist, and the collection's photos under those that do not.
 
-    The latter are never forgotten: a whole folder that is not there is more often a disk that is not.
+    The latter are never forgotten: a whole folder that is not there, or is empty, is more often a disk that
+    is not.
     """
     present: list[str] = []
     gone: list[Key] = []
     for given in paths:
         path = on_disk(Path(given))
-        if os.path.exists(path):  # noqa: PTH110 (Path raises where a folder may not be entered)
-            present.append(canonical(path))
-            continue
-        lost = keys_under(store, known, [path])
-        if not lost:
+        is_there = os.path.exists(path)  # noqa: PTH110 (Path raises where a folder may not be entered)
+        lost = [] if is_there and not is_empty(str(path)) else keys_under(store, known, [path])
+        if not is_there and not lost:
             raise InvalidInput(f"there is no file or folder {printable(str(path))}")
         gone += lost
+        if not lost:
+            present.append(canonical(path))
     return present, gone
 
 

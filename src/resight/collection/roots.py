@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import NamedTuple, final
@@ -12,7 +12,10 @@ from typing import NamedTuple, final
 from resight.collection.seal import seal_of
 from resight.errors import InvalidInput
 
-__all__ = ["Key", "Root", "Roots"]
+__all__ = ["Key", "Root", "Roots", "Sample", "is_empty"]
+
+Sample = tuple[str, int | None]
+"""A photo's path below its root, and its size in bytes where that is known."""
 
 
 class Key(NamedTuple):
@@ -52,8 +55,8 @@ class Roots:
         place: Where that directory was when it was written last, absolute; empty where nobody knows. A folder
             that is not where it lies relative to the directory is looked for relative to this.
         identity: Of the collection.
-        samples: Paths of some photos by the number of their root: by these a folder of that name is told from
-            that folder, once the collection has been moved.
+        samples: Path and size of some photos by the number of their root: by these a folder of that name is
+            told from that folder, once the collection has been moved.
     """
 
     def __init__(
@@ -63,7 +66,7 @@ class Roots:
         *,
         place: str = "",
         identity: str = "",
-        samples: Mapping[int, Sequence[str]] | None = None,
+        samples: Mapping[int, Sequence[Sample]] | None = None,
     ) -> None:
         self.stored = tuple(stored)
         self._collection = collection
@@ -116,13 +119,20 @@ class Roots:
     def notes(self) -> list[str]:
         """Returns what is amiss with the folders, a sentence each with the command that mends it."""
         sentences = []
+        collection = shlex.quote(str(self._collection))
         for root in self.stored:
             folder = self._folders[root.number]
-            said = f"resight info {shlex.quote(str(self._collection))} --move-root {shlex.quote(folder)}"
+            said = f"resight info {collection} --move-root {shlex.quote(folder)}"
+            held = f"the folder {folder}, which photos of this collection lie in,"
             if not _is_folder(folder):
                 sentences.append(
-                    f"the folder {folder}, which photos of this collection lie in, is not there: if it has "
-                    f"moved, say so by `{said} NEW`"
+                    f"{held} is not there: if it has moved, index it where it is now, or say so by "
+                    f"`{said} NEW`"
+                )
+            elif is_empty(folder):
+                sentences.append(
+                    f"{held} is empty: if its disk is not mounted, mount it; if the photos are gone for "
+                    f"good, `resight remove {collection} {shlex.quote(folder)}` forgets them"
                 )
             elif not self.is_known_here(root):
                 sentences.append(
@@ -138,6 +148,10 @@ class Roots:
             settled = self._root(root.number, self._folders[root.number])
             stored.append(settled if self.is_known_here(root) else replace(settled, seal=""))
         return self._with(stored)
+
+    def among(self, numbers: Collection[int]) -> Roots:
+        """Returns the roots of these numbers alone."""
+        return self._with([root for root in self.stored if root.number in numbers])
 
     def including(self, folder: str) -> Roots:
         """Returns the roots with one for this absolute folder, unless one holds it already.
@@ -176,7 +190,7 @@ class Roots:
                 if number not in followed and (here.is_relative_to(there) or there.is_relative_to(here)):
                     raise InvalidInput(
                         f"cannot follow {old} to {new}: {here} would overlap {there}, another folder of this "
-                        f"collection; remove {there} from it first"
+                        f"collection; index {here} instead, which recognises its photos by their bytes"
                     )
         stored = [
             self._root(root.number, str(followed[root.number])) if root.number in followed else root
@@ -199,8 +213,9 @@ class Roots:
         if not self._place or self._place == str(self._collection):
             return here
         before = os.path.normpath(Path(self._place) / root.stored)
-        samples = self._samples.get(root.number, [""])
-        return here if any(_exists(f"{here}{os.sep}{path}") for path in samples) else before
+        samples = self._samples.get(root.number, [])
+        is_it = any(_is_file_of(f"{here}{os.sep}{path}", size) for path, size in samples)
+        return here if is_it or (not samples and _is_folder(here)) else before
 
     def _root(self, number: int, folder: str) -> Root:
         """Returns a root, relative where photos and collection are likely to be moved together.
@@ -223,5 +238,18 @@ def _is_folder(path: str) -> bool:
     return os.path.isdir(path)  # noqa: PTH112
 
 
-def _exists(path: str) -> bool:
-    return os.path.exists(path)  # noqa: PTH110
+def _is_file_of(path: str, size: int | None) -> bool:
+    """Returns whether there is a file of that size; any file where the size is not known."""
+    try:
+        return os.stat(path).st_size == size or size is None  # noqa: PTH116
+    except (OSError, ValueError):
+        return False
+
+
+def is_empty(folder: str) -> bool:
+    """Returns whether a folder holds nothing, as the place of a disk that is not mounted does."""
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False

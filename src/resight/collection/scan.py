@@ -55,7 +55,8 @@ class Scan:
         passed_over: Files whose suffix is no photo's: how many of each suffix, in lower case with its dot,
             ``""`` for none; the most frequent first. Hidden files are not counted.
         left_out: Files and folders that a pattern leaves out: how many each, the most frequent first.
-        unlisted: Folders that could not be listed, absolute: nobody knows what lies below them.
+        unlisted: Folders that could not be listed and links that lead nowhere, absolute: nobody knows what
+            lies below them.
     """
 
     photos: list[PhotoFile]
@@ -192,6 +193,8 @@ class _Walk:
         while self.links:
             links, self.links = sorted(self.links), []
             for path, origin in links:
+                if not os.path.exists(path):  # noqa: PTH110 (Path raises where a folder may not be entered)
+                    self.unlisted.append(path)
                 if Path(path).is_dir():
                     self.folder(path, origin=origin, linked=True)
                 else:

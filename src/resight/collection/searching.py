@@ -19,6 +19,7 @@ from resight.collection.resident import ResidentIndex
 from resight.collection.roots import Key
 from resight.collection.schema import metadata_names
 from resight.collection.store import Store
+from resight.collection.stored_photos import has_changed
 from resight.errors import CollectionDamaged, InvalidInput, NoLocalFeatures
 from resight.features import Box, LocalFeatures
 from resight.models.codec import LocalCodec, as_stored
@@ -300,7 +301,8 @@ def _hits(
     ids, similarities, matches = ranking.row(0)
     ids = ids[:top]
     names = metadata_names(store.schema)
-    table = store.rows(ids, ["root", "path", "width", "height", "broken", *names])
+    stamp = ("file_size", "modified_ns", "hash")
+    table = store.rows(ids, ["root", "path", "width", "height", "broken", *stamp, *names])
     rows = {row["_rowid"]: row for row in table.to_pylist() if row["broken"] is None}
     roots = store.roots
     hits: list[Hit] = []
@@ -309,18 +311,20 @@ def _hits(
             continue
         row = rows[row_id]
         key = Key(row["root"], row["path"])
+        path, is_here = roots.path_of(key), roots.is_here(key)
         hits.append(
             Hit(
                 rank=len(hits) + 1,
                 similarity=similarity,
-                path=roots.path_of(key),
+                path=path,
                 width=row["width"],
                 height=row["height"],
                 match=match,
                 query=queries.get(row_id),
                 metadata={name: row[name] for name in names if row[name] is not None},
                 keypoints=keypoints.get(row_id),
-                missing=not roots.is_here(key),
+                missing=not is_here,
+                changed=is_here and has_changed(path, *(row[name] for name in stamp)),
             )
         )
     return hits

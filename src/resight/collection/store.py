@@ -21,7 +21,7 @@ from resight.collection.header import FORMAT, Header
 from resight.collection.lance_errors import reading, reason, vanished, writing
 from resight.collection.lock import LOCK_NAME
 from resight.collection.own_files import require_own_files, require_plain_names
-from resight.collection.roots import Roots
+from resight.collection.roots import Roots, Sample
 from resight.collection.schema import KEY_COLUMNS, photo_schema
 from resight.errors import CollectionNotFound, InvalidInput
 
@@ -277,6 +277,15 @@ class Store:
             )
         self.write_header(replace(self.header, format=FORMAT))
 
+    def drop_unused_roots(self) -> None:
+        """Commits the roots without those that no photo lies in.
+
+        Raises:
+            StorageFailed: The disk refuses it.
+        """
+        used = set(self.table(["root"])["root"].to_pylist())
+        self.write_header(replace(self.header, roots=self.roots.among(used).stored))
+
     def sum_files(self) -> None:
         """Commits the checksums of the data files that have none yet.
 
@@ -371,13 +380,13 @@ class Store:
         self.header = Header.from_metadata(self._dataset.schema.metadata, self.path)
 
 
-def _samples(store: Store) -> dict[int, list[str]]:
-    """Returns the paths of some photos of each root."""
+def _samples(store: Store) -> dict[int, list[Sample]]:
+    """Returns some photos of each root."""
     return {
         root.number: [
-            str(path)
-            for batch in store.scan(["path"], where=f"root = {root.number}", limit=_SAMPLES)
-            for path in batch["path"].to_pylist()
+            (row["path"], row["file_size"])
+            for batch in store.scan(["path", "file_size"], where=f"root = {root.number}", limit=_SAMPLES)
+            for row in batch.to_pylist()
         ]
         for root in store.header.roots
     }

@@ -11,8 +11,9 @@ from resight.collection.roots import Key
 from resight.collection.scan import absolute, canonical
 from resight.collection.store import Store
 from resight.files import name_key
+from resight.models.extract import content_of, modified_ns
 
-__all__ = ["StoredPhoto", "keys_under", "stored_photos"]
+__all__ = ["StoredPhoto", "has_changed", "keys_under", "stored_photos"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,20 @@ def stored_photos(store: Store) -> dict[Key, StoredPhoto]:
         Key(root, path): StoredPhoto(row, digest, size, modified, broken)
         for row, root, path, digest, size, modified, broken in zip(*values, strict=True)
     }
+
+
+def has_changed(path: str, size: int | None, modified: int | None, digest: bytes) -> bool:
+    """Returns whether a file has other bytes than when it was described.
+
+    One of the same size and time is taken for unchanged, as indexing takes it; any other is read.
+    """
+    try:
+        status = Path(path).stat()
+        if (status.st_size, modified_ns(status)) == (size, modified):
+            return False
+        return content_of(path).hash != digest
+    except OSError:
+        return True
 
 
 def keys_under(store: Store, known: Mapping[Key, StoredPhoto], paths: Iterable[str | Path]) -> list[Key]:

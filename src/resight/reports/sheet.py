@@ -203,14 +203,20 @@ def _pair(hit: Hit, match: Verification, query: _Query, photo: EmbeddedPhoto, al
 
 
 def _has_changed(hit: Hit, photo: EmbeddedPhoto) -> bool:
-    """Returns whether the file now has another size than what was indexed: its points lie elsewhere."""
-    return photo.uri is not None and (photo.width, photo.height) != (hit.width, hit.height)
+    """Returns whether the file is another than what was indexed: its points lie elsewhere."""
+    return photo.uri is not None and (hit.changed or _is_resized(hit, photo))
+
+
+def _is_resized(hit: Hit, photo: EmbeddedPhoto) -> bool:
+    return (photo.width, photo.height) != (hit.width, hit.height)
 
 
 def _reason(hit: Hit, photo: EmbeddedPhoto) -> str:
     if photo.uri is None:
         return f"The photo cannot be shown: {photo.reason}."
     reason = verdict_reason(hit.match)
+    if _has_changed(hit, photo) and not _is_resized(hit, photo):
+        return f"{reason} Nothing is drawn: the file has changed since it was indexed."
     if _has_changed(hit, photo):
         return (
             f"{reason} Nothing is drawn: the file now has {photo.width} × {photo.height} pixels and had "
