@@ -59,6 +59,26 @@ def test_measures_are_printed_with_intervals(run, classes):
     ]
 
 
+def test_validation_photos_are_measured_where_there_are_any(run, classes, tmp_path):
+    lines = [f"{photo},{photo.parent.name},train" for photo in sorted(classes.glob("train/*/*.jpg"))]
+    tested = sorted(classes.glob("test/*/*.jpg"))
+    lines += [
+        f"{photo},{photo.parent.name},{'val' if number < 6 else 'test'}"
+        for number, photo in enumerate(tested)
+    ]
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join(["path,label,split", *lines]))
+    line = ["evaluate", "sift", "table", "--root", table, "--no-clusters", "--split", "validation"]
+    code, out, _ = run(*line)
+    assert code == 0
+    assert "6 queries against 6 images, 2 classes" in out
+    assert "2 of 2 are training classes too" in out
+    code, _, err = run("evaluate", "sift", "folder", "--root", classes, "--split", "validation")
+    assert (code, "folder has no validation photos of its own: measure the split test" in err) == (1, True)
+    code, _, err = run("evaluate", "sift", "revisited", "--root", classes, "--split", "validation")
+    assert (code, "revisited has one split" in err) == (2, True)
+
+
 def test_json_holds_card_and_measures(run, classes):
     code, out, _ = run("evaluate", "sift", "folder", "--root", classes, "--json", "--seed", "4")
     found = json.loads(out)

@@ -76,6 +76,26 @@ def test_the_same_bytes_within_and_across_splits(table):
     assert found(findings, "leak").sentence.endswith("training photo: 7.jpg is 2.jpg")
 
 
+def test_validation_photos_are_looked_at_as_the_others(table):
+    edit(table, "3.jpg,1,train", "3.jpg,1,val")
+    edit(table, "4.jpg,2,test", "4.jpg,2,valid")
+    folder = table.parent
+    shutil.copy(folder / "0.jpg", folder / "3.jpg")
+    shutil.copy(folder / "4.jpg", folder / "5.jpg")
+    findings = examine("table", table)
+    assert found(findings, "counts").sentence.endswith("; validation: 2 photos of 2 classes")
+    leaks = [finding.sentence for finding in findings if finding.kind == "leak"]
+    assert leaks == [
+        "1 validation photos have the bytes of a training photo: 3.jpg is 0.jpg",
+        "1 test photos have the bytes of a validation photo: 5.jpg is 4.jpg",
+    ]
+    shared = [finding.sentence for finding in findings if finding.kind == "shared"]
+    assert shared == [
+        "training and validation share labels (1): 1",
+        "validation and test share labels (1): 2",
+    ]
+
+
 def test_a_path_listed_twice(table):
     edit(table, "1.jpg,0,train", "0.jpg,0,train")
     findings = examine("table", table)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
-from resight.datasets import load, read_folder, read_table
+from resight.datasets import Benchmark, load, read_folder, read_table, shared_classes
 from resight.errors import InvalidInput
 from resight.features import Box
 
@@ -98,6 +100,81 @@ def test_one_role_alone_leaves_the_other_to_all(tmp_path, write_text):
     assert (test.queries.tolist(), test.gallery.tolist()) == ([True, False], [True, True])
 
 
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "Val"])
+def test_three_splits_of_a_table(tmp_path, write_text, name):
+    lines = ["path,label,split", "a,x,train", f"b,y,{name}", f"c,x,{name}", "d,z,query", "e,z,gallery"]
+    benchmark = read_table(write_text(tmp_path / "t.csv", lines))
+    assert benchmark.train.paths == ("a",)
+    assert (benchmark.validation.paths, benchmark.validation.label_names) == (("b", "c"), ("x", "y"))
+    assert benchmark.validation.queries is None
+    assert benchmark.test.queries.tolist() == [True, False]
+    assert benchmark.measured("validation") is benchmark.validation
+    assert benchmark.measured("test") is benchmark.test
+    assert (shared_classes(benchmark.validation, benchmark.train), benchmark.validation.classes) == (1, 2)
+    whole = Benchmark("table", benchmark.train, benchmark.test, benchmark.ks)
+    assert benchmark.fingerprint != whole.fingerprint
+    with pytest.raises(
+        InvalidInput, match="table has no validation photos of its own: measure the split test"
+    ):
+        whole.measured("validation")
+
+
+def test_roles_of_validation_photos(tmp_path, write_text):
+    lines = [
+        "path,label,split,is_query,is_gallery",
+        "a,x,train,,",
+        "b,y,val,1,0",
+        "c,y,val,0,1",
+        "d,z,test,1,1",
+    ]
+    benchmark = read_table(write_text(tmp_path / "t.csv", lines))
+    assert benchmark.validation.queries.tolist() == [True, False]
+    assert benchmark.validation.gallery.tolist() == [False, True]
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_a_folder_may_have_validation_photos(tmp_path, write_photo, name):
+    for number, path in enumerate(["train/x/1.jpg", f"{name}/y/1.jpg", f"{name}/x/2.jpg"]):
+        write_photo(tmp_path / path, seed=number)
+    benchmark = read_folder(tmp_path)
+    assert (benchmark.test.paths, benchmark.validation) == ((f"{name}/x/2.jpg", f"{name}/y/1.jpg"), None)
+    write_photo(tmp_path / "test" / "z" / "3.jpg")
+    benchmark = read_folder(tmp_path)
+    assert benchmark.test.paths == ("test/z/3.jpg",)
+    assert benchmark.validation.label_names == ("x", "y")
+    for other in {"val", "valid"} - {name}:
+        write_photo(tmp_path / other / "z" / "4.jpg")
+    with pytest.raises(InvalidInput, match="keep one folder of validation photos"):
+        read_folder(tmp_path)
+
+
+def test_a_table_in_parquet_or_with_tabs_is_that_in_csv(tmp_path, write_text):
+    rows = [("a", 10, "train", True, None), ("b é", 9, "train", False, 1.5), ("c, d", 11, "test", None, 2.0)]
+    names = ("path", "label", "split", "query", "x")
+    columns = {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
+    columns["query"][2] = True
+    columns["vector"] = [[1.0], [2.0], [3.0]]
+    parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
+    lines = [",".join(names), "a,10,train,true,", "b é,9,train,false,1.5", '"c, d",11,test,true,2.0']
+    benchmark = read_table(write_text(tmp_path / "t.csv", lines))
+    assert benchmark.train.label_names == ("9", "10")
+    tabbed = [
+        "\t".join(names),
+        "a\t10\ttrain\ttrue\t",
+        "b é\t9\ttrain\tfalse\t1.5",
+        "c, d\t11\ttest\ttrue\t2.0",
+    ]
+    write_text(tmp_path / "t.tsv", tabbed)
+    for name in ("t.parquet", "t.tsv"):
+        assert load("table", tmp_path / name).fingerprint == benchmark.fingerprint
+    (tmp_path / "cut.parquet").write_bytes((tmp_path / "t.parquet").read_bytes()[:-20])
+    with pytest.raises(InvalidInput, match=r"cut.parquet is no Parquet file, or a damaged one"):
+        load("table", tmp_path / "cut.parquet")
+    parquet.write_table(pyarrow.table({"path": ["a"]}), tmp_path / "few.parquet")
+    with pytest.raises(InvalidInput, match="no column named label in its first line, but path"):
+        load("table", tmp_path / "few.parquet")
+
+
 def test_without_splits_labels_are_halved_in_their_order(tmp_path, write_text):
     lines = ["path,label", *(f"{number}.jpg,{label}" for number, label in enumerate([10, 2, 33, 2, 10]))]
     benchmark = read_table(write_text(tmp_path / "t.csv", lines))
@@ -118,7 +195,12 @@ def test_without_splits_labels_are_halved_in_their_order(tmp_path, write_text):
             r"line 3 of .*: the split 'tset' is none of train, test",
         ),
         (["path,label,split", "a,x,train"], "1 training and 0 test photos; it needs both"),
-        (["path,label,split", "a,x,train", "b,y,val", "c,z,test"], "1 validation and 1 test photos"),
+        (["path,label,split", "a,x,validaton", "b,y,train"], "did you mean validation"),
+        (["path,label,split", "b,y,val", "c,z,test"], "0 training and 1 test photos; it needs both"),
+        (
+            ["path,label,split,query", "a,x,train,", "b,y,val,", "c,z,test,1"],
+            "not one of 1 validation photos of .* is a query photo, .* write 1 in the column query",
+        ),
         (["path,label", "a,x", "b,x"], "one label alone, so that nothing can be tested"),
         (["path,label", "a,"], "line 2 of .* needs a path and a label"),
         (

@@ -288,6 +288,79 @@ def test_training_and_evaluate_measure_the_same(recipe_file, made_photos, tmp_pa
     assert whole.card.max_side == Recipe.from_yaml(recipe_file, settings).data.test_transform.size
 
 
+def write_table(folder, rows):
+    """Writes a table of some of the made photos, and returns its path."""
+    lines = [
+        f"{split}/class{number:02d}/{each}.png,{label},{part}" for split, number, each, label, part in rows
+    ]
+    path = folder / "labels.csv"
+    path.write_text("\n".join(["path,label,split", *lines]) + "\n")
+    return path
+
+
+def made_rows(validation):
+    """Eight classes to train, the last three of the made ones to test, and what is given to validate."""
+    train = [("train", number, each, number, "train") for number in range(8) for each in range(4)]
+    test = [("test", number, each, number, "test") for number in (10, 11, 12) for each in range(6)]
+    return [*train, *test, *validation]
+
+
+@pytest.mark.parametrize(
+    ("validation", "words", "marked"),
+    [
+        (
+            [("train", n, each, n, "val") for n in (8, 9) for each in range(6)],
+            "validation photos of 2 classes, none of them trained",
+            False,
+        ),
+        (
+            [("train", n, each, n, "valid") for n in range(8) for each in (4, 5)],
+            "validation photos of 8 classes, all of them trained",
+            False,
+        ),
+        (
+            [("train", n, each, n, "validation") for n in (7, 8) for each in (4, 5)],
+            "validation photos of 2 classes, 1 of them trained",
+            False,
+        ),
+        (
+            [("test", 10, each, 10, "val") for each in range(6)]
+            + [("train", 8, each, 8, "val") for each in range(6)],
+            "test classes (validation photos, 1 of their 2 classes)",
+            True,
+        ),
+    ],
+)
+def test_a_tables_validation_photos_choose_the_weights(
+    recipe_file, made_photos, tmp_path, validation, words, marked
+):
+    photos = tmp_path / "photos"
+    shutil.copytree(made_photos, photos)
+    table = write_table(photos, made_rows(validation))
+    settings = ["data.benchmark=table", f"data.root={table}", "training.epochs=1", "sampler.batch=6"]
+    run = tmp_path / "run"
+    result = train(Recipe.from_yaml(recipe_file, settings), run)
+    benchmark = load("table", table)
+    said = json.loads((run / "result.json").read_text())
+    assert said["data_fingerprint"] == of_bytes(benchmark.train)
+    assert said["validation_fingerprint"] == of_bytes(benchmark.validation)
+    assert said["selected_on_test"] is marked
+    on_test, on_validation = (
+        evaluate(result.bundle, "table", table, Protocol(clusters=False, split=split)).result
+        for split in ("test", "validation")
+    )
+    assert on_test == read_result(run / "test.json")
+    assert on_test.card.selection == f"{words}: the best epoch by map_at_r"
+    assert (on_test.card.split, on_validation.card.split) == ("test", "validation")
+    assert on_validation.card.images == len(benchmark.validation)
+    measured = {each.name: each.value for each in on_validation.measures}
+    assert measured["MAP@R"] == pytest.approx(result.best.value, abs=1e-6)
+    trained = len(set(benchmark.validation.label_names) & set(benchmark.train.label_names))
+    facts = {fact.name: fact.text for fact in on_validation.card.facts}
+    told = f"{trained} of {benchmark.validation.classes} are training classes too"
+    assert facts.get("classes") == (told if trained else None)
+
+
 def test_how_a_model_was_chosen_travels_with_it(recipe_file, made_photos, tmp_path):
     results = {
         on: train(Recipe.from_yaml(recipe_file, ["training.epochs=1", f"selection.on={on}"]), tmp_path / on)

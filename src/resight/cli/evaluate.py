@@ -21,7 +21,8 @@ EXAMPLE = (
     "  resight evaluate sift roxford5k --root ~/roxford5k --verify 100 --protocol delg\n\n"
     "  resight evaluate --descriptors theirs.npy --names names.txt --ground-truth gnd_roxford5k.pkl\n\n"
     "  resight evaluate --compare sift.json trained.json\n\n"
-    "Only test images are used. Labelled sets: folder, table, cub200, cars196, sop, inshop. Landmarks: "
+    "Test images are used, or with --split validation those of a set that has validation images. Labelled "
+    "sets: folder, table, cub200, cars196, sop, inshop. Landmarks: "
     "roxford5k, rparis6k, oxford5k, paris6k, holidays, gldv2, gldv2-recognition, and revisited: any folder "
     "with gnd_*.pkl, jpg/ and queries/."
 )
@@ -158,6 +159,10 @@ class Options:
         Path | None,
         typer.Option(metavar="DIR", help="Where your copy of the benchmark is (table: its CSV file)."),
     ] = None
+    split: Annotated[
+        Literal["test", "validation"],
+        typer.Option(help="Which photos of a labelled set are measured, where it has validation photos."),
+    ] = "test"
     boxes: Annotated[bool, typer.Option("--boxes", help="Crop photos to their boxes, as CGD does.")] = False
     long_side: Annotated[
         bool,
@@ -201,6 +206,7 @@ class Options:
             selection=self.selection,
             intervals=self.intervals,
             seed=self.seed,
+            split=self.split,
         )
 
 
@@ -314,6 +320,8 @@ def _check_benchmark(options: Options, benchmark: str) -> None:
         )
     if options.boxes and not isinstance(entry, LabelledEntry):
         raise typer.BadParameter("landmark queries are cropped by themselves", param_hint="--boxes")
+    if options.split != "test" and not isinstance(entry, LabelledEntry):
+        raise typer.BadParameter(f"{benchmark} has one split", param_hint="--split")
     if landmarks.waterfall and (landmarks.distractors or output.html or output.out):
         raise typer.BadParameter("it takes no --distractors, --html or --out", param_hint="--waterfall")
     if landmarks.protocol != "default" and (landmarks.waterfall or not landmarks.verify):

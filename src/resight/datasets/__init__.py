@@ -9,7 +9,13 @@ from resight._lazy import face
 if TYPE_CHECKING:
     from resight.datasets.cars196 import read_cars196
     from resight.datasets.cub200 import read_cub200
-    from resight.datasets.dataset import Benchmark, LabelledImages, labelled, validation_split
+    from resight.datasets.dataset import (
+        Benchmark,
+        LabelledImages,
+        labelled,
+        shared_classes,
+        validation_split,
+    )
     from resight.datasets.doctor import examine
     from resight.datasets.findings import Finding
     from resight.datasets.folder import read_folder
@@ -74,6 +80,7 @@ __all__ = [
     "read_solution",
     "read_table",
     "retrieval_truth",
+    "shared_classes",
     "validation_split",
 ]
 
@@ -112,6 +119,7 @@ _HOMES = {
     "read_solution": "google_landmarks",
     "read_table": "table",
     "retrieval_truth": "google_landmarks",
+    "shared_classes": "dataset",
     "validation_split": "dataset",
 }
 

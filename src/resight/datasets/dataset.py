@@ -7,6 +7,7 @@ import json
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -15,7 +16,10 @@ from resight import images
 from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box
 
-__all__ = ["Benchmark", "LabelledImages", "labelled", "validation_split"]
+__all__ = ["Benchmark", "LabelledImages", "Split", "labelled", "shared_classes", "validation_split"]
+
+Split: TypeAlias = Literal["test", "validation"]
+"""Which photos of a benchmark are measured."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,17 +133,43 @@ class Benchmark:
         train: For training and, split by classes, for choosing settings.
         test: For the final figures alone; in the official sets none of its classes is in ``train``.
         ks: The K of Recall@K that the field reports for it.
+        validation: For choosing settings and weights, of classes of ``train`` or of others; None where the
+            set has no such photos, and some classes of ``train`` are held out instead.
     """
 
     name: str
     train: LabelledImages
     test: LabelledImages
     ks: tuple[int, ...]
+    validation: LabelledImages | None = None
+
+    @property
+    def parts(self) -> tuple[LabelledImages, ...]:
+        """Training photos, validation photos where there are any, and test photos."""
+        middle = () if self.validation is None else (self.validation,)
+        return (self.train, *middle, self.test)
+
+    def measured(self, split: Split) -> LabelledImages:
+        """Returns the photos of a split.
+
+        Raises:
+            InvalidInput: The set has no validation photos.
+        """
+        if split == "test":
+            return self.test
+        if self.validation is None:
+            raise InvalidInput(f"{self.name} has no validation photos of its own: measure the split test")
+        return self.validation
 
     @property
     def fingerprint(self) -> str:
-        """64 hexadecimal digits over both sets."""
-        return hashlib.sha256((self.train.fingerprint + self.test.fingerprint).encode()).hexdigest()
+        """64 hexadecimal digits over all its sets."""
+        return hashlib.sha256("".join(part.fingerprint for part in self.parts).encode()).hexdigest()
+
+
+def shared_classes(one: LabelledImages, other: LabelledImages) -> int:
+    """Returns how many classes of one set, by their names, another has too."""
+    return len(set(one.label_names) & set(other.label_names))
 
 
 def labelled(

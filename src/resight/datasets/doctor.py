@@ -76,7 +76,7 @@ def _labelled(
         *_counts(benchmark, entry),
         *_gaps(benchmark),
         *_shared(benchmark),
-        *_alone(benchmark.test),
+        *(finding for part in benchmark.parts[1:] for finding in _alone(part)),
         *labelled_photo_findings(benchmark, workers=workers, progress=progress),
     ]
 
@@ -142,6 +142,9 @@ def _counts(benchmark: Benchmark, entry: LabelledEntry) -> list[Finding]:
         f"training: {held.train:,} photos of {held.train_classes:,} classes; "
         f"test: {held.test:,} photos of {held.test_classes:,} classes"
     )
+    if benchmark.validation is not None:
+        own = benchmark.validation
+        sentence += f"; validation: {len(own):,} photos of {own.classes:,} classes"
     if benchmark.test.queries is not None or benchmark.test.gallery is not None:
         sentence += f", {held.queries:,} queries and {held.gallery:,} in the gallery"
     wrong = deviations(benchmark, entry.counts)
@@ -151,7 +154,7 @@ def _counts(benchmark: Benchmark, entry: LabelledEntry) -> list[Finding]:
 
 def _gaps(benchmark: Benchmark) -> list[Finding]:
     """Returns a note where labels that are numbers, or folders that begin with one, leave some out."""
-    names = {*benchmark.train.label_names, *benchmark.test.label_names}
+    names = {name for part in benchmark.parts for name in part.label_names}
     matches = [_NUMBERED.match(name) for name in names]
     numbers = {int(match[1]) for match in matches if match is not None}
     if len(numbers) != len(names):
@@ -164,10 +167,18 @@ def _gaps(benchmark: Benchmark) -> list[Finding]:
 
 
 def _shared(benchmark: Benchmark) -> list[Finding]:
-    shared = sorted(set(benchmark.train.label_names) & set(benchmark.test.label_names))
-    if not shared:
-        return []
-    return [note("shared", f"training and test share labels ({len(shared):,}): {some(shared)}")]
+    findings = []
+    for number, one in enumerate(benchmark.parts):
+        for other in benchmark.parts[number + 1 :]:
+            shared = sorted(set(one.label_names) & set(other.label_names))
+            if shared:
+                names = " and ".join(_split_of(benchmark, part) for part in (one, other))
+                findings.append(note("shared", f"{names} share labels ({len(shared):,}): {some(shared)}"))
+    return findings
+
+
+def _split_of(benchmark: Benchmark, part: LabelledImages) -> str:
+    return {id(benchmark.train): "training", id(benchmark.test): "test"}.get(id(part), "validation")
 
 
 def _alone(test: LabelledImages) -> list[Finding]:

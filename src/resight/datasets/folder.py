@@ -13,13 +13,16 @@ __all__ = ["KS", "read_folder"]
 
 KS = (1, 2, 4, 8)
 
+_VALIDATION = ("val", "valid", "validation")
+
 
 def read_folder(root: Path) -> Benchmark:
     """Returns the benchmark of a folder.
 
-    Either ``root/train/CLASS/...`` and ``root/test/CLASS/...``, or ``root/CLASS/...``: then the first half
-    of the classes in the order of their names (the larger half of an odd number) is for training and the
-    rest for testing, as CUB-200-2011 and Cars196 are used in the field. A photo belongs to the class of the
+    Either ``root/train/CLASS/...`` and ``root/test/CLASS/...``, with ``root/val/CLASS/...`` (or ``valid``,
+    ``validation``) beside them or instead of ``test``; or ``root/CLASS/...``: then the first half of the
+    classes in the order of their names (the larger half of an odd number) is for training and the rest for
+    testing, as CUB-200-2011 and Cars196 are used in the field. A photo belongs to the class of the
     folder under which it lies, however deep. Hidden files and folders and files of other suffixes are passed
     over; links to folders are followed for classes, not below.
 
@@ -28,8 +31,13 @@ def read_folder(root: Path) -> Benchmark:
     """
     if not root.is_dir():
         raise InvalidInput(f"there is no folder {root}")
-    if (root / "train").is_dir() and (root / "test").is_dir():
-        return Benchmark("folder", _split(root, "train"), _split(root, "test"), KS)
+    measured = [name for name in ("test", *_VALIDATION) if (root / name).is_dir()]
+    if (root / "train").is_dir() and measured:
+        test, *others = measured
+        if len(others) > (test == "test"):
+            raise InvalidInput(f"{root} has {' and '.join(measured)}: keep one folder of validation photos")
+        validation = _split(root, others[0], "validation") if others else None
+        return Benchmark("folder", _split(root, "train", "train"), _split(root, test, "test"), KS, validation)
     photos = _photos(root, "")
     names = sorted({name for name, _ in photos})
     if len(names) < 2:
@@ -46,10 +54,10 @@ def read_folder(root: Path) -> Benchmark:
     )
 
 
-def _split(root: Path, split: str) -> LabelledImages:
-    photos = _photos(root, split)
+def _split(root: Path, folder: str, split: str) -> LabelledImages:
+    photos = _photos(root, folder)
     if not photos:
-        raise InvalidInput(f"{root / split} holds no class folder with photos ({_SUFFIXES})")
+        raise InvalidInput(f"{root / folder} holds no class folder with photos ({_SUFFIXES})")
     return _labelled(root, split, photos)
 
 

@@ -72,20 +72,18 @@ def labelled_photo_findings(
     Raises:
         InvalidInput: ``workers`` is not positive.
     """
-    train, test = _listed(benchmark.train), _listed(benchmark.test)
-    trained, tested = _files((train, test), workers=workers, progress=progress)
-    known = {file.content: path for path, file in zip(train.paths, trained, strict=True)}
-    return [
-        *_unusable(train, trained),
-        *_repeated(train),
-        *_duplicates(benchmark.train, trained),
-        *_unusable(test, tested),
-        *_repeated(test),
-        *_duplicates(benchmark.test, tested),
-        *_leaks(
-            zip(test.paths, tested, strict=True), known, "test photos have the bytes of a training photo"
-        ),
-    ]
+    listed = [_listed(part) for part in benchmark.parts]
+    findings: list[Finding] = []
+    known: list[tuple[str, dict[bytes | None, str]]] = []
+    looked_at = _files(listed, workers=workers, progress=progress)
+    splits = ("training", "test") if benchmark.validation is None else ("training", "validation", "test")
+    for split, part, photos, files in zip(splits, benchmark.parts, listed, looked_at, strict=True):
+        findings += [*_unusable(photos, files), *_repeated(photos), *_duplicates(part, files)]
+        for earlier, contents in known:
+            pairs = zip(photos.paths, files, strict=True)
+            findings += _leaks(pairs, contents, f"{split} photos have the bytes of a {earlier} photo")
+        known.append((split, {file.content: path for path, file in zip(photos.paths, files, strict=True)}))
+    return findings
 
 
 def landmark_photo_findings(

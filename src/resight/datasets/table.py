@@ -1,4 +1,4 @@
-"""A table of photos: a CSV file with paths, labels and, where it has them, splits, boxes and roles."""
+"""A table of photos, a file with paths, labels and, where it has them, splits, boxes and roles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from resight.datasets.dataset import Benchmark, LabelledImages, labelled
 from resight.errors import InvalidInput
 from resight.features import Box
-from resight.files import read_rows
+from resight.files import did_you_mean, read_rows
 
 __all__ = ["KS", "read_table"]
 
@@ -42,22 +42,23 @@ class _Row:
 
 
 def read_table(root: Path, *, boxes: bool = False) -> Benchmark:
-    """Returns the benchmark of a CSV file in UTF-8 whose first line names the columns.
+    """Returns the benchmark of a table: CSV or TSV in UTF-8 whose first line names the columns, or Parquet.
 
-    * ``path``: relative to the CSV file's folder, or absolute. ``label``: numbers (sorted as numbers) or
+    * ``path``: relative to the table's folder, or absolute. ``label``: numbers (sorted as numbers) or
       text. ``label_name``, optional: how people call the label.
-    * ``split``, optional: ``train``; ``test``, or ``validation``/``val`` where there is no ``test``;
-      ``query`` and ``gallery`` are test photos of that role. Without the column the first half of the
-      labels (the larger half of an odd number) is for training and the rest for testing.
+    * ``split``, optional: ``train``; ``test``; ``val``, ``valid`` or ``validation``, which are the test
+      photos where there are no others; ``query`` and ``gallery`` are test photos of that role. Without the
+      column the first half of the labels (the larger half of an odd number) is for training and the rest
+      for testing. A label may be in several splits.
     * ``x0,y0,x1,y1``, or open-metric-learning's ``x_1,y_1,x_2,y_2``, optional: the box in pixels; a row
       may leave all four empty.
     * ``query,gallery``, or open-metric-learning's ``is_query,is_gallery``, optional: true, false, 1, 0 or
-      empty; they count for test photos. Without them every test photo is both.
+      empty; they count for test and validation photos. Without them every such photo is both.
 
     Other columns are metadata and passed over.
 
     Args:
-        root: The CSV file, or a folder that holds ``labels.csv`` or one CSV file alone.
+        root: The table, or a folder that holds ``labels.csv``, or one table alone.
         boxes: Whether photos are cropped to their boxes.
 
     Raises:
@@ -78,17 +79,31 @@ def read_table(root: Path, *, boxes: bool = False) -> Benchmark:
             rows.append(_row(line.cells, corners, roles))
         except ValueError as error:
             raise InvalidInput(f"line {line.line} of {path}: {error}") from None
-    train, test = _splits(path, rows, has_splits="split" in columns)
-    has_roles = any(roles.values()) or any(row.split in _ROLES for row in rows)
-    if has_roles:
-        _refuse_none(path, "query", roles["query"], [row.query for row in test])
-        _refuse_none(path, "gallery", roles["gallery"], [row.gallery for row in test])
-    return Benchmark(
-        "table",
-        _labelled("table train", path.parent, train, boxed=corners is not None, has_roles=False),
-        _labelled("table test", path.parent, test, boxed=corners is not None, has_roles=has_roles),
-        KS,
-    )
+    splits = _splits(path, rows, has_splits="split" in columns)
+
+    def measured(split: str) -> LabelledImages | None:
+        """Returns the photos of a split with their roles, None where there are none."""
+        chosen = splits[split]
+        if not chosen:
+            return None
+        has_roles = any(roles.values()) or any(row.split in _ROLES for row in chosen)
+        for role, flags in (
+            ("query", [row.query for row in chosen]),
+            ("gallery", [row.gallery for row in chosen]),
+        ):
+            if has_roles and not any(flags):
+                raise InvalidInput(_nothing_to_measure(path, split, role, roles[role], len(flags)))
+        return _labelled(
+            f"table {split}", path.parent, chosen, boxed=corners is not None, has_roles=has_roles
+        )
+
+    test = measured("test")
+    if test is None or not splits["train"]:
+        raise InvalidInput(
+            f"{path} has {len(splits['train'])} training and {len(splits['test'])} test photos; it needs both"
+        )
+    train = _labelled("table train", path.parent, splits["train"], boxed=corners is not None, has_roles=False)
+    return Benchmark("table", train, test, KS, measured("validation"))
 
 
 def _table_file(root: Path) -> Path:
@@ -99,6 +114,7 @@ def _table_file(root: Path) -> Path:
     tables = sorted(root.glob("*.csv"))
     if root / "labels.csv" in tables:
         return root / "labels.csv"
+    tables = tables or sorted((*root.glob("*.tsv"), *root.glob("*.parquet")))
     if len(tables) != 1:
         raise InvalidInput(
             f"{root} holds {len(tables)} CSV files and none is labels.csv: give the file itself as the root"
@@ -111,7 +127,9 @@ def _row(line: Mapping[str, str], corners: Sequence[str] | None, roles: dict[str
         raise InvalidInput("a photo needs a path and a label")
     split = line.get("split", "train").lower()
     if split not in _SPLITS:
-        raise InvalidInput(f"the split {split!r} is none of {', '.join(_SPLITS)}")
+        raise InvalidInput(
+            f"the split {split!r} is none of {', '.join(_SPLITS)}{did_you_mean(split, _SPLITS)}"
+        )
     cells = [line[name] for name in corners or ()]
     return _Row(
         line["path"],
@@ -133,7 +151,9 @@ def _has_role(role: str, line: Mapping[str, str], split: str, roles: dict[str, l
     return split == role or (any(_TRUTH[value] for value in values) if values else split not in _ROLES)
 
 
-def _splits(path: Path, rows: list[_Row], *, has_splits: bool) -> tuple[list[_Row], list[_Row]]:
+def _splits(path: Path, rows: list[_Row], *, has_splits: bool) -> dict[str, list[_Row]]:
+    """Returns the rows of train, validation and test."""
+    splits: dict[str, list[_Row]] = {"train": [], "validation": [], "test": []}
     if not has_splits:
         labels = _sorted_labels(rows)
         if len(labels) < 2:
@@ -141,27 +161,21 @@ def _splits(path: Path, rows: list[_Row], *, has_splits: bool) -> tuple[list[_Ro
                 f"{path} has no column split and one label alone, so that nothing can be tested"
             )
         first = set(labels[: (len(labels) + 1) // 2])
-        return [row for row in rows if row.label in first], [row for row in rows if row.label not in first]
-    groups: dict[str, list[_Row]] = {"train": [], "test": [], "validation": []}
+        for row in rows:
+            splits["train" if row.label in first else "test"].append(row)
+        return splits
     for row in rows:
-        groups[_SPLITS[row.split]].append(row)
-    if groups["test"] and groups["validation"]:
-        raise InvalidInput(
-            f"{path} has {len(groups['validation'])} validation and {len(groups['test'])} test photos: keep "
-            f"one of the two kinds, since validation classes are drawn from the training classes"
-        )
-    train, test = groups["train"], groups["test"] or groups["validation"]
-    if not train or not test:
-        raise InvalidInput(f"{path} has {len(train)} training and {len(test)} test photos; it needs both")
-    return train, test
+        splits[_SPLITS[row.split]].append(row)
+    if not splits["test"]:
+        splits["test"], splits["validation"] = splits["validation"], []
+    return splits
 
 
-def _refuse_none(path: Path, role: str, columns: list[str], flags: list[bool]) -> None:
-    if not any(flags):
-        raise InvalidInput(
-            f"not one of {len(flags)} test photos of {path} is a {role} photo, so that nothing can be "
-            f"measured: write 1 in the column {columns[0] if columns else role} of those that are"
-        )
+def _nothing_to_measure(path: Path, split: str, role: str, columns: list[str], count: int) -> str:
+    return (
+        f"not one of {count} {split} photos of {path} is a {role} photo, so that nothing can be "
+        f"measured: write 1 in the column {columns[0] if columns else role} of those that are"
+    )
 
 
 def _sorted_labels(rows: list[_Row]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from resight._version import __version__
-from resight.datasets.dataset import LabelledImages
+from resight.datasets.dataset import LabelledImages, Split
 from resight.datasets.landmark_truth import Formula, LandmarkTruth
 from resight.datasets.revisited import DIFFICULTIES
 from resight.evaluation.shown import TestTransform as Transform
@@ -183,6 +183,8 @@ def labelled_card(
     benchmark: str,
     test: LabelledImages,
     *,
+    split: Split,
+    trained: int,
     transform: Transform | None,
     by_classes: bool,
     selection: str,
@@ -194,6 +196,8 @@ def labelled_card(
         model: Describes the photos.
         benchmark: The set's name.
         test: The images measured on.
+        split: Which images of the set they are.
+        trained: How many of their classes are training classes too.
         transform: What photos went through before the model; ``None``: they were reduced to its long side.
         by_classes: Whether classes are drawn for the intervals, else queries.
         selection: How the model was chosen.
@@ -205,7 +209,7 @@ def labelled_card(
     return ProtocolCard(
         benchmark,
         test.root.name,
-        "test",
+        split,
         len(test),
         test.classes,
         queries,
@@ -221,7 +225,14 @@ def labelled_card(
         test.fingerprint,
         versions(),
         (*_LABELLED_CONVENTIONS, _INTERVALS.format("classes" if by_classes else "queries")),
-        () if transform is None else (Fact("photos shown", _shown(transform)),),
+        (
+            *(() if transform is None else (Fact("photos shown", _shown(transform)),)),
+            *(
+                ()
+                if not trained
+                else (Fact("classes", f"{trained:,} of {test.classes:,} are training classes too"),)
+            ),
+        ),
     )
 
 

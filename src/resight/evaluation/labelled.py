@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from jaxtyping import Float32
 
-from resight.datasets.dataset import Benchmark, LabelledImages
+from resight.datasets.dataset import Benchmark, LabelledImages, Split, shared_classes
 from resight.errors import InvalidInput
 from resight.evaluation.card import NOT_STATED, Fact, ProtocolCard, labelled_card
 from resight.evaluation.measures.clustering import ClusterResult, cluster
@@ -35,6 +35,7 @@ def evaluate_benchmark(
     model: Model,
     benchmark: Benchmark,
     *,
+    split: Split = "test",
     clusters: bool = True,
     selection: str = NOT_STATED,
     as_trained: bool = True,
@@ -42,11 +43,12 @@ def evaluate_benchmark(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Result:
-    """Returns a model's result on a benchmark's test images.
+    """Returns a model's result on a benchmark's test or validation images.
 
     Args:
         model: Describes the photos, cropped to their boxes where the benchmark was loaded with boxes.
         benchmark: As ``resight.datasets.load`` returns it.
+        split: Which images are measured.
         clusters: Whether NMI and AMI are measured too; above 2000 classes that takes minutes.
         selection: How the model was chosen; it goes on the card. As the model's bundle says by default.
         as_trained: Show photos as the model was measured in training, where its bundle says how; else, and
@@ -57,14 +59,15 @@ def evaluate_benchmark(
 
     Raises:
         UnreadableImage: A photo is missing or broken.
-        InvalidInput: The model's descriptors are not of unit norm.
+        InvalidInput: The benchmark has no such images, or the model's descriptors are not of unit norm.
     """
     transform = transform_of(model) if as_trained else None
-    descriptors = describe_set(model, benchmark.test, transform=transform, progress=progress)
+    descriptors = describe_set(model, benchmark.measured(split), transform=transform, progress=progress)
     return measure_set(
         model,
         benchmark,
         descriptors,
+        split=split,
         transform=transform,
         clusters=clusters,
         selection=selection,
@@ -112,18 +115,20 @@ def measure_set(
     benchmark: Benchmark,
     descriptors: Float32[np.ndarray, "n dim"],
     *,
+    split: Split = "test",
     transform: TestTransform | None = None,
     clusters: bool = True,
     selection: str = NOT_STATED,
     intervals: Intervals = "classes",
     seed: int = 0,
 ) -> Result:
-    """Returns the result of descriptors that a model has made of a benchmark's test images.
+    """Returns the result of descriptors that a model has made of a benchmark's test or validation images.
 
     Args:
         model: Made the descriptors.
         benchmark: As ``resight.datasets.load`` returns it.
-        descriptors: One a test image, unit L2 norm.
+        descriptors: One an image of the split, unit L2 norm.
+        split: Which images are measured.
         transform: What the photos went through, for the card.
         clusters: Whether NMI and AMI are measured too.
         selection: How the model was chosen; it goes on the card.
@@ -131,11 +136,12 @@ def measure_set(
         seed: Of k-means and the bootstrap.
 
     Raises:
-        InvalidInput: There are more or fewer descriptors than test images, or one is not of unit norm.
+        InvalidInput: There are more or fewer descriptors than images, one is not of unit norm, or the
+            benchmark has no such images.
     """
-    test = benchmark.test
+    test = benchmark.measured(split)
     if len(descriptors) != len(test):
-        raise InvalidInput(f"{len(descriptors)} descriptors were given for {len(test)} test images")
+        raise InvalidInput(f"{len(descriptors)} descriptors were given for {len(test)} {split} images")
     values = evaluate_labels(
         descriptors, test.labels, queries=test.queries, gallery=test.gallery, ks=benchmark.ks
     )
@@ -154,6 +160,8 @@ def measure_set(
                 model,
                 benchmark.name,
                 test,
+                split=split,
+                trained=shared_classes(test, benchmark.train),
                 transform=transform,
                 selection=selection,
                 by_classes=classes is not None,

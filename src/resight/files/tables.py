@@ -1,4 +1,4 @@
-"""Tables of text: CSV files in UTF-8 whose first line names the columns."""
+"""Tables of text: CSV and TSV files in UTF-8 whose first line names the columns, and Parquet files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from resight.errors import InvalidInput
 from resight.files.budget import check_columns, shown
 from resight.files.foreign import reading
 from resight.files.names import name_key
+from resight.files.parquet import parquet_rows
 
 __all__ = ["Row", "read_rows"]
 
@@ -20,7 +21,7 @@ class Row:
     """A row of a table.
 
     Attributes:
-        line: The line of the file on which the row begins, from 1.
+        line: The line of the file on which the row begins, from 1; of a Parquet file the row.
         cells: The text of each column.
     """
 
@@ -32,35 +33,39 @@ class Row:
 
 
 def read_rows(path: str | Path, columns: Sequence[str] = ()) -> Iterator[Row]:
-    """Yields the rows of a CSV file in UTF-8, with or without a byte order mark; empty lines are passed over.
+    """Yields the rows of a table; empty lines are passed over.
 
-    Names of columns are in Unicode's composed form (NFC).
+    Read are CSV files in UTF-8, with or without a byte order mark, the same with tabs between cells
+    (``.tsv``), and Parquet files (``.parquet``). Names of columns are in Unicode's composed form (NFC).
 
     Args:
         path: The file.
         columns: Names that the first line must hold, among others.
 
     Raises:
-        InvalidInput: The file cannot be read or is no CSV file in UTF-8, the first line lacks one of
-            ``columns`` or names a column twice, or a row has more or fewer cells than the first line.
+        InvalidInput: The file cannot be read or is no such table, it lacks one of ``columns`` or names a
+            column twice, or a row has more or fewer cells than the first line.
     """
-    sentence = f"{path} is no CSV file in UTF-8"
-    with reading(path, sentence), Path(path).open(newline="", encoding="utf-8-sig") as stream:
-        yield from _rows(path, stream, columns)
+    path = Path(path)
+    if path.suffix.lower() == ".parquet":
+        with reading(path, f"{path} is no Parquet file, or a damaged one"):
+            rows = parquet_rows(path)
+            names = next(rows)
+            _check_names(path, names, columns)
+            for number, cells in enumerate(rows, 1):
+                yield Row(number, dict(zip(names, cells, strict=True)))
+        return
+    kind, delimiter = ("TSV", "\t") if path.suffix.lower() == ".tsv" else ("CSV", ",")
+    sentence = f"{path} is no {kind} file in UTF-8"
+    with reading(path, sentence), path.open(newline="", encoding="utf-8-sig") as stream:
+        yield from _rows(path, stream, columns, delimiter)
 
 
-def _rows(path: str | Path, stream: Iterator[str], columns: Sequence[str]) -> Iterator[Row]:
-    reader = csv.reader(stream, strict=True)
+def _rows(path: Path, stream: Iterator[str], columns: Sequence[str], delimiter: str) -> Iterator[Row]:
+    reader = csv.reader(stream, strict=True, delimiter=delimiter)
     names = [name_key(name) for name in next(reader, [])]
     check_columns(names)
-    missing = [name for name in columns if name not in names]
-    if missing:
-        raise InvalidInput(
-            f"{path} has no column named {' or '.join(missing)} in its first line, "
-            f"but {shown(', '.join(names) or 'none at all')}"
-        )
-    if len(set(names)) < len(names):
-        raise InvalidInput(f"the first line of {path} names a column twice: {shown(', '.join(names))}")
+    _check_names(path, names, columns)
     # A cell in quotes may go over several lines.
     line = reader.line_num + 1
     for cells in reader:
@@ -69,3 +74,14 @@ def _rows(path: str | Path, stream: Iterator[str], columns: Sequence[str]) -> It
         if cells:
             yield Row(line, dict(zip(names, cells, strict=True)))
         line = reader.line_num + 1
+
+
+def _check_names(path: Path, names: Sequence[str], columns: Sequence[str]) -> None:
+    missing = [name for name in columns if name not in names]
+    if missing:
+        raise InvalidInput(
+            f"{path} has no column named {' or '.join(missing)} in its first line, "
+            f"but {shown(', '.join(names) or 'none at all')}"
+        )
+    if len(set(names)) < len(names):
+        raise InvalidInput(f"the first line of {path} names a column twice: {shown(', '.join(names))}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from resight.datasets import LandmarkFolder, LandmarkTruth, open_landmarks, read_landmark_truth, read_solution
+from resight.datasets.dataset import Split
 from resight.datasets.landmark_folder import photos_in
 from resight.datasets.registry import LabelledEntry, RecognitionEntry, entry_named, load
 from resight.evaluation import (
@@ -52,6 +53,7 @@ class Protocol:
         refinement: Query expansion and verification, for landmarks.
         selection: How the model was chosen; it goes on the card. As the bundle says by default.
         seed: Of k-means and the bootstrap.
+        split: Which photos of a labelled set are measured.
     """
 
     as_trained: bool = True
@@ -63,6 +65,7 @@ class Protocol:
     refinement: Refinement = UNREFINED
     selection: str = "not stated"
     seed: int = 0
+    split: Split = "test"
 
 
 _DEFAULT, _ALL_STEPS = Protocol(), Steps()
@@ -153,6 +156,7 @@ def _labelled(
     result = evaluate_benchmark(
         load_model(model),
         benchmark,
+        split=protocol.split,
         clusters=protocol.clusters,
         as_trained=protocol.as_trained,
         intervals=protocol.intervals,

@@ -14,15 +14,17 @@ import torch
 from lightning_fabric import Fabric
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from resight.datasets.dataset import Benchmark, LabelledImages, validation_split
+from resight.datasets.dataset import Benchmark, LabelledImages, shared_classes, validation_split
 from resight.datasets.registry import load
+from resight.datasets.table import KS
 from resight.errors import InvalidInput
+from resight.evaluation.card import TEST_CLASSES
 from resight.images.augment import ResizeRandomCrop, Transform
 from resight.settings.choice import Choice, Settings
 from resight.settings.foreign import foreign_part, is_dotted
 from resight.training.loading import DevicePhotos, PackedPhotos, PhotoFiles, Photos
 from resight.training.packed import PackedImages, pack, photo_digests
-from resight.training.parts import TRANSFORMS
+from resight.training.parts import TRANSFORMS, Dataset
 
 __all__ = ["DataSettings", "Images", "PackSettings", "SelectionSettings", "open_images"]
 
@@ -76,11 +78,12 @@ class SelectionSettings(Settings):
     """Which weights of a run are kept.
 
     Attributes:
-        on: ``validation``: the best on classes held out of the training classes, which are then not trained
-            on. ``last``: those of the last step, all training classes trained on. ``test``: the best on the
+        on: ``validation``: the best on the set's own validation photos where it has any, of whichever
+            classes, else on classes held out of the training classes, which are then not trained on.
+            ``last``: those of the last step, all training classes trained on. ``test``: the best on the
             test classes, as many papers do; such results are marked and compare with nothing else.
         metric: The measure that is compared.
-        share: Part of the training classes that is held out.
+        share: Part of the training classes that is held out, where the set has no validation photos.
         seed: Draws the classes held out.
         every: Epochs between measurements; the last epoch is always measured.
     """
@@ -99,6 +102,7 @@ class Images:
     Attributes:
         train: What is trained on.
         validation: What chooses the weights; ``None`` where the last ones are kept.
+        chosen_on: What ``validation`` is, in words for every protocol card of the model.
         benchmark: Whole; its test photos are what the finished model is measured on.
         packed: The packed file, where there is one.
         digests: SHA-256 of each photo's file by its path.
@@ -106,6 +110,7 @@ class Images:
 
     train: LabelledImages
     validation: LabelledImages | None
+    chosen_on: str
     benchmark: Benchmark
     packed: PackedImages | None
     digests: Mapping[str, str]
@@ -144,10 +149,35 @@ def open_images(settings: DataSettings, selection: SelectionSettings, fabric: Fa
             _pack(everything, digests, file, settings.packed)
         fabric.barrier()
         packed = PackedImages(file)
-    train, validation = benchmark.train, None if selection.on == "last" else benchmark.test
-    if selection.on == "validation":
-        train, validation = validation_split(benchmark.train, share=selection.share, seed=selection.seed)
-    return Images(train, validation, benchmark, packed, dict(zip(everything.paths, digests, strict=True)))
+    train, validation, chosen_on = _chosen(benchmark, selection)
+    return Images(
+        train, validation, chosen_on, benchmark, packed, dict(zip(everything.paths, digests, strict=True))
+    )
+
+
+def _chosen(
+    benchmark: Benchmark, selection: SelectionSettings
+) -> tuple[LabelledImages, LabelledImages | None, str]:
+    """Returns what is trained on, what chooses the weights, and what that is in words."""
+    if selection.on == "last":
+        return benchmark.train, None, ""
+    if selection.on == "test":
+        return benchmark.train, benchmark.test, TEST_CLASSES
+    if benchmark.validation is not None:
+        return benchmark.train, benchmark.validation, _words_of(benchmark, benchmark.validation)
+    train, validation = validation_split(benchmark.train, share=selection.share, seed=selection.seed)
+    return train, validation, "held-out training classes"
+
+
+def _words_of(benchmark: Benchmark, validation: LabelledImages) -> str:
+    """Returns what a set's own validation photos are to its training and test classes."""
+    classes, trained = validation.classes, shared_classes(validation, benchmark.train)
+    tested = shared_classes(validation, benchmark.test)
+    if tested and not shared_classes(benchmark.train, benchmark.test):
+        # New classes are what is measured, and these are no longer new.
+        return f"{TEST_CLASSES} (validation photos, {tested:,} of their {classes:,} classes)"
+    known = {0: "none of them trained", classes: "all of them trained"}
+    return f"validation photos of {classes:,} classes, {known.get(trained, f'{trained:,} of them trained')}"
 
 
 def _read(settings: DataSettings) -> Benchmark:
@@ -155,8 +185,9 @@ def _read(settings: DataSettings) -> Benchmark:
         if settings.boxes:
             raise InvalidInput(f"{settings.benchmark} has no boxes: crop photos yourself, or use them whole")
         own: Any = foreign_part(settings.benchmark, may_import=True)
-        dataset: Benchmark = own(root=settings.root)
-        return dataset
+        made: Dataset = own(root=settings.root)
+        ks, validation = getattr(made, "ks", KS), getattr(made, "validation", None)
+        return Benchmark(made.name, made.train, made.test, ks, validation)
     return load(
         settings.benchmark, settings.root, boxes=settings.boxes, allow_deviating=settings.allow_deviating
     )
@@ -164,16 +195,17 @@ def _read(settings: DataSettings) -> Benchmark:
 
 def _joined(benchmark: Benchmark) -> LabelledImages:
     """Returns the photos to train on and to be measured on as one set."""
-    train, test = benchmark.train, benchmark.test
+    parts = benchmark.parts
     boxes = None
-    if train.boxes is not None or test.boxes is not None:
-        boxes = (train.boxes or (None,) * len(train)) + (test.boxes or (None,) * len(test))
+    if any(part.boxes is not None for part in parts):
+        boxes = tuple(box for part in parts for box in part.boxes or (None,) * len(part))
+    starts = np.cumsum([0, *(part.classes for part in parts[:-1])])
     return LabelledImages(
         benchmark.name,
-        train.root,
-        train.paths + test.paths,
-        np.concatenate([train.labels, test.labels + train.classes]),
-        train.label_names + test.label_names,
+        benchmark.train.root,
+        tuple(path for part in parts for path in part.paths),
+        np.concatenate([part.labels + start for part, start in zip(parts, starts, strict=True)]),
+        tuple(name for part in parts for name in part.label_names),
         boxes,
     )
 

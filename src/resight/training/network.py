@@ -10,7 +10,6 @@ from jaxtyping import Int, UInt8
 from torch import Tensor, nn
 
 from resight.errors import InvalidInput
-from resight.evaluation.card import TEST_CLASSES
 from resight.files import JSON
 from resight.models.architectures import GlobalNet
 from resight.models.bundle import Bundle
@@ -105,8 +104,14 @@ class Network(nn.Module):
         dead = ~described.any(dim=1, keepdim=True)
         return torch.where(dead, described.shape[1] ** -0.5, described)
 
-    def to_bundle(self, recipe: Recipe, best: Best | None) -> Bundle:
-        """Returns the model as it is now, for use; what serves training alone is left out."""
+    def to_bundle(self, recipe: Recipe, best: Best | None, *, chosen_on: str) -> Bundle:
+        """Returns the model as it is now, for use; what serves training alone is left out.
+
+        Args:
+            recipe: That of the run.
+            best: Where the weights come from; ``None`` for the last ones.
+            chosen_on: The images by which they were chosen, in words for every protocol card.
+        """
         provenance = f"trained by the recipe {recipe.name} (fingerprint {recipe.fingerprint[:16]})"
         if best is not None:
             provenance += f", {best.metric} {best.value:.4f} on {best.on} after {best.epoch} epochs"
@@ -123,7 +128,7 @@ class Network(nn.Module):
             name=recipe.name,
             licence=recipe.use.licence,
             provenance=provenance,
-            training={"transform": transform, "selection": _chosen(best)},
+            training={"transform": transform, "selection": _chosen(best, chosen_on)},
         )
         return model.to_bundle()
 
@@ -178,12 +183,9 @@ def build_objective(recipe: Recipe, model: GlobalNet, *, classes: int) -> Object
     return Objective(parts)
 
 
-def _chosen(best: Best | None) -> str:
+def _chosen(best: Best | None, on: str) -> str:
     """Returns how the weights of a run were chosen, for every protocol card of the model."""
-    if best is None:
-        return "the last epoch"
-    classes = TEST_CLASSES if best.on == "test" else "held-out training classes"
-    return f"{classes}: the best epoch by {best.metric}"
+    return "the last epoch" if best is None else f"{on}: the best epoch by {best.metric}"
 
 
 def _seed(seed: int, part: int, branch: int) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resight.evaluation import evaluate_benchmark, write_result
+from resight.evaluation.card import TEST_CLASSES
 from resight.models import bundle as bundles
 from resight.models import load_model
 from resight.training import checkpoint as checkpoints
@@ -68,7 +69,7 @@ def finish(
                 if images.validation is None
                 else images.fingerprint(images.validation),
                 selected=position.best,
-                selected_on_test=position.best is not None and position.best.on == "test",
+                selected_on_test=images.chosen_on.startswith(TEST_CLASSES),
                 steps=position.step,
                 images_per_second=images_per_second,
                 seconds=position.seconds,
@@ -91,7 +92,7 @@ def _write_bundle(parts: Assembly, position: Position, folder: RunFolder) -> str
         parts.network.load_state_dict(checkpoints.read_weights(folder.best))
     elif parts.average is not None:
         parts.network.load_state_dict(parts.average.state())
-    bundle = parts.network.to_bundle(parts.recipe, position.best)
+    bundle = parts.network.to_bundle(parts.recipe, position.best, chosen_on=parts.images.chosen_on)
     bundles.write(bundle, folder.bundle)
     return bundle.fingerprint
 

@@ -146,6 +146,8 @@ class Sampler(Protocol):
 class Dataset(Protocol):
     """Photos for ``data.benchmark``, made as ``Name(root=...)``.
 
+    It may also have ``validation``, photos that choose the weights, and ``ks``, the K of Recall@K.
+
     Attributes:
         name: What results call it.
         train: Photos to train on, with labels.
