@@ -12,7 +12,7 @@ from resight.cli.options import JsonOption, command_of, refuse_missing_folder
 from resight.cli.progress import progress
 
 if TYPE_CHECKING:
-    from resight.pipelines.evaluate import Computed, Kind, Protocol
+    from resight.pipelines.evaluate import Computed, Evaluation, Kind, Protocol
 
 __all__ = ["EXAMPLE", "evaluate"]
 
@@ -20,6 +20,7 @@ EXAMPLE = (
     "Example:\n\n  resight evaluate sift cub200 --root ~/CUB_200_2011 --out sift.json --html sift.html\n\n"
     "  resight evaluate sift roxford5k --root ~/roxford5k --verify 100 --protocol delg\n\n"
     "  resight evaluate --descriptors theirs.npy --names names.txt --ground-truth gnd_roxford5k.pkl\n\n"
+    "  resight evaluate --descriptors mine.npy --names mine.txt table --root labels.csv\n\n"
     "  resight evaluate --compare sift.json trained.json\n\n"
     "Test images are used, or with --split validation those of a set that has validation images. Labelled "
     "sets: folder, table, cub200, cars196, sop, inshop. Landmarks: "
@@ -98,7 +99,10 @@ class Files:
     descriptors: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Descriptors: .npy, .npz, .h5 (hloc), .mat, .pkl.", rich_help_panel=_COMPUTED
+            metavar="FILE",
+            help="Descriptors: .npy, .npz, .h5 (hloc), .parquet, .mat, .pkl; with BENCHMARK --root, or "
+            "--ground-truth.",
+            rich_help_panel=_COMPUTED,
         ),
     ] = None
     names: Annotated[
@@ -217,6 +221,8 @@ def _evaluate(options: Options) -> None:
             refuse_missing_folder(file, option="--html, --out")
     if options.compare is not None:
         _compare(options, options.compare)
+    elif options.files.descriptors is not None and options.files.ground_truth is None and options.model:
+        _own(options, options.files.descriptors, options.model)
     elif options.files != Files():
         _files(options)
     elif options.model is None or options.benchmark is None or options.root is None:
@@ -242,30 +248,63 @@ def _compare(options: Options, results: tuple[Path, Path]) -> None:
     print_comparison(outcome, results, as_json=options.output.as_json)
 
 
+def _own(options: Options, descriptors: Path, benchmark: str) -> None:
+    """Measures descriptors in a file on a copy of a benchmark; the one word given is its name."""
+    if options.benchmark is not None or options.files != Files(descriptors, options.files.names):
+        raise typer.BadParameter(
+            "give BENCHMARK alone, and no model or other files", param_hint="MODEL BENCHMARK"
+        )
+    if options.root is None:
+        raise typer.BadParameter(f"say where your copy of {benchmark} is", param_hint="--root")
+    _check_benchmark(options, benchmark)
+    _refuse_photos(options.landmarks)
+    from resight.pipelines.evaluate import evaluate_own
+
+    with progress("Comparing", "descriptors") as told:
+        evaluation = evaluate_own(
+            descriptors, options.files.names, benchmark, options.root, options.protocol(), progress=told
+        )
+    _report_files(options, descriptors, evaluation)
+
+
+def _refuse_photos(landmarks: Landmarks) -> None:
+    if landmarks.verify or landmarks.waterfall or landmarks.whitening or landmarks.whole_queries:
+        raise typer.BadParameter(
+            "without photos nothing can be verified, whitened or cropped", param_hint="--descriptors"
+        )
+
+
+def _report_files(options: Options, path: Path, evaluation: Evaluation) -> None:
+    from resight.cli.evaluate_output import report
+    from resight.cli.output import note
+
+    if evaluation.unused:
+        card = evaluation.result.card
+        where = card.benchmark if not card.is_labelled else f"the {card.split} photos of {card.benchmark}"
+        note(f"{len(evaluation.unused):,} names of {path.name} are not in {where} and were left out")
+    if evaluation.lengths is not None:
+        shortest, longest = evaluation.lengths
+        note(
+            f"the descriptors of {path.name} have lengths from {shortest:.4g} to {longest:.4g} and were "
+            "divided by them"
+        )
+    report(evaluation, html=options.output.html, out=options.output.out, as_json=options.output.as_json)
+
+
 def _files(options: Options) -> None:
     computed, landmarks = options.files.computed(), options.landmarks
     if options.model is not None:
         raise typer.BadParameter("give a model or files, not both", param_hint="MODEL")
     if computed.kind != "descriptors" and computed.names is not None:
         raise typer.BadParameter("names belong to --descriptors", param_hint="--names")
-    if landmarks.verify or landmarks.waterfall or landmarks.whitening or landmarks.whole_queries:
-        raise typer.BadParameter(
-            "without photos nothing can be verified, whitened or cropped", param_hint="--descriptors"
-        )
+    _refuse_photos(landmarks)
     if computed.kind != "descriptors" and (landmarks.expand or landmarks.distractors):
         raise typer.BadParameter("this needs --descriptors", param_hint="--expand, --distractors")
-    from resight.cli.evaluate_output import report
-    from resight.cli.output import note
     from resight.pipelines.evaluate import evaluate_files
 
     with progress("Comparing", "descriptors") as told:
         evaluation = evaluate_files(computed, options.protocol(), photos=options.root, progress=told)
-    if evaluation.unused:
-        note(
-            f"{len(evaluation.unused):,} names of {computed.path.name} are not in "
-            f"{evaluation.result.card.benchmark} and were left out"
-        )
-    report(evaluation, html=options.output.html, out=options.output.out, as_json=options.output.as_json)
+    _report_files(options, computed.path, evaluation)
 
 
 def _model(options: Options, model: str, benchmark: str, root: Path) -> None:

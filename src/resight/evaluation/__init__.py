@@ -34,6 +34,7 @@ from resight.evaluation.measures.retrieval import (
     trapezoidal,
 )
 from resight.evaluation.measures.separation import Separation, separation
+from resight.evaluation.own_descriptors import OwnResult, evaluate_descriptors
 from resight.evaluation.pictures import first_answers
 from resight.evaluation.quantity import Quantity
 from resight.evaluation.recognition import evaluate_recognition, measure_predictions
@@ -50,6 +51,7 @@ __all__ = [
     "LandmarkDescriptors",
     "Measure",
     "NamedDescriptors",
+    "OwnResult",
     "PairedTest",
     "PerQuery",
     "ProtocolCard",
@@ -70,6 +72,7 @@ __all__ = [
     "describe_landmarks",
     "describe_set",
     "evaluate_benchmark",
+    "evaluate_descriptors",
     "evaluate_labels",
     "evaluate_landmarks",
     "evaluate_recognition",

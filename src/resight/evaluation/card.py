@@ -28,6 +28,7 @@ __all__ = [
     "landmark_card",
     "selection_of",
     "source_of",
+    "transform_fact",
     "versions",
 ]
 
@@ -179,26 +180,26 @@ def selection_of(model: Model, selection: str = NOT_STATED) -> str:
 
 
 def labelled_card(
-    model: Model,
+    source: Source,
     benchmark: str,
     test: LabelledImages,
     *,
     split: Split,
     trained: int,
-    transform: Transform | None,
+    facts: tuple[Fact, ...],
     by_classes: bool,
     selection: str,
     seed: int,
 ) -> ProtocolCard:
-    """Returns the card of measuring a model on a labelled set.
+    """Returns the card of measuring descriptors on a labelled set.
 
     Args:
-        model: Describes the photos.
+        source: Of the descriptors.
         benchmark: The set's name.
         test: The images measured on.
         split: Which images of the set they are.
         trained: How many of their classes are training classes too.
-        transform: What photos went through before the model; ``None``: they were reduced to its long side.
+        facts: What else there is to say of the descriptors.
         by_classes: Whether classes are drawn for the intervals, else queries.
         selection: How the model was chosen.
         seed: Of k-means and the bootstrap.
@@ -215,24 +216,19 @@ def labelled_card(
         queries,
         gallery,
         test.boxes is not None,
-        model.name,
-        model.fingerprint,
-        model.dim,
-        model.max_side if transform is None else transform.size,
-        model.facts.scales,
-        selection_of(model, selection),
+        source.name,
+        source.fingerprint,
+        source.dim,
+        source.max_side,
+        source.scales,
+        source.selection if selection == NOT_STATED else selection,
         seed,
         test.fingerprint,
         versions(),
         (*_LABELLED_CONVENTIONS, _INTERVALS.format("classes" if by_classes else "queries")),
-        (
-            *(() if transform is None else (Fact("photos shown", _shown(transform)),)),
-            *(
-                ()
-                if not trained
-                else (Fact("classes", f"{trained:,} of {test.classes:,} are training classes too"),)
-            ),
-        ),
+        (*facts, Fact("classes", f"{trained:,} of {test.classes:,} are training classes too"))
+        if trained
+        else facts,
     )
 
 
@@ -326,9 +322,10 @@ def _ignored(truth: LandmarkTruth) -> str:
     return "junk, taken out before ranks are counted" if junk else "nothing"
 
 
-def _shown(transform: Transform) -> str:
+def transform_fact(transform: Transform) -> Fact:
+    """Returns what the card says of the transform that photos went through before the model."""
     settings = (f"{name} {value}" for name, value in asdict(transform).items())
-    return f"{transform.kind}, {', '.join(settings)}, as in training"
+    return Fact("photos shown", f"{transform.kind}, {', '.join(settings)}, as in training")
 
 
 def _whitening(model: Model) -> str:

@@ -19,11 +19,12 @@ from resight.errors import InvalidInput, MissingExtra
 from resight.files import name_key, reading, shown
 from resight.files.budget import MOST_BYTES, check_array
 
-__all__ = ["NamedDescriptors", "open_matrix", "read_descriptors"]
+__all__ = ["NamedDescriptors", "open_matrix", "read_descriptors", "read_named"]
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG"})
 _HLOC = "global_descriptor"
-_MATRICES = ("descriptors", "features", "vectors")
+_MATRICES = ("descriptors", "features", "vectors", "descriptor", "embedding", "embeddings")
+_NAMES = ("path", "name", "names")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,10 +52,11 @@ def read_descriptors(
     """Returns the descriptors of a file in the order of a benchmark's names.
 
     Read are a matrix ``.npy`` with a text of names (one a row); ``.npz`` with ``descriptors`` and ``names``,
-    or with one vector under each name; HDF5 in hloc's layout (a group a name with ``global_descriptor``);
-    and the layout of the revisited benchmarks in ``.mat`` and ``.pkl``: ``X`` with a column for each database
-    image and ``Q`` with one for each query, in the benchmark's order. Names may have folders and an image's
-    suffix; the last part without suffix counts. Every name of the benchmark must be there exactly once.
+    or with one vector under each name; Parquet with a column of names and one of lists; HDF5 in hloc's layout
+    (a group a name with ``global_descriptor``); and the layout of the revisited benchmarks in ``.mat`` and
+    ``.pkl``: ``X`` with a column for each database image and ``Q`` with one for each query, in the
+    benchmark's order. Names may have folders and an image's suffix; the last part without suffix counts.
+    Every name of the benchmark must be there exactly once.
 
     Args:
         path: The file.
@@ -67,25 +69,41 @@ def read_descriptors(
         MissingExtra: h5py or SciPy is needed and not installed.
     """
     path = Path(path)
-    if (path.suffix == ".npy") != (names is not None):
-        raise InvalidInput(
-            f"{path} needs a text of names, one a row: give --names"
-            if names is None
-            else f"names go with a .npy matrix; {path.name} has its own"
-        )
-    if path.suffix in (".mat", ".pkl"):
+    if path.suffix in (".mat", ".pkl") and names is None:
         return _columns(path, len(database), len(queries))
-    if path.suffix == ".npz":
-        rows, listed = _npz(path)
-    elif path.suffix in (".h5", ".hdf5"):
-        rows, listed = _hloc(path)
-    elif names is not None:
+    rows, listed = read_named(path, names=names)
+    return _ordered(path, rows, listed, database, queries)
+
+
+def read_named(
+    path: str | Path, *, names: str | Path | None = None
+) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
+    """Returns the descriptors of a file in its own order, and their names.
+
+    Args:
+        path: ``.npy`` with a text of names; ``.npz``, ``.h5`` or ``.parquet``, which have them.
+        names: The text of names, one a line.
+
+    Raises:
+        InvalidInput: The file is missing or something else, or counts differ.
+        MissingExtra: h5py is needed and not installed.
+    """
+    path = Path(path)
+    if path.suffix == ".npy" and names is None:
+        raise InvalidInput(f"{path} needs a text of names, one a row: give --names")
+    if path.suffix != ".npy" and names is not None:
+        raise InvalidInput(f"names go with a .npy matrix; {path.name} has its own")
+    if names is not None:
         rows, listed = open_matrix(path), [line.strip() for line in text_lines(Path(names)) if line.strip()]
+    elif path.suffix in _READERS:
+        rows, listed = _READERS[path.suffix](path)
     else:
-        raise InvalidInput(f"descriptors are read from .npy, .npz, .h5, .mat and .pkl, not from {path.name}")
+        raise InvalidInput(
+            f"descriptors by name are read from .npy with names, {', '.join(_READERS)}, not from {path.name}"
+        )
     if len(rows) != len(listed):
         raise InvalidInput(f"{path} has {len(rows):,} descriptors and {len(listed):,} names")
-    return _ordered(path, rows, listed, database, queries)
+    return rows, listed
 
 
 def open_matrix(path: str | Path) -> Float[np.ndarray, "n dim"]:
@@ -209,9 +227,38 @@ def _hloc(path: Path) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
     return _stacked(path, parts)
 
 
+def _parquet(path: Path) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    with reading(path, f"{path} is no Parquet file, or a damaged one"):
+        with parquet.ParquetFile(path) as file:
+            rows, schema = file.metadata.num_rows, file.schema_arrow
+            named = [name for name in _NAMES if name in schema.names]
+            vectors = [name for name in _MATRICES if name in schema.names]
+            if not named or not vectors:
+                raise InvalidInput(
+                    f"it needs a column {' or '.join(_NAMES)} and a column {' or '.join(_MATRICES)} of lists"
+                )
+            check_array((rows,), 1, stored=path.stat().st_size)
+            table = file.read(columns=[named[0], vectors[0]])
+        column = table.column(vectors[0]).combine_chunks()
+        if not (pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)):
+            raise InvalidInput(f"{vectors[0]} is a column of {column.type}, not of lists of numbers")
+        numbers = column.flatten().to_numpy(zero_copy_only=False)
+        if column.null_count or not rows or len(numbers) % rows or numbers.dtype.kind != "f":
+            raise InvalidInput(f"{vectors[0]} must hold lists of floating-point numbers, all of one length")
+        if pa.types.is_list(column.type) and len(set(np.diff(column.offsets.to_numpy()))) > 1:
+            raise InvalidInput(f"the lists of {vectors[0]} are of several lengths")
+        return numbers.reshape(rows, -1), [str(name) for name in table.column(named[0]).to_pylist()]
+
+
 def _stacked(path: Path, parts: Mapping[str, np.ndarray]) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
     vectors = {name: vector.ravel() for name, vector in parts.items()}
     shapes = {(vector.shape, vector.dtype.kind) for vector in vectors.values()}
     if len(shapes) != 1 or next(iter(shapes))[1] != "f":
         raise InvalidInput(f"{path} must hold one vector of floating-point numbers a name, all of one length")
     return np.stack(list(vectors.values())), list(vectors)
+
+
+_READERS = {".npz": _npz, ".h5": _hloc, ".hdf5": _hloc, ".parquet": _parquet}

@@ -10,7 +10,15 @@ from jaxtyping import Float32
 
 from resight.datasets.dataset import Benchmark, LabelledImages, Split, shared_classes
 from resight.errors import InvalidInput
-from resight.evaluation.card import NOT_STATED, Fact, ProtocolCard, labelled_card
+from resight.evaluation.card import (
+    NOT_STATED,
+    Fact,
+    ProtocolCard,
+    Source,
+    labelled_card,
+    source_of,
+    transform_fact,
+)
 from resight.evaluation.measures.clustering import ClusterResult, cluster
 from resight.evaluation.measures.labels import LabelResult, evaluate_labels
 from resight.evaluation.pictures import labelled_rows
@@ -22,7 +30,7 @@ from resight.files import Progress
 from resight.models.extract import describe_photos
 from resight.models.model import Model
 
-__all__ = ["Intervals", "describe_set", "evaluate_benchmark", "measure_set"]
+__all__ = ["Intervals", "describe_set", "evaluate_benchmark", "measure_set", "measure_source"]
 
 Intervals: TypeAlias = Literal["classes", "queries"]
 """What is drawn with replacement for an interval: classes with all their queries, or single queries."""
@@ -139,6 +147,49 @@ def measure_set(
         InvalidInput: There are more or fewer descriptors than images, one is not of unit norm, or the
             benchmark has no such images.
     """
+    source = source_of(model, view="whole", root=benchmark.test.root.name)
+    shown = () if transform is None else (transform_fact(transform),)
+    return measure_source(
+        source if transform is None else replace(source, max_side=transform.size),
+        benchmark,
+        descriptors,
+        split=split,
+        facts=shown,
+        clusters=clusters,
+        selection=selection,
+        intervals=intervals,
+        seed=seed,
+    )
+
+
+def measure_source(
+    source: Source,
+    benchmark: Benchmark,
+    descriptors: Float32[np.ndarray, "n dim"],
+    *,
+    split: Split = "test",
+    facts: tuple[Fact, ...] = (),
+    clusters: bool = True,
+    selection: str = NOT_STATED,
+    intervals: Intervals = "classes",
+    seed: int = 0,
+) -> Result:
+    """Returns the result of descriptors of any source, otherwise as `measure_set`.
+
+    Args:
+        source: Of the descriptors, for the card.
+        benchmark: The set.
+        descriptors: One an image of the split, unit L2 norm.
+        split: Which images are measured.
+        facts: What else the card says of the descriptors.
+        clusters: Whether NMI and AMI are measured too.
+        selection: How the model was chosen.
+        intervals: What is drawn for the intervals.
+        seed: Of k-means and the bootstrap.
+
+    Raises:
+        InvalidInput: As `measure_set` raises it.
+    """
     test = benchmark.measured(split)
     if len(descriptors) != len(test):
         raise InvalidInput(f"{len(descriptors)} descriptors were given for {len(test)} {split} images")
@@ -157,12 +208,12 @@ def measure_set(
     return Result(
         _with_ties(
             labelled_card(
-                model,
+                source,
                 benchmark.name,
                 test,
                 split=split,
-                trained=shared_classes(test, benchmark.train),
-                transform=transform,
+                trained=0 if test is benchmark.train else shared_classes(test, benchmark.train),
+                facts=facts,
                 selection=selection,
                 by_classes=classes is not None,
                 seed=seed,

@@ -18,6 +18,7 @@ from resight.evaluation import (
     Steps,
     Waterfall,
     evaluate_benchmark,
+    evaluate_descriptors,
     evaluate_landmarks,
     evaluate_recognition,
     evaluate_waterfall,
@@ -27,7 +28,7 @@ from resight.evaluation import (
     read_descriptors,
 )
 from resight.evaluation.card import Source
-from resight.evaluation.descriptor_files import open_matrix
+from resight.evaluation.descriptor_files import open_matrix, read_named
 from resight.evaluation.labelled import Intervals
 from resight.evaluation.pictures import Pictures
 from resight.evaluation.refinement import UNREFINED
@@ -35,7 +36,16 @@ from resight.evaluation.waterfall import whitening_of
 from resight.files import Progress
 from resight.models import load_model
 
-__all__ = ["Computed", "Evaluation", "Kind", "Protocol", "evaluate", "evaluate_files", "evaluate_steps"]
+__all__ = [
+    "Computed",
+    "Evaluation",
+    "Kind",
+    "Protocol",
+    "evaluate",
+    "evaluate_files",
+    "evaluate_own",
+    "evaluate_steps",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +111,14 @@ class Evaluation:
         result: The numbers and how they came about.
         photos: The folder that the result's paths are relative to.
         unused: Names in a file of descriptors that the benchmark does not have.
+        lengths: The shortest and the longest descriptor of a file on a labelled set, where they were not of
+            unit length and were divided by their lengths.
     """
 
     result: Result
     photos: Path
     unused: tuple[str, ...] = ()
+    lengths: tuple[float, float] | None = None
 
 
 def evaluate(
@@ -248,6 +261,61 @@ def evaluate_files(
     truth = read_landmark_truth(computed.truth)
     if computed.kind == "similarities":
         return Evaluation(_similarities(computed, truth, protocol, photos), folder)
+    return _landmark_descriptors(computed, truth, protocol, photos, progress)
+
+
+def evaluate_own(
+    descriptors: Path,
+    names: Path | None,
+    benchmark: str,
+    root: Path,
+    protocol: Protocol = _DEFAULT,
+    *,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Returns the result of descriptors in a file on a copy of any benchmark with labels or landmarks.
+
+    Args:
+        descriptors: The file, as `resight.evaluation.read_descriptors` reads it.
+        names: Names of the rows of a ``.npy``, one a line: the photos' paths as the benchmark has them.
+        benchmark: The name of an entry of `resight.datasets.BENCHMARKS`.
+        root: Where the copy of the benchmark is.
+        protocol: How it is measured.
+        progress: Called with the descriptors compared and their number.
+
+    Raises:
+        InvalidInput: There is no such benchmark or no such copy of it, or the file does not belong to it.
+        MissingExtra: A file needs an optional part.
+    """
+    entry = entry_named(benchmark)
+    if not isinstance(entry, LabelledEntry):
+        folder = open_landmarks(benchmark, root)
+        computed = Computed("descriptors", descriptors, root, names)
+        return _landmark_descriptors(computed, folder.truth, protocol, folder.root, progress)
+    rows, listed = read_named(descriptors, names=names)
+    loaded = load(entry.name, root, boxes=protocol.boxes)
+    own = evaluate_descriptors(
+        rows,
+        listed,
+        loaded,
+        split=protocol.split,
+        source=descriptors.name,
+        fingerprint=_digest(descriptors),
+        clusters=protocol.clusters,
+        selection=protocol.selection,
+        intervals=protocol.intervals,
+        seed=protocol.seed,
+    )
+    return Evaluation(own.result, loaded.test.root, own.unused, own.lengths)
+
+
+def _landmark_descriptors(
+    computed: Computed,
+    truth: LandmarkTruth,
+    protocol: Protocol,
+    photos: Path | None,
+    progress: Progress | None,
+) -> Evaluation:
     descriptors = read_descriptors(computed.path, truth.database, truth.queries, names=computed.names)
     result = measure_descriptors(
         truth,
@@ -260,7 +328,7 @@ def evaluate_files(
         pictures=_pictures(truth, photos),
         progress=progress,
     )
-    return Evaluation(result, folder, descriptors.unused)
+    return Evaluation(result, photos or computed.truth.parent, descriptors.unused)
 
 
 def _similarities(
@@ -275,10 +343,14 @@ def _similarities(
 
 
 def _source(computed: Computed, dim: int) -> Source:
-    with computed.path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     whitening = "not known: as in the file"
+    digest = _digest(computed.path)
     return Source(computed.path.name, digest, dim, 0, (), "unknown", whitening, computed.truth.name)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _pictures(truth: LandmarkTruth, photos: Path | None) -> Pictures | None:

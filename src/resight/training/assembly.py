@@ -125,7 +125,7 @@ def assemble(recipe: Recipe, fabric: Fabric, folder: Path) -> Assembly:
 
 
 def _batches(recipe: Recipe, images: Images, fabric: Fabric) -> TrainingBatches:
-    train, transform = images.train, recipe.data.train_transform.make()
+    train, transform = images.train, recipe.data.training_transform()
     return TrainingBatches(
         train,
         images.photos(train, transform, fabric.device),

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic_core import PydanticCustomError
 
 from resight.datasets.dataset import Benchmark, LabelledImages, shared_classes, validation_split
 from resight.datasets.registry import load
@@ -22,6 +23,8 @@ from resight.evaluation.card import TEST_CLASSES
 from resight.images.augment import ResizeRandomCrop, Transform
 from resight.settings.choice import Choice, Settings
 from resight.settings.foreign import foreign_part, is_dotted
+from resight.settings.marks import ADDED_LATER
+from resight.training.augmentation import Augmented, Step, try_steps
 from resight.training.loading import DevicePhotos, PackedPhotos, PhotoFiles, Photos
 from resight.training.packed import PackedImages, pack, photo_digests
 from resight.training.parts import TRANSFORMS, Dataset
@@ -32,6 +35,8 @@ _LOG = logging.getLogger(__name__)
 
 # What is left of a GPU's memory is for the network.
 _SHARE_OF_GPU = 0.25
+_TRIED = 224
+"""Side in pixels of the photo that augmentation is tried on, where the transform before has no size."""
 
 
 class PackSettings(Settings):
@@ -61,6 +66,8 @@ class DataSettings(Settings):
         allow_deviating: Take a copy of an official set with other counts than the published ones.
         packed: Read photos from a packed file.
         train_transform: Transform of training photos.
+        augment: Transforms of torchvision (``torchvision.transforms.v2``) that follow it, by their names
+            there, such as ``[{kind: ColorJitter, brightness: 0.4}, {kind: RandAugment}]``.
         test_transform: Transform of validation photos; its size is also that at which the trained model
             describes photos.
     """
@@ -71,7 +78,23 @@ class DataSettings(Settings):
     allow_deviating: bool = False
     packed: PackSettings | None = None
     train_transform: Annotated[Choice, TRANSFORMS]
+    augment: Annotated[tuple[Step, ...], ADDED_LATER] = ()
     test_transform: Annotated[Choice, TRANSFORMS]
+
+    @model_validator(mode="after")
+    def _try_augmentation(self) -> DataSettings:
+        try:
+            try_steps(self.augment, getattr(self.train_transform.make(), "size", _TRIED))
+        except InvalidInput as error:
+            raise PydanticCustomError("unfit", "{sentence}", {"sentence": str(error)}) from None
+        return self
+
+    def training_transform(self) -> Transform:
+        """Returns the transform of training photos with the augmentation after it."""
+        transform: Transform = self.train_transform.make()
+        return (
+            Augmented(transform, tuple(step.make() for step in self.augment)) if self.augment else transform
+        )
 
 
 class SelectionSettings(Settings):

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 
 from resight.errors import InvalidInput
+from resight.evaluation.measures.arrays import as_array
 from resight.files import Progress
 from resight.search.exact import PositiveRanks, rank_positives
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["LabelResult", "PerQuery", "evaluate_labels"]
 
@@ -52,8 +57,8 @@ class LabelResult:
 
 
 def evaluate_labels(
-    descriptors: Float32[np.ndarray, "n dim"],
-    labels: Int64[np.ndarray, " n"],
+    descriptors: Float[np.ndarray, "n dim"] | Tensor,
+    labels: Int64[np.ndarray, " n"] | Tensor,
     *,
     queries: Bool[np.ndarray, " n"] | None = None,
     gallery: Bool[np.ndarray, " n"] | None = None,
@@ -76,8 +81,8 @@ def evaluate_labels(
     order of their labels and at most about 0.7 GB, whatever their number.
 
     Args:
-        descriptors: Unit L2 norm.
-        labels: One a descriptor.
+        descriptors: Unit L2 norm, float32 or float16, of numpy or torch; float32 is not copied.
+        labels: One a descriptor, of any integer type, of numpy or torch.
         queries: Which of them are queries; all by default.
         gallery: Which of them are the database; all by default.
         ks: How many answers recall looks at.
@@ -92,6 +97,9 @@ def evaluate_labels(
     >>> evaluate_labels(descriptors, np.array([0, 0, 1]), ks=(1,)).map_at_r
     1.0
     """
+    descriptors, labels = as_array(descriptors), as_array(labels)
+    if descriptors.dtype == np.float16:
+        descriptors = descriptors.astype(np.float32)
     _check(descriptors, labels, ks)
     chosen = _selected(queries, len(labels), "query")
     database = _selected(gallery, len(labels), "database image")

@@ -19,7 +19,7 @@ from resight._lazy import require
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["TORCH", "import_timm", "require_torch"]
+__all__ = ["TORCH", "import_timm", "import_transforms", "require_torch"]
 
 TORCH = ("torch", "torchvision", "timm")
 """What the extra of that name brings."""
@@ -50,6 +50,20 @@ def import_timm(needed_for: str) -> ModuleType:
     import timm
 
     return timm
+
+
+def import_transforms(needed_for: str) -> ModuleType:
+    """Returns ``torchvision.transforms.v2``, imported as `import_timm` imports timm.
+
+    Raises:
+        MissingExtra: torch, torchvision or timm is not installed.
+    """
+    require_torch(needed_for)
+    _declare_torchvision_operators()
+    from torchvision.transforms import v2
+
+    module: ModuleType = v2
+    return module
 
 
 @functools.cache
