@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 from resight.errors import InvalidInput
-from resight.losses import SoftTriple
+from resight.losses import SoftTriple, Triplet
 from resight.networks.pooling import GeM
 from resight.training.groups import SGD, Adam, AdamW, GroupRule, build_optimiser, group_parameters
+from resight.training.objective import Objective, Part
 
 
 @pytest.fixture
@@ -73,3 +74,22 @@ def test_a_rule_that_fits_nothing_is_refused(model):
         InvalidInput, match=r"'model.pooling.q' of the recipe fits no parameter: did you mean"
     ):
         group_parameters(model, nn.Module(), Adam(learning_rate=1), [GroupRule(pattern="model.pooling.q")])
+
+
+@pytest.mark.parametrize(
+    "pattern", ["objective.*", "objective.losses.ranking.*", "model.fixed.p", "model.none.*"]
+)
+def test_a_rule_for_a_part_that_has_nothing_to_learn_is_in_order(model, pattern):
+    model.none = None
+    objective = Objective([Part("ranking", (Triplet(),), "descriptor", 1.0)])
+    groups = group_parameters(model, objective, Adam(learning_rate=1), [GroupRule(pattern=pattern)])
+    assert [group.name for group in groups] == ["model", "GeM p"]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["objective.losses.rankng.*", "objctive.*", "model.pooling.q", "model.fixd.*", "*.centres", ""]
+)
+def test_a_rule_for_a_part_that_is_not_there_is_refused(model, pattern):
+    objective = Objective([Part("ranking", (Triplet(),), "descriptor", 1.0)])
+    with pytest.raises(InvalidInput, match="fits no parameter"):
+        group_parameters(model, objective, Adam(learning_rate=1), [GroupRule(pattern=pattern)])

@@ -228,3 +228,14 @@ def test_the_name_of_a_run_is_no_path(recipe_file, name):
     values["objective"][0]["name"] = f"{name}/"
     with pytest.raises(InvalidInput, match=r"objective\.0\.name: "):
         Recipe.from_values(values)
+
+
+def test_another_kind_by_override_says_how_to_leave_the_old_ones_settings_behind(recipe_file):
+    settings = ["objective.0.loss={kind: soft_triple, centres: 5}", "objective.0.loss.kind=triplet"]
+    with pytest.raises(
+        InvalidInput, match=r"no key 'centres' here.*objective.0.loss='\{kind: NAME\}' replaces"
+    ):
+        Recipe.from_yaml(recipe_file, settings)
+    with pytest.raises(InvalidInput) as error:
+        Recipe.from_yaml(recipe_file, ["seed=-1"])
+    assert "replaces them all" not in str(error.value)

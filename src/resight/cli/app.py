@@ -6,6 +6,7 @@ import io
 import re
 import sys
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, NoReturn, final
 
@@ -30,6 +31,7 @@ from resight.cli import (
     whiten,
 )
 from resight.cli.failures import exit_code, leave
+from resight.settings.foreign import import_named
 
 __all__ = ["build", "main", "run"]
 
@@ -111,14 +113,23 @@ _HOME = re.compile(r"--[a-z-]+=~(/|$)")
 
 @final
 class _Verbs(TyperGroup):
-    """Takes ``--debug`` anywhere, because people add it at the end of the line that has just failed."""
+    """Takes ``--debug`` and ``--import`` anywhere: people add them to the line that has just failed."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # Typer's own
-        """Returns what is left for the verb, ``--debug`` moved to the front."""
+        """Returns what is left for the verb, the options of all verbs moved to the front."""
         options = args[: args.index("--")] if "--" in args else args
-        if "--debug" in options:
-            args = ["--debug", *(word for word in options if word != "--debug"), *args[len(options) :]]
-        return super().parse_args(ctx, args)
+        first: list[str] = []
+        rest: list[str] = []
+        words = iter(options)
+        for word in words:
+            if word == "--debug" or word.startswith("--import="):
+                first.append(word)
+            elif word == "--import":
+                # Without a module after it, the parser says what is missing.
+                first += [word, *islice(words, 1)]
+            else:
+                rest.append(word)
+        return super().parse_args(ctx, [*first, *rest, *args[len(options) :]])
 
 
 def _print_version(is_wanted: bool) -> None:
@@ -135,8 +146,18 @@ def _resight(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    modules: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--import",
+            metavar="MODULE",
+            help="Import a module of yours first, whose parts a model's file names. It may stand anywhere.",
+        ),
+    ] = None,
 ) -> None:
     """Finds the same building, painting, product or place again in other photos of it."""
     del version, debug
+    for module in modules or ():
+        import_named(module)
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from types import ModuleType
 
 from resight.errors import InvalidInput
 from resight.files.nearest import suggestion
 
-__all__ = ["dotted_name", "foreign_part", "is_dotted"]
+__all__ = ["dotted_name", "foreign_part", "import_named", "is_dotted"]
 
 
 def is_dotted(name: str) -> bool:
@@ -51,18 +52,34 @@ def foreign_part(name: str, *, may_import: bool) -> type:
     if module is None and not may_import:
         raise InvalidInput(
             f"the part {name} is code of the module {module_name}, which reading a model never imports: "
-            f"import {module_name} first if you trust it"
+            f"import {module_name} first if you trust it (on a command line: --import {module_name})"
         )
     if module is None:
-        try:
-            module = import_module(module_name)
-        except ImportError as error:
-            raise InvalidInput(
-                f"the module of {name} cannot be imported ({error}): put its folder on PYTHONPATH"
-            ) from None
+        module = import_named(module_name, wanted=f"the module of {name}")
     part = getattr(module, part_name, None)
     if not isinstance(part, type):
         classes = [key for key, value in vars(module).items() if isinstance(value, type)]
         meant = suggestion(part_name, classes)
         raise InvalidInput(f"there is no class {part_name!r} in {module_name}: {meant}")
     return part
+
+
+def import_named(module: str, *, wanted: str = "") -> ModuleType:
+    """Returns a module that the user has named, imported: its code runs.
+
+    Args:
+        module: ``package.module``.
+        wanted: What it is called in the error; the module by default.
+
+    Raises:
+        InvalidInput: It cannot be imported.
+    """
+    if not all(word.isidentifier() for word in module.split(".")):
+        raise InvalidInput(f"{module!r} is no name of a module: it is written package.module")
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise InvalidInput(
+            f"{wanted or f'the module {module}'} cannot be imported ({error}): install it, or put its folder "
+            "on PYTHONPATH"
+        ) from None

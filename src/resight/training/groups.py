@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -27,6 +28,8 @@ __all__ = [
     "build_optimiser",
     "group_parameters",
 ]
+
+_Key: TypeAlias = tuple[str, float, float, int]
 
 _GEM_RATE = 10.0
 _GEM_PER_CHANNEL_RATE = 100.0
@@ -140,42 +143,66 @@ def group_parameters(
     2018, the authors' code), the parameters of losses are one group and the rest of the model another;
     without the decay of ``matrices``, each of them is two.
 
+    A rule that fits nothing is in order where the part it names is there and has nothing to learn:
+    ``objective.*`` of losses without parameters, ``model.pooling.p`` of a pooling by the mean.
+
     Raises:
-        InvalidInput: A rule fits no parameter.
+        InvalidInput: Any other rule fits no parameter.
     """
-    exponents = {
+    exponents = _exponents(model)
+    chosen: dict[_Key, list[tuple[str, nn.Parameter]]] = {}
+    unused = {rule.pattern for rule in rules}
+    owners = {"model": model, "objective": objective}
+    named = [
+        (f"{prefix}.{name}", parameter)
+        for prefix, owner in owners.items()
+        for name, parameter in owner.named_parameters()
+    ]
+    for name, parameter in named:
+        fitting = [rule for rule in rules if fnmatch.fnmatchcase(name, rule.pattern)]
+        unused -= {rule.pattern for rule in fitting}
+        if not parameter.requires_grad:
+            continue
+        decays = optimiser.decay == "all" or parameter.ndim > 1
+        decay = optimiser.weight_decay if decays else 0.0
+        if fitting:
+            rule = fitting[0]
+            own_decay = decay if rule.weight_decay is None else rule.weight_decay
+            key = (rule.pattern, rule.rate, own_decay, rule.frozen_epochs)
+        elif id(parameter) in exponents:
+            key = ("GeM p", exponents[id(parameter)], 0.0, 0)
+        else:
+            key = (name.partition(".")[0], 1.0, decay, 0)
+        chosen.setdefault(key, []).append((name, parameter))
+    for pattern in sorted(unused):
+        if not _names_part_without_parameters(pattern, owners):
+            meant = suggestion(pattern, [name for name, _ in named])
+            raise InvalidInput(f"the group {pattern!r} of the recipe fits no parameter: {meant}")
+    return [Group(*key, parameters=tuple(parameters)) for key, parameters in chosen.items()]
+
+
+def _exponents(model: nn.Module) -> dict[int, float]:
+    """Returns by what the rate of GeM's exponents is multiplied, by their identity."""
+    return {
         id(module.p): _GEM_RATE if len(module.p) == 1 else _GEM_PER_CHANNEL_RATE
         for module in model.modules()
         if isinstance(module, GeM) and isinstance(module.p, nn.Parameter)
     }
-    chosen: dict[tuple[str, float, float, int], list[tuple[str, nn.Parameter]]] = {}
-    unused = {rule.pattern for rule in rules}
-    names: list[str] = []
-    for prefix, owner in (("model", model), ("objective", objective)):
-        for own_name, parameter in owner.named_parameters():
-            name = f"{prefix}.{own_name}"
-            names.append(name)
-            fitting = [rule for rule in rules if fnmatch.fnmatchcase(name, rule.pattern)]
-            unused -= {rule.pattern for rule in fitting}
-            if not parameter.requires_grad:
-                continue
-            decays = optimiser.decay == "all" or parameter.ndim > 1
-            decay = optimiser.weight_decay if decays else 0.0
-            if fitting:
-                rule = fitting[0]
-                own_decay = decay if rule.weight_decay is None else rule.weight_decay
-                key = (rule.pattern, rule.rate, own_decay, rule.frozen_epochs)
-            elif id(parameter) in exponents:
-                key = ("GeM p", exponents[id(parameter)], 0.0, 0)
-            else:
-                key = (prefix, 1.0, decay, 0)
-            chosen.setdefault(key, []).append((name, parameter))
-    if unused:
-        pattern = sorted(unused)[0]
-        raise InvalidInput(
-            f"the group {pattern!r} of the recipe fits no parameter: {suggestion(pattern, names)}"
-        )
-    return [Group(*key, parameters=tuple(parameters)) for key, parameters in chosen.items()]
+
+
+def _names_part_without_parameters(pattern: str, owners: Mapping[str, nn.Module]) -> bool:
+    """Returns whether what a pattern names, without its last word or wildcard, has nothing to learn."""
+    before_wildcard = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+    first, *ways = before_wildcard.split(".")[:-1] or [""]
+    part: object = owners.get(first)
+    for way in ways:
+        # A part may also be None, as the whitening of a network without one.
+        if not hasattr(part, way):
+            return False
+        part = getattr(part, way)
+    if part is None:
+        return bool(ways)
+    return isinstance(part, nn.Module) and not any(True for _ in part.parameters())
 
 
 def build_optimiser(settings: Optimiser, groups: Sequence[Group]) -> torch.optim.Optimizer:

@@ -183,7 +183,17 @@ class Recipe(Settings):
             InvalidInput: The file cannot be read, or something in it or in an override cannot be right; keys
                 that do not exist are answered with the nearest that does.
         """
-        return cls.from_values(read_values(path, overrides), source=f"the recipe {path}")
+        try:
+            return cls.from_values(read_values(path, overrides), source=f"the recipe {path}")
+        except InvalidInput as error:
+            kinds = [key for key in (each.partition("=")[0] for each in overrides) if key.endswith(".kind")]
+            if not kinds:
+                raise
+            place, kind = kinds[0].removesuffix(".kind"), "{kind: NAME}"
+            raise InvalidInput(
+                f"{error} (the override {kinds[0]} keeps the other settings there: "
+                f"{place}='{kind}' replaces them all)"
+            ) from None
 
     @classmethod
     def from_values(cls, values: Values, *, source: str = "the recipe") -> Recipe:
