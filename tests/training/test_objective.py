@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from resight.errors import InvalidInput
-from resight.losses import BatchHardTriplet, Classification, ProxyNCA
+from resight.losses import BatchHardTriplet, Classification, MultiSimilarity, ProxyNCA, SoftTriple
+from resight.training.log import mean_centres
 from resight.training.objective import Objective, Part
 
 
@@ -78,3 +79,19 @@ def test_a_missing_output_and_bad_names_are_refused(outputs):
         Objective([part, part])
     with pytest.raises(InvalidInput, match="letters, digits and underscores"):
         Objective([Part("a b", (BatchHardTriplet(),), "descriptor", 1.0)])
+
+
+def test_distinct_centres_are_counted_by_classes():
+    triples = [SoftTriple(4, 8, centres=3) for _ in range(2)]
+    with torch.no_grad():
+        triples[0].centres[0] = 1.0
+        triples[0].centres[1, 2] = 7 * triples[0].centres[1, 0]
+        triples[1].centres[3] = -2.0
+    objective = Objective(
+        [
+            Part("branches", tuple(triples), "branches", 1.0),
+            Part("plain", (MultiSimilarity(),), "descriptor", 1.0),
+        ]
+    )
+    assert objective.distinct_centres() == {"branches": (2, 1, 5)}
+    assert mean_centres((2, 1, 5)) == (2 + 2 + 15) / 8

@@ -15,11 +15,13 @@ import torch
 from PIL import Image
 
 import resight
+from resight.cli.train import _print_outcome
 from resight.datasets import load, validation_split
 from resight.errors import InvalidInput
 from resight.evaluation import compare, read_result
 from resight.images.augment import ResizeRandomCrop
 from resight.losses import MultiSimilarity
+from resight.losses.centre_spread import distinct_centres
 from resight.models import bundle as bundles
 from resight.models.whitening_fit import fit_pca
 from resight.pipelines.evaluate import Protocol, evaluate
@@ -383,6 +385,30 @@ def test_how_a_model_was_chosen_travels_with_it(recipe_file, made_photos, tmp_pa
         results["test"].bundle, "folder", made_photos, Protocol(clusters=False, selection="mine")
     )
     assert stated.result.card.selection == "mine"
+
+
+def test_distinct_centres_are_logged_every_epoch(recipe_file, tmp_path, capsys):
+    settings = [
+        "objective=[{name: ranking, loss: {kind: soft_triple, centres: 3}},"
+        " {name: near, loss: {kind: hard_triple, centres: 2}}]",
+        "groups=[{pattern: objective.*, rate: 300}]",
+        "log.tensorboard=true",
+    ]
+    result = train(Recipe.from_yaml(recipe_file, settings), tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    logged = [line for line in lines if line["kind"] == "centres"]
+    assert [line["epoch"] for line in logged] == [1, 2]
+    state = weights(tmp_path / "run")
+    for name, most in (("ranking", 3), ("near", 2)):
+        counts = distinct_centres(state[f"objective losses.{name}.centres"]).tolist()
+        expected = [counts.count(number) for number in range(1, most + 1)]
+        assert logged[-1]["parts"][name] == expected == list(result.distinct_centres[name])
+        assert sum(expected) == 8
+    said = json.loads((tmp_path / "run/result.json").read_text())
+    assert said["distinct_centres"] == logged[-1]["parts"]
+    _print_outcome(result)
+    mean = np.mean(distinct_centres(state["objective losses.ranking.centres"]).numpy())
+    assert f"Distinct centres of ranking: {mean:.2f} a class, of 3." in capsys.readouterr().out
 
 
 def test_the_best_epoch_is_kept_not_the_last(recipe_file, tmp_path):

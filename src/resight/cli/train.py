@@ -117,6 +117,8 @@ def _print_settings(key: str, *, as_json: bool) -> None:
 
 
 def _print_outcome(outcome: TrainResult) -> None:
+    from resight.training.log import mean_centres
+
     out = console()
     best = outcome.best
     if best is not None:
@@ -127,6 +129,11 @@ def _print_outcome(outcome: TrainResult) -> None:
         )
     measured = ", ".join(f"{name} {value:.4f}" for name, value in outcome.test.items())
     out.print(f"On the test classes: {measured}.", soft_wrap=True)
+    for name, classes in outcome.distinct_centres.items():
+        out.print(
+            f"Distinct centres of {name}: {mean_centres(classes):.2f} a class, of {len(classes)}.",
+            soft_wrap=True,
+        )
     rate = f", {speed(outcome.images_per_second)} images a second" if outcome.images_per_second else ""
     size, memory = outcome.parameters / 1e6, outcome.peak_memory / 1e6
     out.print(f"{size:.1f} million parameters{rate}, {memory:,.0f} MB at most.", soft_wrap=True)

@@ -9,7 +9,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 from torch.nn import functional
 
-from resight.losses.pairs import PairLoss, References, compare, distances
+from resight.losses.pairs import Normalise, PairLoss, References, compare, distances
 from resight.settings.bounds import NotNegative, checked
 
 __all__ = ["BatchHardTriplet", "batch_hard_triplet"]
@@ -62,25 +62,26 @@ class BatchHardTriplet(PairLoss):
     kind: ClassVar = "batch_hard_triplet"
 
     @checked
-    def __init__(self, *, margin: NotNegative = 0.1, soft: bool = False) -> None:
+    def __init__(self, *, margin: NotNegative = 0.1, soft: bool = False, normalise: Normalise = True) -> None:
         """Takes the settings.
 
         Args:
             margin: By how much the nearest negative must be farther than the farthest positive.
             soft: Take the softplus of the difference, without a margin, instead of the hinge.
+            normalise: Make descriptors unit first, as CGD does (Hermans et al. do not).
 
         Raises:
             InvalidInput: The margin is negative.
         """
-        super().__init__()
+        super().__init__(normalise=normalise)
         self.margin = margin
         self.soft = soft
 
-    def forward(
+    def formula(
         self,
         descriptors: Float[Tensor, "batch dim"],
         labels: Integer[Tensor, " batch"],
-        references: References | None = None,
+        references: References | None,
     ) -> Float[Tensor, ""]:
         """Returns `batch_hard_triplet` of the batch."""
         return batch_hard_triplet(descriptors, labels, references, margin=self.margin, soft=self.soft)

@@ -9,6 +9,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from resight.losses.pairs import (
+    Normalise,
     PairLoss,
     Reduction,
     References,
@@ -17,7 +18,7 @@ from resight.losses.pairs import (
     root,
     squared_distances,
 )
-from resight.losses.tuples import check_tuples
+from resight.losses.tuples import check_tuples, unit_tuples
 from resight.settings.bounds import NotNegative, Positive, checked
 
 __all__ = ["Contrastive", "TupleContrastive", "contrastive", "contrastive_tuples"]
@@ -105,25 +106,28 @@ class Contrastive(PairLoss):
     kind: ClassVar = "contrastive"
 
     @checked
-    def __init__(self, *, margin: Positive = 0.7, reduction: Reduction = "active") -> None:
+    def __init__(
+        self, *, margin: Positive = 0.7, reduction: Reduction = "active", normalise: Normalise = True
+    ) -> None:
         """Takes the settings.
 
         Args:
             margin: Distance from which on a negative pair costs nothing.
             reduction: Which terms are averaged, or whether they are summed.
+            normalise: Make descriptors unit first, as GeM is trained (Hadsell et al. do not).
 
         Raises:
             InvalidInput: A setting is outside of its range.
         """
-        super().__init__()
+        super().__init__(normalise=normalise)
         self.margin = margin
         self.reduction: Reduction = reduction
 
-    def forward(
+    def formula(
         self,
         descriptors: Float[Tensor, "batch dim"],
         labels: Integer[Tensor, " batch"],
-        references: References | None = None,
+        references: References | None,
     ) -> Float[Tensor, ""]:
         """Returns `contrastive` of the batch."""
         return contrastive(descriptors, labels, references, margin=self.margin, reduction=self.reduction)
@@ -134,17 +138,21 @@ class TupleContrastive(nn.Module):
     """Contrastive loss over tuples: `contrastive_tuples`."""
 
     @checked
-    def __init__(self, *, margin: Positive = 0.7, epsilon: NotNegative = 1e-6) -> None:
+    def __init__(
+        self, *, margin: Positive = 0.7, epsilon: NotNegative = 1e-6, normalise: bool = True
+    ) -> None:
         """Takes the settings.
 
         Args:
             margin: Distance from which on a negative costs nothing.
             epsilon: Added to each difference of two numbers, as in the authors' code.
+            normalise: Make descriptors unit first, as GeM is trained.
 
         Raises:
             InvalidInput: A setting is outside of its range.
         """
         super().__init__()
+        self.normalise = normalise
         self.margin = margin
         self.epsilon = epsilon
 
@@ -155,4 +163,6 @@ class TupleContrastive(nn.Module):
         negatives: Float[Tensor, "tuples count dim"],
     ) -> Float[Tensor, ""]:
         """Returns `contrastive_tuples` of the tuples."""
+        if self.normalise:
+            anchors, positives, negatives = unit_tuples(anchors, positives, negatives)
         return contrastive_tuples(anchors, positives, negatives, margin=self.margin, epsilon=self.epsilon)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, final
 
-import torch
 from jaxtyping import Float, Integer
-from torch import Tensor, nn
+from torch import Tensor
 
 from resight.losses.associations import NearestCentre
-from resight.losses.inputs import check_sizes
-from resight.losses.soft_triple_loss import initial_centres, triple_loss
-from resight.settings.bounds import Count, NotNegative, Positive, checked
+from resight.losses.soft_triple_loss import TripleLoss, triple_loss
 
 __all__ = ["HardTriple", "hard_triple"]
 
@@ -42,52 +39,11 @@ def hard_triple(
 
 
 @final
-class HardTriple(nn.Module):
-    """`hard_triple` with its centres.
-
-    Attributes:
-        centres: ``(classes, centres, dim)``, learned.
-    """
+class HardTriple(TripleLoss):
+    """`hard_triple` with its centres."""
 
     kind: ClassVar = "hard_triple"
 
-    @checked
-    def __init__(
-        self,
-        classes: int,
-        dim: int,
-        *,
-        centres: Count = 10,
-        scale: Positive = 20.0,
-        margin: NotNegative = 0.01,
-        tau: NotNegative = 0.2,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        """Draws the first centres.
-
-        Args:
-            classes: Number of classes, at least 2.
-            dim: Length of a descriptor.
-            centres: K, centres of a class.
-            scale: λ, what similarities are multiplied by to be logits.
-            margin: δ, taken from the own class's similarity.
-            tau: τ, weight of the spread of a class's centres, which merges them; 0 leaves it out.
-            generator: Draws the first centres; torch's own generator if ``None``.
-
-        Raises:
-            InvalidInput: A setting is outside of its range, or there are fewer than 2 classes.
-        """
-        super().__init__()
-        check_sizes(classes, dim, centres)
-        self.scale = scale
-        self.margin = margin
-        self.tau = tau
-        self.centres = nn.Parameter(initial_centres(classes, centres, dim, generator))
-
-    def forward(
-        self, descriptors: Float[Tensor, "batch dim"], labels: Integer[Tensor, " batch"]
-    ) -> Float[Tensor, ""]:
-        """Returns the loss of a batch, a scalar."""
-        return hard_triple(
-            descriptors, labels, self.centres, scale=self.scale, margin=self.margin, tau=self.tau
-        )
+    def association(self) -> NearestCentre:
+        """Returns the nearest centre alone."""
+        return NearestCentre()

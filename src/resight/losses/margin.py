@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor, nn
 
 from resight.errors import InvalidInput
-from resight.losses.pairs import PairLoss, References, compare, distances
+from resight.losses.pairs import Normalise, PairLoss, References, compare, distances
 from resight.settings.bounds import NotNegative, Number, Positive, checked
 
 __all__ = ["MarginLoss", "distance_weighted_negatives", "log_sampling_weights", "margin_loss"]
@@ -138,6 +138,7 @@ class MarginLoss(PairLoss):
         cutoff: Positive = 0.5,
         nonzero_loss_cutoff: Positive = 1.4,
         seed: Number = 0,
+        normalise: Normalise = True,
     ) -> None:
         """Takes the settings.
 
@@ -153,11 +154,13 @@ class MarginLoss(PairLoss):
             cutoff: Distance below which negatives are sampled as if they were that far.
             nonzero_loss_cutoff: Distance from which on negatives are never sampled.
             seed: Of the sampling.
+            normalise: Make descriptors unit first, as in the paper, which samples by distances on the unit
+                sphere.
 
         Raises:
             InvalidInput: A setting is outside of its range.
         """
-        super().__init__()
+        super().__init__(normalise=normalise)
         if (beta_per_class or classes is not None) and (classes is None or classes < 1):
             raise InvalidInput(f"a boundary for each class needs at least one class, not {classes}")
         self.margin = margin
@@ -172,11 +175,11 @@ class MarginLoss(PairLoss):
             self.register_buffer("beta", start)
         self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
 
-    def forward(
+    def formula(
         self,
         descriptors: Float[Tensor, "batch dim"],
         labels: Integer[Tensor, " batch"],
-        references: References | None = None,
+        references: References | None,
     ) -> Float[Tensor, ""]:
         """Returns `margin_loss` of all positive pairs and of one drawn negative for each.
 

@@ -96,7 +96,8 @@ class CrossBatchMemory(nn.Module):
         """Returns the loss of the batch against the queue that now holds it, plus its own, weighted.
 
         Args:
-            descriptors: Unit L2 norm; the global batch where there are several processes.
+            descriptors: Of any length, see the pair loss's ``normalise``; the global batch where there are
+                several processes.
             labels: Their labels.
 
         Raises:

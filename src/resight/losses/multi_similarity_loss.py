@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
-from resight.losses.pairs import Comparison, PairLoss, References, compare, inner_products
+from resight.losses.pairs import Comparison, Normalise, PairLoss, References, compare, inner_products
 from resight.settings.bounds import NotNegative, Positive, checked
 
 __all__ = ["MultiSimilarity", "multi_similarity"]
@@ -76,6 +76,7 @@ class MultiSimilarity(PairLoss):
         beta: Positive = 50.0,
         base: float = 0.5,
         epsilon: NotNegative | None = 0.1,
+        normalise: Normalise = True,
     ) -> None:
         """Takes the settings.
 
@@ -84,21 +85,22 @@ class MultiSimilarity(PairLoss):
             beta: β, sharpness over the negatives.
             base: Similarity at which a pair weighs one half of what it can.
             epsilon: ε, slack of the mining in similarity; ``None`` keeps all pairs.
+            normalise: Make descriptors unit first, as in the paper.
 
         Raises:
             InvalidInput: A setting is outside of its range.
         """
-        super().__init__()
+        super().__init__(normalise=normalise)
         self.alpha = alpha
         self.beta = beta
         self.base = base
         self.epsilon = epsilon
 
-    def forward(
+    def formula(
         self,
         descriptors: Float[Tensor, "batch dim"],
         labels: Integer[Tensor, " batch"],
-        references: References | None = None,
+        references: References | None,
     ) -> Float[Tensor, ""]:
         """Returns `multi_similarity` of the batch."""
         return multi_similarity(

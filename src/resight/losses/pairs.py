@@ -2,24 +2,28 @@
 
 A pair is a query and a reference. Without references of their own the descriptors of the batch are both, and
 none is paired with itself. Everything is computed in float32 at least, whatever autocast or the descriptors'
-type says.
+type says. The formulas, functions such as `triplet`, take descriptors as they are; the modules make them unit
+first, as margins, bases and temperatures of the papers are for unit vectors.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Literal, final
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, TypeAlias, final
 
 import torch
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
+from torch.nn import functional
 
 from resight.errors import InvalidInput
 from resight.losses.inputs import integer_labels
+from resight.settings.marks import ADDED_LATER
 
 __all__ = [
     "Comparison",
+    "Normalise",
     "PairLoss",
     "Reduction",
     "References",
@@ -30,7 +34,11 @@ __all__ = [
     "reduce",
     "root",
     "squared_distances",
+    "unit",
 ]
+
+Normalise: TypeAlias = Annotated[bool, ADDED_LATER]
+"""Whether a pair loss makes descriptors unit before it compares them."""
 
 Reduction = Literal["active", "mean", "sum"]
 """How terms become a scalar: the mean of the non-zero ones, the mean of all, or their sum."""
@@ -42,7 +50,7 @@ class References:
     """What the queries of a batch are compared with, where that is not the batch itself.
 
     Attributes:
-        descriptors: Unit L2 norm. A gradient flows into them only if they carry one.
+        descriptors: A gradient flows into them only if they carry one.
         labels: Their labels.
         own: For each query the row of the references that is a copy of the query, -1 where there is none;
             None where there is none for any. A query is never paired with its own copy.
@@ -74,9 +82,17 @@ class Comparison:
 
 
 class PairLoss(nn.Module, ABC):
-    """A loss over pairs of descriptors: ``loss(descriptors, labels)``, or against other references."""
+    """A loss over pairs of descriptors: ``loss(descriptors, labels)``, or against other references.
 
-    @abstractmethod
+    Attributes:
+        normalise: Whether descriptors and references are made unit first, the default of all pair losses;
+            else lengths count in distances and inner products.
+    """
+
+    def __init__(self, *, normalise: bool) -> None:
+        super().__init__()
+        self.normalise = normalise
+
     def forward(
         self,
         descriptors: Float[Tensor, "batch dim"],
@@ -86,13 +102,27 @@ class PairLoss(nn.Module, ABC):
         """Returns the loss of the descriptors against the references, by default against each other.
 
         Args:
-            descriptors: Unit L2 norm.
+            descriptors: Of any length, see ``normalise``.
             labels: Their labels, any integers.
-            references: What to compare with instead of the batch itself.
+            references: What to compare with instead of the batch itself; of any length likewise.
 
         Raises:
             InvalidInput: The shapes do not belong together, or there is no descriptor.
         """
+        if self.normalise:
+            descriptors = unit(descriptors)
+            if references is not None:
+                references = replace(references, descriptors=unit(references.descriptors))
+        return self.formula(descriptors, labels, references)
+
+    @abstractmethod
+    def formula(
+        self,
+        descriptors: Float[Tensor, "batch dim"],
+        labels: Integer[Tensor, " batch"],
+        references: References | None,
+    ) -> Float[Tensor, ""]:
+        """Returns the loss of descriptors taken as they are."""
 
 
 def compare(
@@ -125,6 +155,11 @@ def compare(
 def precise(descriptors: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Returns the descriptors in float32, or in float64 if they are."""
     return descriptors if descriptors.dtype == torch.float64 else descriptors.float()
+
+
+def unit(descriptors: Float[Tensor, "*shape dim"]) -> Float[Tensor, "*shape dim"]:
+    """Returns the descriptors divided by their L2 norms, in float32 or float64; zeros stay zeros."""
+    return functional.normalize(precise(descriptors), dim=-1)
 
 
 def inner_products(

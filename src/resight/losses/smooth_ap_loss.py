@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from resight.losses.pairs import PairLoss, References, compare, inner_products
+from resight.losses.pairs import Normalise, PairLoss, References, compare, inner_products
 from resight.settings.bounds import Positive, checked
 
 __all__ = ["SmoothAP", "smooth_ap"]
@@ -65,23 +65,24 @@ class SmoothAP(PairLoss):
     kind: ClassVar = "smooth_ap"
 
     @checked
-    def __init__(self, *, temperature: Positive = 0.01) -> None:
+    def __init__(self, *, temperature: Positive = 0.01, normalise: Normalise = True) -> None:
         """Takes the settings.
 
         Args:
             temperature: Width of the smoothed step, in similarity.
+            normalise: Make descriptors unit first, as in the paper, whose similarity is the cosine.
 
         Raises:
             InvalidInput: The temperature is not positive.
         """
-        super().__init__()
+        super().__init__(normalise=normalise)
         self.temperature = temperature
 
-    def forward(
+    def formula(
         self,
         descriptors: Float[Tensor, "batch dim"],
         labels: Integer[Tensor, " batch"],
-        references: References | None = None,
+        references: References | None,
     ) -> Float[Tensor, ""]:
         """Returns `smooth_ap` of the batch."""
         return smooth_ap(descriptors, labels, references, temperature=self.temperature)

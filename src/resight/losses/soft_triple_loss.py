@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar, final
 
 import torch
@@ -15,7 +16,7 @@ from resight.losses.inputs import check_batch, check_sizes, class_weights, direc
 from resight.losses.softplus import softplus
 from resight.settings.bounds import Count, NotNegative, Positive, checked
 
-__all__ = ["SoftTriple", "initial_centres", "soft_triple", "triple_loss"]
+__all__ = ["SoftTriple", "TripleLoss", "initial_centres", "soft_triple", "triple_loss"]
 
 
 def soft_triple(
@@ -89,15 +90,75 @@ def initial_centres(
     return torch.empty(classes, centres, dim).uniform_(-bound, bound, generator=generator)
 
 
+class TripleLoss(nn.Module, ABC):
+    """`triple_loss` with its centres: what SoftTriple and HardTriple share.
+
+    Attributes:
+        centres: ``(classes, centres, dim)``, learned.
+    """
+
+    @checked
+    def __init__(
+        self,
+        classes: int,
+        dim: int,
+        *,
+        centres: Count = 10,
+        scale: Positive = 20.0,
+        margin: NotNegative = 0.01,
+        tau: NotNegative = 0.2,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Draws the first centres.
+
+        Args:
+            classes: Number of classes, at least 2.
+            dim: Length of a descriptor.
+            centres: K, centres of a class.
+            scale: λ, what similarities are multiplied by to be logits.
+            margin: δ, taken from the own class's similarity.
+            tau: τ, weight of the spread of a class's centres, which merges them; 0 leaves it out.
+            generator: Draws the first centres; torch's own generator if ``None``.
+
+        Raises:
+            InvalidInput: A setting is outside of its range, or there are fewer than 2 classes.
+        """
+        super().__init__()
+        check_sizes(classes, dim, centres)
+        self.scale = scale
+        self.margin = margin
+        self.tau = tau
+        self.centres = nn.Parameter(initial_centres(classes, centres, dim, generator))
+
+    @abstractmethod
+    def association(self) -> Association:
+        """Returns how an image is associated with the centres of a class."""
+
+    def forward(
+        self, descriptors: Float[Tensor, "batch dim"], labels: Integer[Tensor, " batch"]
+    ) -> Float[Tensor, ""]:
+        """Returns the loss of a batch, a scalar."""
+        return triple_loss(
+            descriptors,
+            labels,
+            self.centres,
+            self.association(),
+            scale=self.scale,
+            margin=self.margin,
+            tau=self.tau,
+        )
+
+    def distinct_centres(self, *, distance: float = 0.1) -> Int[Tensor, " classes"]:
+        """Returns how many centres of each class are left, those closer than the distance counted as one."""
+        return distinct_centres(self.centres, distance=distance)
+
+
 @final
-class SoftTriple(nn.Module):
+class SoftTriple(TripleLoss):
     """`soft_triple` with its centres.
 
     Defaults are the authors'; for Stanford Online Products they use 2 centres. More centres than images a
     class are of no use.
-
-    Attributes:
-        centres: ``(classes, centres, dim)``, learned.
     """
 
     kind: ClassVar = "soft_triple"
@@ -130,28 +191,11 @@ class SoftTriple(nn.Module):
         Raises:
             InvalidInput: A setting is outside of its range, or there are fewer than 2 classes.
         """
-        super().__init__()
-        check_sizes(classes, dim, centres)
-        self.scale = scale
-        self.gamma = gamma
-        self.margin = margin
-        self.tau = tau
-        self.centres = nn.Parameter(initial_centres(classes, centres, dim, generator))
-
-    def forward(
-        self, descriptors: Float[Tensor, "batch dim"], labels: Integer[Tensor, " batch"]
-    ) -> Float[Tensor, ""]:
-        """Returns the loss of a batch, a scalar."""
-        return soft_triple(
-            descriptors,
-            labels,
-            self.centres,
-            scale=self.scale,
-            gamma=self.gamma,
-            margin=self.margin,
-            tau=self.tau,
+        super().__init__(
+            classes, dim, centres=centres, scale=scale, margin=margin, tau=tau, generator=generator
         )
+        self.gamma = gamma
 
-    def distinct_centres(self, *, distance: float = 0.1) -> Int[Tensor, " classes"]:
-        """Returns how many centres of each class are left, those closer than the distance counted as one."""
-        return distinct_centres(self.centres, distance=distance)
+    def association(self) -> SoftCentres:
+        """Returns the soft assignment, its temperature on the scale of the logits."""
+        return SoftCentres(self.scale * self.gamma)

@@ -8,6 +8,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from resight.losses.pairs import (
+    Normalise,
     PairLoss,
     Reduction,
     References,
@@ -16,7 +17,7 @@ from resight.losses.pairs import (
     root,
     squared_distances,
 )
-from resight.losses.tuples import check_tuples
+from resight.losses.tuples import check_tuples, unit_tuples
 from resight.settings.bounds import NotNegative, checked
 
 __all__ = ["Distance", "Triplet", "TupleTriplet", "triplet", "triplet_tuples"]
@@ -110,7 +111,12 @@ class Triplet(PairLoss):
 
     @checked
     def __init__(
-        self, *, margin: NotNegative = 0.1, distance: Distance = "euclidean", reduction: Reduction = "active"
+        self,
+        *,
+        margin: NotNegative = 0.1,
+        distance: Distance = "euclidean",
+        reduction: Reduction = "active",
+        normalise: Normalise = True,
     ) -> None:
         """Takes the settings.
 
@@ -118,20 +124,21 @@ class Triplet(PairLoss):
             margin: By how much a negative must be farther than a positive.
             distance: Euclidean, or its square.
             reduction: Which terms are averaged, or whether they are summed.
+            normalise: Make descriptors unit first, as FaceNet and GeM do.
 
         Raises:
             InvalidInput: A setting is outside of its range.
         """
-        super().__init__()
+        super().__init__(normalise=normalise)
         self.margin = margin
         self.distance: Distance = distance
         self.reduction: Reduction = reduction
 
-    def forward(
+    def formula(
         self,
         descriptors: Float[Tensor, "batch dim"],
         labels: Integer[Tensor, " batch"],
-        references: References | None = None,
+        references: References | None,
     ) -> Float[Tensor, ""]:
         """Returns `triplet` of the batch."""
         return triplet(
@@ -149,17 +156,21 @@ class TupleTriplet(nn.Module):
     """Triplet loss over tuples: `triplet_tuples`."""
 
     @checked
-    def __init__(self, *, margin: NotNegative = 0.1, distance: Distance = "squared") -> None:
+    def __init__(
+        self, *, margin: NotNegative = 0.1, distance: Distance = "squared", normalise: bool = True
+    ) -> None:
         """Takes the settings.
 
         Args:
             margin: By how much a negative must be farther than the positive.
             distance: Squared, or Euclidean.
+            normalise: Make descriptors unit first, as GeM is trained.
 
         Raises:
             InvalidInput: A setting is outside of its range.
         """
         super().__init__()
+        self.normalise = normalise
         self.margin = margin
         self.distance: Distance = distance
 
@@ -170,4 +181,6 @@ class TupleTriplet(nn.Module):
         negatives: Float[Tensor, "tuples count dim"],
     ) -> Float[Tensor, ""]:
         """Returns `triplet_tuples` of the tuples."""
+        if self.normalise:
+            anchors, positives, negatives = unit_tuples(anchors, positives, negatives)
         return triplet_tuples(anchors, positives, negatives, margin=self.margin, distance=self.distance)

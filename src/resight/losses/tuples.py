@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from resight.errors import InvalidInput
-from resight.losses.pairs import precise
+from resight.losses.pairs import precise, unit
 
-__all__ = ["Tuples", "check_tuples"]
+__all__ = ["Tuples", "check_tuples", "unit_tuples"]
 
 
 @final
@@ -22,6 +22,11 @@ class Tuples:
     anchors: Float[Tensor, "tuples dim"]
     positives: Float[Tensor, "tuples dim"]
     negatives: Float[Tensor, "tuples count dim"]
+
+
+def unit_tuples(anchors: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the same three with every descriptor made unit."""
+    return unit(anchors), unit(positives), unit(negatives)
 
 
 def check_tuples(anchors: Tensor, positives: Tensor, negatives: Tensor) -> Tuples:

@@ -17,7 +17,7 @@ from resight.training.watch import StepValues
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-__all__ = ["Report", "RunLog", "Standing"]
+__all__ = ["Report", "RunLog", "Standing", "mean_centres"]
 
 _RATE_SECONDS = 30.0
 
@@ -160,6 +160,15 @@ class RunLog:
         # The time it took is none of training's.
         self._times = [(time.monotonic(), step)]
 
+    def centres(self, step: int, epoch: int, counts: Mapping[str, Sequence[int]]) -> None:
+        """Writes down how many classes have 1, 2, ... distinct centres, by the part of the objective."""
+        if not counts:
+            return
+        self._write([{"kind": "centres", "step": step, "epoch": epoch, "parts": counts}])
+        if self._curves is not None:
+            for name, classes in counts.items():
+                self._curves.add_scalar(f"distinct centres/{name}", mean_centres(classes), step)
+
     def _rate(self, step: int) -> float:
         now = time.monotonic()
         self._times.append((now, step))
@@ -176,6 +185,11 @@ class RunLog:
                 file.writelines(json.dumps(line) + "\n" for line in lines)
         except OSError as error:
             raise StorageFailed(f"the log {self._path} cannot be written: {error.strerror}") from None
+
+
+def mean_centres(classes: Sequence[int]) -> float:
+    """Returns the mean number of distinct centres, of how many classes have 1, 2, ... of them."""
+    return sum(number * count for number, count in enumerate(classes, 1)) / sum(classes)
 
 
 def _forget_after(path: Path, step: int, epochs: int) -> None:

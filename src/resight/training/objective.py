@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from resight.errors import InvalidInput
+from resight.losses.soft_triple_loss import TripleLoss
 
 __all__ = ["Objective", "ObjectiveValue", "OutputName", "Outputs", "Part"]
 
@@ -85,6 +86,21 @@ class Objective(nn.Module):
                 for part in parts
             }
         )
+
+    def distinct_centres(self) -> dict[str, tuple[int, ...]]:
+        """Returns for each part with several centres a class how many classes have 1, 2, ... of them left.
+
+        Those closer than 0.1 count as one (`resight.losses.SoftTriple.distinct_centres`); of branches the
+        classes of all are added up.
+        """
+        counts: dict[str, tuple[int, ...]] = {}
+        for part in self.parts:
+            triples = [loss for loss in part.losses if isinstance(loss, TripleLoss)]
+            if triples:
+                left = torch.cat([loss.distinct_centres() for loss in triples]).cpu()
+                most = triples[0].centres.shape[1]
+                counts[part.name] = tuple(torch.bincount(left, minlength=most + 1)[1:].tolist())
+        return counts
 
     def forward(self, outputs: Outputs, labels: Int[Tensor, " batch"]) -> ObjectiveValue:
         """Returns the objective of a batch.

@@ -29,6 +29,8 @@ class TrainResult:
         test: Measures of those weights on the test photos by name, as ``resight evaluate`` gives them; empty
             in every process but the first.
         history: Every validation: ``step``, ``epoch`` and metrics by name.
+        distinct_centres: For each part of the objective with several centres a class, how many classes have
+            1, 2, ... of them left after the last step.
         images_per_second: Training images of all processes, validation and start-up left out.
         parameters: Of the network, without the losses' own.
         peak_memory: Bytes: of the GPU where there is one, else of the process.
@@ -38,6 +40,7 @@ class TrainResult:
     best: Best | None
     test: Mapping[str, float]
     history: tuple[dict[str, float], ...]
+    distinct_centres: Mapping[str, tuple[int, ...]]
     images_per_second: float
     parameters: int
     peak_memory: int
@@ -51,7 +54,7 @@ def finish(
     Raises:
         StorageFailed: The disk refused.
     """
-    fabric = parts.fabric
+    fabric, centres = parts.fabric, parts.objective.distinct_centres()
     parameters = sum(parameter.numel() for parameter in parts.network.model.parameters())
     fingerprint = _write_bundle(parts, position, folder) if fabric.is_global_zero else ""
     # The others need not wait: nothing is exchanged any more.
@@ -78,11 +81,12 @@ def finish(
                 bundle=folder.bundle.name,
                 bundle_fingerprint=fingerprint,
                 test=test,
+                distinct_centres=centres,
             )
         )
     history = tuple(position.history)
     return TrainResult(
-        folder.bundle, position.best, test, history, images_per_second, parameters, peak_memory
+        folder.bundle, position.best, test, history, centres, images_per_second, parameters, peak_memory
     )
 
 

@@ -42,6 +42,8 @@ class Result:
         bundle: File name of the model's bundle beside this file.
         bundle_fingerprint: Its fingerprint.
         test: Measures of the kept weights on the test photos, by name, as ``resight evaluate`` gives them.
+        distinct_centres: For each part of the objective with several centres a class, how many classes had
+            1, 2, ... of them left after the last step.
     """
 
     recipe: str
@@ -58,6 +60,7 @@ class Result:
     bundle: str
     bundle_fingerprint: str
     test: Mapping[str, float]
+    distinct_centres: Mapping[str, tuple[int, ...]]
 
 
 @final

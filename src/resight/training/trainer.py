@@ -130,6 +130,7 @@ class _Loop:
         while at.epoch < self._recipe.training.epochs:
             self._train_epoch(log)
             at.epoch, at.done = at.epoch + 1, 0
+            log.centres(at.step, at.epoch, self._parts.objective.distinct_centres())
             self._validate(log)
             if logging.checkpoint_epochs and at.epoch % logging.checkpoint_epochs == 0:
                 self._save(log)

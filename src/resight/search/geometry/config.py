@@ -122,7 +122,12 @@ for Image Search, ECCV 2020, and its released script). Each query feature's near
 distance 1.0, one way only; at least 4 matches; RANSAC of an affine transform from the answer to the query,
 1000 samples of a fixed seed, 20 pixels of the query's photo. The protocol verifies the first 100 of a ranking
 that this difficulty's junk has left (`resight.search.without`), Medium and Hard each on their own, and sorts
-by (inliers, score). It differs from the script in the generator of the samples alone."""
+by (inliers, score). The settings are those of that script, which overrides its library's 0.9 and 10 pixels.
+
+It differs from the script in this: the samples come from another generator; descriptors are compared after
+rounding (`resight.search.geometry.matching`) and, of a collection's photos, as its codec stores them; samples
+on one line are passed over; and among samples with equally many inliers the first counts. How features are
+extracted is the model's own."""
 
 
 def verification_config(name: str) -> VerificationConfig:
