@@ -62,12 +62,12 @@ def run() -> NoReturn:
 
 
 def _with_homes(words: list[str]) -> list[str]:
-    """Returns the words with ``~`` after an equals sign expanded, which shells leave to the command."""
-    return [
-        f"{option}={Path(value).expanduser()}" if _HOME.match(word) else word
-        for word in words
-        for option, _, value in [word.partition("=")]
-    ]
+    """Returns the words with the home folder in them, which shells leave to the command in places.
+
+    They do so after an equals sign and in quotes; other programs that start this one know nothing of it.
+    """
+    home = str(Path("~").expanduser())
+    return [_HOME.sub(lambda match: match["option"] + home, word) for word in words]
 
 
 def build() -> typer.Typer:
@@ -108,7 +108,7 @@ _EXAMPLE = (
 )
 
 
-_HOME = re.compile(r"--[a-z-]+=~(/|$)")
+_HOME = re.compile(r"^(?P<option>(--[a-z-]+=)?)(~|\$HOME|\$\{HOME\})(?=/|$)")
 
 
 @final

@@ -81,6 +81,9 @@ def _sentence(error: ResightError | OSError) -> str:
 
 def _wrong_command_line(error: _UsageError) -> int:
     message = error.format_message().rstrip(".")
+    if message.startswith("No such option"):
+        files = (word for word in sys.argv[1:] if word.startswith("-") and os.path.lexists(word))
+        message += "".join(f"; the file {name} is written ./{name}" for name in files)
     path = error.ctx.command_path if error.ctx is not None else "resight"
     return _say(f"{message}; see {path} --help", WRONG_COMMAND_LINE)
 

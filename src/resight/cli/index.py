@@ -63,8 +63,9 @@ ExcludeOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="PATTERN",
-        help="Leave out files and folders of this name or path (*, ? and [ab] as in a shell); repeatable, "
-        "and kept in the collection. An empty one forgets those kept so far.",
+        help="Leave out files and folders of this name, or of this path below PHOTOS, written as in "
+        ".gitignore (*, ?, [ab], **, a slash at the end for folders alone, ! to take back); repeatable, and "
+        "kept in the collection. An empty one forgets those kept so far.",
     ),
 ]
 
@@ -98,6 +99,12 @@ def index(
             progress=report,
         )
     outcome = indexed.report
+    for pattern in exclude or ():
+        if pattern and not pattern.startswith("!") and pattern not in outcome.left_out:
+            note(
+                f"the pattern {pattern!r} leaves nothing out: it is compared with names, and if it holds a "
+                "slash, with paths below the indexed folder"
+            )
     if as_json:
         write_json(outcome)
     else:
@@ -114,11 +121,11 @@ def index(
 def print_report(report: IndexReport, collection: Path, photos: int) -> None:
     """Prints what indexing did, what is broken, and the next command to try."""
     out = console()
-    held = f"{shown_path(collection)} holds {count(photos, 'photo')}"
+    held = f"; {shown_path(collection)} holds {count(photos, 'photo')}" if collection.is_dir() else ""
     out.print(
         f"{report.added:,} added, {report.updated:,} updated, {report.unchanged:,} unchanged, "
         f"{len(report.missing):,} missing, {len(report.broken):,} broken "
-        f"in {report.seconds.total:.1f} s; {held}.",
+        f"in {report.seconds.total:.1f} s{held}.",
         soft_wrap=True,
     )
     if report.renamed:

@@ -80,9 +80,13 @@ class Collection:
         directory = Path(canonical(path))
         try:
             directory.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise InvalidInput(f"{directory} is a file: name a new or an empty folder") from None
         except OSError as error:
             raise StorageFailed(f"the folder {directory} cannot be made ({error.strerror})") from None
         header = Header(uuid.uuid4().hex, loaded.name, loaded.fingerprint, loaded.dim, place=str(directory))
+        # Before there is a lock in a folder of other things.
+        Store.require_room(directory)
         with writer_lock(directory, timeout=lock_timeout):
             store = Store.create(directory, header)
         return cls(store, loaded, lock_timeout=lock_timeout)
@@ -218,9 +222,10 @@ class Collection:
                 them. Those of a given path that does not exist itself are kept all the same.
             again: Read every photo again, whatever its size and time say, and describe those whose bytes
                 changed or whose rows are damaged.
-            exclude: Patterns of files and folders to leave out, as a shell writes them; the collection keeps
-                them for later calls. An empty pattern forgets those kept so far. Photos in the collection
-                that are left out now count as missing.
+            exclude: Patterns of files and folders to leave out, as in ``.gitignore``
+                (`resight.collection.exclusion.Exclusion`); the collection keeps them for later calls. An
+                empty pattern forgets those kept so far. Photos in the collection that are left out now count
+                as missing.
             workers: Threads; by default the processors available.
             max_pixels: Most pixels of a photo that is decoded; larger photos are reported as broken.
             progress: Called with photos done and photos in all, in the calling thread.

@@ -84,11 +84,16 @@ def update(
 
 
 def _exclude(kept: Sequence[str], given: Sequence[str]) -> tuple[str, ...]:
-    """Returns the patterns to keep; an empty one forgets those before it."""
+    """Returns the patterns to keep; an empty one forgets those before it.
+
+    Raises:
+        InvalidInput: One cannot be understood.
+    """
     patterns = [*kept, *given]
     while "" in patterns:
         patterns = patterns[patterns.index("") + 1 :]
-    return tuple(dict.fromkeys(patterns))
+    # The last of equal ones: what stands later takes back what stands before it.
+    return Exclusion(tuple(reversed(dict.fromkeys(reversed(patterns))))).patterns
 
 
 def _batching(
@@ -138,15 +143,21 @@ def _named(
     photos = {}
     for photo in scanned.photos:
         key, target = roots.key_of(photo.path), roots.key_of(photo.target)
-        # A link to a photo that is in the collection already would be its double.
-        if key is not None and (key in known or target == key or target not in known):
+        if key is not None and target is not None and key not in known and target in known:
+            # A link to a photo that is in the collection already would be its double.
+            photos[target] = replace(photo, path=photo.target)
+        elif key is not None:
             photos[key] = photo
     # What walking passes over (an unusual suffix, a hidden file) but was once given by itself.
     exclusion = Exclusion(store.header.exclude)
+    targets = {photo.target for photo in scanned.photos}
     for folder in (path for path in present if Path(path).is_dir()):
         for key in keys_under(store, known, [folder]):
             path = roots.path_of(key)
-            if key not in photos and roots.is_here(key) and not exclusion.leaves_out(path, folder):
+            if key in photos or not roots.is_here(key) or exclusion.leaves_out(path, folder):
+                continue
+            # Behind a link lies a photo that was met by itself now.
+            if os.path.realpath(path) not in targets:
                 photos[key] = PhotoFile(path, str(Path(path).parent), path)
     return photos
 
@@ -292,12 +303,17 @@ class _Run:
         return True
 
     def _recognise(self, key: Key, digest: bytes) -> None:
-        """Notes a new photo as a known one that is no longer where it was, whose metadata move along."""
+        """Notes a new photo as a known one that is no longer where it was, whose metadata move along.
+
+        Nor is one a photo of its own that was met behind a link, and now by itself.
+        """
         if key in self.known:
             return
         roots = self.store.roots
         for old in self.by_hash[digest]:
-            if old not in self.photos and old not in self.renamed and not roots.is_here(old):
+            if old in self.photos or old in self.renamed:
+                continue
+            if not roots.is_here(old) or os.path.realpath(roots.path_of(old)) == self.photos[key].target:
                 self.renamed[old] = key
                 values = self.batching.values
                 values[key] = values.get(old, {}) | values.get(key, {})

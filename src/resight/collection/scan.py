@@ -108,7 +108,7 @@ def scan(paths: Iterable[str | Path], exclude: Sequence[str] = ()) -> Scan:
     Raises:
         InvalidInput: A path does not exist.
     """
-    walk = _Walk(Exclusion(exclude))
+    walk = _Walk(Exclusion(tuple(exclude)))
     for path in sorted({canonical(path) for path in paths}):
         if Path(path).is_dir():
             walk.folder(path, origin=path)

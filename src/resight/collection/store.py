@@ -70,13 +70,7 @@ class Store:
             CollectionDamaged: The folder holds a link, a pipe, a socket or a device.
             StorageFailed: The disk refuses it.
         """
-        _require_own_files(path)
-        foreign = {entry.name for entry in path.iterdir()} - {LOCK_NAME, TABLE_NAME}
-        if foreign:
-            raise InvalidInput(
-                f"cannot make a collection in {path}: it holds other things ({min(foreign)}); "
-                f"name a new or an empty folder"
-            )
+        cls.require_room(path)
         try:
             cls.open(path)
         except CollectionNotFound:
@@ -87,6 +81,22 @@ class Store:
                 )
             return cls(path, dataset)
         raise InvalidInput(f"there is a collection at {path} already: open it, or name another folder")
+
+    @staticmethod
+    def require_room(path: Path) -> None:
+        """Returns if a folder holds nothing but what a collection does.
+
+        Raises:
+            InvalidInput: It holds other things.
+            CollectionDamaged: It holds a link, a pipe, a socket or a device.
+        """
+        foreign = {entry.name for entry in path.iterdir()} - {LOCK_NAME, TABLE_NAME}
+        if foreign:
+            raise InvalidInput(
+                f"cannot make a collection in {path}: it holds other things ({min(foreign)}); "
+                f"name a new or an empty folder"
+            )
+        _require_own_files(path)
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -101,6 +111,8 @@ class Store:
             what = "it holds other things" if path.is_dir() else "there is no such folder"
             if path.is_file():
                 what = "it is a file"
+            if path.name == TABLE_NAME and _committed(path.parent):
+                what = f"it is the table of the collection {path.parent}, which is to be named itself"
             raise CollectionNotFound(
                 f"there is no collection at {path}: {what}; `resight index PHOTOS --collection DIR` makes one"
             )

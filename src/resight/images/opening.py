@@ -19,6 +19,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from resight.errors import UnreadableImage
+from resight.files import on_disk
 
 __all__ = ["MAX_FILE_BYTES", "open_file", "opened", "reasons"]
 
@@ -50,13 +51,16 @@ _BROKEN = (
 def open_file(path: str | Path) -> BufferedReader:
     """Returns a regular file opened for reading; links are followed, and what they lead to is looked at.
 
+    A name may be composed or decomposed (`on_disk`).
+
     Raises:
         UnreadableImage: It is a directory, a pipe, a socket or a device, or larger than `MAX_FILE_BYTES`.
         OSError: The system refuses it: there is no such file, or no permission.
         ValueError: The path holds a null character.
     """
+    path = on_disk(Path(path))
     # Opening can have an effect on a device, and waits at a pipe: hence a look before.
-    _check(path, Path(path).stat())
+    _check(path, path.stat())
     # It may have been replaced since: a pipe is not waited for, and what was opened is looked at again.
     stream = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 (closed by the caller)
     try:

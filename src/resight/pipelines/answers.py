@@ -19,6 +19,9 @@ __all__ = ["copy_photos", "link_photos", "only", "write_table"]
 
 _COLUMNS = ("rank", "path", "similarity", "verdict", "inliers", "chance", "missing")
 
+_LONGEST_NAME = 255
+"""Bytes of a name on every usual disk."""
+
 
 def only(answer: Answer, verdict: Verdict) -> Answer:
     """Returns the answer with the hits of one verdict alone; they keep their ranks."""
@@ -92,7 +95,14 @@ def _place(hits: Sequence[Hit], folder: Path, put: Callable[[Path, Path], None])
     for hit in hits:
         photo = Path(hit.path)
         if not hit.missing and photo.is_file():
-            put(photo, folder / f"{hit.rank:03d}-{photo.name}")
+            put(photo, folder / _name(hit.rank, photo))
         else:
             missing.append(hit.path)
     return missing
+
+
+def _name(rank: int, photo: Path) -> str:
+    """Returns the name of a photo by rank, cut off where no disk would take it."""
+    room = _LONGEST_NAME - len(os.fsencode(f"{rank:03d}-{photo.suffix}"))
+    stem = os.fsencode(photo.stem)[: max(room, 0)].decode("utf-8", "ignore")
+    return f"{rank:03d}-{stem}{photo.suffix}"

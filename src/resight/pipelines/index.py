@@ -70,7 +70,7 @@ def index_photos(
         CollectionError: The collection cannot be read or written.
     """
     values = read_metadata(metadata) if metadata is not None else None
-    had_folder = path.is_dir()
+    new_folders = [folder for folder in (path, *path.absolute().parents) if not folder.exists()]
     try:
         collection, is_new = Collection.open(path, model=model), False
     except CollectionNotFound:
@@ -92,13 +92,13 @@ def index_photos(
         raise
     finally:
         if is_new and not len(collection) and not collection.info().broken:
-            _remove_empty(collection.path, keep_folder=had_folder)
+            _remove_empty(collection.path, new_folders)
 
 
-def _remove_empty(path: Path, *, keep_folder: bool) -> None:
-    """Removes a collection that holds nothing; other things in its folder stay."""
+def _remove_empty(path: Path, new_folders: Sequence[Path]) -> None:
+    """Removes a collection that holds nothing, and the folders that were made for it, inner ones first."""
     with writer_lock(path, timeout=0):
         shutil.rmtree(path / TABLE_NAME)
     (path / LOCK_NAME).unlink()
-    if not keep_folder:
-        path.rmdir()
+    for folder in new_folders:
+        folder.rmdir()
