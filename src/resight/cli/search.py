@@ -67,7 +67,14 @@ WithoutOption = Annotated[
         "confirms to show the same.",
     ),
 ]
-WhereOption = Annotated[str | None, typer.Option(metavar="SQL", help="Condition on the photos' metadata.")]
+WhereOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SQL",
+        help="Condition on metadata, width, height, file_size, and path (below the indexed folder), such as "
+        "\"label = 'church' AND taken >= '2024-05'\". Text stands in single quotes.",
+    ),
+]
 HtmlOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write a result sheet that shows why each answer is one.")
 ]

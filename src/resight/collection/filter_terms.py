@@ -14,6 +14,7 @@ __all__ = [
     "NOUNS",
     "Kind",
     "Term",
+    "computed",
     "condition_of",
     "is_date",
     "is_whole",
@@ -81,6 +82,25 @@ def is_date(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def computed(left: Term, sign: str, right: Term) -> Term:
+    """Returns the number that a sign of arithmetic makes of two; division by 0 gives NULL.
+
+    Products, and numbers from 2^53, are computed as floats: 64 bits that overflow would give another number
+    without a word.
+    """
+    whole = is_whole(left) and is_whole(right) and sign != "*" and not (_is_large(left) or _is_large(right))
+    kind, name = (pa.int64(), "bigint") if whole else (pa.float64(), "double")
+    first, second = (f"CAST({term.sql} AS {name})" for term in (left, right))
+    if sign in "/%":
+        second = f"NULLIF({second}, CAST(0 AS {name}))"
+    return Term(f"({first} {sign} {second})", "number", f"{left.shown} {sign} {right.shown}", type=kind)
+
+
+def _is_large(term: Term) -> bool:
+    """Returns whether a term is a number beyond those that floats hold exactly."""
+    return term.literal is not None and abs(float(term.literal)) >= 2**53
 
 
 def is_whole(term: Term) -> bool:

@@ -17,15 +17,15 @@ from resight.collection.filter_terms import (
     NOUNS,
     Kind,
     Term,
+    computed,
     condition_of,
     is_date,
-    is_whole,
     joined,
     kind_of,
     number_of,
     widened,
 )
-from resight.collection.filter_tokens import Token, tokens_of
+from resight.collection.filter_tokens import WORDS, Token, tokens_of
 from resight.collection.schema import metadata_names
 from resight.errors import InvalidInput
 from resight.files.nearest import did_you_mean
@@ -100,7 +100,11 @@ class _Parser:
         """Returns the whole condition."""
         term = self._alternatives()
         if self._next.kind != "end":
-            self._fail(f"{self._next.text} is not expected there")
+            word = self._next.text
+            hint = WORDS.get(word.lower(), "")
+            if word in _SIGNS:
+                hint = "two comparisons are joined by AND, or write BETWEEN"
+            self._fail(f"{word} is not expected there{hint and ': ' + hint}")
         return self._truth(term)
 
     def _fail(self, reason: str) -> NoReturn:
@@ -166,6 +170,8 @@ class _Parser:
             return condition_of(self._comparison(left, _SIGNS[sign], right))
         if self._take("is"):
             return self._is(left)
+        if (word := self._take("isnull", "notnull")) is not None:
+            return condition_of(f"({left.sql} IS {'NOT ' if word == 'notnull' else ''}NULL)")
         negated = "NOT " if self._take("not") else ""
         if (word := self._take("like", "ilike")) is not None:
             return self._like(left, f"{negated}{word.upper()}")
@@ -184,7 +190,8 @@ class _Parser:
         negated = "NOT " if self._take("not") else ""
         word = self._take("null", "true", "false")
         if word is None:
-            self._fail(f"after IS, NULL, TRUE or FALSE is expected, not {self._next.text or 'the end'}")
+            got = self._next.text or "the end"
+            self._fail(f"after IS, NULL, TRUE or FALSE is expected, not {got}: equal is written =")
         if word != "null":
             self._truth(left)
         return condition_of(f"({left.sql} IS {negated}{word.upper()})")
@@ -198,9 +205,17 @@ class _Parser:
             self._fail("after LIKE a text in single quotes is expected")
         if left.literal is not None:
             self._fail(f"{left.shown} is a text and no column: columns stand without single quotes")
-        if self._take("escape"):
+        if re.search(r"(?<!\\)(\\\\)*\\$", pattern.literal):
+            self._fail(f"{pattern.shown} ends in a backslash, which takes away a meaning: write it twice")
+        self._below(left, pattern)
+        if self._take("escape") and self._literal() != "\\":
             self._fail("ESCAPE is not taken: a backslash before % or _ takes away its meaning")
         return condition_of(f"({left.sql} {word} {pattern.sql})")
+
+    def _literal(self) -> str | None:
+        """Returns the text in quotes that comes next and moves on; None where another piece comes."""
+        term = self._operand()
+        return term.literal if term.kind == "text" else None
 
     def _in(self, left: Term) -> str:
         if self._take("(") is None:
@@ -222,6 +237,8 @@ class _Parser:
             self._fail(
                 f"{left.shown} and {right.shown} are both values: a column stands plain or in double quotes"
             )
+        self._below(left, right)
+        self._below(right, left)
         if "moment" in (left.kind, right.kind):
             return self._moments(left, sign, right)
         left, right = self._alike(left, right), self._alike(right, left)
@@ -229,6 +246,14 @@ class _Parser:
             hint = f": write '{right.literal}'" if right.literal and left.kind == "text" else ""
             self._fail(f"{left.shown} is {NOUNS[left.kind]} and {right.shown} is {NOUNS[right.kind]}{hint}")
         return f"({widened(left, right)} {sign} {widened(right, left)})"
+
+    def _below(self, column: Term, value: Term) -> None:
+        """Refuses to compare paths, which begin at the indexed folder, with one from the disk's root."""
+        if column.shown == "path" and (value.literal or "").startswith(("/", "~")):
+            self._fail(
+                f"path is the way below the indexed folder, and {value.shown} begins at the disk's root: "
+                "write ends_with(path, 'name.jpg')"
+            )
 
     def _alike(self, term: Term, other: Term) -> Term:
         """Returns a text in quotes as the number or truth that it is compared with, where it is one."""
@@ -273,11 +298,7 @@ class _Parser:
             for term in (left, right):
                 if term.kind != "number":
                     self._fail(f"{sign} takes numbers, and {term.shown} is {NOUNS[term.kind]}")
-            whole = all(is_whole(term) for term in (left, right))
-            kind, name = (pa.int64(), "bigint") if whole else (pa.float64(), "double")
-            first, second = (f"CAST({term.sql} AS {name})" for term in (left, right))
-            shown = f"{left.shown} {sign} {right.shown}"
-            left = Term(f"({first} {sign} {second})", "number", shown, type=kind)
+            left = computed(left, sign, right)
         return left
 
     def _operand(self) -> Term:
@@ -291,7 +312,8 @@ class _Parser:
                 inner = self._deeper(self._operand)
                 if inner.kind != "number":
                     self._fail(f"{inner.shown} is {NOUNS[inner.kind]} and takes no sign")
-                return Term(f"({token.text}{inner.sql})", "number", inner.shown, type=inner.type)
+                sign = "-" if token.text == "-" else ""
+                return Term(f"({sign}{inner.sql})", "number", inner.shown, type=inner.type)
             number = self._next.text
             self._next = next(self._tokens)
             return number_of(f"-{number}" if token.text == "-" else number)
@@ -319,9 +341,12 @@ class _Parser:
         name = token.text[1:-1].replace(quote * 2, quote) if quote else token.text
         column = self._columns.get(name.lower())
         if column is None:
-            near = did_you_mean(name, self._columns.values())
-            hint = "" if quote == "`" else f"; if it is a text, write '{name[:80]}' in single quotes"
-            self._fail(f"there is no column {name[:80]}{near}{hint}")
+            if quote and any(sign in name for sign in "=<>"):
+                self._fail(f"the whole condition {token.text[:80]} stands in quotes: leave them out")
+            near, text = did_you_mean(name, self._columns.values()), name[:80].replace("'", "''")
+            hint = "" if quote == "`" else f"; if it is a text, write '{text}' in single quotes"
+            word = WORDS.get(name.lower(), "") if not quote else ""
+            self._fail(f"there is no column {name[:80]}{near}{hint}{word and '; ' + word}")
         kind = self._schema.field(column).type
         escaped = column.replace("`", "``")
         return Term(f"`{escaped}`", kind_of(column, kind), column, type=kind)
@@ -334,13 +359,14 @@ class _Parser:
             self._fail(f"CAST takes text, bigint or double, not {self._next.text or 'the end'}")
         self._next = next(self._tokens)
         self._need(")")
-        return Term(f"CAST({term.sql} AS {kind[1]})", kind[0], f"CAST({term.shown} AS {kind[1]})")
+        # Of what is no number the cast is NULL.
+        return Term(f"TRY_CAST({term.sql} AS {kind[1]})", kind[0], f"CAST({term.shown} AS {kind[1]})")
 
     def _function(self, name: str) -> Term:
         if name == "cast":
             return self._cast()
         if name not in _FUNCTIONS:
-            near = did_you_mean(name, _FUNCTIONS)
+            near = f": {WORDS[name]}" if name in WORDS else did_you_mean(name, _FUNCTIONS)
             self._fail(f"there is no function {name[:80]}{near} (known are {', '.join(sorted(_FUNCTIONS))})")
         kinds, result = _FUNCTIONS[name]
         arguments = [self._deeper(self._sum)]
