@@ -87,3 +87,12 @@ def test_every_option_passes_through_torchrun(capsys):
     for option in passing:
         for ending in ([option, "x"], [f"{option}=x"]):
             assert parse_args([*line, *ending]).training_script_args == ["train", "r.yaml", *ending]
+
+
+def test_the_precision_that_was_chosen_is_printed(recipe, capsys):
+    line = ["train", recipe, "training.epochs=1", "sampler.per_class=4", "sampler.batch=8"]
+    assert main([*line, "training.precision=auto"]) == 0
+    said = capsys.readouterr()
+    precision = json.loads(Path("runs/made/result.json").read_text())["precision"]
+    assert f"resight: precision {precision}: this processor" in said.err
+    assert f"0.4 million parameters, {precision}, " in said.out

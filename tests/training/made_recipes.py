@@ -19,7 +19,7 @@ model: {{kind: embedding, trunk: {{name: test_resnet, pretrained: false}}, dim: 
 objective:
   - {{name: ranking, loss: {{kind: multi_similarity}}}}
 optimiser: {{kind: adam, learning_rate: 1e-3}}
-training: {{epochs: 2, workers: 1, device: cpu}}
+training: {{epochs: 2, workers: 1, device: cpu, precision: fp32}}
 log: {{tensorboard: false, every: 1}}
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -30,12 +31,13 @@ OBJECTIVES = {
 MODELS = {"cgd": ["model.configuration=SG"], "delg": ["model.local_dim=8"]}
 
 
-def main(recipe: Path, out: Path) -> None:
-    """Writes losses and weights of every objective in both precisions."""
+def main(recipe: Path, out: Path, names: Sequence[str]) -> None:
+    """Writes losses and weights of these objectives in both precisions."""
     torch.set_num_threads(1)
     world = int(os.environ.get("WORLD_SIZE", "1"))
     found = {}
-    for name, parts in OBJECTIVES.items():
+    for name in names or OBJECTIVES:
+        parts = OBJECTIVES[name]
         for precision in ("fp32", "fp64"):
             kind = [f"model.kind={name}", *MODELS[name]] if name in MODELS else []
             settings = Recipe.from_yaml(
@@ -54,4 +56,4 @@ def main(recipe: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])

@@ -12,7 +12,7 @@ import typer
 
 from resight.cli.options import JsonOption
 from resight.cli.output import command_line, console, shown_path, write_json
-from resight.cli.train_progress import speed, train_progress
+from resight.cli.train_progress import speed, train_progress, training_notes
 from resight.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def train(
     settings = training.Recipe.from_yaml(recipe, overrides or ())
     folder = run if run is not None else Path("runs") / settings.name
     processes, first = processes_of(os.environ), os.environ.get("RANK", "0") == "0"
-    with train_progress(f"Training {settings.name}", shown=first) as report:
+    title = f"Training {settings.name}"
+    with training_notes(shown=first), train_progress(title, shown=first) as report:
         outcome = training.train(settings, folder, resume=resume, processes=processes, report=report)
     if not first:
         return
@@ -136,7 +137,9 @@ def _print_outcome(outcome: TrainResult) -> None:
         )
     rate = f", {speed(outcome.images_per_second)} images a second" if outcome.images_per_second else ""
     size, memory = outcome.parameters / 1e6, outcome.peak_memory / 1e6
-    out.print(f"{size:.1f} million parameters{rate}, {memory:,.0f} MB at most.", soft_wrap=True)
+    out.print(
+        f"{size:.1f} million parameters, {outcome.precision}{rate}, {memory:,.0f} MB at most.", soft_wrap=True
+    )
     bundle = shown_path(outcome.bundle)
     out.print(f"The model is in {bundle}", soft_wrap=True)
     out.print(

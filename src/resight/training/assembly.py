@@ -161,8 +161,8 @@ def _warn_of_batch_norm(network: Network, batches: TrainingBatches, fabric: Fabr
     if fabric.is_global_zero and fabric.world_size > 1 and _has_batch_norm(network.model):
         _LOG.warning(
             "batch normalisation takes its statistics from each process's %d images of a batch of %d: "
-            "other weights than one process gives; training.batch_norm=frozen, or synchronised on GPUs, "
-            "does not depend on their number",
+            "other weights than one process gives; training.batch_norm=synchronised or frozen does not "
+            "depend on their number",
             batches.batch_size // fabric.world_size,
             batches.batch_size,
         )

@@ -20,7 +20,14 @@ from resight.errors import InvalidInput
 from resight.settings.choice import Settings
 from resight.training.parallel import Processes
 
-__all__ = ["PeakMemory", "TrainingSettings", "build_fabric", "fast_convolutions", "set_training_mode"]
+__all__ = [
+    "PeakMemory",
+    "TrainingSettings",
+    "build_fabric",
+    "device_of",
+    "fast_convolutions",
+    "set_training_mode",
+]
 
 
 class TrainingSettings(Settings):
@@ -31,10 +38,14 @@ class TrainingSettings(Settings):
         accumulate: An optimiser step averages the gradients of so many batches of the sampler, each with
             an objective of its own: pairs are formed within a batch.
         precision: Of the network: ``bf16`` and ``fp16`` under autocast, losses always in float32 at least.
+            ``auto`` takes ``bf16`` where the processor or the GPU has units for it and a short measurement at
+            the start shows that they help, else ``fp32``; the run's folder says what was taken, and a resumed
+            run keeps it.
         clip: Largest L2 norm of all gradients together, ``None`` for no limit.
         batch_norm: ``train`` (statistics of each process's part of a batch), ``frozen`` (the stored
             statistics of the trunk; scale and shift still learn, and normalisation behind the trunk still
-            trains, as in the public code of CGD) or ``synchronised`` (over all processes; GPUs only).
+            trains, as in the public code of CGD) or ``synchronised`` (statistics of the whole batch, over all
+            processes: the same as one process takes; photos of one size).
         average: Decay of an exponential moving average of the weights, evaluated and kept in their place.
         device: ``auto`` takes a GPU where there is one.
         workers: Threads that prepare batches.
@@ -42,7 +53,7 @@ class TrainingSettings(Settings):
 
     epochs: PositiveInt
     accumulate: PositiveInt = 1
-    precision: Literal["fp32", "bf16", "fp16", "fp64"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16", "fp16", "fp64"] = "auto"
     clip: PositiveFloat | None = None
     batch_norm: Literal["train", "frozen", "synchronised"] = "train"
     average: PositiveFloat | None = None
@@ -50,20 +61,33 @@ class TrainingSettings(Settings):
     workers: PositiveInt = 4
 
 
+def device_of(settings: TrainingSettings) -> Literal["cpu", "cuda"]:
+    """Returns the kind of device that a recipe takes here.
+
+    Raises:
+        InvalidInput: The recipe asks for a GPU where there is none.
+    """
+    cuda = torch.cuda.is_available()
+    if settings.device == "cuda" and not cuda:
+        raise InvalidInput("the recipe asks for training.device=cuda and there is no GPU: take auto or cpu")
+    return "cuda" if cuda and settings.device != "cpu" else "cpu"
+
+
 def build_fabric(settings: TrainingSettings, processes: Processes) -> Fabric:
     """Returns the started engine: this process's device, and its place among the processes.
+
+    Args:
+        settings: Their precision is settled; ``auto`` counts as ``fp32``.
+        processes: How many train together.
 
     Raises:
         InvalidInput: The recipe asks for a GPU where there is none, or for a precision the device lacks.
     """
-    cuda = torch.cuda.is_available()
-    device = ("cuda" if cuda else "cpu") if settings.device == "auto" else settings.device
-    if device == "cuda" and not cuda:
-        raise InvalidInput("the recipe asks for training.device=cuda and there is no GPU: take auto or cpu")
-    if device == "cpu" and (settings.precision == "fp16" or settings.batch_norm == "synchronised"):
+    device = device_of(settings)
+    if device == "cpu" and settings.precision == "fp16":
         raise InvalidInput(
-            f"training.precision={settings.precision} with training.batch_norm={settings.batch_norm} needs a "
-            "GPU: on a CPU take fp32 or bf16, and train or frozen"
+            "training.precision=fp16 needs a GPU: on a CPU take auto, which is bf16 where the processor has "
+            "units for it and fp32 where not"
         )
     with warnings.catch_warnings(), _quiet_fabric():
         # Fabric recommends GPUs that this recipe, or this test, has declined.

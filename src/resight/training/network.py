@@ -128,7 +128,11 @@ class Network(nn.Module):
             name=recipe.name,
             licence=recipe.use.licence,
             provenance=provenance,
-            training={"transform": transform, "selection": _chosen(best, chosen_on)},
+            training={
+                "transform": transform,
+                "selection": _chosen(best, chosen_on),
+                "precision": recipe.training.precision,
+            },
         )
         return model.to_bundle()
 

@@ -32,6 +32,7 @@ class TrainResult:
         distinct_centres: For each part of the objective with several centres a class, how many classes have
             1, 2, ... of them left after the last step.
         images_per_second: Training images of all processes, validation and start-up left out.
+        precision: Of the network: ``bf16`` for example, also where the recipe says ``auto``.
         parameters: Of the network, without the losses' own.
         peak_memory: Bytes: of the GPU where there is one, else of the process.
     """
@@ -42,6 +43,7 @@ class TrainResult:
     history: tuple[dict[str, float], ...]
     distinct_centres: Mapping[str, tuple[int, ...]]
     images_per_second: float
+    precision: str
     parameters: int
     peak_memory: int
 
@@ -76,6 +78,7 @@ def finish(
                 steps=position.step,
                 images_per_second=images_per_second,
                 seconds=position.seconds,
+                precision=parts.recipe.training.precision,
                 parameters=parameters,
                 peak_memory=peak_memory,
                 bundle=folder.bundle.name,
@@ -85,8 +88,17 @@ def finish(
             )
         )
     history = tuple(position.history)
+    precision = parts.recipe.training.precision
     return TrainResult(
-        folder.bundle, position.best, test, history, centres, images_per_second, parameters, peak_memory
+        folder.bundle,
+        position.best,
+        test,
+        history,
+        centres,
+        images_per_second,
+        precision,
+        parameters,
+        peak_memory,
     )
 
 

@@ -216,8 +216,13 @@ class Recipe(Settings):
 
     @property
     def fingerprint(self) -> str:
-        """64 hexadecimal digits that change with everything that could change the weights."""
+        """64 hexadecimal digits that change with everything that could change the weights.
+
+        A precision that the machine is to choose counts as fp32; a run's own recipe says what was chosen.
+        """
         values = self.model_dump(mode="json", exclude=_NOT_IN_FINGERPRINT)
+        if values["training"]["precision"] == "auto":
+            values["training"]["precision"] = "fp32"
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     @property

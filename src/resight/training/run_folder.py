@@ -37,6 +37,7 @@ class Result:
         steps: Optimiser steps.
         images_per_second: Training images of all processes, validation and start-up left out.
         seconds: Of training, validation included.
+        precision: Of the network, as it was settled at the start.
         parameters: Of the network with its auxiliary classifier, without the losses' own.
         peak_memory: Bytes: of the GPU where there is one, else of the process. 10^6 bytes are a megabyte.
         bundle: File name of the model's bundle beside this file.
@@ -55,6 +56,7 @@ class Result:
     steps: int
     images_per_second: float
     seconds: float
+    precision: str
     parameters: int
     peak_memory: int
     bundle: str
@@ -113,6 +115,7 @@ class RunFolder:
             "device": _device_name(device),
             "cuda": torch.version.cuda,
             "threads": torch.get_num_threads(),
+            "precision": recipe.training.precision,
             "processes": processes,
             "data_fingerprint": data_fingerprint,
         }

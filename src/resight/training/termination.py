@@ -1,4 +1,4 @@
-"""SIGTERM put off until the run is on the disk."""
+"""SIGTERM, and of several processes Ctrl-C, put off until the run is on the disk."""
 
 from __future__ import annotations
 
@@ -8,41 +8,69 @@ import threading
 from types import FrameType
 from typing import Any, final
 
+import torch
+import torch.distributed as distributed
+
 __all__ = ["Termination"]
 
 
 @final
 class Termination:
-    """Notes SIGTERM while a block runs, in the main thread; `follow` then lets it do what it does.
+    """Notes signals that end a process while a block runs, in the main thread; `follow` lets them do it then.
 
-    Attributes:
-        requested: Whether the signal came.
+    Of several processes each may be told at another step, or one alone: `agreed` asks all of them. They put
+    off Ctrl-C as well, because what starts them (torchrun) sends it to each once more.
     """
 
-    def __init__(self, *, active: bool) -> None:
-        """Takes whether to listen at all; other threads than the main one never do."""
-        self.requested = False
-        self._active = active and threading.current_thread() is threading.main_thread()
-        self._before: Any = None
+    def __init__(self, *, processes: int) -> None:
+        """Takes how many processes run together; all of them enter the block."""
+        self._noted = 0
+        self._processes = processes
+        self._signals = (signal.SIGTERM,) if processes == 1 else (signal.SIGTERM, signal.SIGINT)
+        self._before: dict[int, Any] = {}
+        self._wakeup = -1
+        self._group: distributed.ProcessGroup | None = None
 
     def __enter__(self) -> Termination:
-        if self._active:
-            self._before = signal.signal(signal.SIGTERM, self._note)
+        if self._processes > 1 and distributed.get_backend() != "gloo":
+            # A question to a GPU would wait for all that it has to do.
+            self._group = distributed.new_group(backend="gloo")
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in self._signals}
+            if signal.SIGINT in self._signals:
+                # The command line ends a process that does not end within a second of Ctrl-C.
+                self._wakeup = signal.set_wakeup_fd(-1)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._active:
-            signal.signal(signal.SIGTERM, self._before)
-            if self.requested:
-                # It came after the last step: it is not lost.
-                os.kill(os.getpid(), signal.SIGTERM)
+        self._put_back()
+        if self._group is not None:
+            distributed.destroy_process_group(self._group)
+        if self._noted:
+            # It came after the last step: it is not lost.
+            os.kill(os.getpid(), self._noted)
 
-    def follow(self) -> None:
-        """Sends the signal again, to whom it was meant for."""
-        self.requested = False
-        signal.signal(signal.SIGTERM, self._before)
-        os.kill(os.getpid(), signal.SIGTERM)
+    def agreed(self) -> int:
+        """Returns the signal that one of the processes was sent, the same number in all; 0 for none."""
+        if self._processes == 1:
+            return self._noted
+        noted = torch.tensor([self._noted])
+        distributed.all_reduce(noted, distributed.ReduceOp.MAX, group=self._group)
+        return int(noted)
+
+    def follow(self, number: int) -> None:
+        """Sends a signal to this process, to whom it was meant for."""
+        self._noted = 0
+        self._put_back()
+        os.kill(os.getpid(), number)
+
+    def _put_back(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        if self._before and signal.SIGINT in self._signals:
+            signal.set_wakeup_fd(self._wakeup)
+        self._before = {}
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
-        self.requested = True
+        del frame
+        self._noted = number

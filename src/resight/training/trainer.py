@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import cast, final
 
 import torch
 from torch import Tensor
 
+from resight.errors import InvalidInput
 from resight.training import checkpoint as checkpoints
 from resight.training.assembly import Assembly, assemble
+from resight.training.batch_norm import SynchronisedBatchNorm
 from resight.training.checkpoint import Best
 from resight.training.engine import PeakMemory, build_fabric, fast_convolutions, set_training_mode
 from resight.training.loading import Batch
@@ -28,6 +30,7 @@ from resight.training.position import Position, restore, save
 from resight.training.recipe import Recipe
 from resight.training.run_folder import RunFolder
 from resight.training.schedule import factor
+from resight.training.settled import settled
 from resight.training.termination import Termination
 from resight.training.watch import Watch
 
@@ -44,8 +47,9 @@ def train(
 ) -> TrainResult:
     """Returns what came of training a recipe, or of going on with it.
 
-    Can be called many times in one process; torch's global generators are as before afterwards. SIGTERM to a
-    run of one process writes a checkpoint after the step under way, and then does what it would have done.
+    Can be called many times in one process; torch's global generators are as before afterwards. SIGTERM, and
+    Ctrl-C to several processes, writes a checkpoint after the step under way, and then does what it would
+    have done, in all of them.
 
     Args:
         recipe: What to train, on what, and how.
@@ -61,16 +65,15 @@ def train(
         StorageFailed: The disk refused.
         MissingExtra: Something optional that the recipe asks for is not installed.
     """
-    fabric = build_fabric(recipe.training, processes or Processes())
-    folder = RunFolder(run)
+    folder, processes = RunFolder(run), processes or Processes()
+    recipe = settled(recipe, folder, processes, resume=resume)
+    fabric = build_fabric(recipe.training, processes)
     if not resume and fabric.is_global_zero:
         folder.refuse_if_used()
     with ExitStack() as stack:
         devices = [fabric.device] if fabric.device.type == "cuda" else []
         stack.enter_context(torch.random.fork_rng(devices))
         stack.enter_context(fast_convolutions(fabric.device))
-        # Processes are told at different steps, and a checkpoint is written by all of them together.
-        termination = stack.enter_context(Termination(active=fabric.world_size == 1))
         memory = PeakMemory(fabric.device)
         parts = assemble(recipe, fabric, run)
         # Different numbers on every process from here on: what the network draws (dropout) must differ.
@@ -84,8 +87,9 @@ def train(
                 device=fabric.device,
                 processes=fabric.world_size,
             )
+        termination = Termination(processes=fabric.world_size)
         loop = _Loop(parts, position, folder, termination)
-        with _open_log(parts, position, folder, report) as log:
+        with _open_log(parts, position, folder, report) as log, termination:
             loop.go(log)
         rate = loop.images_per_second
         return finish(parts, position, folder, images_per_second=rate, peak_memory=memory.peak())
@@ -150,9 +154,9 @@ class _Loop:
                 log.steps(self._watch.take())
             if logging.checkpoint_steps and at.step % logging.checkpoint_steps == 0:
                 self._save(log)
-            if self._termination.requested:
+            if number := self._termination.agreed():
                 self._save(log)
-                self._termination.follow()
+                self._termination.follow(number)
         log.steps(self._watch.take())
         self._count(at.step - step_before, time.monotonic() - began)
 
@@ -173,7 +177,8 @@ class _Loop:
         values: list[ObjectiveValue] = []
         for number, batch in enumerate(batches):
             with self._fabric.no_backward_sync(module, enabled=number < len(batches) - 1):
-                outputs = module(batch.groups, batch.order)
+                with self._normalisation(batch):
+                    outputs = module(batch.groups, batch.order)
                 whole = {
                     name: tuple(gather(each, world=world) for each in tensors)
                     for name, tensors in outputs.items()
@@ -182,6 +187,22 @@ class _Loop:
                 self._fabric.backward(value.total / len(batches))
             values.append(value)
         return values
+
+    def _normalisation(self, batch: Batch) -> AbstractContextManager[object]:
+        """Returns the block in which the network sees a batch.
+
+        Raises:
+            InvalidInput: Batch normalisation is synchronised over processes, and photos have several sizes.
+        """
+        settings = self._recipe.training
+        if settings.batch_norm != "synchronised" or self._fabric.world_size == 1:
+            return nullcontext()
+        if len(batch.groups) > 1:
+            raise InvalidInput(
+                "training.batch_norm=synchronised needs photos of one size, and a batch here has "
+                f"{len(batch.groups)}: take a data.train_transform to one size, or batch_norm=frozen"
+            )
+        return SynchronisedBatchNorm()
 
     def _update(self) -> tuple[dict[str, float], Tensor]:
         """Moves the weights by their gradients; returns the rates by group and the norm of the gradients."""
