@@ -21,12 +21,23 @@ from jaxtyping import Shaped
 from resight.errors import InvalidBundle, InvalidInput, StorageFailed
 from resight.files import JSON, parse_json, reading, whole_file
 
-__all__ = ["FORMAT_VERSION", "Bundle", "Header", "Preprocessing", "read", "read_header", "write"]
+__all__ = [
+    "FORMAT_VERSION",
+    "METADATA_KEY",
+    "Bundle",
+    "Header",
+    "Preprocessing",
+    "read",
+    "read_header",
+    "write",
+]
 
 FORMAT_VERSION = 1
 """Version of the file format that this code writes, and the newest it reads."""
 
-_METADATA_KEY = "resight"
+METADATA_KEY = "resight"
+"""The entry of a safetensors file's metadata that makes it a bundle."""
+
 _DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
 
 
@@ -163,7 +174,7 @@ def write(bundle: Bundle, path: str | Path) -> None:
         # Only where there is something, so that older bundles keep their bytes.
         header["training"] = bundle.training
     # One metadata entry, for safetensors does not promise an order of several: equal bundles, equal bytes.
-    content = safetensors.numpy.save(dict(bundle.tensors), {_METADATA_KEY: _canonical(header)})
+    content = safetensors.numpy.save(dict(bundle.tensors), {METADATA_KEY: _canonical(header)})
     try:
         with whole_file(path, device=False) as stream:
             stream.write(content)
@@ -214,10 +225,10 @@ def read_header(path: str | Path) -> Header:
     ):
         metadata = file.metadata() or {}
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    if _METADATA_KEY not in metadata:
+    if METADATA_KEY not in metadata:
         raise InvalidBundle(f"{path} is a safetensors file, but no model bundle of Resight: it has no header")
     with reading(path, f"the header of the model bundle {path} is damaged", refusal=InvalidBundle):
-        values: Any = parse_json(metadata[_METADATA_KEY])
+        values: Any = parse_json(metadata[METADATA_KEY])
         version = values["format_version"]
         if version > FORMAT_VERSION:
             raise InvalidBundle(

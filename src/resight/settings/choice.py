@@ -127,13 +127,14 @@ class Family:
         name: What one of them is called.
         parts: The parts that come with the package by their kinds.
         handed: Names of the constructor's parameters that are no settings.
-        beside: Keys that stand beside a part's settings in a recipe, each with its type.
+        beside: Keys that stand beside a part's settings in a recipe, each with its type and default, ``...``
+            where it has none.
     """
 
     name: str
     parts: Callable[[], Mapping[str, type]]
     handed: frozenset[str] = frozenset()
-    beside: Mapping[str, Any] | None = None
+    beside: Mapping[str, tuple[Any, Any]] | None = None
 
     def choose(self, part: Callable[P, object], *nothing: P.args, **settings: P.kwargs) -> Choice:
         """Returns the choice of a part with these settings and the defaults of the others.
@@ -236,10 +237,9 @@ class Section:
 def _choice_type(family: Family, part: type, kind: str) -> type[Choice]:
     if issubclass(part, Settings):
         return cast("type[Choice]", part)
-    beside = {name: (annotation, ...) for name, annotation in (family.beside or {}).items()}
     fields: dict[str, Any] = {
         "kind": (Literal[kind], kind),
-        **beside,
+        **(family.beside or {}),
         **_fields(getattr(part, "Config", part), family.handed),
     }
     model: type[Choice] = create_model(

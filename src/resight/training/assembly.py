@@ -22,6 +22,7 @@ from resight.training.objective import Objective
 from resight.training.parallel import copy_from_first
 from resight.training.recipe import Recipe
 from resight.training.selection import Selector
+from resight.training.start import Start, start_from
 
 __all__ = ["Assembly", "assemble"]
 
@@ -38,6 +39,7 @@ class Assembly:
         images: Training, validation and test photos.
         data_fingerprint: Of the training photos and their labels.
         batches: Of the training photos.
+        start: What the network started from; ``None`` for random or published weights.
         network: The network.
         module: The same as the loop calls it.
         objective: The losses.
@@ -53,6 +55,7 @@ class Assembly:
     images: Images
     data_fingerprint: str
     batches: TrainingBatches
+    start: Start | None
     network: Network
     module: _FabricModule
     objective: Objective
@@ -100,7 +103,7 @@ def assemble(recipe: Recipe, fabric: Fabric, folder: Path) -> Assembly:
             f"an epoch of {len(batches)} batches is shorter than one step of {recipe.training.accumulate}: "
             "accumulate fewer batches or make them smaller"
         )
-    network, objective = _network(recipe, images.train.classes, fabric)
+    start, network, objective = _network(recipe, images.train.classes, fabric)
     if recipe.training.batch_norm == "train":
         _warn_of_batch_norm(network, batches, fabric)
     groups = group_parameters(network.model, objective, recipe.optimiser, recipe.groups)
@@ -113,6 +116,7 @@ def assemble(recipe: Recipe, fabric: Fabric, folder: Path) -> Assembly:
         images,
         images.fingerprint(images.train),
         batches,
+        start,
         network,
         fabric.setup_module(network),
         objective,
@@ -139,10 +143,14 @@ def _batches(recipe: Recipe, images: Images, fabric: Fabric) -> TrainingBatches:
     )
 
 
-def _network(recipe: Recipe, classes: int, fabric: Fabric) -> tuple[Network, Objective]:
+def _network(recipe: Recipe, classes: int, fabric: Fabric) -> tuple[Start | None, Network, Objective]:
     """Returns the network and the losses on the device, those of the first process in all of them."""
     precision = recipe.training.precision
     model = build_model(recipe, classes=classes)
+    file = getattr(recipe.model, "start", None)
+    start = None if file is None else start_from(model, file)
+    if start is not None and fabric.is_global_zero:
+        _LOG.info("model.start: %s", start)
     objective = build_objective(recipe, model, classes=classes).to(fabric.device)
     network = Network(model, objective.outputs)
     network.freeze_unreached()
@@ -154,7 +162,7 @@ def _network(recipe: Recipe, classes: int, fabric: Fabric) -> tuple[Network, Obj
         network.double()
         objective.double()
     copy_from_first(objective, world=fabric.world_size)
-    return network, objective
+    return start, network, objective
 
 
 def _warn_of_batch_norm(network: Network, batches: TrainingBatches, fabric: Fabric) -> None:

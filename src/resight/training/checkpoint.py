@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,8 @@ class RunState:
         best: The best so far.
         history: Every validation so far: step, epoch and values by name.
         seconds: Time trained so far.
+        start: Fingerprint of what the network started from, empty where that was random or published weights;
+            older checkpoints do not have it.
     """
 
     recipe: str
@@ -99,6 +101,7 @@ class RunState:
     best: Best | None
     history: tuple[Mapping[str, float], ...]
     seconds: float
+    start: str = ""
 
 
 def write(checkpoint: RunState, path: Path) -> None:
@@ -129,7 +132,8 @@ def read(path: Path) -> RunState:
     Raises:
         InvalidInput: There is none, or it is damaged or of another version of the format.
     """
-    values = _read(path, {field.name for field in fields(RunState)})
+    names = {field.name: field.default is MISSING for field in fields(RunState)}
+    values = _read(path, {name for name, needed in names.items() if needed}, set(names))
     with reading(path, f"the file {path} is no whole checkpoint"):
         values["best"] = None if values["best"] is None else Best(**values["best"])
         values["random"] = tuple(RandomStates(cpu, device) for cpu, device in values["random"])
@@ -143,7 +147,7 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
     Raises:
         InvalidInput: There are none, or the file is damaged or of another version of the format.
     """
-    weights: Mapping[str, Tensor] = _read(path, {"model"})["model"]
+    weights: Mapping[str, Tensor] = _read(path, {"model"}, {"model"})["model"]
     return weights
 
 
@@ -173,7 +177,7 @@ def _write(values: Mapping[str, Any], path: Path) -> None:
         raise StorageFailed(f"the checkpoint {path} cannot be written: {error}") from None
 
 
-def _read(path: Path, keys: set[str]) -> dict[str, Any]:
+def _read(path: Path, needed: set[str], known: set[str]) -> dict[str, Any]:
     if not path.is_file():
         raise InvalidInput(f"there is no checkpoint at {path}: start the run without --resume")
     with reading(path, f"the file {path} is no whole checkpoint"):
@@ -189,7 +193,7 @@ def _read(path: Path, keys: set[str]) -> dict[str, Any]:
             )
         values = torch.load(path, map_location="cpu", weights_only=True)
     version = values.pop("format_version", None) if isinstance(values, dict) else None
-    if version != FORMAT_VERSION or set(values) != keys:
+    if version != FORMAT_VERSION or not needed <= set(values) <= known:
         raise InvalidInput(
             f"the file {path} is a checkpoint of another version of Resight (format {version}, this one "
             f"reads {FORMAT_VERSION}): resume with the version that wrote it"

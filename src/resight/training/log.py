@@ -1,4 +1,4 @@
-"""What a run writes down while it goes: a line of JSON a step, TensorBoard curves, progress for people."""
+"""What a run writes down while it goes: a line of JSON a step, curves for loggers, progress for people."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias, final
+from typing import Self, TypeAlias, final
 
-from resight.errors import MissingExtra, StorageFailed
+from resight.errors import StorageFailed
 from resight.files import write_whole
+from resight.training.loggers import Logger
 from resight.training.watch import StepValues
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
 
 __all__ = ["Report", "RunLog", "Standing", "mean_centres"]
 
@@ -66,7 +64,7 @@ class RunLog:
         images_per_step: int,
         after: int,
         after_epochs: int,
-        tensorboard: bool,
+        loggers: Sequence[Logger],
         report: Report | None,
         writes: bool,
     ) -> None:
@@ -79,24 +77,21 @@ class RunLog:
             images_per_step: Training images a step, of all processes.
             after: The step from which the run goes on; later lines are of a run that was killed and go.
             after_epochs: Epochs that were whole then; later validations go.
-            tensorboard: Write curves too.
+            loggers: Take curves too, and are ended with the log.
             report: Called with the progress after each look at the losses.
             writes: Whether this process writes anything.
 
         Raises:
-            MissingExtra: ``tensorboard`` is set and TensorBoard is not installed.
             StorageFailed: The disk refused.
         """
         self._steps, self._epochs, self._images = steps, epochs, images_per_step
         self._report = report if writes else None
         self._validation: float | None = None
         self._times: list[tuple[float, int]] = [(time.monotonic(), after)]
-        self._curves: SummaryWriter | None = None
+        self._loggers = tuple(loggers)
         self._path = folder / "log.jsonl" if writes else None
         if self._path is not None:
             _forget_after(self._path, after, after_epochs)
-            if tensorboard:
-                self._curves = _open_curves(folder / "tensorboard", after)
 
     def __enter__(self) -> Self:
         return self
@@ -104,8 +99,9 @@ class RunLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._curves is not None:
-            self._curves.close()
+        for logger in self._loggers:
+            if hasattr(logger, "finalize"):
+                logger.finalize("success" if kind is None else "failed")
 
     def steps(self, values: Sequence[StepValues]) -> None:
         """Writes steps down and reports the last one."""
@@ -127,13 +123,10 @@ class RunLog:
             for each in values
         ]
         self._write(lines)
-        if self._curves is not None:
-            for each in values:
-                self._curves.add_scalar("objective", each.total, each.step)
-                for name, value in each.parts.items():
-                    self._curves.add_scalar(f"parts/{name}", value, each.step)
-                for name, value in each.rates.items():
-                    self._curves.add_scalar(f"learning rate/{name}", value, each.step)
+        for each in values:
+            parts = {f"parts/{name}": value for name, value in each.parts.items()}
+            rates = {f"learning rate/{name}": value for name, value in each.rates.items()}
+            self._send({"objective": each.total, **parts, **rates}, each.step)
         if self._report is not None:
             left = (self._steps - last.step) * self._images / rate if rate else 0.0
             self._report(
@@ -154,9 +147,7 @@ class RunLog:
         """Writes a validation down; ``chosen`` is the value by which the best is chosen."""
         self._validation = chosen
         self._write([{"kind": "validation", "step": step, "epoch": epoch, **values}])
-        if self._curves is not None:
-            for name, value in values.items():
-                self._curves.add_scalar(f"validation/{name}", value, step)
+        self._send({f"validation/{name}": value for name, value in values.items()}, step)
         # The time it took is none of training's.
         self._times = [(time.monotonic(), step)]
 
@@ -165,9 +156,12 @@ class RunLog:
         if not counts:
             return
         self._write([{"kind": "centres", "step": step, "epoch": epoch, "parts": counts}])
-        if self._curves is not None:
-            for name, classes in counts.items():
-                self._curves.add_scalar(f"distinct centres/{name}", mean_centres(classes), step)
+        means = {f"distinct centres/{name}": mean_centres(classes) for name, classes in counts.items()}
+        self._send(means, step)
+
+    def _send(self, metrics: Mapping[str, float], step: int) -> None:
+        for logger in self._loggers:
+            logger.log_metrics(dict(metrics), step)
 
     def _rate(self, step: int) -> float:
         now = time.monotonic()
@@ -207,11 +201,3 @@ def _forget_after(path: Path, step: int, epochs: int) -> None:
         if holds:
             lines.append(line + "\n")
     write_whole(path, "".join(lines))
-
-
-def _open_curves(folder: Path, after: int) -> SummaryWriter:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise MissingExtra("train", "writing curves for TensorBoard (or set log.tensorboard=false)") from None
-    return SummaryWriter(str(folder), purge_step=after + 1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, final
 
 import torch
@@ -23,6 +25,7 @@ from resight.networks.trunks.receptive_field import receptive_field
 from resight.training.checkpoint import Best
 from resight.training.objective import Objective, OutputName, Part
 from resight.training.recipe import Recipe
+from resight.training.start import Start
 
 __all__ = ["Network", "build_model", "build_objective"]
 
@@ -104,17 +107,20 @@ class Network(nn.Module):
         dead = ~described.any(dim=1, keepdim=True)
         return torch.where(dead, described.shape[1] ** -0.5, described)
 
-    def to_bundle(self, recipe: Recipe, best: Best | None, *, chosen_on: str) -> Bundle:
+    def to_bundle(self, recipe: Recipe, best: Best | None, *, chosen_on: str, start: Start | None) -> Bundle:
         """Returns the model as it is now, for use; what serves training alone is left out.
 
         Args:
             recipe: That of the run.
             best: Where the weights come from; ``None`` for the last ones.
             chosen_on: The images by which they were chosen, in words for every protocol card.
+            start: What the network started from; ``None`` for random or published weights.
         """
         provenance = f"trained by the recipe {recipe.name} (fingerprint {recipe.fingerprint[:16]})"
         if best is not None:
             provenance += f", {best.metric} {best.value:.4f} on {best.on} after {best.epoch} epochs"
+        if start is not None:
+            provenance += f", started from {Path(start.path).name} (fingerprint {start.fingerprint[:16]})"
         max_side = recipe.use.max_side or recipe.data.test_transform.make().size
         net, device, scales = self.model.float(), str(self.mean.device), recipe.use.scales
         describer = (
@@ -132,6 +138,7 @@ class Network(nn.Module):
                 "transform": transform,
                 "selection": _chosen(best, chosen_on),
                 "precision": recipe.training.precision,
+                **({} if start is None else {"start": start.fingerprint}),
             },
         )
         return model.to_bundle()
@@ -156,7 +163,9 @@ def build_model(recipe: Recipe, *, classes: int) -> GlobalNet:
         WeightsUnavailable: The trunk's weights are not here and cannot be fetched.
     """
     choice: Any = recipe.model
-    trunk = choice.trunk.build(maps=choice.part.maps)
+    # A start takes the place of the trunk's published weights.
+    config = choice.trunk if choice.start is None else replace(choice.trunk, pretrained=False, weights=None)
+    trunk = config.build(maps=choice.part.maps)
     model: GlobalNet = choice.make(trunk=trunk, classes=classes if recipe.needs_classifier else None)
     if isinstance(model, DELG):
         # Keypoints need the receptive field: a trunk without one is refused before the training, not after.

@@ -79,6 +79,7 @@ def finish(
                 images_per_second=images_per_second,
                 seconds=position.seconds,
                 precision=parts.recipe.training.precision,
+                start=parts.start,
                 parameters=parameters,
                 peak_memory=peak_memory,
                 bundle=folder.bundle.name,
@@ -108,7 +109,9 @@ def _write_bundle(parts: Assembly, position: Position, folder: RunFolder) -> str
         parts.network.load_state_dict(checkpoints.read_weights(folder.best))
     elif parts.average is not None:
         parts.network.load_state_dict(parts.average.state())
-    bundle = parts.network.to_bundle(parts.recipe, position.best, chosen_on=parts.images.chosen_on)
+    bundle = parts.network.to_bundle(
+        parts.recipe, position.best, chosen_on=parts.images.chosen_on, start=parts.start
+    )
     bundles.write(bundle, folder.bundle)
     return bundle.fingerprint
 

@@ -60,6 +60,7 @@ def save(parts: Assembly, position: Position, folder: RunFolder) -> None:
             best=position.best,
             history=tuple(position.history),
             seconds=position.seconds,
+            start=_start(parts),
         )
         checkpoints.write(state, folder.last)
     fabric.barrier()
@@ -70,12 +71,13 @@ def restore(parts: Assembly, folder: RunFolder) -> Position:
 
     Raises:
         InvalidInput: The checkpoint is damaged, or of another recipe, other images or another number of
-            processes.
+            processes, or what the network started from has changed.
     """
     state, fabric = checkpoints.read(folder.last), parts.fabric
     _check_recipe(parts.recipe, state, folder)
     for what, here, there in (
         ("training images", parts.data_fingerprint, state.data),
+        ("model.start", _start(parts), state.start),
         ("number of processes", str(fabric.world_size), str(len(state.random))),
     ):
         if here != there:
@@ -92,6 +94,10 @@ def restore(parts: Assembly, folder: RunFolder) -> Position:
     checkpoints.restore_random(state.random[fabric.global_rank], fabric.device)
     history = [dict(each) for each in state.history]
     return Position(state.epoch, state.batch, state.step, state.best, history, state.seconds)
+
+
+def _start(parts: Assembly) -> str:
+    return "" if parts.start is None else parts.start.fingerprint
 
 
 def _check_recipe(recipe: Recipe, state: RunState, folder: RunFolder) -> None:

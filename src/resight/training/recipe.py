@@ -29,6 +29,7 @@ from resight.settings.sentences import sentence_of, tuples
 from resight.training.engine import TrainingSettings
 from resight.training.groups import OPTIMISERS, GroupRule, Optimiser
 from resight.training.images import DataSettings, SelectionSettings
+from resight.training.loggers import LOGGERS, LoggerSettings
 from resight.training.objective import OutputName
 from resight.training.recipe_file import Values, read_values
 from resight.training.samplers import SAMPLERS
@@ -91,12 +92,16 @@ class LogSettings(Settings):
     Attributes:
         every: Steps between two looks at the losses; on a GPU a look waits for it.
         tensorboard: Write curves for TensorBoard beside the JSON lines.
+        loggers: Other loggers that get the curves, each with its ``kind``, ``package.module:Class``, and the
+            arguments of its constructor beside it; ``lightning_fabric.loggers:CSVLogger`` for example. The
+            run's folder is handed to a parameter ``folder``, ``root_dir`` or ``save_dir``.
         checkpoint_epochs: Epochs between checkpoints; 0 for one at the end only.
         checkpoint_steps: Optimiser steps between checkpoints within an epoch; 0 for none.
     """
 
     every: PositiveInt = 10
     tensorboard: bool = True
+    loggers: tuple[Annotated[LoggerSettings, LOGGERS], ...] = ()
     checkpoint_epochs: NonNegativeInt = 1
     checkpoint_steps: NonNegativeInt = 0
 

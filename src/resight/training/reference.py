@@ -83,7 +83,9 @@ def _settings_of(model: type[Settings], above: str, kind: str) -> Iterator[Setti
             continue
         key = f"{above}.{name}" if above else name
         words, choices = _type_of(field)
-        yield Setting(key, kind, words, _default_of(field), meanings.get(name, ""), choices)
+        yield Setting(
+            key, kind, words, _default_of(field), meanings.get(name) or field.description or "", choices
+        )
         yield from _below(field, key)
 
 

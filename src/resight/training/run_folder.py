@@ -17,6 +17,7 @@ from resight.errors import InvalidInput, StorageFailed
 from resight.files import to_json, write_whole
 from resight.training.checkpoint import Best
 from resight.training.recipe import Recipe
+from resight.training.start import Start
 
 __all__ = ["Result", "RunFolder"]
 
@@ -38,6 +39,7 @@ class Result:
         images_per_second: Training images of all processes, validation and start-up left out.
         seconds: Of training, validation included.
         precision: Of the network, as it was settled at the start.
+        start: What the network started from, and how it fitted; ``None`` for random or published weights.
         parameters: Of the network with its auxiliary classifier, without the losses' own.
         peak_memory: Bytes: of the GPU where there is one, else of the process. 10^6 bytes are a megabyte.
         bundle: File name of the model's bundle beside this file.
@@ -57,6 +59,7 @@ class Result:
     images_per_second: float
     seconds: float
     precision: str
+    start: Start | None
     parameters: int
     peak_memory: int
     bundle: str

@@ -23,6 +23,7 @@ from resight.training.checkpoint import Best
 from resight.training.engine import PeakMemory, build_fabric, fast_convolutions, set_training_mode
 from resight.training.loading import Batch
 from resight.training.log import Report, RunLog
+from resight.training.loggers import Logger, LoggerSettings, TensorBoard, open_loggers
 from resight.training.objective import ObjectiveValue
 from resight.training.outcome import TrainResult, finish
 from resight.training.parallel import Processes, average_gradients, gather
@@ -103,10 +104,22 @@ def _open_log(parts: Assembly, position: Position, folder: RunFolder, report: Re
         images_per_step=parts.images_per_step,
         after=position.step,
         after_epochs=position.epoch,
-        tensorboard=parts.recipe.log.tensorboard,
+        loggers=_loggers(parts, position, folder),
         report=report,
         writes=parts.fabric.is_global_zero,
     )
+
+
+def _loggers(parts: Assembly, position: Position, folder: RunFolder) -> tuple[Logger, ...]:
+    """Returns what takes the curves, in the first process."""
+    settings = parts.recipe.log
+    wanted = list(settings.loggers)
+    if settings.tensorboard and all(each.kind != TensorBoard.kind for each in wanted):
+        wanted.append(LoggerSettings(TensorBoard.kind, {}))
+    if not parts.fabric.is_global_zero:
+        return ()
+    values = parts.recipe.model_dump(mode="json")
+    return open_loggers(wanted, folder=folder.path, after=position.step, recipe=values)
 
 
 @final

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from resight.errors import InvalidInput
 
-__all__ = ["Checkpoint", "read_checkpoint"]
+__all__ = ["Checkpoint", "load_plain", "read_checkpoint"]
 
 _Allowed: TypeAlias = Callable[..., object] | tuple[Callable[..., object], str]
 
@@ -59,21 +59,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     path = Path(path)
     if not path.is_file():
         raise InvalidInput(f"there is no checkpoint at {path}")
-    try:
-        with torch.serialization.safe_globals(_plain_arrays()), warnings.catch_warnings():
-            # Of the pickle's protocol: what cannot be read is refused all the same.
-            warnings.simplefilter("ignore", UserWarning)
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    except KeyboardInterrupt:
-        raise
-    # Whatever torch raises on it: the file is no checkpoint that can be read.
-    except BaseException as error:
-        raise InvalidInput(
-            f"the checkpoint {path} cannot be read{_named_in(error)}: it must be a whole file of torch.save "
-            "with nothing but tensors and plain values"
-        ) from None
+    content = load_plain(path)
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if not isinstance(content, Mapping):
         raise InvalidInput(f"the checkpoint {path} holds no tensors by name, but a {type(content).__name__}")
     state = next((content[name] for name in _STATES if isinstance(content.get(name), Mapping)), content)
@@ -83,6 +71,31 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         what = f"{foreign[0]} is no tensor" if foreign else "it is empty"
         raise InvalidInput(f"the checkpoint {path} holds no tensors by name: {what}")
     return Checkpoint(str(path), _named(state), meta if isinstance(meta, Mapping) else None, digest)
+
+
+def load_plain(path: str | Path) -> object:
+    """Returns what a file of ``torch.save`` holds, its tensors on the CPU.
+
+    Only tensors, plain values and numpy arrays are accepted in the pickle (``weights_only`` of
+    ``torch.load``).
+
+    Raises:
+        InvalidInput: It is no such file, or holds anything else.
+    """
+    try:
+        with torch.serialization.safe_globals(_plain_arrays()), warnings.catch_warnings():
+            # Of the pickle's protocol: what cannot be read is refused all the same.
+            warnings.simplefilter("ignore", UserWarning)
+            content: object = torch.load(path, map_location="cpu", weights_only=True)
+            return content
+    except KeyboardInterrupt:
+        raise
+    # Whatever torch raises on it: the file is no checkpoint that can be read.
+    except BaseException as error:
+        raise InvalidInput(
+            f"the checkpoint {path} cannot be read{_named_in(error)}: it must be a whole file of torch.save "
+            "with nothing but tensors and plain values"
+        ) from None
 
 
 def _named_in(error: BaseException) -> str:
