@@ -15,6 +15,7 @@ import pytest
 from made_photos import stored, write_photo
 
 from resight import Collection
+from resight.collection import Query
 from resight.collection.checksum import CHECKSUM, damaged_rows, row_checksums
 from resight.collection.header import FORMAT
 from resight.collection.lance_errors import reading
@@ -64,14 +65,62 @@ def test_a_changed_value_of_any_column_is_noticed(collection, photos, column, va
     assert collection.check(sample=0).problems
 
 
-def test_local_features_that_are_damaged_are_not_compared(collection, photos):
-    stored(collection).update({"width": "97"}, where="path = 'a/p00.png'")
-    with pytest.raises(CollectionDamaged, match=r"a/p00\.png is damaged: its checksum is another"):
-        collection.search(photos / "a" / "p01.png")
-    # Reading the photo again mends its row; its bytes are not taken over from what is damaged.
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            lambda found: stored(found).update({"width": "97"}, where="path = 'a/p00.png'"),
+            "its checksum is another",
+        ),
+        (
+            lambda found: stored(found).update({"local": "X'00'"}, where="path = 'a/p00.png'"),
+            "its checksum is another",
+        ),
+    ],
+)
+def test_a_damaged_row_is_told_and_all_others_are_checked(collection, photos, change, reason):
+    change(collection)
+    answer = collection.answer(Query([photos / "a" / "p01.png"]))
+    verdicts = {hit.path: hit.verdict for hit in answer.hits}
+    damaged = str(photos / "a" / "p00.png")
+    assert verdicts.pop(damaged) == "unchecked"
+    assert [hit.query for hit in answer.hits if hit.path == damaged] == [None]
+    assert "unchecked" not in verdicts.values()
+    assert verdicts[str(photos / "a" / "p01.png")] == "confirmed"
+    (said,) = answer.notes
+    assert f"{damaged} is damaged" in said
+    assert reason in said
+
+    # The command that the sentence names mends the row; its bytes are not taken over from what is damaged.
+    assert f"resight index {damaged} --collection {collection.path} --again" in said
     assert collection.add(photos, again=True).unchanged == 12
     assert collection.check(sample=20).problems == []
-    assert collection.search(photos / "a" / "p01.png")
+    assert collection.answer(Query([photos / "a" / "p01.png"])).notes == ()
+
+
+def test_several_damaged_rows_are_one_sentence(collection, photos):
+    stored(collection).update({"width": "97"}, where="path LIKE 'a/%'")
+    (said,) = collection.answer(Query([photos / "b" / "p07.png"])).notes
+    assert f"as is that of 6 more, which `resight check {collection.path}` names" in said
+
+
+def test_rows_that_cannot_be_read_together_are_read_one_by_one(collection, photos, monkeypatch):
+    whole_rows = Store.whole_rows
+    bad = {
+        row["_rowid"]
+        for row in stored(collection).to_table(with_row_id=True).to_pylist()
+        if "p03" in row["path"]
+    }
+
+    def read(self, ids):
+        if bad & set(ids.tolist()):
+            raise CollectionDamaged("the bytes are none")
+        return whole_rows(self, ids)
+
+    monkeypatch.setattr(Store, "whole_rows", read)
+    answer = collection.answer(Query([photos / "a" / "p01.png"]))
+    assert [hit.path for hit in answer.hits if hit.verdict == "unchecked"] == [str(photos / "a" / "p03.png")]
+    assert "p03.png is damaged (the bytes are none)" in answer.notes[0]
 
 
 def test_values_of_a_damaged_row_do_not_make_it_whole(collection, photos):
@@ -161,6 +210,44 @@ def test_a_photo_of_one_colour_is_reported_and_never_an_answer(collection, photo
         collection.search(photos / "blank.png")
     with pytest.raises(ValueError, match="nothing in the query photo can be recognised"):
         collection.search(blank)
+
+
+def smooth_photos():
+    """Photos without an edge: a slope, a sky with the noise of a sensor, a vignette, one pixel."""
+    rows, columns = np.mgrid[:120, :160]
+    noise = np.random.default_rng(0).normal(0, 1, rows.shape)
+    sky = np.stack([90 + rows / 2 + noise, 140 + rows / 2 + noise, 220 + noise], axis=-1)
+    grey = {
+        "slope": rows + columns * 0.8,
+        "vignette": 200 - np.hypot(rows - 60, columns - 80) ** 2 / 80,
+        "pixel": np.zeros((1, 1)),
+    }
+    return {"sky": sky} | {name: np.repeat(levels[:, :, None], 3, axis=2) for name, levels in grey.items()}
+
+
+@pytest.mark.parametrize("name", ["slope", "sky", "vignette", "pixel"])
+def test_no_model_recognises_anything_where_colours_change_smoothly(collection, photos, name):
+    from PIL import Image
+
+    pixels = np.clip(smooth_photos()[name], 0, 255).astype(np.uint8)
+    Image.fromarray(pixels).save(photos / "smooth.png")
+    # A thin line, or a step a little over the noise, is something.
+    lined = pixels.repeat(2, axis=0)
+    lined[1] = lined[1] // 2 + 100
+    Image.fromarray(lined).save(photos / "lined.png")
+    report = collection.add(photos)
+    assert [Path(file.path).name for file in report.broken] == ["smooth.png"]
+    with pytest.raises(ValueError, match="nothing in the query photo can be recognised"):
+        collection.search(pixels)
+
+
+def test_what_is_wholly_transparent_shows_nothing(collection, photos):
+    from PIL import Image
+
+    hidden = np.random.default_rng(1).integers(0, 256, (80, 100, 4), dtype=np.uint8)
+    hidden[:, :, 3] = 0
+    Image.fromarray(hidden).save(photos / "hidden.png")
+    assert [Path(file.path).name for file in collection.add(photos).broken] == ["hidden.png"]
 
 
 def test_sift_recognises_nothing_in_smooth_colours(tmp_path):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import shutil
 import threading
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from grid_model import grid_model
 from made_photos import picture, stored, write_photo
+from PIL import Image
 
+from resight import scenes
 from resight.collection import Collection, Query
 from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box
@@ -174,6 +177,37 @@ def test_an_unwanted_photo_and_its_copies_are_left_out(collection, photos, verif
     assert len(paths) == 11
     assert not {str(unwanted), str(copy)} & set(paths)
     assert [hit.rank for hit in answer.hits] == list(range(1, 12))
+
+
+def test_what_shows_an_unwanted_place_goes_however_it_was_edited(tmp_path):
+    places = [[Image.fromarray(scenes.render_view(n, v, seed=4, side=320)) for v in (0, 1)] for n in range(3)]
+    unwanted, (width, height) = places[0][0], places[0][0].size
+    edits = {
+        "smaller": unwanted.resize((width * 2 // 3, height * 2 // 3)),
+        "cropped": unwanted.crop((width // 5, height // 5, width, height)),
+        "turned": unwanted.transpose(Image.Transpose.ROTATE_90),
+        "darker": unwanted.point(lambda level: level * 0.6),
+    }
+    (tmp_path / "p").mkdir()
+    for name, photo in (
+        edits | {"first": places[1][0], "second": places[1][1], "third": places[2][0]}
+    ).items():
+        photo.save(tmp_path / "p" / f"{name}.png")
+    collection = Collection.create(tmp_path / "c", model="sift")
+    collection.add(tmp_path / "p")
+
+    def left(verify, *without):
+        # The box is one of the query, not of what must not be.
+        query = Query(edits["smaller"], without=without, verify=verify, box=(0, 0, 150, 150))
+        return {Path(hit.path).stem for hit in collection.answer(query).hits}
+
+    others = {"first", "second", "third"}
+    assert left(100, unwanted) == others
+    # However few are looked at, those that move up are looked at as well.
+    assert left(3, unwanted) == others
+    assert left(100, unwanted, places[2][0]) <= {"first", "second"}
+    with pytest.raises(InvalidInput, match="nothing in the query photo can be recognised"):
+        left(100, Image.new("RGB", (200, 200), "white"))
 
 
 def test_expansion_uses_the_best_answers(collection, photos, model):

@@ -13,14 +13,14 @@ from jaxtyping import Bool, Float32, Int64
 
 from resight import images
 from resight.collection.answer import Answer, Hit, QueryPhoto, Seconds, ShownKeypoints
-from resight.collection.checksum import damaged_rows
 from resight.collection.query import VERIFY_DEPTH, Query
 from resight.collection.resident import ResidentIndex
 from resight.collection.roots import Key
 from resight.collection.schema import metadata_names
 from resight.collection.store import Store
+from resight.collection.stored_local import StoredLocal
 from resight.collection.stored_photos import has_changed
-from resight.errors import CollectionDamaged, InvalidInput, NoLocalFeatures
+from resight.errors import InvalidInput, NoLocalFeatures
 from resight.features import Box, LocalFeatures
 from resight.models.codec import LocalCodec, as_stored
 from resight.models.extract import shows_nothing
@@ -35,11 +35,8 @@ from resight.search.super_global import rerank_super_global
 
 __all__ = ["answer_query"]
 
-LOCAL_ROWS = 64
-"""Local features read from the disk at once: 13 MB at 200 kB a photo."""
-
-UNWANTED_DEPTH = 100
-"""Further answers looked at where some are left out for what they show."""
+UNWANTED_DEPTH = 1000
+"""So many answers are ranked beyond those that are shown where some may be left out for what they show."""
 
 SAME_SIMILARITY = 0.999
 """Similarity from which two descriptors are of one picture: their halves differ by 0.0005 at most."""
@@ -83,14 +80,17 @@ def answer_query(
             copies = _copies(index.descriptors(ranking.row(0)[0]), described.unwanted)
             ranking = _keep(ranking, ~copies)
     clock.append(time.perf_counter())
+    stored = StoredLocal(store, model.codec)
     if depth and query.without:
-        ids = ranking.row(0)[0][: depth + more]
-        ranking = _keep(ranking, ~_shown(described, _local_features(store, ids, model.codec), model.codec))
+        ranking = _without_shown(described, ranking, depth, stored)
     head = ranking.row(0)[0][:depth]
-    local = _local_features(store, head, model.codec)
-    matches = _matches(described, local, model.codec)
-    verified = VerifiedRanking.of(ranking, [[match for _, match in matches]])
-    queries = {row: number for row, (number, _) in zip(head.tolist(), matches, strict=True)}
+    local = stored.of(head)
+    found = [
+        (row, number, None if row in stored.damaged else match)
+        for row, (number, match) in zip(head.tolist(), _matches(described, local, model.codec), strict=True)
+    ]
+    verified = VerifiedRanking.of(ranking, [[match for _, _, match in found]])
+    queries = {row: number for row, number, match in found if match is not None}
     keypoints = {}
     if _has_attention(model):
         pairs = zip(head.tolist(), local, strict=True)
@@ -99,7 +99,7 @@ def answer_query(
     hits = _hits(store, verified, query.top, queries, keypoints)
     describe, load, search, verify = (after - before for before, after in pairwise(clock))
     seconds = Seconds(describe, load, search, verify, time.perf_counter() - clock[0])
-    return Answer(described.photos, hits, searched, seconds, tuple(store.roots.notes()))
+    return Answer(described.photos, hits, searched, seconds, (*store.roots.notes(), *stored.notes()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,16 +211,22 @@ def _copies(
     return (descriptors @ unwanted.T >= SAME_SIMILARITY).any(axis=1)
 
 
-def _shown(
-    described: _Described, answers: Sequence[LocalFeatures | None], codec: LocalCodec
-) -> Bool[np.ndarray, " answers"]:
-    """Returns which answers geometry confirms to show what an unwanted photo shows."""
-    shown = np.zeros(len(answers), dtype=bool)
-    for features in described.unwanted_local:
-        if features is not None:
-            matches = verify_answers(as_stored(codec, features), answers)
-            shown |= np.array([verdict(match) == "confirmed" for match in matches], dtype=bool)
-    return shown
+def _without_shown(described: _Described, ranking: Ranking, depth: int, stored: StoredLocal) -> Ranking:
+    """Leaves out answers that geometry confirms to show what an unwanted photo shows.
+
+    Those that move up are looked at in turn, until none of the first ``depth`` is such an answer.
+    """
+    kept = 0
+    while len(some := ranking.row(0)[0][kept:depth]):
+        shown = np.zeros(len(some), dtype=bool)
+        answers = stored.of(some)
+        for features in described.unwanted_local:
+            if features is not None:
+                matches = verify_answers(as_stored(stored.codec, features), answers)
+                shown |= np.array([verdict(match) == "confirmed" for match in matches], dtype=bool)
+        ranking = _keep(ranking, np.concatenate([np.ones(kept, dtype=bool), ~shown]))
+        kept += int(np.count_nonzero(~shown))
+    return ranking
 
 
 def _keep(ranking: Ranking, are_kept: Bool[np.ndarray, " head"]) -> Ranking:
@@ -248,38 +254,6 @@ def _matches(
         max(enumerate(matches), key=lambda match: (match[1].inliers, -match[0]))
         for matches in zip(*by_photo, strict=True)
     ]
-
-
-def _local_features(
-    store: Store, ids: Int64[np.ndarray, " n"], codec: LocalCodec
-) -> list[LocalFeatures | None]:
-    """Returns local features by row id as they are compared, None where a row is gone or has none.
-
-    Reads these rows alone, and once: every query photo is compared with the same answers.
-
-    Raises:
-        CollectionDamaged: Those of a photo cannot be understood.
-    """
-    features: dict[int, LocalFeatures] = {}
-    for start in range(0, len(ids), LOCAL_ROWS):
-        table = store.whole_rows(ids[start : start + LOCAL_ROWS])
-        columns = (table[name] for name in ("_rowid", "path", "local"))
-        for row_id, path, data, damaged in zip(*columns, damaged_rows(table), strict=True):
-            if damaged:
-                raise _damaged(store, path, "its checksum is another")
-            if data.is_valid:
-                try:
-                    stored = LocalFeatures.from_bytes(data.as_buffer().to_pybytes())
-                except InvalidInput as error:
-                    raise _damaged(store, path, str(error)) from None
-                features[row_id.as_py()] = codec.decode(stored)
-    return [features.get(row_id) for row_id in ids.tolist()]
-
-
-def _damaged(store: Store, path: object, reason: str) -> CollectionDamaged:
-    return CollectionDamaged(
-        f"what {store.path} holds of {path} is damaged: {reason}; remove that photo and index it again"
-    )
 
 
 def _hits(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar, cast
 
 import numpy as np
+from jaxtyping import UInt8
 
 from resight import images
 from resight.errors import InvalidInput, UnreadableImage
@@ -40,7 +41,12 @@ NOTHING_SHOWN = "nothing in it can be recognised"
 """Why a whole photo cannot be searched: it is of one colour, or has no keypoint."""
 
 _BLANK_LEVELS = 8
-"""Of 256: what noise and compression leave of one colour."""
+"""Of 256: what noise and compression leave between neighbouring pixels of one colour."""
+
+_BEND = 12
+"""Of 256: how far a smooth change of colour leaves a straight line over two steps of `_SAMPLES` a side."""
+
+_SAMPLES = 32
 
 
 class PhotoModel(Protocol):
@@ -365,13 +371,23 @@ def _describe(model: PhotoModel, batch: Sequence[_Read[Note]]) -> list[_Describe
 def shows_nothing(photo: images.Photo, features: ImageFeatures) -> bool:
     """Returns whether nothing in a photo can be recognised.
 
-    It has hardly more than one colour, or a model with local features finds none. All such photos
-    have one descriptor, at similarity 1 of each other.
+    It is of one colour or changes smoothly from one to another, as a clear sky does, or a model with local
+    features finds none. Such photos have descriptors that are at similarity 1 of each other.
     """
-    flat = photo.pixels.reshape(-1, 3)
-    if int(np.max(flat.max(axis=0) - flat.min(axis=0))) <= _BLANK_LEVELS:
+    if features.local is not None and not len(features.local):
         return True
-    return features.local is not None and not len(features.local)
+    return _is_smooth(photo.pixels)
+
+
+def _is_smooth(pixels: UInt8[np.ndarray, "height width 3"]) -> bool:
+    """Returns whether no edge is anywhere: a few samples tell for most photos, all pixels for the rest."""
+    steps = [max(1, size // _SAMPLES) for size in pixels.shape[:2]]
+    samples = pixels[:: steps[0], :: steps[1]].astype(np.int16)
+    if any(np.abs(np.diff(samples, n=2, axis=axis)).max(initial=0) > _BEND for axis in (0, 1)):
+        return False
+    return all(
+        np.abs(np.diff(pixels.astype(np.int16), axis=axis)).max(initial=0) <= _BLANK_LEVELS for axis in (0, 1)
+    )
 
 
 def _fault(features: ImageFeatures, dim: int) -> str | None:

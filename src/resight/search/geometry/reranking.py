@@ -45,7 +45,7 @@ class VerifiedRanking:
     def of(
         cls,
         ranking: Ranking,
-        verified: Sequence[Sequence[Verification]],
+        verified: Sequence[Sequence[Verification | None]],
         *,
         order: VerifiedOrder = "evidence",
         cap: int | None = None,
@@ -54,7 +54,8 @@ class VerifiedRanking:
 
         Args:
             ranking: Not changed.
-            verified: Of each row, what geometry says of its first answers, in their order.
+            verified: Of each row, what geometry says of its first answers, in their order; None of one that
+                could not be checked.
             order: As in `order_verified`.
             cap: As in `order_verified`.
 
@@ -90,7 +91,7 @@ class VerifiedRanking:
 
 def order_verified(
     similarities: Float32[np.ndarray, " n"],
-    matches: Sequence[Verification],
+    matches: Sequence[Verification | None],
     *,
     order: VerifiedOrder = "evidence",
     cap: int | None = None,
@@ -105,14 +106,14 @@ def order_verified(
 
     Args:
         similarities: Of the answers with the query, larger is better.
-        matches: What geometry says of each answer.
+        matches: What geometry says of each answer; None, where it has not checked one, counts as no inliers.
         order: ``evidence``, ``beyond`` or ``inliers``.
         cap: Inliers beyond it count no more.
 
     Raises:
         InvalidInput: ``cap`` is not positive.
     """
-    inliers = np.array([match.inliers for match in matches], dtype=np.int64)
+    inliers = np.array([0 if match is None else match.inliers for match in matches], dtype=np.int64)
     if cap is not None:
         if cap < 1:
             raise InvalidInput(f"inliers must be capped at 1 or more, not {cap}")
@@ -120,7 +121,7 @@ def order_verified(
         return np.argsort(-scores.astype(np.float32), kind="stable")
     if order == "inliers":
         return np.lexsort((np.arange(len(similarities)), -similarities, -inliers))
-    expected = np.array([match.expected for match in matches], dtype=np.float64)
+    expected = np.array([0.0 if match is None else match.expected for match in matches], dtype=np.float64)
     beyond = np.maximum(inliers - MARGIN * expected, 0.0)
     if order == "beyond":
         return np.lexsort((np.arange(len(similarities)), -similarities, -beyond))
