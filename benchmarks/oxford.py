@@ -4,6 +4,7 @@
 
 What ``resight evaluate MODEL revisited --root FOLDER`` measures, several times over one description of the
 photos: FOLDER holds ``gnd_*.json`` or ``gnd_*.pkl``, ``jpg/`` and ``queries/`` (or the queries in ``jpg/``).
+Intervals draw landmarks; the file keeps the value of each query, so that others can be computed from it.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ def main() -> None:
         "max_side": model.max_side,
         "protocol": {fact.name: fact.text for fact in result.card.facts if fact.name != "re-ranking"},
         "description_images_per_second": round((len(folder.database) + len(folder.queries)) / seconds, 2),
+        "landmark_of_each_query": dict(zip(result.queries, result.classes, strict=True)),
         "mAP": found,
     }
     if arguments.json:
@@ -66,6 +68,7 @@ def main() -> None:
 
 def report(name: str, result: Result) -> dict[str, object]:
     """Prints one line and returns the mean average precisions with their intervals."""
+    values = {column.name: column.values for column in result.columns}
     means = [measure for measure in result.measures if measure.name.startswith("mAP")]
     figures = "  ".join(
         f"{one.name.removeprefix('mAP ')} {one.value:.4f} [{one.low:.4f}, {one.high:.4f}]" for one in means
@@ -76,6 +79,7 @@ def report(name: str, result: Result) -> dict[str, object]:
             "mAP": round(one.value, 4),
             "interval": [round(one.low, 4), round(one.high, 4)],
             "queries": one.count,
+            "per_query": [None if value is None else round(value, 4) for value in values[one.name]],
         }
         for one in means
     }

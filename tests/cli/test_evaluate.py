@@ -118,7 +118,7 @@ def test_two_results_are_compared(run, written):
         (["sift"], "give MODEL, BENCHMARK and --root DIR"),
         (["sift", "folder"], "give MODEL, BENCHMARK and --root DIR"),
         (["sift", "--compare", "a", "b"], "it takes two results and nothing to measure"),
-        (["--compare", "a", "b", "--html", "c"], "it takes two results and nothing to measure"),
+        (["--compare", "a", "b", "--out", "c"], "it takes two results and nothing to measure"),
         (["--seed", "-1"], "Invalid value for '--seed'"),
     ],
 )
@@ -154,3 +154,22 @@ def test_help_names_an_example(run):
     code, out, _ = run("evaluate", "--help")
     assert code == 0
     assert "resight evaluate sift cub200" in out
+
+
+def test_a_page_shows_both_results(run, written, classes, tmp_path):
+    page = tmp_path / "c.html"
+    line = ("evaluate", "--compare", *written, "--html", page)
+    code, out, _ = run(*line, "--root", classes)
+    assert code == 0
+    assert "Report, open it in a browser" in out
+    text = page.read_text(encoding="utf-8")
+    assert "data:image/jpeg;base64," in text
+    assert "Drawn for intervals and tests: classes" in text
+    code, _, _ = run(*line, "--intervals", "queries", "--json")
+    text = page.read_text(encoding="utf-8")
+    assert code == 0
+    assert "data:image/jpeg;base64," not in text
+    assert "Drawn for intervals and tests: queries." in text
+    code, _, err = run(*line, "--intervals", "landmarks")
+    assert code == 1
+    assert "draw classes or queries" in err

@@ -153,7 +153,7 @@ def test_a_model_is_measured_on_a_folder(run, places, written):
     assert "mAP hard" in out
 
 
-def test_the_waterfall_goes_step_by_step(run, places):
+def test_the_waterfall_goes_step_by_step(run, places, tmp_path):
     line = (
         "evaluate",
         "sift",
@@ -176,8 +176,11 @@ def test_the_waterfall_goes_step_by_step(run, places):
     assert set(last["metrics"]["mAP"]) == set(last["p_values"]) == {"easy", "medium", "hard"}
     assert last["intervals"]["mAP"]["medium"][0] <= last["metrics"]["mAP"]["medium"]
     assert last["milliseconds"] > 0
-    code, out, _ = run(*line)
+    page = tmp_path / "steps.html"
+    code, out, _ = run(*line, "--html", page)
     assert code == 0
+    assert page.read_text(encoding="utf-8").count("+ verification of 4") == 4
+    assert "Report, open it in a browser" in out
     assert "each step with those before" in out
     assert out.count("+ diffusion") == 2
 

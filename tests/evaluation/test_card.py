@@ -152,7 +152,7 @@ def test_a_file_of_the_first_version_is_still_read(result, tmp_path):
         for answer in row["answers"]:
             del answer["rank"], answer["ignored"]
     path.write_text(json.dumps(content), encoding="utf-8")
-    assert read_result(path) == result
+    assert read_result(path) == replace(result, card=replace(result.card, facts=()))
     assert not any(measure.test.better for measure in compare(read_result(path), result).measures)
 
 

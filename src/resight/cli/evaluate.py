@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,7 +21,7 @@ EXAMPLE = (
     "  resight evaluate sift roxford5k --root ~/roxford5k --verify 100 --protocol delg\n\n"
     "  resight evaluate --descriptors theirs.npy --names names.txt --ground-truth gnd_roxford5k.pkl\n\n"
     "  resight evaluate --descriptors mine.npy --names mine.txt table --root labels.csv\n\n"
-    "  resight evaluate --compare sift.json trained.json\n\n"
+    "  resight evaluate --compare sift.json trained.json --html compared.html --root ~/CUB_200_2011\n\n"
     "Test images are used, or with --split validation those of a set that has validation images. Labelled "
     "sets: folder, table, cub200, cars196, sop, inshop. Landmarks: "
     "roxford5k, rparis6k, oxford5k, paris6k, holidays, gldv2, gldv2-recognition, and revisited: any folder "
@@ -36,7 +36,11 @@ class Output:
 
     html: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write a report page with the worst and the median queries."),
+        typer.Option(
+            metavar="FILE",
+            help="Write a page: measures and queries to look at; of --compare both results side by side; of "
+            "--waterfall the steps as a chart.",
+        ),
     ] = None
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the whole result as JSON, for --compare.")
@@ -183,8 +187,12 @@ class Options:
         typer.Option(metavar="TEXT", help="How the model was chosen, for the card; its bundle may say it."),
     ] = "not stated"
     intervals: Annotated[
-        Literal["classes", "queries"], typer.Option(help="What is drawn for the intervals of a labelled set.")
-    ] = "classes"
+        Literal["classes", "landmarks", "queries"] | None,
+        typer.Option(
+            help="What is drawn for intervals and tests: classes of a labelled set and landmarks of others "
+            "by default, each with all its queries; or single queries."
+        ),
+    ] = None
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of k-means and the intervals.")] = 0
     compare: Annotated[
         tuple[Path, Path] | None,
@@ -238,14 +246,28 @@ evaluate = command_of(Options, _evaluate)
 
 
 def _compare(options: Options, results: tuple[Path, Path]) -> None:
-    alone = Options(compare=results, seed=options.seed, output=Output(as_json=options.output.as_json))
+    output = replace(options.output, out=None)
+    alone = Options(
+        compare=results, root=options.root, seed=options.seed, intervals=options.intervals, output=output
+    )
     if options != alone:
         raise typer.BadParameter("it takes two results and nothing to measure", param_hint="--compare")
     from resight.cli.evaluate_output import print_comparison
     from resight.evaluation import compare, read_result
 
-    outcome = compare(read_result(results[0]), read_result(results[1]), seed=options.seed)
-    print_comparison(outcome, results, as_json=options.output.as_json)
+    first, second = read_result(results[0]), read_result(results[1])
+    outcome = compare(first, second, intervals=options.intervals, seed=options.seed)
+    if output.html is not None:
+        from resight.reports import write_comparison
+
+        names = (results[0].name, results[1].name)
+        write_comparison(outcome, first, second, output.html, root=_folder(options.root), names=names)
+    print_comparison(outcome, results, html=output.html, as_json=output.as_json)
+
+
+def _folder(root: Path | None) -> Path | None:
+    """Returns the folder of a benchmark's photos: that of the CSV file where the benchmark is a table."""
+    return root.parent if root is not None and root.is_file() else root
 
 
 def _own(options: Options, descriptors: Path, benchmark: str) -> None:
@@ -338,7 +360,12 @@ def _waterfall(options: Options, model: str, benchmark: str, root: Path) -> None
             whitening=landmarks.whitening,
             progress=told,
         )
-    print_waterfall(stages, as_json=options.output.as_json)
+    html = options.output.html
+    if html is not None:
+        from resight.reports import write_waterfall
+
+        write_waterfall(stages, html)
+    print_waterfall(stages, html=html, as_json=options.output.as_json)
 
 
 def _check_benchmark(options: Options, benchmark: str) -> None:
@@ -361,8 +388,8 @@ def _check_benchmark(options: Options, benchmark: str) -> None:
         raise typer.BadParameter("landmark queries are cropped by themselves", param_hint="--boxes")
     if options.split != "test" and not isinstance(entry, LabelledEntry):
         raise typer.BadParameter(f"{benchmark} has one split", param_hint="--split")
-    if landmarks.waterfall and (landmarks.distractors or output.html or output.out):
-        raise typer.BadParameter("it takes no --distractors, --html or --out", param_hint="--waterfall")
+    if landmarks.waterfall and (landmarks.distractors or output.out):
+        raise typer.BadParameter("it takes no --distractors or --out", param_hint="--waterfall")
     if landmarks.protocol != "default" and (landmarks.waterfall or not landmarks.verify):
         raise typer.BadParameter("give --verify N with it, and no --waterfall", param_hint="--protocol")
     if landmarks.whitening and not landmarks.waterfall:

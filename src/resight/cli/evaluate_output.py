@@ -121,11 +121,15 @@ def _print_result(result: Result, *, html: Path | None, out: Path | None) -> Non
     printed.print(table)
     for fact in card.facts:
         printed.print(f"{fact.name}: {fact.text}", soft_wrap=True, style="dim")
-    if html is not None:
-        printed.print(f"\nReport, open it in a browser:  {shown_path(html)}", soft_wrap=True)
+    _print_page(html)
     if out is not None:
         line = command_line("resight", "evaluate", "--compare", shown_path(out), "OTHER.json")
         printed.print(f"\nCompare it with another model's:  {line}", soft_wrap=True)
+
+
+def _print_page(html: Path | None) -> None:
+    if html is not None:
+        console().print(f"\nReport, open it in a browser:  {shown_path(html)}", soft_wrap=True)
 
 
 def _headline(card: ProtocolCard) -> str:
@@ -138,12 +142,13 @@ def _headline(card: ProtocolCard) -> str:
     return f"{what}{against}, {count(card.classes, 'class', 'classes')}, photos {cropped}"
 
 
-def print_waterfall(waterfall: Waterfall, *, as_json: bool) -> None:
+def print_waterfall(waterfall: Waterfall, *, html: Path | None, as_json: bool) -> None:
     """Prints every stage with its measures, times, and the change it makes."""
     if as_json:
         write_json({"stages": _stages_json(waterfall), **_how(waterfall.card)})
     else:
         _print_waterfall(waterfall)
+        _print_page(html)
 
 
 def _stages_json(waterfall: Waterfall) -> list[Json]:
@@ -193,12 +198,15 @@ def _value(measure: Measure) -> str:
     return f"{measure.value:.4f} [{measure.low:.4f}, {measure.high:.4f}]"
 
 
-def print_comparison(outcome: Comparison, results: tuple[Path, Path], *, as_json: bool) -> None:
+def print_comparison(
+    outcome: Comparison, results: tuple[Path, Path], *, html: Path | None, as_json: bool
+) -> None:
     """Prints how the second of two results differs from the first."""
     if as_json:
         write_json(outcome)
     else:
         _print_comparison(outcome, results)
+        _print_page(html)
 
 
 def _print_comparison(outcome: Comparison, results: tuple[Path, Path]) -> None:

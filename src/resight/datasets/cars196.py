@@ -45,15 +45,17 @@ def read_cars196(root: Path, *, boxes: bool = False) -> Benchmark:
     """
     text = root / "cars_annos.txt"
     if text.is_file() and not boxes:
-        images = read_fields(text, _line, fields=3, separator=",")
+        images, read = read_fields(text, _line, fields=3, separator=","), text
     else:
         needed = f"cars_annos.mat for boxes ({_LAYOUT})" if boxes else _LAYOUT
-        images = _matlab(first_existing((root,), "cars_annos.mat", layout=needed) / "cars_annos.mat")
+        read = first_existing((root,), "cars_annos.mat", layout=needed) / "cars_annos.mat"
+        images = _matlab(read)
     return Benchmark(
         "cars196",
         _labelled("cars196 train", root, [i for i in images if i.label <= TRAIN_CLASSES], boxes=boxes),
         _labelled("cars196 test", root, [i for i in images if i.label > TRAIN_CLASSES], boxes=boxes),
         KS,
+        files=(read,),
     )
 
 

@@ -49,12 +49,14 @@ def read_cub200(root: Path, *, boxes: bool = False) -> Benchmark:
     if any((folder / "images.txt").is_file() for folder in folders):
         folder = first_existing(folders, "images.txt", layout=_LAYOUT)
         train, test = _own(folder)
+        files = [folder / "images.txt", folder / "image_class_labels.txt"]
         box_file = folder / "bounding_boxes.txt"
     else:
         folder = first_existing(folders, "train.txt", layout=_LAYOUT)
         train, test = (
             read_fields(folder / f"{split}.txt", _naver, fields=3, skip=1) for split in ("train", "test")
         )
+        files = [folder / "train.txt", folder / "test.txt"]
         box_file = folder / "bbox.txt"
     held = dict(read_fields(box_file, _box, fields=5)) if boxes else None
     return Benchmark(
@@ -62,6 +64,7 @@ def read_cub200(root: Path, *, boxes: bool = False) -> Benchmark:
         _labelled("cub200 train", folder, train, held),
         _labelled("cub200 test", folder, test, held),
         KS,
+        files=(*files, box_file) if boxes else tuple(files),
     )
 
 

@@ -135,6 +135,7 @@ class Benchmark:
         ks: The K of Recall@K that the field reports for it.
         validation: For choosing settings and weights, of classes of ``train`` or of others; None where the
             set has no such photos, and some classes of ``train`` are held out instead.
+        files: The lists it was read from; none where folders say the labels.
     """
 
     name: str
@@ -142,6 +143,7 @@ class Benchmark:
     test: LabelledImages
     ks: tuple[int, ...]
     validation: LabelledImages | None = None
+    files: tuple[Path, ...] = ()
 
     @property
     def parts(self) -> tuple[LabelledImages, ...]:

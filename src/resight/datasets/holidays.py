@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from resight.datasets.landmark_truth import LandmarkTruth, Task, indices
@@ -33,7 +34,7 @@ def read_holidays(path: str | Path) -> LandmarkTruth:
             raise InvalidInput("query_list or gnd is no list")
         queries = tuple(str(row[0]) for row in listed if isinstance(row, list))
         positives, ignored = zip(*map(_answers, entries), strict=True)
-        return _truth(database, queries, positives, ignored)
+        return replace(_truth(database, queries, positives, ignored), files=(path,))
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidInput(f"{path} is no ground truth of Holidays: {error}") from None
 

@@ -15,6 +15,7 @@ __all__ = ["KS", "read_in_shop"]
 KS = (1, 10, 20, 30, 40, 50)
 
 _LAYOUT = "the set's folder with Eval/list_eval_partition.txt and Img/img/"
+_LIST = "list_eval_partition.txt"
 _BOX_FILE = "list_bbox_inshop.txt"
 _SPLITS = ("train", "query", "gallery")
 
@@ -38,9 +39,9 @@ def read_in_shop(root: Path, *, boxes: bool = False) -> Benchmark:
     Raises:
         InvalidInput: A file is missing or of another format.
     """
-    lists = first_existing((root / "Eval", root), "list_eval_partition.txt", layout=_LAYOUT)
+    lists = first_existing((root / "Eval", root), _LIST, layout=_LAYOUT)
     # The first line is the number of photos, the second names the columns.
-    images = read_fields(lists / "list_eval_partition.txt", _line, fields=3, skip=2)
+    images = read_fields(lists / _LIST, _line, fields=3, skip=2)
     held = _boxes(root) if boxes else None
     prefix = "img" if (root / "img").is_dir() and not (root / "Img").is_dir() else "Img/img"
     train = [image for image in images if image.split == "train"]
@@ -50,6 +51,7 @@ def read_in_shop(root: Path, *, boxes: bool = False) -> Benchmark:
         _labelled("inshop train", root, prefix, train, held, has_roles=False),
         _labelled("inshop test", root, prefix, test, held, has_roles=True),
         KS,
+        files=(lists / _LIST, _box_file(root)) if boxes else (lists / _LIST,),
     )
 
 
@@ -60,8 +62,12 @@ def _line(path: str, item: str, split: str) -> _Image:
 
 
 def _boxes(root: Path) -> dict[str, Box]:
+    return dict(read_fields(_box_file(root), _box, fields=7, skip=2))
+
+
+def _box_file(root: Path) -> Path:
     folder = first_existing((root / "Anno", root), _BOX_FILE, layout=f"Anno/{_BOX_FILE} for boxes")
-    return dict(read_fields(folder / _BOX_FILE, _box, fields=7, skip=2))
+    return folder / _BOX_FILE
 
 
 def _box(path: str, clothes: str, pose: str, x1: str, y1: str, x2: str, y2: str) -> tuple[str, Box]:

@@ -89,7 +89,7 @@ def read_landmark_truth(path: str | Path) -> LandmarkTruth:
     first = entries[0] if isinstance(entries, list) and entries else None
     if isinstance(first, dict) and "ok" in first:
         return read_oxford_paris(path, benchmark=name)
-    return read_ground_truth(path).as_landmarks(name)
+    return replace(read_ground_truth(path).as_landmarks(name), files=(path,))
 
 
 def read_recall_truth(path: str | Path) -> LandmarkTruth:
@@ -125,6 +125,7 @@ def read_recall_truth(path: str | Path) -> LandmarkTruth:
         (Task("all", positives, (frozenset(),) * count),),
         "recall",
         "Queries and references are different photos.",
+        files=(Path(path),),
     )
 
 
@@ -179,8 +180,9 @@ def read_retrieval(root: Path) -> LandmarkFolder:
     Raises:
         InvalidInput: A list is missing or cannot be understood.
     """
-    truth = retrieval_truth(read_solution(root / _RETRIEVAL_SOLUTION), read_ids(root / "index.csv"))
-    return _google_landmarks(truth, root, "index")
+    files = (root / _RETRIEVAL_SOLUTION, root / "index.csv")
+    truth = retrieval_truth(read_solution(files[0]), read_ids(files[1]))
+    return _google_landmarks(replace(truth, files=files), root, "index")
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +221,16 @@ def read_recognition(root: Path) -> Recognition:
     images, landmarks = read_train(root / train)
     queries = tuple(image for image, usage in solution.usages.items() if usage != "Ignored")
     boxes = (None,) * len(queries)
-    truth = LandmarkTruth("gldv2 recognition", images, queries, boxes, (), "recall", "Not in training.")
+    truth = LandmarkTruth(
+        "gldv2 recognition",
+        images,
+        queries,
+        boxes,
+        (),
+        "recall",
+        "Not in training.",
+        files=(root / _RECOGNITION_SOLUTION, root / train),
+    )
     return Recognition(solution, _google_landmarks(truth, root, "train"), landmarks, train)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -46,6 +47,8 @@ class LandmarkTruth:
         tasks: Easy, Medium and Hard, or whichever the benchmark has.
         formula: How rankings are measured.
         query_rule: What becomes of a query that is in the database, one sentence.
+        landmarks: The landmark of each query, where the ground truth names it; else empty.
+        files: What it was read from; two equal ground truths may come from different files.
 
     Raises:
         InvalidInput: Lengths differ, a name is repeated, or an index lies outside the database.
@@ -58,10 +61,16 @@ class LandmarkTruth:
     tasks: tuple[Task, ...]
     formula: Formula
     query_rule: str
+    landmarks: tuple[str, ...] = ()
+    files: tuple[Path, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         _refuse_repeated(self.database, "database")
         _refuse_repeated(self.queries, "query")
+        if self.landmarks and len(self.landmarks) != len(self.queries):
+            raise InvalidInput(
+                f"it lists {len(self.queries)} queries, but landmarks for {len(self.landmarks)}"
+            )
         for task in self.tasks:
             if not len(self.queries) == len(self.boxes) == len(task.positives) == len(task.ignored):
                 raise InvalidInput(

@@ -24,7 +24,8 @@ def read_online_products(root: Path) -> Benchmark:
         InvalidInput: A file is missing or of another format.
     """
     folder = first_existing((root, root / "Stanford_Online_Products"), "Ebay_train.txt", layout=_LAYOUT)
-    return Benchmark("sop", _read(folder, "train"), _read(folder, "test"), KS)
+    files = tuple(folder / f"Ebay_{split}.txt" for split in ("train", "test"))
+    return Benchmark("sop", _read(folder, "train"), _read(folder, "test"), KS, files=files)
 
 
 def _read(folder: Path, split: str) -> LabelledImages:

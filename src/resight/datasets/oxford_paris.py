@@ -9,7 +9,7 @@ from pathlib import Path
 from resight.datasets.landmark_truth import LandmarkTruth, Task, indices, ordered_indices
 from resight.datasets.lists import text_lines
 from resight.datasets.plain_pickle import Plain
-from resight.datasets.revisited import box_of, names_of, read_annotations
+from resight.datasets.revisited import box_of, landmark_of, landmarks_of, names_of, read_annotations
 from resight.errors import InvalidInput
 from resight.features import Box
 
@@ -50,6 +50,8 @@ def read_oxford_paris(path: str | Path, *, benchmark: str = "oxford5k") -> Landm
             (Task("all", positives, ignored),),
             "trapezoidal",
             QUERY_RULE,
+            landmarks_of([landmark_of(entry) for entry in entries if isinstance(entry, Mapping)]),
+            (path,),
         )
     except KeyError as error:
         raise InvalidInput(f"{path} is no ground truth of Oxford5k or Paris6k: no {error}") from None
@@ -81,7 +83,15 @@ def read_oxford_paris_lists(
     )
     positives = tuple(one | other for one, other in zip(good, fair, strict=True))
     return LandmarkTruth(
-        benchmark, database, queries, boxes, (Task("all", positives, tuple(junk)),), "trapezoidal", QUERY_RULE
+        benchmark,
+        database,
+        queries,
+        boxes,
+        (Task("all", positives, tuple(junk)),),
+        "trapezoidal",
+        QUERY_RULE,
+        tuple(name.rpartition("_")[0] or name for name in names),
+        tuple(sorted(folder.glob("*.txt"))),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,8 @@ __all__ = [
     "GroundTruth",
     "QueryTruth",
     "box_of",
+    "landmark_of",
+    "landmarks_of",
     "names_of",
     "read_annotations",
     "read_ground_truth",
@@ -32,12 +34,16 @@ DIFFICULTIES = ("easy", "medium", "hard")
 
 @dataclass(frozen=True, slots=True)
 class QueryTruth:
-    """One query: the box of the thing in its photo, and the database images that show it (indices from 0)."""
+    """One query: the box of the thing in its photo, and the database images that show it (indices from 0).
+
+    ``landmark`` is the name of the thing, where the file has one; else empty.
+    """
 
     box: Box
     easy: frozenset[int]
     hard: frozenset[int]
     junk: frozenset[int]
+    landmark: str = ""
 
     def positives(self, difficulty: str) -> frozenset[int]:
         """Returns what must be found under a protocol: Easy easy, Medium easy and hard, Hard hard."""
@@ -79,6 +85,7 @@ class GroundTruth:
             ),
             "trapezoidal",
             "The queries are not in the database.",
+            landmarks_of([truth.landmark for truth in self.truths]),
         )
 
 
@@ -153,6 +160,31 @@ def box_of(value: object) -> Box:
     return Box(*corners)
 
 
+def landmark_of(entry: Mapping[str, Plain]) -> str:
+    """Returns the name under ``landmark`` in a query's entry; nothing where there is none.
+
+    Raises:
+        InvalidInput: It is neither a name nor a whole number.
+    """
+    name = entry.get("landmark", "")
+    if isinstance(name, bool) or not isinstance(name, str | int):
+        raise InvalidInput(f"a landmark is a name or a whole number, not {name!r:.40}")
+    return str(name)
+
+
+def landmarks_of(names: Sequence[str]) -> tuple[str, ...]:
+    """Returns the landmarks of the queries; nothing where no query has one.
+
+    Raises:
+        InvalidInput: Some queries have one and others have none.
+    """
+    if not any(names):
+        return ()
+    if not all(names):
+        raise InvalidInput(f"query number {list(names).index('')} (from 0) has no landmark, and others have")
+    return tuple(names)
+
+
 def _query_truth(entry: object, size: int, first: int) -> QueryTruth:
     if not isinstance(entry, Mapping):
         raise InvalidInput(f"an entry of gnd is a dict, not a {type(entry).__name__}")
@@ -163,4 +195,4 @@ def _query_truth(entry: object, size: int, first: int) -> QueryTruth:
             f"index {max(outside) + first} lies outside the database of {size} images "
             f"(indices start at {first})"
         )
-    return QueryTruth(box_of(entry["bbx"]), easy, hard, junk)
+    return QueryTruth(box_of(entry["bbx"]), easy, hard, junk, landmark_of(entry))

@@ -103,7 +103,7 @@ def read_table(root: Path, *, boxes: bool = False) -> Benchmark:
             f"{path} has {len(splits['train'])} training and {len(splits['test'])} test photos; it needs both"
         )
     train = _labelled("table train", path.parent, splits["train"], boxed=corners is not None, has_roles=False)
-    return Benchmark("table", train, test, KS, measured("validation"))
+    return Benchmark("table", train, test, KS, measured("validation"), (path,))
 
 
 def _table_file(root: Path) -> Path:

@@ -10,13 +10,16 @@ from typing import Literal
 import numpy as np
 
 from resight._version import __version__
-from resight.datasets.dataset import LabelledImages, Split
+from resight.datasets.dataset import Benchmark, LabelledImages, Split
 from resight.datasets.landmark_truth import Formula, LandmarkTruth
 from resight.datasets.revisited import DIFFICULTIES
+from resight.evaluation.digests import DESCRIPTORS, GROUND_TRUTH, ground_truth
+from resight.evaluation.drawn import DrawnUnits
 from resight.evaluation.shown import TestTransform as Transform
 from resight.models.model import Model
 
 __all__ = [
+    "INTERVALS",
     "NOT_STATED",
     "TEST_CLASSES",
     "Fact",
@@ -24,6 +27,7 @@ __all__ = [
     "QueryView",
     "Source",
     "Version",
+    "bootstrap_convention",
     "labelled_card",
     "landmark_card",
     "selection_of",
@@ -32,12 +36,13 @@ __all__ = [
     "versions",
 ]
 
+INTERVALS = "intervals"
+"""The fact that says what was drawn for them."""
 NOT_STATED = "not stated"
 """The selection of a model that does not say how it was chosen."""
 TEST_CLASSES = "test classes"
 """How the selection of a model begins that was chosen on the very classes it is measured on."""
 
-_INTERVALS = "Intervals: 95 %, percentile bootstrap over {}, 1000 draws."
 _LABELLED_CONVENTIONS = (
     "Scores are inner products of unit descriptors; larger is better.",
     "Equal scores are ordered by the smaller index.",
@@ -49,7 +54,6 @@ _LABELLED_CONVENTIONS = (
 _LANDMARK_CONVENTIONS = (
     "Queries without a positive are left out of a mean; positives that are not ranked count as misses.",
     "mP@k looks at the first min(k, rank of the last positive) answers, as the revisited benchmarks do.",
-    _INTERVALS.format("queries"),
 )
 
 QueryView = Literal["cropped", "whole", "without boxes", "unknown"]
@@ -173,6 +177,11 @@ class Source:
     selection: str = NOT_STATED
 
 
+def bootstrap_convention(drawn: str) -> str:
+    """Returns how the intervals of a card were made, from what was drawn."""
+    return f"Intervals: 95 %, percentile bootstrap over {drawn}, 1000 draws."
+
+
 def selection_of(model: Model, selection: str = NOT_STATED) -> str:
     """Returns how a model was chosen: as stated, else as its bundle says."""
     stored = model.training.get("selection")
@@ -181,13 +190,14 @@ def selection_of(model: Model, selection: str = NOT_STATED) -> str:
 
 def labelled_card(
     source: Source,
-    benchmark: str,
+    benchmark: Benchmark,
     test: LabelledImages,
     *,
     split: Split,
     trained: int,
     facts: tuple[Fact, ...],
-    by_classes: bool,
+    descriptors: str,
+    units: DrawnUnits,
     selection: str,
     seed: int,
 ) -> ProtocolCard:
@@ -195,20 +205,22 @@ def labelled_card(
 
     Args:
         source: Of the descriptors.
-        benchmark: The set's name.
+        benchmark: The set.
         test: The images measured on.
         split: Which images of the set they are.
         trained: How many of their classes are training classes too.
         facts: What else there is to say of the descriptors.
-        by_classes: Whether classes are drawn for the intervals, else queries.
+        descriptors: What stands for their bytes.
+        units: What is drawn for the intervals.
         selection: How the model was chosen.
         seed: Of k-means and the bootstrap.
     """
+    test = benchmark.test
     queries, gallery = (
         len(test) if mask is None else int(np.count_nonzero(mask)) for mask in (test.queries, test.gallery)
     )
     return ProtocolCard(
-        benchmark,
+        benchmark.name,
         test.root.name,
         split,
         len(test),
@@ -225,10 +237,18 @@ def labelled_card(
         seed,
         test.fingerprint,
         versions(),
-        (*_LABELLED_CONVENTIONS, _INTERVALS.format("classes" if by_classes else "queries")),
-        (*facts, Fact("classes", f"{trained:,} of {test.classes:,} are training classes too"))
-        if trained
-        else facts,
+        (*_LABELLED_CONVENTIONS, bootstrap_convention(units.name)),
+        (
+            *facts,
+            *(
+                [Fact("classes", f"{trained:,} of {test.classes:,} are training classes too")]
+                if trained
+                else []
+            ),
+            Fact(INTERVALS, units.words),
+            Fact(GROUND_TRUTH, ground_truth(benchmark.files)),
+            Fact(DESCRIPTORS, descriptors),
+        ),
     )
 
 
@@ -251,9 +271,11 @@ def landmark_card(
     truth: LandmarkTruth,
     source: Source,
     *,
+    descriptors: str,
     reranking: str,
     distractors: str,
     selection: str,
+    units: DrawnUnits,
     seed: int,
     nothing_in: int = 0,
 ) -> ProtocolCard:
@@ -262,9 +284,11 @@ def landmark_card(
     Args:
         truth: The benchmark.
         source: Of the descriptors.
+        descriptors: What stands for their bytes.
         reranking: What was done after the first ranking, in words.
         distractors: What else was in the database, in words.
         selection: How the model was chosen.
+        units: What is drawn for the intervals.
         seed: Of the bootstrap.
         nothing_in: How many database images the model found nothing in.
     """
@@ -286,7 +310,7 @@ def landmark_card(
         seed=seed,
         data_fingerprint=truth.fingerprint,
         versions=versions(),
-        conventions=_LANDMARK_CONVENTIONS,
+        conventions=(*_LANDMARK_CONVENTIONS, bootstrap_convention(units.name)),
         facts=(
             Fact("queries shown", _VIEWS[source.view]),
             Fact("query’s own photo", truth.query_rule),
@@ -299,6 +323,9 @@ def landmark_card(
             Fact("ignored", _ignored(truth)),
             Fact("without descriptor", f"{nothing_in:,} database images; they score 0"),
             Fact("ranking", "of the whole database, not truncated"),
+            Fact(INTERVALS, units.words),
+            Fact(GROUND_TRUTH, ground_truth(truth.files)),
+            Fact(DESCRIPTORS, descriptors),
         ),
     )
 

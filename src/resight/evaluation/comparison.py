@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Int64
 
 from resight.errors import InvalidInput
-from resight.evaluation.card import TEST_CLASSES, ProtocolCard
-from resight.evaluation.labelled import Intervals
+from resight.evaluation.card import INTERVALS, TEST_CLASSES, ProtocolCard
+from resight.evaluation.digests import DESCRIPTORS, GROUND_TRUTH
 from resight.evaluation.quantity import Quantity
 from resight.evaluation.result import Result
-from resight.evaluation.statistics import PairedTest, most_changed, paired
+from resight.evaluation.statistics import Intervals, PairedTest, most_changed, paired
 
 __all__ = ["ChangedQuery", "ComparedMeasure", "Comparison", "compare"]
 
@@ -58,7 +59,7 @@ class Comparison:
         changed: The queries whose main measure differs most, the largest difference first.
         differences: What else differs on the protocol cards, in words: the numbers may not be comparable.
         main: The main measure.
-        unit: What was drawn for intervals and tests: ``classes`` or ``queries``.
+        unit: What was drawn for intervals and tests: ``classes``, ``landmarks`` or ``queries``.
         warnings: Why the numbers must not be compared, in sentences.
     """
 
@@ -72,17 +73,26 @@ class Comparison:
     warnings: tuple[str, ...] = ()
 
 
-def compare(first: Result, second: Result, *, changed: int = 10, seed: int = 0) -> Comparison:
+def compare(
+    first: Result,
+    second: Result,
+    *,
+    changed: int = 10,
+    intervals: Intervals | None = None,
+    seed: int = 0,
+) -> Comparison:
     """Returns the paired tests of two results and the queries that changed most.
 
     Args:
         first: The one to start from.
         second: The one that may be better.
         changed: How many changed queries at most.
+        intervals: What is drawn; by default classes or landmarks, where one of the results knows them.
         seed: Of the tests' draws.
 
     Raises:
-        InvalidInput: The results are not over the same queries and labels, or have no measure in common.
+        InvalidInput: The results are not over the same queries and labels, have no measure in common, or do
+            not know the classes or landmarks that are to be drawn.
     """
     if first.queries != second.queries or _relevant(first) != _relevant(second):
         raise InvalidInput(
@@ -90,9 +100,7 @@ def compare(first: Result, second: Result, *, changed: int = 10, seed: int = 0) 
             f"{len(second.queries)} of {second.card.benchmark}): only results of one set can be compared"
         )
     others = {column.quantity: column.array for column in second.columns}
-    # Results of older versions do not say the class of a query.
-    stored = first.classes or second.classes
-    classes = np.array(stored, dtype=np.int64) if stored else None
+    unit, classes = _drawn(first, second, intervals)
     tests = []
     for column in first.columns:
         if column.quantity in others:
@@ -114,9 +122,26 @@ def compare(first: Result, second: Result, *, changed: int = 10, seed: int = 0) 
         _changed(first, second, changed),
         _differences(first, second),
         first.main,
-        "classes" if stored else "queries",
+        unit,
         _warnings(first, second),
     )
+
+
+def _drawn(
+    first: Result, second: Result, intervals: Intervals | None
+) -> tuple[Intervals, Int64[np.ndarray, " queries"] | None]:
+    """Returns what is drawn, and the class or landmark of each query; none where queries are drawn."""
+    known: Intervals = "classes" if first.card.is_labelled else "landmarks"
+    # Results of older versions do not say the class of a query.
+    stored = first.classes or second.classes
+    if intervals == "queries" or (intervals is None and not stored):
+        return "queries", None
+    if not stored or intervals not in (None, known):
+        raise InvalidInput(
+            f"the results do not say the {intervals} of their queries: "
+            f"{'evaluate again, or draw queries' if intervals == known else f'draw {known} or queries'}"
+        )
+    return known, np.array(stored, dtype=np.int64)
 
 
 def _relevant(result: Result) -> tuple[int, int, int, int]:
@@ -143,8 +168,7 @@ def _changed(first: Result, second: Result, count: int) -> tuple[ChangedQuery, .
 def _differences(first: Result, second: Result) -> tuple[str, ...]:
     one, other = first.card, second.card
     pairs = (
-        ("data", one.data_fingerprint[:12], other.data_fingerprint[:12]),
-        *_descriptors(one, other),
+        *_models(one, other),
         ("boxes", _yes(one.boxes), _yes(other.boxes)),
         ("long side", f"{one.max_side} px", f"{other.max_side} px"),
         ("scales", _numbers(one.scales), _numbers(other.scales)),
@@ -152,22 +176,69 @@ def _differences(first: Result, second: Result) -> tuple[str, ...]:
         ("selection", one.selection, other.selection),
     )
     ours, theirs = ({fact.name: fact.text for fact in card.facts} for card in (one, other))
-    facts = ((name, ours.get(name, "none"), theirs.get(name, "none")) for name in ours | theirs)
+    # Hashes have sentences of their own, and intervals are drawn anew.
+    names = [name for name in ours | theirs if name not in (GROUND_TRUTH, DESCRIPTORS, INTERVALS)]
+    facts = ((name, ours.get(name, "none"), theirs.get(name, "none")) for name in names)
     return tuple(f"{name}: {left} and {right}" for name, left, right in (*pairs, *facts) if left != right)
 
 
 def _warnings(first: Result, second: Result) -> tuple[str, ...]:
-    on_test = [result.card.selection.startswith(TEST_CLASSES) for result in (first, second)]
+    one, other = first.card, second.card
+    found = (_chosen_on_test(one, other), _other_truth(one, other), _other_descriptors(one, other))
+    return tuple(sentence for sentence in found if sentence)
+
+
+def _chosen_on_test(one: ProtocolCard, other: ProtocolCard) -> str:
+    on_test = [card.selection.startswith(TEST_CLASSES) for card in (one, other)]
     if on_test[0] == on_test[1]:
-        return ()
-    side, card = ("first", first.card) if on_test[0] else ("second", second.card)
+        return ""
+    side, card = ("first", one) if on_test[0] else ("second", other)
     return (
         f"The {side} model, {card.model}, was chosen on the test classes and the other was not: "
-        "its numbers are too high to compare.",
+        "its numbers are too high to compare."
     )
 
 
-def _descriptors(one: ProtocolCard, other: ProtocolCard) -> tuple[tuple[str, str, str], ...]:
+def _other_truth(one: ProtocolCard, other: ProtocolCard) -> str:
+    """Returns a sentence where the ground truths say different things, or are files of different bytes."""
+    ours, theirs = (_fact(card, GROUND_TRUTH) for card in (one, other))
+    if one.data_fingerprint != other.data_fingerprint:
+        return (
+            f"The results are by different ground truths (first {ours or one.data_fingerprint[:12]}; second "
+            f"{theirs or other.data_fingerprint[:12]}): answers, boxes or paths differ, and a difference may "
+            "come from them."
+        )
+    if ours and theirs and ours.rpartition(", ")[2] != theirs.rpartition(", ")[2]:
+        return (
+            "The ground truths say the same and are files of different bytes "
+            f"(first {ours}; second {theirs})."
+        )
+    return ""
+
+
+def _other_descriptors(one: ProtocolCard, other: ProtocolCard) -> str:
+    """Returns a sentence where one model, or files of one name, gave descriptors of different bytes."""
+    ours, theirs = (_fact(card, DESCRIPTORS) for card in (one, other))
+    if one.model_fingerprint != other.model_fingerprint:
+        return (
+            f"Both results are of {one.model}, and their descriptors or models are of different bytes (first "
+            f"{one.model_fingerprint[:12]}; second {other.model_fingerprint[:12]})."
+            if one.model == other.model
+            else ""
+        )
+    if not ours or not theirs or ours == theirs:
+        return ""
+    return (
+        f"One model gave different descriptors (first {ours}; second {theirs}): the photos, how they were "
+        "shown, or the machine were others."
+    )
+
+
+def _fact(card: ProtocolCard, name: str) -> str:
+    return next((fact.text for fact in card.facts if fact.name == name), "")
+
+
+def _models(one: ProtocolCard, other: ProtocolCard) -> tuple[tuple[str, str, str], ...]:
     """Returns the fingerprints of models or files of descriptors that have one name."""
     if one.model != other.model:
         return ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float32
@@ -19,21 +18,20 @@ from resight.evaluation.card import (
     source_of,
     transform_fact,
 )
+from resight.evaluation.digests import bytes_of
+from resight.evaluation.drawn import drawn_classes
 from resight.evaluation.measures.clustering import ClusterResult, cluster
 from resight.evaluation.measures.labels import LabelResult, evaluate_labels
 from resight.evaluation.pictures import labelled_rows
 from resight.evaluation.quantity import Quantity
 from resight.evaluation.result import Column, Measure, Result
 from resight.evaluation.shown import TestTransform, transform_of, transformed_features
-from resight.evaluation.statistics import bootstrap
+from resight.evaluation.statistics import Intervals, bootstrap
 from resight.files import Progress
 from resight.models.extract import describe_photos
 from resight.models.model import Model
 
-__all__ = ["Intervals", "describe_set", "evaluate_benchmark", "measure_set", "measure_source"]
-
-Intervals: TypeAlias = Literal["classes", "queries"]
-"""What is drawn with replacement for an interval: classes with all their queries, or single queries."""
+__all__ = ["describe_set", "evaluate_benchmark", "measure_set", "measure_source"]
 
 _TIE_QUERIES, _TIE_RANKS, _TIE_SHARE = 200, 10, 0.1
 """How many queries are looked at for ties, among how many answers, and from which share on it is said."""
@@ -47,7 +45,7 @@ def evaluate_benchmark(
     clusters: bool = True,
     selection: str = NOT_STATED,
     as_trained: bool = True,
-    intervals: Intervals = "classes",
+    intervals: Intervals | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Result:
@@ -61,7 +59,7 @@ def evaluate_benchmark(
         selection: How the model was chosen; it goes on the card. As the model's bundle says by default.
         as_trained: Show photos as the model was measured in training, where its bundle says how; else, and
             for other models, they are reduced to its long side.
-        intervals: What is drawn for the intervals.
+        intervals: As for `measure_set`.
         seed: Of k-means and the bootstrap.
         progress: Is called with the photos described and their number.
 
@@ -127,7 +125,7 @@ def measure_set(
     transform: TestTransform | None = None,
     clusters: bool = True,
     selection: str = NOT_STATED,
-    intervals: Intervals = "classes",
+    intervals: Intervals | None = None,
     seed: int = 0,
 ) -> Result:
     """Returns the result of descriptors that a model has made of a benchmark's test or validation images.
@@ -140,12 +138,12 @@ def measure_set(
         transform: What the photos went through, for the card.
         clusters: Whether NMI and AMI are measured too.
         selection: How the model was chosen; it goes on the card.
-        intervals: What is drawn for the intervals: ``classes`` with all their queries, or single ``queries``.
+        intervals: What is drawn: ``classes`` with all their queries (the default), or single ``queries``.
         seed: Of k-means and the bootstrap.
 
     Raises:
-        InvalidInput: There are more or fewer descriptors than images, one is not of unit norm, or the
-            benchmark has no such images.
+        InvalidInput: There are more or fewer descriptors than images, one is not of unit norm, landmarks are
+            to be drawn, or the benchmark has no such images.
     """
     source = source_of(model, view="whole", root=benchmark.test.root.name)
     shown = () if transform is None else (transform_fact(transform),)
@@ -171,7 +169,7 @@ def measure_source(
     facts: tuple[Fact, ...] = (),
     clusters: bool = True,
     selection: str = NOT_STATED,
-    intervals: Intervals = "classes",
+    intervals: Intervals | None = None,
     seed: int = 0,
 ) -> Result:
     """Returns the result of descriptors of any source, otherwise as `measure_set`.
@@ -184,7 +182,7 @@ def measure_source(
         facts: What else the card says of the descriptors.
         clusters: Whether NMI and AMI are measured too.
         selection: How the model was chosen.
-        intervals: What is drawn for the intervals.
+        intervals: As for `measure_set`.
         seed: Of k-means and the bootstrap.
 
     Raises:
@@ -198,24 +196,23 @@ def measure_source(
     )
     columns = _columns(values)
     clustered = cluster(descriptors, test.labels, seed=seed) if clusters else None
-    classes = test.labels[values.per_query.queries]
-    # One class cannot be drawn in two ways: an interval of no width would claim certainty.
-    if intervals == "queries" or len(np.unique(classes)) < 2:
-        classes = None
+    units = drawn_classes(test.labels[values.per_query.queries], benchmark.name, intervals)
     means = (
-        Measure.of(column.quantity, bootstrap(column.array, classes=classes, seed=seed)) for column in columns
+        Measure.of(column.quantity, bootstrap(column.array, classes=units.array, seed=seed))
+        for column in columns
     )
     return Result(
         _with_ties(
             labelled_card(
                 source,
-                benchmark.name,
+                benchmark,
                 test,
                 split=split,
                 trained=0 if test is benchmark.train else shared_classes(test, benchmark.train),
                 facts=facts,
+                descriptors=bytes_of(descriptors),
                 selection=selection,
-                by_classes=classes is not None,
+                units=units,
                 seed=seed,
             ),
             descriptors,
@@ -226,7 +223,7 @@ def measure_source(
         tuple(test.paths[query] for query in values.per_query.queries),
         columns,
         labelled_rows(values.per_query, test, descriptors),
-        classes=() if classes is None else tuple(classes.tolist()),
+        classes=units.of,
     )
 
 

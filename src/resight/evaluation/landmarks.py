@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,8 @@ from resight.datasets.landmark_truth import LandmarkTruth
 from resight.errors import InvalidInput
 from resight.evaluation.card import ProtocolCard, QueryView, Source, landmark_card, source_of
 from resight.evaluation.descriptor_files import open_matrix
+from resight.evaluation.digests import bytes_of
+from resight.evaluation.drawn import DrawnUnits, drawn_units
 from resight.evaluation.landmark_description import LandmarkDescriptors, describe_landmarks
 from resight.evaluation.measures.landmarks import LandmarkColumn, main_quantity, measure_task, ranks_without
 from resight.evaluation.pictures import Pictures, landmark_rows
@@ -25,7 +26,7 @@ from resight.evaluation.refinement import (
     verified_heads,
 )
 from resight.evaluation.result import Column, Measure, Result
-from resight.evaluation.statistics import bootstrap
+from resight.evaluation.statistics import Intervals, bootstrap
 from resight.files import Progress
 from resight.models.model import Model
 from resight.search.exact import Ranks, rank_marked, rank_scores
@@ -51,6 +52,7 @@ def evaluate_landmarks(
     distractors: str | Path | None = None,
     refinement: Refinement = UNREFINED,
     selection: str = "not stated",
+    intervals: Intervals | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Result:
@@ -63,6 +65,7 @@ def evaluate_landmarks(
         distractors: A ``.npy`` of descriptors by the same model, appended to the database and always wrong.
         refinement: Query expansion and verification.
         selection: How the model was chosen; it goes on the card.
+        intervals: What is drawn: ``landmarks`` (by default, where they are known) or ``queries``.
         seed: Of the bootstrap.
         progress: Called with the photos described and their number.
 
@@ -81,6 +84,7 @@ def evaluate_landmarks(
         distractors=distractors,
         refinement=refinement,
         selection=selection,
+        intervals=intervals,
         seed=seed,
         pictures=Pictures(folder.database, folder.queries, crop=crop),
     )
@@ -94,6 +98,7 @@ def measure_descriptors(
     distractors: str | Path | None = None,
     refinement: Refinement = UNREFINED,
     selection: str = "not stated",
+    intervals: Intervals | None = None,
     seed: int = 0,
     pictures: Pictures | None = None,
     progress: Progress | None = None,
@@ -107,6 +112,7 @@ def measure_descriptors(
         distractors: A ``.npy`` of descriptors appended to the database.
         refinement: Query expansion and verification.
         selection: How the model was chosen.
+        intervals: As for `evaluate_landmarks`.
         seed: Of the bootstrap.
         pictures: Paths of the photos; names alone by default.
         progress: Called with the descriptors compared.
@@ -130,16 +136,19 @@ def measure_descriptors(
     heads = None
     if refinement.verify:
         heads = verified_heads(truth, ranks, described, refinement.verify, protocol=refinement.protocol)
+    units = drawn_units(truth, intervals)
     card = landmark_card(
         truth,
         source,
+        descriptors=bytes_of(described.database, described.queries),
         reranking=refinement.words,
         distractors=_distractors(distractors, parts),
         selection=selection,
+        units=units,
         seed=seed,
         nothing_in=len(described.nothing_in),
     )
-    return result_of(truth, ranks, card, heads=heads, pictures=pictures, seed=seed)
+    return result_of(truth, ranks, card, units, heads=heads, pictures=pictures, seed=seed)
 
 
 def measure_similarities(
@@ -147,6 +156,7 @@ def measure_similarities(
     similarities: Float[np.ndarray, "q n"],
     source: Source,
     *,
+    intervals: Intervals | None = None,
     seed: int = 0,
     pictures: Pictures | None = None,
 ) -> Result:
@@ -162,16 +172,25 @@ def measure_similarities(
             f"row for each of {shape[0]} queries and a column for each of {shape[1]} database images"
         )
     ranks = rank_scores(np.asarray(similarities), marked_images(truth), first=_depth(truth, UNREFINED))
+    units = drawn_units(truth, intervals)
     card = landmark_card(
-        truth, source, reranking="none", distractors="none", selection="not stated", seed=seed
+        truth,
+        source,
+        descriptors=bytes_of(similarities),
+        reranking="none",
+        distractors="none",
+        selection="not stated",
+        units=units,
+        seed=seed,
     )
-    return result_of(truth, ranks, card, pictures=pictures, seed=seed)
+    return result_of(truth, ranks, card, units, pictures=pictures, seed=seed)
 
 
 def result_of(
     truth: LandmarkTruth,
     ranks: Ranks,
     card: ProtocolCard,
+    units: DrawnUnits,
     *,
     heads: Heads | None = None,
     pictures: Pictures | None = None,
@@ -183,12 +202,16 @@ def result_of(
     shown = pictures or Pictures(truth.database, truth.queries, crop=False)
     return Result(
         card,
-        tuple(Measure.of(column.quantity, bootstrap(column.values, seed=seed)) for column in columns),
+        tuple(
+            Measure.of(column.quantity, bootstrap(column.values, classes=units.array, seed=seed))
+            for column in columns
+        ),
         None,
         shown.queries,
         tuple(Column.of(column.quantity, column.values) for column in columns),
         landmark_rows(truth, ranks, main, shown, None if heads is None else heads[main.quantity.task]),
         main.quantity,
+        units.of,
     )
 
 
@@ -238,10 +261,8 @@ def _main(truth: LandmarkTruth, columns: Sequence[LandmarkColumn]) -> LandmarkCo
 
 
 def _distractors(path: str | Path | None, parts: Sequence[Float[np.ndarray, "_ dim"]]) -> str:
-    """Returns how many there are and of which file; its first and last rows stand for its contents."""
+    """Returns how many there are, of which file and of which bytes."""
     if path is None:
         return "none"
     matrix = parts[-1]
-    ends = np.concatenate([matrix[:64], matrix[-64:]])
-    digest = hashlib.sha256(repr(matrix.shape).encode() + np.ascontiguousarray(ends).tobytes()).hexdigest()
-    return f"{len(matrix):,} of {Path(path).name} ({matrix.dtype}, ends {digest[:16]})"
+    return f"{len(matrix):,} of {Path(path).name} ({matrix.dtype}, {bytes_of(matrix)})"

@@ -15,9 +15,10 @@ from jaxtyping import Float32, Float64, Int64
 from resight.datasets.dataset import Benchmark, LabelledImages, Split
 from resight.errors import InvalidInput
 from resight.evaluation.card import NOT_STATED, Fact, Source
-from resight.evaluation.labelled import Intervals, measure_source
+from resight.evaluation.labelled import measure_source
 from resight.evaluation.measures.arrays import as_matrix
 from resight.evaluation.result import Result
+from resight.evaluation.statistics import Intervals
 from resight.files import name_key
 from resight.images import PHOTO_SUFFIXES
 
@@ -60,7 +61,7 @@ def evaluate_descriptors(
     fingerprint: str | None = None,
     clusters: bool = True,
     selection: str = NOT_STATED,
-    intervals: Intervals = "classes",
+    intervals: Intervals | None = None,
     seed: int = 0,
 ) -> OwnResult:
     """Returns the result of descriptors on a labelled set, each photo's found by its name.

@@ -10,8 +10,20 @@ import numpy as np
 
 from resight.datasets.google_landmarks import Solution, Usage
 from resight.datasets.landmark_folder import Recognition
+from resight.datasets.query_landmarks import QueryLandmarks, sharing_answers
 from resight.errors import InvalidInput
-from resight.evaluation.card import NOT_STATED, Fact, ProtocolCard, Source, source_of, versions
+from resight.evaluation.card import (
+    INTERVALS,
+    NOT_STATED,
+    Fact,
+    ProtocolCard,
+    Source,
+    bootstrap_convention,
+    source_of,
+    versions,
+)
+from resight.evaluation.digests import DESCRIPTORS, GROUND_TRUTH, bytes_of, ground_truth, short
+from resight.evaluation.drawn import DrawnUnits, units_of
 from resight.evaluation.landmark_description import describe_landmarks
 from resight.evaluation.landmarks import marked_images
 from resight.evaluation.measures.recognition import (
@@ -20,8 +32,8 @@ from resight.evaluation.measures.recognition import (
 )
 from resight.evaluation.quantity import Quantity
 from resight.evaluation.result import Column, Measure, Result
-from resight.evaluation.statistics import bootstrap
-from resight.files import Progress, read_rows
+from resight.evaluation.statistics import Intervals, bootstrap
+from resight.files import Progress, read_rows, sha256_of
 from resight.models.model import Model
 from resight.search.exact import rank_marked
 from resight.search.recognition import neighbour_scores, recognise
@@ -33,12 +45,10 @@ _CONVENTIONS = {
     "retrieval": (
         "mAP@100 is rectangular: precision at each first hit within 100, divided by min(positives, 100).",
         "A test image without prediction scores 0; a repeated image scores nothing and keeps its rank.",
-        "Intervals: 95 %, percentile bootstrap over test images, 1000 draws.",
     ),
     "recognition": (
         "µAP is over all predictions together: ties by image, then class; M counts images with a landmark.",
         "A prediction for an image without landmark is wrong; accuracy is over images with a landmark.",
-        "Intervals: 95 %, percentile bootstrap over test images, 1000 draws.",
     ),
 }
 
@@ -49,6 +59,7 @@ def evaluate_recognition(
     *,
     neighbours: int = 3,
     selection: str = "not stated",
+    intervals: Intervals | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Result:
@@ -62,6 +73,7 @@ def evaluate_recognition(
         benchmark: As ``resight.datasets.read_recognition`` returns it.
         neighbours: Training images that vote.
         selection: How the model was chosen; it goes on the card.
+        intervals: ``landmarks`` or ``queries`` (test images) are drawn for them; landmarks by default.
         seed: Of the bootstrap.
         progress: Called with the photos described and their number.
 
@@ -86,12 +98,23 @@ def evaluate_recognition(
         source_of(model, view="whole", root=folder.root.name),
         method=f"by the {neighbours} nearest of {len(landmarks):,} images of {benchmark.train}, "
         "sum of cosines a landmark",
+        descriptors=bytes_of(described.database, described.queries),
+        truth=ground_truth(folder.truth.files),
         selection=selection,
+        intervals=intervals,
         seed=seed,
     )
 
 
-def measure_predictions(path: str | Path, solution: Solution, *, name: str, seed: int = 0) -> Result:
+def measure_predictions(
+    path: str | Path,
+    solution: Solution,
+    *,
+    name: str,
+    truth: str = NOT_STATED,
+    intervals: Intervals | None = None,
+    seed: int = 0,
+) -> Result:
     """Returns the result of a file of predictions, its public and its private test images each for itself.
 
     Columns ``id`` and ``images`` (index images, best first, between blanks), or ``id`` and ``landmarks`` (a
@@ -101,6 +124,8 @@ def measure_predictions(path: str | Path, solution: Solution, *, name: str, seed
         path: The CSV file.
         solution: As ``resight.datasets.google_landmarks.read_solution`` returns it.
         name: Of the solution's file.
+        truth: What stands for the bytes of that file, for the card.
+        intervals: As for `evaluate_recognition`.
         seed: Of the bootstrap.
 
     Raises:
@@ -116,9 +141,17 @@ def measure_predictions(path: str | Path, solution: Solution, *, name: str, seed
         if row["id"] not in solution.usages:
             raise InvalidInput(f"{path} predicts {row['id']}, which is no test image of {name}")
         predicted[row["id"]] = row[column]
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = sha256_of([path])
     source = Source(path.name, digest, 0, 0, (), "unknown", "not known", name)
-    return measure_predicted(predicted, solution, source, seed=seed)
+    return measure_predicted(
+        predicted,
+        solution,
+        source,
+        descriptors=short(digest),
+        truth=truth,
+        intervals=intervals,
+        seed=seed,
+    )
 
 
 def measure_predicted(
@@ -127,7 +160,10 @@ def measure_predicted(
     source: Source,
     *,
     method: str = "as in the file",
-    selection: str = "not stated",
+    descriptors: str = NOT_STATED,
+    truth: str = NOT_STATED,
+    selection: str = NOT_STATED,
+    intervals: Intervals | None = None,
     seed: int = 0,
 ) -> Result:
     """Returns the result of predictions in the form that the challenges' files have.
@@ -137,7 +173,10 @@ def measure_predicted(
         solution: What is right.
         source: Of the predictions, for the card.
         method: How they were made, in words.
+        descriptors: What stands for the bytes of the descriptors or predictions, for the card.
+        truth: What stands for the bytes of the solution, for the card.
         selection: How the model was chosen.
+        intervals: As for `evaluate_recognition`.
         seed: Of the bootstrap.
 
     Raises:
@@ -147,6 +186,7 @@ def measure_predicted(
     parts = [usage for usage in _SCORED if solution.of(usage)]
     if not parts:
         raise InvalidInput(f"{source.root} has neither a public nor a private test image")
+    units = _units(solution, queries, parts, intervals)
     measures, columns = [], []
     for usage in parts:
         answers = solution.of(usage)
@@ -155,20 +195,50 @@ def measure_predicted(
             values = average_precisions_at_100({image: text.split() for image, text in own.items()}, answers)
             quantity = Quantity("mAP@100", task=usage.lower())
             column = Column(quantity, tuple(values.get(image) for image in queries))
-            measure = Measure.of(quantity, bootstrap(column.array, seed=seed))
+            measure = Measure.of(quantity, bootstrap(column.array, classes=units.array, seed=seed))
         else:
-            measure, column = _recognition(source.name, own, answers, queries, usage, seed)
+            measure, column = _recognition(source.name, own, answers, queries, usage, units, seed)
         measures.append(measure)
         columns.append(column)
     return Result(
-        _card(source, solution, queries, method, selection, seed),
+        _card(
+            source,
+            solution,
+            queries,
+            facts=(
+                Fact("predictions", method),
+                Fact("whitening", source.whitening),
+                Fact("left out", "ignored test images"),
+                Fact(INTERVALS, units.words),
+                Fact(GROUND_TRUTH, truth),
+                Fact(DESCRIPTORS, descriptors),
+            ),
+            drawn=units.name,
+            selection=selection,
+            seed=seed,
+        ),
         tuple(measures),
         None,
         queries,
         tuple(columns),
         (),
         columns[-1].quantity,
+        units.of,
     )
+
+
+def _units(
+    solution: Solution, queries: tuple[str, ...], parts: list[Usage], intervals: Intervals | None
+) -> DrawnUnits:
+    """Returns what is drawn: test images of one landmark together, or test images."""
+    landmarks = QueryLandmarks(
+        sharing_answers([solution.answers[image] for image in queries]),
+        "test images that share half of their right answers or more",
+    )
+    counted = [
+        {place for place, image in enumerate(queries) if solution.usages[image] == usage} for usage in parts
+    ]
+    return units_of(landmarks, counted, intervals)
 
 
 def _recognition(
@@ -177,6 +247,7 @@ def _recognition(
     answers: dict[str, frozenset[str]],
     queries: tuple[str, ...],
     usage: Usage,
+    units: DrawnUnits,
     seed: int,
 ) -> tuple[Measure, Column]:
     images, classes, scores = [], [], []
@@ -192,7 +263,15 @@ def _recognition(
             ) from None
         images.append(image)
         classes.append(landmark)
-    interval = micro_average_precision_interval(images, classes, np.array(scores), answers, seed=seed)
+    unit_of = dict(zip(queries, units.of or range(len(queries)), strict=True))
+    interval = micro_average_precision_interval(
+        images,
+        classes,
+        np.array(scores),
+        answers,
+        drawn_with=[unit_of[image] for image in answers],
+        seed=seed,
+    )
     landmark_of = dict(zip(images, classes, strict=True))
     right = tuple(
         float(landmark_of.get(image) in answers[image]) if answers.get(image) else None for image in queries
@@ -202,7 +281,14 @@ def _recognition(
 
 
 def _card(
-    source: Source, solution: Solution, queries: tuple[str, ...], method: str, selection: str, seed: int
+    source: Source,
+    solution: Solution,
+    queries: tuple[str, ...],
+    *,
+    facts: tuple[Fact, ...],
+    drawn: str,
+    selection: str,
+    seed: int,
 ) -> ProtocolCard:
     answers = repr([(image, sorted(solution.answers[image])) for image in queries])
     return ProtocolCard(
@@ -223,10 +309,6 @@ def _card(
         seed=seed,
         data_fingerprint=hashlib.sha256(answers.encode()).hexdigest(),
         versions=versions(),
-        conventions=_CONVENTIONS[solution.kind],
-        facts=(
-            Fact("predictions", method),
-            Fact("whitening", source.whitening),
-            Fact("left out", "ignored test images"),
-        ),
+        conventions=(*_CONVENTIONS[solution.kind], bootstrap_convention(drawn)),
+        facts=facts,
     )

@@ -169,7 +169,7 @@ class Result:
         columns: The values the means are made of.
         rows: The worst and the median queries by the main measure with their first answers.
         main: What the queries are ordered by.
-        classes: The class of each query where intervals are by classes, else empty.
+        classes: The class or landmark of each query where intervals draw these, else empty.
     """
 
     card: ProtocolCard

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
 from resight.errors import InvalidInput
 
-__all__ = ["Interval", "PairedTest", "bootstrap", "most_changed", "paired"]
+__all__ = ["Interval", "Intervals", "PairedTest", "bootstrap", "most_changed", "paired"]
+
+Intervals: TypeAlias = Literal["classes", "landmarks", "queries"]
+"""What is drawn with replacement for an interval: classes or landmarks with all their queries, or queries."""
 
 _CELLS = 1 << 23
 

@@ -13,12 +13,14 @@ from resight.datasets.landmark_folder import LandmarkFolder
 from resight.datasets.landmark_truth import LandmarkTruth
 from resight.errors import InvalidInput
 from resight.evaluation.card import ProtocolCard, landmark_card, source_of
+from resight.evaluation.digests import bytes_of
+from resight.evaluation.drawn import DrawnUnits, drawn_units
 from resight.evaluation.landmark_description import LandmarkDescriptors, describe_landmarks
 from resight.evaluation.landmarks import marked_images, query_view, task_columns
 from resight.evaluation.measures.landmarks import LandmarkColumn, main_quantity
 from resight.evaluation.refinement import Heads, expanded_queries, verified_heads
 from resight.evaluation.result import Measure
-from resight.evaluation.statistics import PairedTest, bootstrap, paired
+from resight.evaluation.statistics import Intervals, PairedTest, bootstrap, paired
 from resight.files import Progress
 from resight.models.model import Model
 from resight.models.whitening import Whitening
@@ -132,6 +134,7 @@ def evaluate_waterfall(
     crop: bool = True,
     steps: Steps = Steps(),
     selection: str = "not stated",
+    intervals: Intervals | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Waterfall:
@@ -144,6 +147,7 @@ def evaluate_waterfall(
         crop: Whether queries are cropped to their boxes.
         steps: How far each goes.
         selection: How the model was chosen; it goes on the card.
+        intervals: As for `evaluate_landmarks`; the paired tests turn the signs of the same.
         seed: Of the bootstrap and the tests.
         progress: Called with the photos described and their number.
 
@@ -165,19 +169,25 @@ def evaluate_waterfall(
     if whitening is not None:
         words = f"a step: {whitening.kind}, {whitening.dim} dimensions, fitted on {whitening.provenance}"
         source = replace(source, whitening=words)
+    units = drawn_units(truth, intervals)
     card = landmark_card(
         truth,
         source,
+        descriptors=bytes_of(described.database, described.queries),
         reranking=steps.words(len(described.database), verified=bool(described.query_local and steps.verify)),
         distractors="none",
         selection=selection,
+        units=units,
         seed=seed,
         nothing_in=len(described.nothing_in),
     )
-    return Waterfall(card, tuple(_measured(truth, _stages(truth, described, whitening, steps), seed)))
+    stages = _stages(truth, described, whitening, steps)
+    return Waterfall(card, tuple(_measured(truth, stages, units, seed)))
 
 
-def _measured(truth: LandmarkTruth, stages: Iterable[_Ranked], seed: int) -> Iterator[Stage]:
+def _measured(
+    truth: LandmarkTruth, stages: Iterable[_Ranked], units: DrawnUnits, seed: int
+) -> Iterator[Stage]:
     """Yields each stage with its main measures and their changes."""
     main = {main_quantity(truth.formula, task.name) for task in truth.tasks}
     before: list[LandmarkColumn] = []
@@ -188,12 +198,15 @@ def _measured(truth: LandmarkTruth, stages: Iterable[_Ranked], seed: int) -> Ite
             if column.quantity in main
         ]
         changes = tuple(
-            paired(old.values, new.values, seed=seed)
+            paired(old.values, new.values, classes=units.array, seed=seed)
             for old, new in zip(before, columns, strict=bool(before))
         )
         yield Stage(
             ranked.name,
-            tuple(Measure.of(column.quantity, bootstrap(column.values, seed=seed)) for column in columns),
+            tuple(
+                Measure.of(column.quantity, bootstrap(column.values, classes=units.array, seed=seed))
+                for column in columns
+            ),
             changes or (None,) * len(columns),
             ranked.milliseconds,
             ranked.offline_seconds,

@@ -1,6 +1,7 @@
 """What crosses the disk: whole outputs, tables, JSON; ordered work in threads; words near a typo."""
 
 from resight.files.budget import shown
+from resight.files.digest import sha256_of
 from resight.files.foreign import reading, reason_of
 from resight.files.json import JSON, from_json, parse_json, read_json, to_json
 from resight.files.names import name_key, on_disk, why_no_name
@@ -26,6 +27,7 @@ __all__ = [
     "read_rows",
     "reading",
     "reason_of",
+    "sha256_of",
     "shown",
     "silent",
     "to_json",

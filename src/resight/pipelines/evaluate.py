@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -29,11 +28,12 @@ from resight.evaluation import (
 )
 from resight.evaluation.card import Source
 from resight.evaluation.descriptor_files import open_matrix, read_named
-from resight.evaluation.labelled import Intervals
+from resight.evaluation.digests import ground_truth
 from resight.evaluation.pictures import Pictures
 from resight.evaluation.refinement import UNREFINED
+from resight.evaluation.statistics import Intervals
 from resight.evaluation.waterfall import whitening_of
-from resight.files import Progress
+from resight.files import Progress, sha256_of
 from resight.models import load_model
 
 __all__ = [
@@ -59,7 +59,7 @@ class Protocol:
         clusters: Whether NMI and AMI of a labelled set are measured; above 2000 classes that takes minutes.
         crop: Whether queries of landmarks are cropped to their boxes.
         distractors: A ``.npy`` of descriptors that are added to a landmark database and always wrong.
-        intervals: What is drawn for the intervals of a labelled set: classes with all queries, or queries.
+        intervals: What is drawn for the intervals; ``None``: classes of a labelled set, landmarks of others.
         refinement: Query expansion and verification, for landmarks.
         selection: How the model was chosen; it goes on the card. As the bundle says by default.
         seed: Of k-means and the bootstrap.
@@ -71,7 +71,7 @@ class Protocol:
     clusters: bool = True
     crop: bool = True
     distractors: Path | None = None
-    intervals: Intervals = "classes"
+    intervals: Intervals | None = None
     refinement: Refinement = UNREFINED
     selection: str = "not stated"
     seed: int = 0
@@ -156,6 +156,7 @@ def evaluate(
         distractors=protocol.distractors,
         refinement=protocol.refinement,
         selection=protocol.selection,
+        intervals=protocol.intervals,
         seed=protocol.seed,
         progress=progress,
     )
@@ -188,6 +189,7 @@ def _recognition(
         load_model(model),
         benchmark,
         selection=protocol.selection,
+        intervals=protocol.intervals,
         seed=protocol.seed,
         progress=progress,
     )
@@ -229,6 +231,7 @@ def evaluate_steps(
         crop=protocol.crop,
         steps=steps,
         selection=protocol.selection,
+        intervals=protocol.intervals,
         seed=protocol.seed,
         progress=progress,
     )
@@ -256,7 +259,14 @@ def evaluate_files(
     folder = photos or computed.truth.parent
     if computed.kind == "predictions":
         solution = read_solution(computed.truth)
-        result = measure_predictions(computed.path, solution, name=computed.truth.name, seed=protocol.seed)
+        result = measure_predictions(
+            computed.path,
+            solution,
+            name=computed.truth.name,
+            truth=ground_truth((computed.truth,)),
+            intervals=protocol.intervals,
+            seed=protocol.seed,
+        )
         return Evaluation(result, folder)
     truth = read_landmark_truth(computed.truth)
     if computed.kind == "similarities":
@@ -300,7 +310,7 @@ def evaluate_own(
         loaded,
         split=protocol.split,
         source=descriptors.name,
-        fingerprint=_digest(descriptors),
+        fingerprint=_digest(descriptors, names),
         clusters=protocol.clusters,
         selection=protocol.selection,
         intervals=protocol.intervals,
@@ -324,6 +334,7 @@ def _landmark_descriptors(
         distractors=protocol.distractors,
         refinement=protocol.refinement,
         selection=protocol.selection,
+        intervals=protocol.intervals,
         seed=protocol.seed,
         pictures=_pictures(truth, photos),
         progress=progress,
@@ -339,18 +350,25 @@ def _similarities(
         # The lists name right references alone; the others are known by their columns.
         truth = replace(truth, database=tuple(str(number) for number in range(matrix.shape[1])))
     pictures = _pictures(truth, photos)
-    return measure_similarities(truth, matrix, _source(computed, 0), seed=protocol.seed, pictures=pictures)
+    return measure_similarities(
+        truth,
+        matrix,
+        _source(computed, 0),
+        intervals=protocol.intervals,
+        seed=protocol.seed,
+        pictures=pictures,
+    )
 
 
 def _source(computed: Computed, dim: int) -> Source:
     whitening = "not known: as in the file"
-    digest = _digest(computed.path)
+    digest = _digest(computed.path, computed.names)
     return Source(computed.path.name, digest, dim, 0, (), "unknown", whitening, computed.truth.name)
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _digest(path: Path, names: Path | None) -> str:
+    """Returns the SHA-256 of a file of descriptors with that of its names: their order decides as much."""
+    return sha256_of([path] if names is None else [path, names])
 
 
 def _pictures(truth: LandmarkTruth, photos: Path | None) -> Pictures | None:

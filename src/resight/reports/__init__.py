@@ -7,17 +7,28 @@ from typing import TYPE_CHECKING
 from resight._lazy import face
 
 if TYPE_CHECKING:
+    from resight.reports.comparison import write_comparison
     from resight.reports.evaluation import write_report
     from resight.reports.sheet import write_sheet
     from resight.reports.verdict import VERDICT_WORDS, verdict_reason
+    from resight.reports.waterfall import write_waterfall
 
-__all__ = ["VERDICT_WORDS", "verdict_reason", "write_report", "write_sheet"]
+__all__ = [
+    "VERDICT_WORDS",
+    "verdict_reason",
+    "write_comparison",
+    "write_report",
+    "write_sheet",
+    "write_waterfall",
+]
 
 _HOMES = {
     "VERDICT_WORDS": "verdict",
     "verdict_reason": "verdict",
+    "write_comparison": "comparison",
     "write_report": "evaluation",
     "write_sheet": "sheet",
+    "write_waterfall": "waterfall",
 }
 
 # So that a sheet of answers imports nothing of the evaluation.

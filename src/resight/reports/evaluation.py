@@ -13,7 +13,7 @@ from resight.files import write_whole
 from resight.reports.embedded import EmbeddedPhoto, embed
 from resight.reports.page import render
 
-__all__ = ["render_report", "write_report"]
+__all__ = ["card_lines", "protocol_of", "render_report", "write_report"]
 
 _QUERY_SIDE, _ANSWER_SIDE = 320, 200
 
@@ -107,7 +107,7 @@ def render_report(result: Result, *, root: str | Path) -> str:
         result.measures,
         result.main.name,
         card,
-        _protocol(result),
+        protocol_of(result),
         tuple(section for section in sections if section.rows),
     )
     return render("evaluation.html", page)
@@ -123,8 +123,14 @@ def _headline(result: Result) -> tuple[Measure, ...]:
     return tuple(chosen) or result.measures
 
 
-def _protocol(result: Result) -> dict[str, str]:
-    card = result.card
+def protocol_of(result: Result) -> dict[str, str]:
+    """Returns the lines of a result's protocol card."""
+    lines = card_lines(result.card)
+    return lines | ({"clusters": _clusters(result)} if result.card.is_labelled else {})
+
+
+def card_lines(card: ProtocolCard) -> dict[str, str]:
+    """Returns a protocol card as lines, their names first."""
     classes = f", {card.classes:,} classes" if card.classes else ""
     boxes = "photos are cropped to them" if card.boxes else "not used, photos are whole"
     return {
@@ -138,7 +144,6 @@ def _protocol(result: Result) -> dict[str, str]:
         **{fact.name: fact.text for fact in card.facts},
         "selection": card.selection,
         "seed": str(card.seed),
-        **({"clusters": _clusters(result)} if card.is_labelled else {}),
         "versions": ", ".join(f"{part.name} {part.version}" for part in card.versions),
         "model’s fingerprint": card.model_fingerprint[:16],
         "data’s fingerprint": card.data_fingerprint[:16],

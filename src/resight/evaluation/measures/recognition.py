@@ -106,19 +106,23 @@ def micro_average_precision_interval(
     scores: Float64[np.ndarray, " n"],
     truth: Mapping[str, frozenset[str]],
     *,
+    drawn_with: Sequence[int] | None = None,
     draws: int = 1000,
     seed: int = 0,
     level: float = 0.95,
 ) -> Interval:
     """Returns `micro_average_precision` with its percentile bootstrap interval over the test images.
 
-    Each draw takes as many test images as there are, with replacement; one taken twice counts twice.
+    Each draw takes as many landmarks as there are, with replacement, each with all of its test images; one
+    taken twice counts twice.
 
     Args:
         images: As for `micro_average_precision`.
         classes: The same.
         scores: The same.
         truth: The same.
+        drawn_with: A number for each test image of ``truth``, equal for those that are drawn together; each
+            is alone by default.
         draws: How many.
         seed: Of the draws.
         level: Share of the draws within the interval.
@@ -136,9 +140,10 @@ def micro_average_precision_interval(
     predicted = np.array([number[images[place]] for place in order], dtype=np.int64)
     landmark = np.array([bool(landmarks) for landmarks in truth.values()])
     generator = np.random.default_rng(seed)
+    names, unit = np.unique(range(len(truth)) if drawn_with is None else drawn_with, return_inverse=True)
     values = []
     for _ in range(draws):
-        times = np.bincount(generator.integers(len(truth), size=len(truth)), minlength=len(truth))
+        times = np.bincount(generator.integers(len(names), size=len(names)), minlength=len(names))[unit]
         counted = int(times[landmark].sum())
         if counted:
             values.append(_micro(np.repeat(right, times[predicted]), counted))
