@@ -183,7 +183,7 @@ def test_descriptors_of_other_bytes_are_told_apart(files):
     rows[0, 0] = np.nextafter(rows[0, 0], 9)
     np.save(files.path, rows)
     after = measured(files)
-    assert facts(before)["descriptors"] != facts(after)["descriptors"]
+    assert facts(before)["bytes of descriptors"] != facts(after)["bytes of descriptors"]
     (warning,) = compare(before, after).warnings
     assert warning.startswith("Both results are of d.npy, and their descriptors or models are of different")
     # The order of the names decides which row is whose.

@@ -61,7 +61,7 @@ def test_rows_in_any_order_are_found_by_name(benchmark, tmp_path):
         with_more, [*(PATHS[row] for row in order), *TRAINED], benchmark, clusters=False
     )
     assert (values(own.result)["MAP@R"], own.unused) == (truth.map_at_r, tuple(TRAINED))
-    (fact,) = own.result.card.facts
+    fact, *_ = own.result.card.facts
     assert (fact.name, fact.text) == ("descriptors", "of unit length")
 
 

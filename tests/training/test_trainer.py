@@ -283,10 +283,12 @@ def test_training_and_evaluate_measure_the_same(recipe_file, made_photos, tmp_pa
         "last": "the last epoch",
     }
     assert measured.card.selection == selections.get(on, "test classes: the best epoch by map_at_r")
-    (fact,) = measured.card.facts
+    fact, *always = measured.card.facts
     assert (fact.name, fact.text.endswith(", as in training")) == ("photos shown", True)
     whole = evaluate(result.bundle, "folder", made_photos, Protocol(clusters=False, as_trained=False)).result
-    assert whole.card.facts == ()
+    # What every card says: what was drawn, and which bytes.
+    assert [each.name for each in whole.card.facts] == [each.name for each in always]
+    assert len(always) == 3
     assert whole.card.max_side == Recipe.from_yaml(recipe_file, settings).data.test_transform.size
 
 

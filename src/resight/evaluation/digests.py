@@ -12,7 +12,7 @@ from resight.files import sha256_of
 
 __all__ = ["DESCRIPTORS", "GROUND_TRUTH", "bytes_of", "ground_truth", "short"]
 
-GROUND_TRUTH, DESCRIPTORS = "ground truth", "descriptors"
+GROUND_TRUTH, DESCRIPTORS = "ground truth", "bytes of descriptors"
 """Names of the facts on a card."""
 
 _DIGITS = 16
