@@ -215,7 +215,6 @@ def labelled_card(
         selection: How the model was chosen.
         seed: Of k-means and the bootstrap.
     """
-    test = benchmark.test
     queries, gallery = (
         len(test) if mask is None else int(np.count_nonzero(mask)) for mask in (test.queries, test.gallery)
     )
