@@ -17,26 +17,21 @@ From photos to descriptors, for work of your own:
     >>> model.describe(["query.jpg", "other.jpg"]).shape    # float32, of unit length
     (2, 512)
 
-At the top of the package:
+At the top of the package: each has a page of its own, ``help(resight.Collection)``.
 
-    load_model          a model by name or bundle; available() lists the names
-    Model               photos to descriptors and local features
-    Collection          described photos on disk: add, remove, search, check
-    Query               what is searched for: photos, box, filter, depth
-    Answer, Hit         similarity, match and verdict of each photo
-    write_sheet         an answer as an HTML page that shows why
-    Box                 a part of a photo, in pixels
-    ResightError        base of all errors; each says what to do
+    load_model, available, Model    models by name or bundle; photos to descriptors
+    Collection, Query               described photos on disk, and what is searched for in them
+    Answer, Hit, write_sheet        what was found, how sure it is, and a page that shows why
+    Box                             a part of a photo, in pixels
+    ResightError                    base of all errors (``resight.errors``); each says what to do
 
 In the rooms of the package:
 
-    resight.losses      SoftTriple, ArcFace, ... and each formula as a function
-    resight.networks    GeMNet, CGD, DELG, DOLG, poolings, trunks
-    resight.training    Recipe and train: from labelled photos to a bundle
-    resight.evaluation  Recall@K, MAP@R, mAP, with intervals and protocols
-    resight.datasets    readers of labelled sets and landmark benchmarks
-    resight.search      rankings: exact index, expansion, geometry
-    resight.scenes      rendered photos of places, to try everything on
+    resight.losses, .networks       SoftTriple, ArcFace, ...; GeMNet, CGD, DELG, DOLG, poolings, trunks
+    resight.training                Recipe and train: from labelled photos to a bundle
+    resight.evaluation, .datasets   Recall@K, MAP@R, mAP with intervals; readers of benchmarks
+    resight.search                  rankings: exact index, expansion, geometry
+    resight.scenes                  rendered photos of places, to try everything on
 
 Networks, losses and training need ``pip install 'resight[train]'``. The same on the command line:
 ``resight --help``.
@@ -46,25 +41,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from resight import errors
 from resight._lazy import face
 from resight._version import __version__
+
+# Names of errors stand not in ``__all__``: ``help(resight)`` would show all that each of them inherits.
+# isort: off
 from resight.errors import (
-    CollectionDamaged,
-    CollectionError,
-    CollectionLocked,
-    CollectionNotFound,
-    InvalidBundle,
-    InvalidInput,
-    MissingExtra,
-    ModelError,
-    ModelMismatch,
-    NoLocalFeatures,
+    CollectionDamaged as CollectionDamaged,
+    CollectionError as CollectionError,
+    CollectionLocked as CollectionLocked,
+    CollectionNotFound as CollectionNotFound,
+    InvalidBundle as InvalidBundle,
+    InvalidInput as InvalidInput,
+    MissingExtra as MissingExtra,
+    ModelError as ModelError,
+    ModelMismatch as ModelMismatch,
+    NoLocalFeatures as NoLocalFeatures,
     ResightError,
-    StorageFailed,
-    UnknownModel,
-    UnreadableImage,
-    WeightsUnavailable,
+    StorageFailed as StorageFailed,
+    UnknownModel as UnknownModel,
+    UnreadableImage as UnreadableImage,
+    WeightsUnavailable as WeightsUnavailable,
 )
+# isort: on
 
 if TYPE_CHECKING:
     from resight.collection import Answer, Collection, Hit, Query
@@ -76,24 +76,10 @@ __all__ = [
     "Answer",
     "Box",
     "Collection",
-    "CollectionDamaged",
-    "CollectionError",
-    "CollectionLocked",
-    "CollectionNotFound",
     "Hit",
-    "InvalidBundle",
-    "InvalidInput",
-    "MissingExtra",
     "Model",
-    "ModelError",
-    "ModelMismatch",
-    "NoLocalFeatures",
     "Query",
     "ResightError",
-    "StorageFailed",
-    "UnknownModel",
-    "UnreadableImage",
-    "WeightsUnavailable",
     "__version__",
     "available",
     "load_model",
@@ -113,4 +99,4 @@ _HOMES = {
 }
 
 # So that ``import resight`` costs nothing.
-__getattr__, __dir__ = face(__name__, __all__, _HOMES)
+__getattr__, __dir__ = face(__name__, [*__all__, *errors.__all__], _HOMES)

@@ -49,6 +49,52 @@ def test_wrong_values_and_contradictions_are_refused_before_anything_is_read(val
     assert sentence in str(refusal.value)
 
 
+@pytest.mark.parametrize("value", [2.0, "2", True, None, [2]])
+@pytest.mark.parametrize("name", ["top", "expand", "verify", "max_pixels"])
+def test_what_is_no_whole_number_is_refused_in_a_sentence(name, value):
+    if (name, value) == ("verify", "2"):
+        return
+    with pytest.raises(InvalidInput, match=rf"{name} is .*a whole number"):
+        Query("a.jpg", **{name: value})
+
+
+@pytest.mark.parametrize(
+    "box", ["1,2,30,40", b"1234", 5, ["1", "2", "30", "40"], [[1, 2, 30, 40]], {"x0": 1}]
+)
+def test_what_is_no_box_is_refused_in_a_sentence(box):
+    with pytest.raises(InvalidInput, match="a box is four numbers x0, y0, x1, y1 in pixels, not"):
+        Query("a.jpg", box=box)
+
+
+def test_any_iterable_is_several_photos_or_four_numbers():
+    for several in (
+        iter(["a.jpg", "b.jpg"]),
+        (name for name in ("a.jpg", "b.jpg")),
+        map(str, ["a.jpg", "b.jpg"]),
+    ):
+        assert Query(several).photos == ("a.jpg", "b.jpg")
+    assert Query({"a.jpg"}, without={"b.jpg"}).without == ("b.jpg",)
+    for box in (np.array([1, 2, 30, 40]), iter([1, 2, 30, 40]), (1.0, 2, 30, 40)):
+        assert Query("a.jpg", box=box).box == Box(1, 2, 30, 40)
+    query = Query("a.jpg", top=np.int64(3), verify=np.uint8(4))
+    assert (query.top, query.verify) == (3, 4)
+    assert type(query.top) is int
+
+
+def test_open_files_are_read_from_their_start(photos):
+    path = photos / "a" / "p02.png"
+    data = path.read_bytes()
+    stream = io.BytesIO(data)
+    stream.seek(100)
+    with path.open("rb") as file:
+        file.read()
+        assert Query(file).photos == Query(stream).photos == (data,)
+    with pytest.raises(InvalidInput, match=r"the open file of a photo cannot be read: .* closed file"):
+        Query(file)
+    with path.open(encoding="latin-1") as text, pytest.raises(InvalidInput, match="open it with 'rb'"):
+        Query(text)
+
+
 def test_every_form_of_a_photo_gives_the_same_answer(collection, photos):
     path = photos / "a" / "p02.png"
     image = Image.open(path)

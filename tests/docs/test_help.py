@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import doctest
+import pydoc
 import re
 import shutil
 
 import resight
+from resight import errors
 
 
 def test_the_example_of_the_package_runs(rendered, tmp_path, monkeypatch):
@@ -33,3 +35,12 @@ def test_what_help_lists_at_the_top_is_what_the_package_gives():
         "load_model",
         "write_sheet",
     }
+
+
+def test_help_is_a_page_that_a_person_reads_and_then_the_classes():
+    lines = pydoc.render_doc(resight, renderer=pydoc.plaintext).splitlines()
+    assert lines.index("PACKAGE CONTENTS") < 50
+    assert len(lines) < 1000
+    # Still there for people who type them.
+    assert set(errors.__all__) <= set(dir(resight))
+    assert all(getattr(resight, name) is getattr(errors, name) for name in errors.__all__)

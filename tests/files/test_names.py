@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
+from pathlib import Path
 
 import pytest
 
-from resight.files import name_key, on_disk, why_no_name
+from resight.errors import InvalidInput
+from resight.files import name_key, on_disk, typed_path, typed_paths, why_no_name
 
 NAME = "Kölner Dom.png"
 
@@ -69,3 +71,26 @@ def test_one_name_is_one_name(name):
 )
 def test_what_is_no_name_is_told_why(name, reason):
     assert reason in why_no_name(name)
+
+
+def test_a_file_that_is_called_so_is_taken_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.chdir(tmp_path)
+    assert typed_path("~/a.jpg") == Path("/home/me/a.jpg")
+    assert typed_path("~nobody-of-this-name/a.jpg") == Path("~nobody-of-this-name/a.jpg")
+    (tmp_path / "~").mkdir()
+    (tmp_path / "~/a.jpg").touch()
+    assert typed_path("~/a.jpg") == Path("~/a.jpg")
+    (tmp_path / "http:").mkdir()
+    (tmp_path / "http:/a.jpg").touch()
+    assert typed_path("http:/a.jpg") == Path("http:/a.jpg")
+    assert typed_path("a~b.jpg") == Path("a~b.jpg")
+    assert typed_path("C:/a.jpg") == Path("C:/a.jpg")
+    assert typed_paths("a.jpg") == [Path("a.jpg")]
+    assert typed_paths(iter([Path("a"), "b"])) == [Path("a"), Path("b")]
+
+
+@pytest.mark.parametrize("value", [b"a.jpg", None, 3, [None], [b"a.jpg"]])
+def test_what_is_no_path_is_refused_in_a_sentence(value):
+    with pytest.raises(InvalidInput, match=r"a path is text or a pathlib\.Path, not (bytes|NoneType|int)"):
+        typed_paths(value)

@@ -58,7 +58,9 @@ def test_a_pil_image_is_turned_upright_by_its_exif_orientation(pixels: np.ndarra
     assert image.getexif()[0x0112] == value
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "I;16", "F"])
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "P", "PA", "RGBA", "RGBa", "CMYK", "YCbCr", "HSV", "I;16", "I", "F"]
+)
 def test_a_pil_image_of_any_mode_becomes_rgb(pixels: np.ndarray, mode: str) -> None:
     image = Image.fromarray(pixels).convert("L" if mode == "I;16" else "RGB")
     image = image.convert(mode)
@@ -106,3 +108,54 @@ def test_a_side_below_one_is_refused_for_every_form(pixels: np.ndarray) -> None:
     for form in (pixels, Image.fromarray(pixels), png(Image.fromarray(pixels))):
         with pytest.raises(InvalidInput, match="max_side must be at least 1 pixel, not 0"):
             photo_of(form, max_side=0)
+
+
+def test_premultiplied_grey_is_read(pixels: np.ndarray) -> None:
+    image = Image.fromarray(pixels).convert("LA")
+    assert np.array_equal(photo_of(image.convert("La")).pixels, photo_of(image).pixels)
+
+
+@pytest.mark.parametrize("kind", ["L", "RGB"])
+def test_arrays_of_any_layout_are_read(pixels: np.ndarray, kind: str) -> None:
+    plane = pixels if kind == "RGB" else pixels[..., :1]
+    expected = photo_of(np.ascontiguousarray(plane)).pixels
+    read_only = plane.copy()
+    read_only.flags.writeable = False
+    for array in (np.asfortranarray(plane), plane[::-1][::-1], read_only, plane.astype(">u1")):
+        assert np.array_equal(photo_of(array).pixels, expected)
+
+
+def test_an_array_with_alpha_is_refused_with_what_to_do(pixels: np.ndarray) -> None:
+    with_alpha = np.dstack([pixels, np.full((60, 90), 255, np.uint8)])
+    with pytest.raises(InvalidInput, match=r"make a PIL image of one with alpha, Image.fromarray\(array\)"):
+        photo_of(with_alpha)
+    assert np.array_equal(photo_of(Image.fromarray(with_alpha)).pixels, pixels)
+
+
+def test_bytes_in_any_buffer_are_a_files(pixels: np.ndarray) -> None:
+    data = png(Image.fromarray(pixels))
+    for form in (bytearray(data), memoryview(data)):
+        assert np.array_equal(photo_of(form).pixels, pixels)
+
+
+def test_paths_as_people_type_them_are_read(
+    pixels: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a b#1.png").write_bytes(png(Image.fromarray(pixels)))
+    url = (tmp_path / "a b#1.png").as_uri()
+    for form in (
+        "~/a b#1.png",
+        Path("~/a b#1.png"),
+        url,
+        url.replace("file://", "file://localhost"),
+        Path(url),
+    ):
+        assert np.array_equal(photo_of(form).pixels, pixels)
+    with pytest.raises(UnreadableImage, match=f"cannot read {tmp_path}/none.png: there is no such file"):
+        photo_of("~/none.png")
+    for address in ("https://example.org/a.jpg", "s3://bucket/a.jpg", "file://other.host/a.jpg"):
+        with pytest.raises(
+            InvalidInput, match="is an address, and files of this machine are read: download it"
+        ):
+            photo_of(address)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from jaxtyping import Float32
 
 from resight.collection.schema import Value
 from resight.features import Box, LocalFeatures
+from resight.files import typed_path
 from resight.images import PhotoSource
 from resight.search.geometry.verdict import Verdict, verdict
 from resight.search.geometry.verification import Verification
@@ -66,7 +67,7 @@ class QueryPhoto:
         return str(self.source) if isinstance(self.source, str | Path) else "a photo in memory"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Hit:
     """One answer of a search, and the evidence for it.
 
@@ -100,6 +101,10 @@ class Hit:
     keypoints: ShownKeypoints | None = None
     missing: bool = False
     changed: bool = False
+
+    def __repr__(self) -> str:
+        inliers = "" if self.inliers is None else f" with {self.inliers} inliers"
+        return f"<Hit {self.rank} {self.verdict}, {self.similarity:.4f}{inliers}: {self.path!r}>"
 
     @property
     def verdict(self) -> Verdict:
@@ -149,9 +154,9 @@ class Seconds:
     total: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Answer:
-    """Hits, best first, and what was asked.
+    """Hits, best first, and what was asked; iterated and indexed, it is its hits.
 
     Attributes:
         queries: The query photos in the order of the query; those of the thing first.
@@ -166,3 +171,31 @@ class Answer:
     searched: int
     seconds: Seconds
     notes: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __getitem__(self, place: int) -> Hit:
+        return self.hits[place]
+
+    def __repr__(self) -> str:
+        return f"<Answer of {len(self.hits)} hits among {self.searched} photos>"
+
+    def save_html(self, path: str | Path) -> None:
+        """Writes the answer as a page that shows why, see `resight.write_sheet`.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        from resight._shown import save_sheet
+
+        save_sheet(self, typed_path(path))
+
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows."""
+        from resight._shown import notebook_html
+
+        return notebook_html(self)

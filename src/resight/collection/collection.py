@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, final
+from typing import Literal, final, overload
 
 import numpy as np
 from jaxtyping import Float32
@@ -30,7 +30,7 @@ from resight.collection.store import Store
 from resight.collection.stored_photos import keys_under, stored_photos
 from resight.errors import CollectionError, CollectionNotFound, InvalidInput, StorageFailed
 from resight.features import Box
-from resight.files import Progress, name_key, on_disk
+from resight.files import Progress, name_key, on_disk, typed_path, typed_paths
 from resight.images import MAX_PIXELS, PhotoSource
 from resight.models.model import Model
 
@@ -77,7 +77,7 @@ class Collection:
             StorageFailed: The disk refuses it.
         """
         loaded = _load(model) if isinstance(model, str) else model
-        directory = Path(canonical(path))
+        directory = Path(canonical(typed_path(path)))
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except FileExistsError:
@@ -116,7 +116,7 @@ class Collection:
             ModelMismatch: It was made with another model. A name is compared when the model is first needed,
                 unless it differs from the one in the header.
         """
-        store = Store.open(Path(canonical(path)))
+        store = Store.open(Path(canonical(typed_path(path))))
         if model is None and allow_download:
             model = store.header.model
         if isinstance(model, str):
@@ -167,12 +167,31 @@ class Collection:
 
     def __contains__(self, path: object) -> bool:
         """Returns whether a photo of that path can be searched, in either of Unicode's forms."""
-        if not isinstance(path, str | Path):
+        if not isinstance(path, str | os.PathLike):
+            return False
+        try:
+            path = typed_path(path)
+        except InvalidInput:
+            # An address on the network is no photo here.
             return False
         return name_key(canonical(path)) in {name_key(held) for held in self}
 
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        """Returns the path at a place of the order of storage, or those of a slice."""
+        return list(self)[place]
+
     def __repr__(self) -> str:
         return f"<Collection {self.path} of {self._opened.header.model}>"
+
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows."""
+        from resight._shown import notebook_html
+
+        return notebook_html(self)
 
     @property
     def path(self) -> Path:
@@ -196,7 +215,7 @@ class Collection:
 
     def add(
         self,
-        paths: str | Path | Sequence[str | Path],
+        paths: str | Path | Iterable[str | Path],
         *,
         metadata: Mapping[str, Mapping[str, Value]] | None = None,
         forget_missing: bool = False,
@@ -241,7 +260,7 @@ class Collection:
             return update(
                 store,
                 model,
-                _as_list(paths),
+                typed_paths(paths),
                 IndexOptions(
                     metadata=metadata or {},
                     forget_missing=forget_missing,
@@ -253,7 +272,7 @@ class Collection:
                 progress,
             )
 
-    def remove(self, paths: str | Path | Sequence[str | Path]) -> int:
+    def remove(self, paths: str | Path | Iterable[str | Path]) -> int:
         """Returns how many photos were taken out of search and off the collection's disk.
 
         Args:
@@ -268,8 +287,8 @@ class Collection:
         with self._writing() as store:
             known = stored_photos(store)
             gone = set()
-            for path in _as_list(paths):
-                keys = keys_under(store, known, [on_disk(Path(path))])
+            for path in typed_paths(paths):
+                keys = keys_under(store, known, [on_disk(path)])
                 if not keys:
                     raise InvalidInput(
                         f"{printable(str(path))} is not in the collection {self.path}: nothing was removed"
@@ -291,7 +310,7 @@ class Collection:
             CollectionLocked: Another process is writing.
             StorageFailed: The disk refuses it.
         """
-        target = canonical(new)
+        old, target = typed_path(old), canonical(typed_path(new))
         if not Path(target).is_dir():
             raise InvalidInput(f"there is no folder {target}: name the folder that holds the photos now")
         with self._writing() as store:
@@ -340,11 +359,11 @@ class Collection:
 
     def search(
         self,
-        photos: PhotoSource | Sequence[PhotoSource],
+        photos: PhotoSource | Iterable[PhotoSource],
         *,
         top: int = 10,
-        box: Box | Sequence[float] | None = None,
-        without: PhotoSource | Sequence[PhotoSource] = (),
+        box: Box | Iterable[float] | None = None,
+        without: PhotoSource | Iterable[PhotoSource] = (),
         where: str | None = None,
         expand: int = 0,
         refine: RefineMethod | None = None,
@@ -369,10 +388,11 @@ class Collection:
             )
         ).hits
 
-    def answer(self, query: Query) -> Answer:
+    def answer(self, query: Query | PhotoSource) -> Answer:
         """Returns the photos of the collection that show the same thing, best first, and how they were found.
 
-        A query photo that is itself in the collection is found like any other.
+        A query photo that is itself in the collection is found like any other. A photo stands for the query
+        of it with all the defaults.
 
         Raises:
             InvalidInput: The box lies outside its photo, or the filter cannot be understood.
@@ -381,7 +401,8 @@ class Collection:
             ModelError: The model cannot be loaded, or is another.
             CollectionError: The collection is gone or cannot be read.
         """
-        return answer_query(self._store, self._resident, lambda: self.model, query)
+        asked = query if isinstance(query, Query) else Query(query)
+        return answer_query(self._store, self._resident, lambda: self.model, asked)
 
     @contextmanager
     def _writing(self) -> Iterator[Store]:
@@ -406,10 +427,6 @@ class Collection:
 
 def _reopened(path: str, model: str | None, lock_timeout: float) -> Collection:
     return Collection.open(path, model=model, lock_timeout=lock_timeout)
-
-
-def _as_list(paths: str | Path | Sequence[str | Path]) -> list[str | Path]:
-    return [paths] if isinstance(paths, str | Path) else list(paths)
 
 
 def _load(name: str) -> Model:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import BinaryIO, Literal, cast, get_args
+
+import numpy as np
+from PIL import Image
 
 from resight.errors import InvalidInput
 from resight.features import Box
@@ -35,7 +40,8 @@ class Query:
 
     Args:
         photos: A photo of the thing, or a list of several, which are combined to one query; each a path, a
-            file's bytes, an open file (which is read at once), a PIL image or an RGB uint8 array.
+            file's bytes, an open file (which is read at once, from its start), a PIL image or an RGB uint8
+            array. Any iterable of photos will do.
         top: How many answers to return at most.
         box: Where the thing is in the query photo: a `Box`, or x0, y0, x1, y1 in pixels; only for a single
             photo.
@@ -66,11 +72,11 @@ class Query:
 
     def __init__(
         self,
-        photos: PhotoSource | Sequence[PhotoSource],
+        photos: PhotoSource | Iterable[PhotoSource],
         *,
         top: int = 10,
-        box: Box | Sequence[float] | None = None,
-        without: PhotoSource | Sequence[PhotoSource] = (),
+        box: Box | Iterable[float] | None = None,
+        without: PhotoSource | Iterable[PhotoSource] = (),
         where: str | None = None,
         expand: int = 0,
         refine: RefineMethod | None = None,
@@ -79,14 +85,14 @@ class Query:
     ) -> None:
         values = {
             "photos": _as_tuple(photos),
-            "top": top,
+            "top": _whole("top", top),
             "box": _as_box(box),
             "without": _as_tuple(without),
             "where": where,
-            "expand": expand,
+            "expand": _whole("expand", expand),
             "refine": refine,
-            "verify": verify,
-            "max_pixels": max_pixels,
+            "verify": verify if isinstance(verify, str) else _whole("verify", verify),
+            "max_pixels": _whole("max_pixels", max_pixels),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -102,6 +108,8 @@ class Query:
                 raise InvalidInput(f"{name} must be at least {least}, not {number}")
         if self.verify != "auto" and (isinstance(self.verify, str) or self.verify < 0):
             raise InvalidInput(f"verify must be 'auto' or a number of at least 0, not {self.verify!r}")
+        if self.where is not None and not isinstance(self.where, str):
+            raise InvalidInput(f"where is an SQL condition as text, not {type(self.where).__name__}")
         if self.where is not None and not self.where.strip():
             raise InvalidInput('the filter is empty: write an SQL condition such as "year >= 2020"')
         if self.refine is not None and self.refine not in get_args(RefineMethod):
@@ -124,15 +132,55 @@ class Query:
             )
 
 
-def _as_tuple(photos: PhotoSource | Sequence[PhotoSource]) -> tuple[PhotoSource, ...]:
-    several = photos if isinstance(photos, list | tuple) else (photos,)
-    # An open file can be read once, while a query is answered and then drawn.
-    return tuple(photo.read() if hasattr(photo, "read") else photo for photo in several)
+def _whole(name: str, number: int) -> int:
+    """Returns a whole number of any type: of Python, of numpy."""
+    try:
+        if isinstance(number, bool):
+            raise TypeError
+        return operator.index(number)
+    except TypeError:
+        words = (
+            "verify is 'auto' or a whole number, 0 for none"
+            if name == "verify"
+            else f"{name} is a whole number"
+        )
+        raise InvalidInput(f"{words}, not {number!r:.40}") from None
 
 
-def _as_box(box: Box | Sequence[float] | None) -> Box | None:
+def _as_tuple(photos: PhotoSource | Iterable[PhotoSource]) -> tuple[PhotoSource, ...]:
+    # Files and PIL images can be iterated too, and an array is one photo.
+    several = isinstance(photos, Iterable) and not isinstance(photos, _ONE) and not hasattr(photos, "read")
+    return tuple(map(_kept, photos if several else (photos,)))  # type: ignore[arg-type]  # narrowed by a flag
+
+
+_ONE = (str, bytes, bytearray, memoryview, os.PathLike, Mapping, Image.Image, np.ndarray)
+
+
+def _kept(photo: PhotoSource) -> PhotoSource:
+    """Returns a photo that can be read more than once: a query is answered and then drawn."""
+    if not hasattr(photo, "read"):
+        return photo
+    stream = cast("BinaryIO", photo)
+    try:
+        if stream.seekable():
+            stream.seek(0)
+        content = stream.read()
+    except (OSError, ValueError, AttributeError) as error:
+        raise InvalidInput(f"the open file of a photo cannot be read: {error}") from None
+    if not isinstance(content, bytes):
+        raise InvalidInput("a photo is read from a binary file, and this one gives text: open it with 'rb'")
+    return content
+
+
+def _as_box(box: Box | Iterable[float] | None) -> Box | None:
     if box is None or isinstance(box, Box):
         return box
-    if len(box) != 4:
-        raise InvalidInput(f"a box is four numbers x0, y0, x1, y1 in pixels, not {len(box)}")
-    return Box(*box)
+    if isinstance(box, str | bytes) or not isinstance(box, Iterable):
+        raise InvalidInput(f"a box is four numbers x0, y0, x1, y1 in pixels, not {box!r:.40}")
+    corners = list(box)
+    if len(corners) != 4:
+        raise InvalidInput(f"a box is four numbers x0, y0, x1, y1 in pixels, not {len(corners)}")
+    try:
+        return Box(*corners)
+    except TypeError:
+        raise InvalidInput(f"a box is four numbers x0, y0, x1, y1 in pixels, not {corners!r:.60}") from None

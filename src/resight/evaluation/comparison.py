@@ -72,6 +72,12 @@ class Comparison:
     unit: Intervals = "queries"
     warnings: tuple[str, ...] = ()
 
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows."""
+        from resight._shown import notebook_html
+
+        return notebook_html(self)
+
 
 def compare(
     first: Result,

@@ -190,6 +190,12 @@ class Result:
         if self.classes and len(self.classes) != len(self.queries):
             raise InvalidInput(f"there are {len(self.classes)} classes for {len(self.queries)} queries")
 
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows."""
+        from resight._shown import notebook_html
+
+        return notebook_html(self)
+
 
 def write_result(result: Result, path: str | Path) -> None:
     """Writes a result as JSON, whole or not at all.

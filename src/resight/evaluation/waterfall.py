@@ -97,6 +97,12 @@ class Waterfall:
     card: ProtocolCard
     stages: tuple[Stage, ...]
 
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows."""
+        from resight._shown import notebook_html
+
+        return notebook_html(self)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ranked:

@@ -4,7 +4,7 @@ from resight.files.budget import shown
 from resight.files.digest import sha256_of
 from resight.files.foreign import reading, reason_of
 from resight.files.json import JSON, from_json, parse_json, read_json, to_json
-from resight.files.names import name_key, on_disk, why_no_name
+from resight.files.names import name_key, on_disk, typed_path, typed_paths, why_no_name
 from resight.files.nearest import did_you_mean, nearest
 from resight.files.progress import Progress, silent
 from resight.files.tables import Row, read_rows
@@ -31,6 +31,8 @@ __all__ = [
     "shown",
     "silent",
     "to_json",
+    "typed_path",
+    "typed_paths",
     "whole_file",
     "whole_files",
     "whole_folder",

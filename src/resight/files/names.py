@@ -1,4 +1,4 @@
-"""Names of files: in either of Unicode's forms, and names that are one name and no path.
+"""Names of files: as people type them, in either of Unicode's forms, and names that are no path.
 
 macOS decomposes letters (``o`` and two dots), keyboards and most tables compose them (``ö``): one name may
 have different bytes on the disk and in a table.
@@ -6,10 +6,20 @@ have different bytes on the disk and in a table.
 
 from __future__ import annotations
 
+import os
+import re
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
-__all__ = ["name_key", "on_disk", "why_no_name"]
+from resight.errors import InvalidInput
+
+__all__ = ["name_key", "on_disk", "typed_path", "typed_paths", "why_no_name"]
+
+# Two letters or more: one is a drive of Windows. ``Path`` makes one slash of two.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 _LONGEST = 100
 _NOT_IN_NAMES = frozenset('/\\:*?"<>|')
@@ -38,6 +48,46 @@ def why_no_name(text: str) -> str | None:
     if len(text.encode()) > _LONGEST:
         return f"it is longer than {_LONGEST} bytes"
     return None
+
+
+def typed_path(path: str | os.PathLike[str]) -> Path:
+    """Returns the path that a person means: ``~/photo.jpg`` and ``file:///tmp/a%20photo.jpg`` are understood.
+
+    A file that is called so is taken as it is.
+
+    Raises:
+        InvalidInput: It is the address of something that is no file on this machine, or is no path at all.
+    """
+    try:
+        text = os.fspath(path)
+    except TypeError:
+        raise InvalidInput(f"a path is text or a pathlib.Path, not {type(path).__name__}") from None
+    if not isinstance(text, str):
+        raise InvalidInput(
+            f"a path is text or a pathlib.Path, not {type(text).__name__}: os.fsdecode makes text"
+        )
+    if text.startswith("~") and not os.path.lexists(text):
+        # A name without a home stays as it is.
+        return Path(os.path.expanduser(text))  # noqa: PTH111 (Path.expanduser raises)
+    if not _ADDRESS.match(text) or os.path.lexists(text):
+        return Path(text)
+    parts = urlsplit(text)
+    if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
+        raise InvalidInput(
+            f"{text:.200} is an address, and files of this machine are read: download it first"
+        )
+    return Path(url2pathname(parts.path))
+
+
+def typed_paths(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """Returns `typed_path` of one path or of several.
+
+    Raises:
+        InvalidInput: They are no paths.
+    """
+    if isinstance(paths, str | bytes | os.PathLike) or not isinstance(paths, Iterable):
+        return [typed_path(paths)]
+    return [typed_path(path) for path in paths]
 
 
 def name_key(name: str) -> str:

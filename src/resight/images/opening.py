@@ -19,7 +19,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from resight.errors import UnreadableImage
-from resight.files import on_disk
+from resight.files import on_disk, typed_path
 
 __all__ = ["MAX_FILE_BYTES", "open_file", "opened", "reasons"]
 
@@ -92,10 +92,11 @@ def opened(source: str | Path | bytes | BinaryIO) -> Iterator[tuple[str, BinaryI
     if isinstance(source, bytes):
         yield "the given bytes", io.BytesIO(source)
     elif isinstance(source, str | Path):
-        name = str(source)
+        path = typed_path(source)
+        name = str(path)
         with reasons(name):
             # Closed below: failures inside the block are not failures to open it.
-            stream = open_file(source)
+            stream = open_file(path)
         with stream:
             yield name, stream
     else:

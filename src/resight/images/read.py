@@ -87,4 +87,5 @@ def decoded(image: Image.Image) -> Image.Image:
     """
     with reasons("the PIL image", image.format or "pixel"), formats.pillow_warnings_unseen():
         image.load()
-        return grey_or_rgb(image)
+        # Pillow makes nothing but the same with plain alpha of it.
+        return grey_or_rgb(image.convert("LA") if image.mode == "La" else image)

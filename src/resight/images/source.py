@@ -12,6 +12,7 @@ from PIL import Image
 
 from resight.errors import InvalidInput
 from resight.features import Box
+from resight.files import typed_path
 from resight.images.decode import Stored
 from resight.images.orientation import orientation
 from resight.images.photo import Photo
@@ -20,7 +21,11 @@ from resight.images.show import check_side, show
 
 __all__ = ["PhotoSource", "photo_of"]
 
-PhotoSource: TypeAlias = "str | Path | bytes | BinaryIO | Image.Image | UInt8[np.ndarray, '...']"
+_CHANNELS = (1, 3)
+
+PhotoSource: TypeAlias = (
+    "str | Path | bytes | bytearray | memoryview | BinaryIO | Image.Image | UInt8[np.ndarray, '...']"
+)
 """A path, a file's bytes, an open binary file, a PIL image, or a uint8 array: RGB or grey."""
 
 
@@ -39,10 +44,12 @@ def photo_of(
     Args:
         source: One of:
 
-            * a path, a file's bytes, or an open binary file: see `read`;
+            * a path (also ``~/photo.jpg`` or a ``file:`` URL), a file's bytes, or an open binary file, which
+              is read from its start: see `read`;
             * a PIL image of any mode: turned upright by its EXIF orientation, made RGB as a file's is, and
               left unchanged (a lazy one is loaded);
-            * a uint8 array: RGB ``(rows, columns, 3)`` or grey ``(rows, columns)``, upright.
+            * a uint8 array, upright: RGB ``(rows, columns, 3)``, grey ``(rows, columns)`` or ``(rows,
+              columns, 1)``.
         max_side: Long side at which the whole photo is shown, pixels; ``None``: full size. Never enlarges.
         box: The part wanted, in pixels of the whole upright photo.
         max_pixels: Most pixels of a file that are decoded, see `read`; a picture in memory has no limit.
@@ -63,7 +70,9 @@ def photo_of(
         image = _image_of(source)
         return show(Stored(image, 1, image.size, image.size), max_side=max_side, box=box)
     if isinstance(source, os.PathLike):
-        source = Path(source)
+        source = typed_path(source)
+    if isinstance(source, bytearray | memoryview):
+        source = bytes(source)
     if isinstance(source, str | bytes | Path) or hasattr(source, "read"):
         return read(source, max_side=max_side, box=box, max_pixels=max_pixels)
     raise InvalidInput(
@@ -77,9 +86,13 @@ def _image_of(pixels: np.ndarray) -> Image.Image:
         raise InvalidInput(
             f"a photo's array holds uint8 values, 0 to 255, not {pixels.dtype}: scale and convert it first"
         )
-    shaped = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)
-    if not shaped or pixels.size == 0:
+    channels = 1 if pixels.ndim == 2 else pixels.shape[2] if pixels.ndim == 3 else 0
+    if channels not in _CHANNELS or pixels.size == 0:
+        # An array does not say whether its fourth channel is alpha, and in which order the others are.
+        alpha = ": make a PIL image of one with alpha, Image.fromarray(array)" if channels in (2, 4) else ""
         raise InvalidInput(
-            f"a photo's array is RGB (rows, columns, 3) or grey (rows, columns), not of shape {pixels.shape}"
+            "a photo's array is RGB (rows, columns, 3) or grey (rows, columns), "
+            f"not of shape {pixels.shape}{alpha}"
         )
-    return Image.fromarray(np.ascontiguousarray(pixels))
+    plane = pixels[..., 0] if channels == 1 and pixels.ndim == 3 else pixels
+    return Image.fromarray(np.ascontiguousarray(plane))

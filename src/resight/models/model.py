@@ -134,6 +134,12 @@ class Model:
     def __repr__(self) -> str:
         return f"<Model {self.name}, {self.dim} dimensions>"
 
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows."""
+        from resight._shown import notebook_html
+
+        return notebook_html(self)
+
     @property
     def dim(self) -> int:
         """Length of a descriptor."""

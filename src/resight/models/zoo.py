@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resight.errors import InvalidBundle, InvalidInput, ModelMismatch, UnknownModel
-from resight.files import nearest
+from resight.files import nearest, typed_path
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle
 from resight.models.describer import Describer
@@ -123,7 +123,7 @@ def load_model(name_or_path: str | Path) -> Model:
         return _load_timm(_TRUNKS[name].timm, name)
     if name.startswith(_TIMM):
         return _load_timm(name.removeprefix(_TIMM), name)
-    path = Path(name)
+    path = typed_path(name)
     if not path.is_file():
         raise UnknownModel(f"there is no model {name!r} and no bundle at that path{_hint(name)}")
     # Resolved, because a collection remembers the name and may be opened from another folder.

@@ -1,0 +1,34 @@
+"""What people see of a value when they ask the value itself: a notebook's cell, a sheet.
+
+Both are made in `resight.reports`, which stands above the rooms of these values. This is the one way back; it
+is imported when somebody asks.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from resight.collection.answer import Answer
+    from resight.reports.notebook import Shown
+
+__all__ = ["notebook_html", "save_sheet"]
+
+
+def notebook_html(value: Shown) -> str:
+    """Returns a value as a notebook shows it: HTML without scripts that loads nothing."""
+    from resight.reports.notebook import html_of
+
+    return html_of(value)
+
+
+def save_sheet(answer: Answer, path: str | Path) -> None:
+    """Writes an answer as a sheet, see `resight.write_sheet`.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    from resight.reports.sheet import write_sheet
+
+    write_sheet(answer, path)
