@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from pathlib import Path
 
 import resight
@@ -39,17 +38,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     folder, model = open_landmarks("revisited", arguments.folder), resight.load_model(arguments.model)
-    started = time.perf_counter()
     described = describe_landmarks(model, folder, keep_local=True)
-    seconds = time.perf_counter() - started
     source = source_of(model, view=query_view(folder.truth, crop=True), root=arguments.folder.name)
     found: dict[str, object] = {}
     for name, refinement in REFINEMENTS.items():
-        started = time.perf_counter()
         result = measure_descriptors(folder.truth, described, source, refinement=refinement)
-        entry = report(name, result)
-        entry["seconds_per_query"] = round((time.perf_counter() - started) / len(folder.queries), 3)
-        found[name] = entry
+        found[name] = report(name, result)
     summary = {
         "set": arguments.folder.name,
         "database": len(folder.database),
@@ -58,7 +52,6 @@ def main() -> None:
         "fingerprint": model.fingerprint,
         "max_side": model.max_side,
         "protocol": {fact.name: fact.text for fact in result.card.facts if fact.name != "re-ranking"},
-        "description_images_per_second": round((len(folder.database) + len(folder.queries)) / seconds, 2),
         "landmark_of_each_query": dict(zip(result.queries, result.classes, strict=True)),
         "mAP": found,
     }

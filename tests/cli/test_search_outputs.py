@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import html
 import json
+import re
 import shlex
+import shutil
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 
 from resight.files import read_rows
+from resight.pipelines import answers
 
 
 @pytest.fixture
@@ -36,6 +44,63 @@ def test_answers_are_copied_linked_and_listed(run, made, query, tmp_path):
     rows = list(read_rows(tmp_path / "a.csv"))
     assert [row["rank"] for row in rows] == ["1", "2", "3", "4"]
     assert rows[0]["path"] == str(query)
+
+
+def test_what_is_in_a_folder_stays(run, made, query, tmp_path):
+    copies, links = tmp_path / "c", tmp_path / "l"
+    line = ("search", made, query, "--top", 3, "--copy-to", copies, "--link-to", links)
+    assert run(*line)[0] == 0
+    before = {path.name: path.stat().st_mtime_ns for path in copies.iterdir()}
+    # The same answer again changes nothing.
+    assert run(*line)[0] == 0
+    assert {path.name: path.stat().st_mtime_ns for path in copies.iterdir()} == before
+    names = sorted(before)
+    for folder, option in ((copies, "--copy-to"), (links, "--link-to")):
+        (folder / names[0]).unlink()
+        (folder / names[1]).unlink()
+        (folder / names[1]).write_text("mine")
+        code, _, err = run("search", made, query, "--top", 3, option, folder)
+        assert code == 1
+        assert f"{names[1]} is there and is something else: name another folder for the" in err
+        assert (folder / names[1]).read_text() == "mine"
+        assert not (folder / names[0]).exists()
+    # A link at a copy's place is not written through.
+    (copies / names[1]).unlink()
+    (copies / names[1]).symlink_to(tmp_path / "elsewhere")
+    assert run("search", made, query, "--top", 3, "--copy-to", copies)[0] == 1
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_copies_that_fail_leave_nothing(run, made, query, tmp_path, monkeypatch):
+    real, written = answers.whole_file, []
+
+    def failing(place, **options):
+        if len(written) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device", str(place))
+        written.append(place)
+        return real(place, **options)
+
+    monkeypatch.setattr(answers, "whole_file", failing)
+    code, _, err = run("search", made, query, "--top", 4, "--copy-to", tmp_path / "c")
+    assert code == 1
+    assert "No space left on device" in err
+    assert list((tmp_path / "c").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a #1?100% b.jpg", "quo\"te'&<b>.jpg", "new\nline.jpg"])
+def test_the_sheet_links_to_the_photos_whatever_their_names_hold(run, query, tmp_path, name):
+    photo = tmp_path / "photos" / name
+    photo.parent.mkdir()
+    shutil.copy(query, photo)
+    assert run("index", photo.parent, "--collection", tmp_path / "c")[0] == 0
+    code, _, err = run("search", tmp_path / "c", photo, "--html", tmp_path / "a.html")
+    assert code == 0
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    links = [html.unescape(link) for link in re.findall(r'<a href="([^"]*)"', text)]
+    assert links == [photo.as_uri()] * 2
+    assert Path(url2pathname(urlsplit(links[0]).path)) == photo
+    code, _, err = run("search", tmp_path / "c", photo, "--paths")
+    assert ("-0 tells the paths apart" in err) == ("\n" in name)
 
 
 def test_only_what_geometry_confirms(run, made, query, tmp_path):

@@ -9,6 +9,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.TiffImagePlugin import IFDRational
 
 from resight.images import Capture, capture_of, read
 
@@ -86,6 +87,37 @@ def test_signs_are_those_of_the_hemispheres():
     place = ("S", (33.0, 0.0, 0.0), "E", (151.0, 30.0, 0.0))
     capture = capture_of(saved("JPEG", exif_of(place=place)))
     assert (capture.latitude, capture.longitude) == (-33.0, 151.5)
+
+
+@pytest.mark.parametrize(
+    ("place", "right"),
+    [
+        (("s", (33.0, 0.0, 0.0), "w", (151.0, 30.0, 0.0)), (-33.0, -151.5)),
+        (("South", (33.0, 0.0, 0.0), "West\0", (151.0, 30.0, 0.0)), (-33.0, -151.5)),
+        (("S", (33.0, 0.0, 0.0), "X", (151.0, 30.0, 0.0)), (None, None)),
+        ((" ", (33.0, 0.0, 0.0), "E", (151.0, 30.0, 0.0)), (None, None)),
+        # Zero denominators: of all numbers, and of the seconds alone.
+        (("N", (IFDRational(0, 0),) * 3, "E", (IFDRational(1, 0),) * 3), (None, None)),
+        (("N", (48.0, 30.0, IFDRational(0, 0)), "E", (1.0, 0.0, 0.0)), (None, None)),
+        (("N", (48.0, 30.0, 0.0), "E", (179.0, 59.0, 60.0)), (48.5, 180.0)),
+    ],
+)
+def test_hemispheres_and_numbers_as_programs_write_them(place, right):
+    capture = capture_of(saved("JPEG", exif_of(place=place)))
+    assert (capture.latitude, capture.longitude) == right
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "2024:05:31 18:30:05.123",
+        "2024:05:31 18:30:05+02:00",
+        "2024:05:31T18:30:05Z",
+        "2024:05:31 18:30:05 \0",
+    ],
+)
+def test_parts_of_a_second_and_zones_are_left_out(when):
+    assert capture_of(saved("JPEG", exif_of(when, None))).taken == "2024-05-31T18:30:05"
 
 
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])

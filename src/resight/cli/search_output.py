@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resight.cli.output import as_json, command_line, console, count, plain_table, shown_path
+from resight.cli.output import as_json, command_line, console, count, note, plain_table, shown_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,6 +81,8 @@ def write_paths(answer: Answer, *, end: bytes, closed: bool) -> None:
         end: Follows each path.
         closed: Whether an empty path ends the list.
     """
+    if end == b"\n" and any("\n" in hit.path for hit in answer.hits):
+        note("a file's name holds a line break: -0 tells the paths apart")
     lines = [*(hit.path for hit in answer.hits), *([""] if closed else [])]
     sys.stdout.buffer.write(b"".join(os.fsencode(line) + end for line in lines))
     sys.stdout.buffer.flush()

@@ -152,16 +152,18 @@ def _place(exif: Image.Exif) -> tuple[float, float] | tuple[None, None]:
     """Returns latitude and longitude, both or none."""
     values = exif.get_ifd(ExifTags.IFD.GPSInfo)
     degrees: list[float] = []
-    for sign, value, limit, negative in (
-        (ExifTags.GPS.GPSLatitudeRef, ExifTags.GPS.GPSLatitude, 90, "S"),
-        (ExifTags.GPS.GPSLongitudeRef, ExifTags.GPS.GPSLongitude, 180, "W"),
+    for sign, value, limit, letters in (
+        (ExifTags.GPS.GPSLatitudeRef, ExifTags.GPS.GPSLatitude, 90, "NS"),
+        (ExifTags.GPS.GPSLongitudeRef, ExifTags.GPS.GPSLongitude, 180, "EW"),
     ):
         reference, parts = values.get(sign), values.get(value)
         if not isinstance(reference, str) or not isinstance(parts, tuple) or len(parts) != 3:
             return None, None
         size = math.fsum(float(part) / scale for part, scale in zip(parts, (1, 60, 3600), strict=True))
-        if not 0 <= size <= limit:
+        # Some programs write the word; without a letter nobody knows the hemisphere.
+        hemisphere = reference.strip("\0 ").upper()[:1]
+        if not 0 <= size <= limit or not hemisphere or hemisphere not in letters:
             return None, None
-        degrees.append(-size if reference.strip("\0 ").upper() == negative else size)
+        degrees.append(-size if hemisphere == letters[1] else size)
     # Receivers without a fix write zeros; the point itself lies in the sea.
     return (degrees[0], degrees[1]) if any(degrees) else (None, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import filecmp
 import io
 import os
 import shutil
@@ -31,40 +32,46 @@ def only(answer: Answer, verdict: Verdict) -> Answer:
 def copy_photos(hits: Sequence[Hit], folder: Path) -> list[str]:
     """Copies the photos of some hits into a folder, which is made, as ``001-NAME`` by rank.
 
+    What is in the folder stays; a copy that is there already is not made again.
+
     Returns:
         Paths of photos that are not there any more.
 
     Raises:
-        InvalidInput: The folder is a file.
-        OSError: A photo cannot be read or its copy written.
+        InvalidInput: The folder is a file, or another file has the name of a copy; nothing is copied then.
+        OSError: A photo cannot be read or its copy written; copies made before are removed.
     """
 
     def copy(photo: Path, place: Path) -> None:
         with photo.open("rb") as source, whole_file(place) as target:
             shutil.copyfileobj(source, target)
 
-    return _place(hits, folder, copy)
+    def same(photo: Path, place: Path) -> bool:
+        return not place.is_symlink() and place.is_file() and filecmp.cmp(photo, place, shallow=False)
+
+    return _place(hits, folder, copy, same, "the copies")
 
 
 def link_photos(hits: Sequence[Hit], folder: Path) -> list[str]:
     """Makes symbolic links to the photos of some hits in a folder, which is made, as ``001-NAME`` by rank.
 
+    What is in the folder stays; a link that is there already is not made again.
+
     Returns:
         Paths of photos that are not there any more.
 
     Raises:
-        InvalidInput: The folder is a file, or something other than a link has a link's name.
-        OSError: A link cannot be made.
+        InvalidInput: The folder is a file, or something else has a link's name; no link is made then.
+        OSError: A link cannot be made; those made before are removed.
     """
 
     def link(photo: Path, place: Path) -> None:
-        if place.is_symlink():
-            place.unlink()
-        elif place.exists():
-            raise InvalidInput(f"{place} is no link: name another folder for the links")
         place.symlink_to(photo)
 
-    return _place(hits, folder, link)
+    def same(photo: Path, place: Path) -> bool:
+        return place.is_symlink() and place.readlink() == photo
+
+    return _place(hits, folder, link, same, "the links")
 
 
 def write_table(hits: Sequence[Hit], path: Path) -> None:
@@ -87,18 +94,32 @@ def write_table(hits: Sequence[Hit], path: Path) -> None:
     write_whole(path, os.fsencode(stream.getvalue()))
 
 
-def _place(hits: Sequence[Hit], folder: Path, put: Callable[[Path, Path], None]) -> list[str]:
+def _place(
+    hits: Sequence[Hit],
+    folder: Path,
+    put: Callable[[Path, Path], None],
+    same: Callable[[Path, Path], bool],
+    what: str,
+) -> list[str]:
     if folder.exists() and not folder.is_dir():
         raise InvalidInput(f"{folder} is a file: name a folder for the answers")
+    here = [hit for hit in hits if not hit.missing and Path(hit.path).is_file()]
+    places = {folder / _name(hit.rank, Path(hit.path)): Path(hit.path) for hit in here}
+    wanted = {place: photo for place, photo in places.items() if not os.path.lexists(place)}
+    for place in places.keys() - wanted.keys():
+        if not same(places[place], place):
+            raise InvalidInput(f"{place} is there and is something else: name another folder for {what}")
     folder.mkdir(parents=True, exist_ok=True)
-    missing = []
-    for hit in hits:
-        photo = Path(hit.path)
-        if not hit.missing and photo.is_file():
-            put(photo, folder / _name(hit.rank, photo))
-        else:
-            missing.append(hit.path)
-    return missing
+    made: list[Path] = []
+    try:
+        for place, photo in wanted.items():
+            put(photo, place)
+            made.append(place)
+    except BaseException:
+        for place in made:
+            place.unlink(missing_ok=True)
+        raise
+    return [hit.path for hit in hits if hit not in here]
 
 
 def _name(rank: int, photo: Path) -> str:

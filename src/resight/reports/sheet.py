@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from resight.files import write_whole
+from resight.files import typed_path, write_whole
 from resight.reports.embedded import EmbeddedPhoto, embed
 from resight.reports.figure import LEVELS, MAX_LINES, Figure, box_corners, pair_figure, photo_figure
 from resight.reports.page import render
@@ -26,10 +27,11 @@ _QUERY_SIDE, _MATCHED_SIDE, _PLAIN_SIDE = 900, 800, 420
 
 @dataclass(frozen=True, slots=True)
 class _Query:
-    """A query photo, and the id of its SVG definition."""
+    """A query photo, the id of its SVG definition, and the address of its file."""
 
     name: str
     query: QueryPhoto
+    link: str | None
     photo: EmbeddedPhoto
     figure: Figure
     where: str
@@ -56,13 +58,14 @@ class _Query:
 
 @dataclass(frozen=True, slots=True)
 class _Card:
-    """One answer: its drawing and what is known of it."""
+    """One answer: its drawing and what is known of it; ``link`` is the address of its file."""
 
     rank: int
     verdict: Verdict
     words: str
     matched: bool
     name: str
+    link: str | None
     folder: Sequence[str]
     numbers: Mapping[str, str]
     reason: str
@@ -154,7 +157,9 @@ def _query(query: QueryPhoto, number: int) -> _Query:
         use=name,
         keypoints=query.keypoints,
     )
-    return _Query(name, query, photo, figure, where)
+    path = typed_path(query.source) if isinstance(query.source, str | os.PathLike) else None
+    link = None if path is None or photo.uri is None else _address(path)
+    return _Query(name, query, link, photo, figure, where)
 
 
 def _card(hit: Hit, queries: Sequence[_Query]) -> _Card:
@@ -178,12 +183,18 @@ def _card(hit: Hit, queries: Sequence[_Query]) -> _Card:
         words,
         matched,
         path.name,
+        None if photo.uri is None else _address(Path(hit.path)),
         str(path.parent).split("/") if path.parent != PurePath() else (),
         numbers,
         _reason(hit, photo),
         hit.metadata,
         figure,
     )
+
+
+def _address(path: Path) -> str:
+    """Returns the address of a file for a browser: whatever its name holds, byte for byte."""
+    return path.absolute().as_uri()
 
 
 def _pair(hit: Hit, match: Verification, query: _Query, photo: EmbeddedPhoto, alt: str) -> Figure:
