@@ -15,12 +15,14 @@ from resight.networks.pooling import (
     RMAC,
     AverageMax,
     GeM,
+    SignedGeM,
     SPoC,
     average_max,
     gem,
     mac,
     rmac,
     rmac_regions,
+    signed_gem,
     spoc,
 )
 
@@ -42,6 +44,8 @@ POOLINGS = [
     GeM(p=2.5, channels=6, per_channel=True),
     GeM(p=20.0),
     GeM(learnable=False),
+    SignedGeM(),
+    SignedGeM(p=2.5, channels=6, per_channel=True),
     RMAC(),
 ]
 
@@ -244,3 +248,22 @@ def test_wrong_arguments():
         RMAC(-1)
     with pytest.raises(InvalidInput, match="GeM of 6 channels needs 1 or 6 exponents, got 2"):
         gem(torch.zeros(1, 6, 2, 2), torch.ones(2))
+
+
+def test_signed_gem_against_a_literal_loop(generator):
+    maps = torch.randn(2, 3, 4, 5, dtype=torch.float64, generator=generator)
+    p = torch.tensor([1.0, 2.5, 4.0], dtype=torch.float64)
+    pooled = signed_gem(maps, p)
+    for image in range(2):
+        for channel in range(3):
+            values = [float(x) for x in maps[image, channel].flatten()]
+            power = float(p[channel])
+            sides = [
+                (sum(max(sign * x, 1e-6) ** power for x in values) / len(values)) ** (1 / power)
+                for sign in (1, -1)
+            ]
+            assert float(pooled[image, channel]) == pytest.approx(sides[0] - sides[1], abs=1e-12)
+    torch.testing.assert_close(signed_gem(-maps, p), -pooled)
+    average = signed_gem(maps, torch.ones(1, dtype=torch.float64))
+    torch.testing.assert_close(average, spoc(maps), rtol=0, atol=2e-6)
+    torch.testing.assert_close(signed_gem(maps.abs(), p), gem(maps.abs(), p) - 1e-6)

@@ -9,13 +9,15 @@ from typing import final
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
+from PIL import Image
 from torch import Tensor
 
 from resight import images
 from resight.errors import InvalidInput
 from resight.features import ImageFeatures
 from resight.files.json import JSON
+from resight.images.resize import reduce
 from resight.models.architectures import (
     GlobalNet,
     architecture_of,
@@ -30,8 +32,9 @@ from resight.models.foreign_bundle import bounded_network, check_settings
 from resight.models.parts import whole_network
 from resight.models.preprocess import to_input
 from resight.networks.gem import GeMNet
+from resight.networks.trunks.backbone import Backbone
 
-__all__ = ["SCALES", "NetworkDescriber", "exact_arithmetic", "pooling_in", "read_net"]
+__all__ = ["SCALES", "NetworkDescriber", "check_scales", "exact_arithmetic", "pooling_in", "read_net"]
 
 SCALES = (1.0, 2**-0.5, 0.5)
 """The scales of the GeM paper's multi-scale descriptors; the other networks are described at one."""
@@ -43,7 +46,8 @@ _GPU_BATCH = 8
 class NetworkDescriber:
     """A `GeMNet`, `CGD`, `Embedding` or `DOLG` in eval mode with its preprocessing and scales: a `Describer`.
 
-    Uses a GPU where there is one. A photo's descriptor does not depend on what else is in its batch.
+    Uses a GPU where there is one. A photo's descriptor does not depend on what else is in its batch. For a
+    trunk that takes one size, photos are stretched to it.
 
     Attributes:
         net: The network; changing it afterwards makes a model's fingerprint wrong.
@@ -64,20 +68,22 @@ class NetworkDescriber:
         Args:
             net: The network; it is set to eval mode and moved to the device.
             max_side: Long side in pixels to which photos are reduced.
-            scales: Scales of multi-scale description; `SCALES` for GeM and the photo alone for the others by
-                default.
+            scales: Scales of multi-scale description; by default `SCALES` for GeM, and the photo alone for
+                the others and for trunks that take one size.
             device: torch's name of a device; the GPU where there is one by default.
             batch_size: Photos described together; by default eight on a GPU and one on a CPU, where a batch
                 gains nothing and takes memory.
 
         Raises:
-            InvalidInput: No scale, one that is not positive, or ``max_side`` below 1.
+            InvalidInput: No scale, one that is not positive, several for a trunk that takes one size, or
+                ``max_side`` below 1.
         """
+        trunk = net.trunk
         if scales is None:
-            scales = SCALES if isinstance(net, GeMNet) else (1.0,)
+            scales = SCALES if isinstance(net, GeMNet) and trunk.image_size is None else (1.0,)
         if not scales or min(scales) <= 0:
             raise InvalidInput(f"scales must be positive numbers, at least one, not {tuple(scales)}")
-        trunk = net.trunk
+        check_scales(trunk, scales)
         self.preprocessing = Preprocessing(max_side, trunk.mean, trunk.std, trunk.channel_order)
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.net = net.eval().to(self._device)
@@ -99,16 +105,17 @@ class NetworkDescriber:
 
     def extract(self, photos: Sequence[images.Photo]) -> list[ImageFeatures]:
         """Returns the descriptor of each photo; photos of equal size go through the network together."""
+        shown = [self._shown(photo.pixels) for photo in photos]
         by_size: dict[tuple[int, ...], list[int]] = {}
-        for number, photo in enumerate(photos):
-            by_size.setdefault(photo.pixels.shape, []).append(number)
+        for number, pixels in enumerate(shown):
+            by_size.setdefault(pixels.shape, []).append(number)
         descriptors = np.zeros((len(photos), self._traits.dim), dtype=np.float32)
         batch_size = self._traits.batch_size
         for members in by_size.values():
             for start in range(0, len(members), batch_size):
                 batch = members[start : start + batch_size]
-                pixels = np.stack([photos[number].pixels for number in batch])
-                descriptors[batch] = self._describe_pixels(torch.from_numpy(pixels))
+                together = np.stack([shown[number] for number in batch])
+                descriptors[batch] = self._describe_pixels(torch.from_numpy(together))
         return [ImageFeatures(descriptor) for descriptor in descriptors]
 
     def to_bundle(self) -> Bundle:
@@ -137,6 +144,14 @@ class NetworkDescriber:
                 raise InvalidInput(f"its scales are {scales}")
         return cls(net, max_side=bundle.preprocessing.max_side, scales=scales, device=device)
 
+    def _shown(self, pixels: UInt8[np.ndarray, "rows columns 3"]) -> UInt8[np.ndarray, "rows_ columns_ 3"]:
+        size = self.net.trunk.image_size
+        if size is None or pixels.shape[:2] == size:
+            return pixels
+        height, width = pixels.shape[:2]
+        image = reduce(Image.fromarray(pixels), (size[1], size[0]), (0, 0, width, height))
+        return np.asarray(image)
+
     def _describe_pixels(self, pixels: Tensor) -> Float32[np.ndarray, "batch dim"]:
         with torch.inference_mode(), exact_arithmetic(self._device, self._lock):
             values = to_input(pixels.to(self._device), self.preprocessing)
@@ -146,6 +161,20 @@ class NetworkDescriber:
         # preference, so that every descriptor is of unit length.
         descriptors[~descriptors.any(axis=1)] = self._traits.dim**-0.5
         return descriptors
+
+
+def check_scales(trunk: Backbone, scales: Sequence[float]) -> None:
+    """Returns if a trunk can be shown photos at these scales.
+
+    Raises:
+        InvalidInput: It takes one size only, and there is another scale than 1.
+    """
+    if trunk.image_size is not None and tuple(scales) != (1.0,):
+        rows, columns = trunk.image_size
+        raise InvalidInput(
+            f"the trunk {trunk.trunk} takes photos of {rows} x {columns} pixels only, and so no scales but "
+            f"(1.0,), not {tuple(scales)}"
+        )
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from resight.networks.trunks._timm import require_torch
 from resight.settings.foreign import is_dotted
 
 __all__ = ["ZooEntry", "available", "load_model", "load_recorded", "model_of"]
+
+_LOG = logging.getLogger(__name__)
 
 _TIMM = "timm:"
 _SIFT_WEIGHTS = Path(__file__).parent / "weights" / "sift.safetensors"
@@ -235,15 +238,27 @@ def _load_delg(bundle: Bundle, name: str) -> Describer:
 def _load_timm(trunk: str, name: str, *, download: bool = True) -> Model:
     require_torch(f"the model {name}")
     from resight.models.network_describer import NetworkDescriber
-    from resight.networks.gem import GeMNet, GeMNetConfig
+    from resight.networks.clamping import CLAMPED, clamped_share
+    from resight.networks.gem import GeMNet, GeMNetConfig, signed_pooling
     from resight.networks.trunks.backbone import Backbone
 
     backbone = Backbone(trunk, pretrained=True, download=download, out_indices=(-1,))
+    pooling = signed_pooling(backbone, GeMNetConfig().pooling)
+    net = GeMNet(backbone, GeMNetConfig(pooling))
+    share = clamped_share(net, *(backbone.image_size or (64, 64)))
+    if share > CLAMPED:
+        _LOG.warning(
+            "GeM takes no negative activations: %.0f %% of what %s gives it, by magnitude, is lost; train a "
+            "network on it with the pooling signed_gem or spoc",
+            100 * share,
+            name,
+        )
+    words = {"gem": "GeM with p = 3", "signed_gem": "signed GeM with p = 3", "class_token": "the class token"}
     return Model(
-        NetworkDescriber(GeMNet(backbone, GeMNetConfig())),
+        NetworkDescriber(net),
         name=name,
         licence=backbone.licence,
-        provenance=f"weights of {trunk} through timm; GeM with p = 3, not fine-tuned",
+        provenance=f"weights of {trunk} through timm; {words[pooling.kind]}, not fine-tuned",
     )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from resight.networks.embedding import Embedding, EmbeddingConfig
     from resight.networks.gem import GeMNet, GeMNetConfig
     from resight.networks.global_net import GlobalOutput
-    from resight.networks.pooling import MAC, POOLINGS, RMAC, AverageMax, GeM, SPoC
+    from resight.networks.pooling import MAC, POOLINGS, RMAC, AverageMax, ClassToken, GeM, SignedGeM, SPoC
     from resight.networks.trunks.backbone import Backbone
     from resight.networks.trunks.named import TrunkConfig
 
@@ -29,6 +29,7 @@ __all__ = [
     "Backbone",
     "CGDConfig",
     "CGDOutput",
+    "ClassToken",
     "DELGConfig",
     "DELGOutput",
     "DOLGConfig",
@@ -39,6 +40,7 @@ __all__ = [
     "GeMNetConfig",
     "GlobalOutput",
     "SPoC",
+    "SignedGeM",
     "TrunkConfig",
 ]
 
@@ -48,6 +50,7 @@ _HOMES = {
     "CGD": "cgd",
     "CGDConfig": "cgd",
     "CGDOutput": "cgd",
+    "ClassToken": "pooling",
     "DELG": "delg",
     "DELGConfig": "delg",
     "DELGOutput": "delg",
@@ -63,6 +66,7 @@ _HOMES = {
     "POOLINGS": "pooling",
     "RMAC": "pooling",
     "SPoC": "pooling",
+    "SignedGeM": "pooling",
     "TrunkConfig": "trunks.named",
 }
 

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from resight.networks.global_net import (
     GlobalOutput,
-    at_least_a_cell,
     join_scales,
     make_linear,
+    pool,
     project,
     unit,
 )
@@ -88,7 +88,7 @@ class Embedding(nn.Module):
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> GlobalOutput:
         """Returns one descriptor an image, described at one scale."""
-        pooled = self.pooling(self.trunk(at_least_a_cell(self.trunk, images))[-1])
+        pooled = pool(self.trunk, self.pooling, images)
         return GlobalOutput(unit(project(self.linear, pooled)))
 
     def describe_at(

@@ -13,13 +13,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from resight.networks.global_net import GlobalOutput, at_least_a_cell, join_scales, project
-from resight.networks.pooling import EPSILON, POOLINGS, GeM
+from resight.networks.global_net import GlobalOutput, join_scales, pool, project
+from resight.networks.pooling import EPSILON, POOLINGS, ClassToken, GeM, SignedGeM
 from resight.networks.trunks.backbone import Backbone
 from resight.settings.bounds import Count, check_fields
 from resight.settings.choice import Choice
 
-__all__ = ["GeMNet", "GeMNetConfig"]
+__all__ = ["GeMNet", "GeMNetConfig", "signed_pooling"]
 
 _GEM = POOLINGS.choose(GeM)
 
@@ -29,7 +29,8 @@ class GeMNetConfig:
     """Settings of a `GeMNet`.
 
     Attributes:
-        pooling: How the map becomes a vector.
+        pooling: How the map becomes a vector. GeM takes no negative activations; in a recipe that names no
+            pooling, and for the models ``timm:NAME``, transformers and their like get `signed_pooling`.
         dim: Length of a descriptor, which a whitening layer then makes; the trunk's channels and no such
             layer if ``None``.
 
@@ -80,7 +81,7 @@ class GeMNet(nn.Module):
 
         Norms are divided by with 1e-6 added, as in the authors' code.
         """
-        pooled = _unit(self.pooling(self.trunk(at_least_a_cell(self.trunk, images))[-1]))
+        pooled = _unit(pool(self.trunk, self.pooling, images))
         if self.whitening is None:
             return GlobalOutput(pooled)
         return GlobalOutput(_unit(project(self.whitening, pooled)))
@@ -106,6 +107,25 @@ class GeMNet(nn.Module):
         if isinstance(self.pooling, GeM) and len(self.pooling.p) == 1 and self.whitening is None:
             return float(self.pooling.p.detach())
         return 1.0
+
+
+def signed_pooling(trunk: Backbone, pooling: Choice, *, token: bool = True) -> Choice:
+    """Returns a pooling in the place of GeM for a trunk whose maps are negative as often as positive.
+
+    The class token where the trunk has one, else `resight.networks.pooling.SignedGeM`; any other pooling, and
+    that of any other trunk, as it is.
+
+    Args:
+        trunk: The trunk.
+        pooling: What would be taken.
+        token: Whether the network takes a class token.
+    """
+    if not trunk.signed or pooling.part is not GeM:
+        return pooling
+    if token and trunk.has_class_token:
+        return POOLINGS.choose(ClassToken)
+    settings = pooling.model_dump(exclude={"kind"})
+    return POOLINGS.choose(SignedGeM, **settings)
 
 
 def _unit(vectors: Tensor) -> Tensor:

@@ -11,9 +11,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from resight.errors import InvalidInput
+from resight.networks.pooling import ClassToken
 from resight.networks.trunks.backbone import Backbone
 
-__all__ = ["GlobalOutput", "at_least_a_cell", "join_scales", "make_linear", "project", "unit"]
+__all__ = ["GlobalOutput", "at_least_a_cell", "join_scales", "make_linear", "pool", "project", "unit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,21 @@ def make_linear(
     if bias:
         nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
     return layer
+
+
+def pool(
+    trunk: Backbone, pooling: nn.Module, images: Float[Tensor, "batch 3 height width"]
+) -> Float[Tensor, "batch channels"]:
+    """Returns the deepest map of the images pooled, or the trunk's class token for `ClassToken`.
+
+    Raises:
+        InvalidInput: The trunk has no class token.
+    """
+    shown = at_least_a_cell(trunk, images)
+    if isinstance(pooling, ClassToken):
+        return trunk.class_token(shown)
+    pooled: Tensor = pooling(trunk(shown)[-1])
+    return pooled
 
 
 def at_least_a_cell(trunk: Backbone, images: Tensor) -> Tensor:

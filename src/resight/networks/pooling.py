@@ -1,4 +1,4 @@
-"""Feature maps to one vector an image: SPoC, MAC, their sum, GeM and R-MAC, a function and a module each.
+"""Feature maps to one vector an image: SPoC, MAC, GeM and their kin, a function and a module each.
 
 All compute in float32 at least, whatever autocast or the maps' type says: in half precision a third power
 overflows from an activation of 40 on. None normalises its result.
@@ -23,14 +23,17 @@ __all__ = [
     "POOLINGS",
     "RMAC",
     "AverageMax",
+    "ClassToken",
     "GeM",
     "Pooling",
     "SPoC",
+    "SignedGeM",
     "average_max",
     "gem",
     "mac",
     "rmac",
     "rmac_regions",
+    "signed_gem",
     "spoc",
 ]
 
@@ -84,6 +87,25 @@ def gem(
     p = p.to(x.dtype)
     means = (x / largest).pow(p[:, None, None]).mean(dim=(-2, -1))
     return largest[..., 0, 0] * means.pow(1 / p)
+
+
+def signed_gem(
+    maps: Float[Tensor, "batch channels rows cols"], p: Float[Tensor, " exponents"]
+) -> Float[Tensor, "batch channels"]:
+    """Returns GeM of the positive activations less GeM of the negative ones, `gem` (x) - `gem` (-x).
+
+    For trunks whose maps are negative as often as positive, such as transformers: GeM itself takes
+    everything below 1e-6 for 1e-6. Of maps without negative activations it is GeM less 1e-6; p = 1 is the
+    average, p to infinity the maximum plus the minimum. Ours, of no paper.
+
+    Args:
+        maps: Feature maps.
+        p: One exponent, or one a channel.
+
+    Raises:
+        InvalidInput: Another number of exponents.
+    """
+    return gem(maps, p) - gem(-maps, p)
 
 
 def average_max(maps: Float[Tensor, "batch channels rows cols"]) -> Float[Tensor, "batch channels"]:
@@ -213,6 +235,66 @@ class GeM(nn.Module):
 
 
 @final
+class SignedGeM(nn.Module):
+    """Generalised mean pooling of activations of both signs: `signed_gem`.
+
+    Attributes:
+        gem: Holds the exponent.
+    """
+
+    kind: ClassVar = "signed_gem"
+
+    @checked
+    def __init__(
+        self,
+        p: Positive = 3.0,
+        *,
+        channels: int | None = None,
+        learnable: bool = True,
+        per_channel: bool = False,
+    ) -> None:
+        """Sets the exponent.
+
+        Args:
+            p: The exponent at the start.
+            channels: Channels of the maps, needed where each has an exponent.
+            learnable: Whether the exponent is learned.
+            per_channel: Give each channel an exponent of its own.
+
+        Raises:
+            InvalidInput: ``p`` is not positive, or each channel is to have an exponent and there is none.
+        """
+        super().__init__()
+        self.gem = GeM(p, channels=channels, learnable=learnable, per_channel=per_channel)
+
+    def forward(self, maps: Float[Tensor, "batch channels rows cols"]) -> Float[Tensor, "batch channels"]:
+        """Returns `signed_gem` of the maps."""
+        return signed_gem(maps, self.gem.p)
+
+
+@final
+class ClassToken(nn.Module):
+    """A transformer's class token in place of a pooled map; of `GeMNet` and `Embedding`.
+
+    The token of the last block, of zero mean and unit variance over its channels: the trunk's own last
+    normalisation, whose scale and shift are left out, is no part of its maps.
+    """
+
+    kind: ClassVar = "class_token"
+
+    def forward(self, maps: Float[Tensor, "batch channels rows cols"]) -> Float[Tensor, "batch channels"]:
+        """Refuses: the token is the trunk's to give, see `resight.networks.global_net.pool`.
+
+        Raises:
+            InvalidInput: Always.
+        """
+        raise InvalidInput(
+            f"a class token is no pooling of a map, of {tuple(maps.shape[2:])} cells here: it belongs to no "
+            "place, and networks of the kinds gem and embedding alone take it; take signed_gem or spoc"
+        )
+
+
+@final
 class RMAC(nn.Module):
     """Regional maximum pooling: `rmac`.
 
@@ -240,12 +322,12 @@ class RMAC(nn.Module):
         return rmac(maps, self.levels)
 
 
-Pooling: TypeAlias = SPoC | MAC | AverageMax | GeM | RMAC
+Pooling: TypeAlias = SPoC | MAC | AverageMax | GeM | SignedGeM | RMAC | ClassToken
 """A pooling of this package."""
 
 POOLINGS = Family(
     "pooling",
-    lambda: {each.kind: each for each in (SPoC, MAC, AverageMax, GeM, RMAC)},
+    lambda: {each.kind: each for each in (SPoC, MAC, AverageMax, GeM, SignedGeM, RMAC, ClassToken)},
     frozenset({"channels"}),
 )
 """The poolings a network's ``Config`` can name."""

@@ -13,11 +13,18 @@ from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 from torch import nn
 
 from resight.errors import InvalidInput
+from resight.networks.clamping import CLAMPED, clamped_share
 from resight.training.average import Average
 from resight.training.groups import Group, build_optimiser, group_parameters
 from resight.training.images import Images, open_images
 from resight.training.loading import TrainingBatches
-from resight.training.network import Network, build_model, build_objective
+from resight.training.network import (
+    Network,
+    build_model,
+    build_objective,
+    check_size,
+    settled_pooling,
+)
 from resight.training.objective import Objective
 from resight.training.parallel import copy_from_first
 from resight.training.recipe import Recipe
@@ -34,7 +41,7 @@ class Assembly:
     """The parts of a run.
 
     Attributes:
-        recipe: What they were built from.
+        recipe: What they were built from, with the pooling that the trunk got where none was set.
         fabric: The engine: this process's device and its place among the processes.
         images: Training, validation and test photos.
         data_fingerprint: Of the training photos and their labels.
@@ -104,6 +111,7 @@ def assemble(recipe: Recipe, fabric: Fabric, folder: Path) -> Assembly:
             "accumulate fewer batches or make them smaller"
         )
     start, network, objective = _network(recipe, images.train.classes, fabric)
+    recipe = settled_pooling(recipe, network.model)
     if recipe.training.batch_norm == "train":
         _warn_of_batch_norm(network, batches, fabric)
     groups = group_parameters(network.model, objective, recipe.optimiser, recipe.groups)
@@ -147,13 +155,14 @@ def _network(recipe: Recipe, classes: int, fabric: Fabric) -> tuple[Start | None
     """Returns the network and the losses on the device, those of the first process in all of them."""
     precision = recipe.training.precision
     model = build_model(recipe, classes=classes)
+    check_size(recipe, model.trunk)
     file = getattr(recipe.model, "start", None)
     start = None if file is None else start_from(model, file)
     if start is not None and fabric.is_global_zero:
         _LOG.info("model.start: %s", start)
     objective = build_objective(recipe, model, classes=classes).to(fabric.device)
     network = Network(model, objective.outputs)
-    network.freeze_unreached()
+    _probe(network, recipe, fabric)
     network.to(fabric.device)
     if fabric.device.type == "cuda" or precision == "bf16":
         # Pixels come with their channels last, which is how cuDNN and a processor's bfloat16 are fastest.
@@ -163,6 +172,21 @@ def _network(recipe: Recipe, classes: int, fabric: Fabric) -> tuple[Start | None
         objective.double()
     copy_from_first(objective, world=fabric.world_size)
     return start, network, objective
+
+
+def _probe(network: Network, recipe: Recipe, fabric: Fabric) -> None:
+    """Looks at what the network makes of one image of the recipe's size: what learns, and what GeM loses."""
+    trunk, size = network.model.trunk, recipe.data.train_transform.make().size
+    rows, columns = trunk.image_size or (size, size)
+    network.freeze_unreached(rows, columns)
+    share = clamped_share(network.model, rows, columns)
+    if share > CLAMPED and fabric.is_global_zero:
+        _LOG.warning(
+            "GeM takes no negative activations: %.0f %% of what the trunk %s gives it, by magnitude, is "
+            "lost; model.pooling='{kind: signed_gem}' keeps them, as spoc and mac do",
+            100 * share,
+            trunk.trunk,
+        )
 
 
 def _warn_of_batch_norm(network: Network, batches: TrainingBatches, fabric: Fabric) -> None:

@@ -13,21 +13,24 @@ from torch import Tensor, nn
 
 from resight.errors import InvalidInput
 from resight.files import JSON
+from resight.images.augment import LongSide
 from resight.models.architectures import GlobalNet
 from resight.models.bundle import Bundle
 from resight.models.delg_describer import DELGDescriber
 from resight.models.model import Model
-from resight.models.network_describer import NetworkDescriber
+from resight.models.network_describer import NetworkDescriber, check_scales
 from resight.models.preprocess import normalised
 from resight.networks.cgd import CGD
 from resight.networks.delg import DELG
+from resight.networks.gem import GeMNet, signed_pooling
+from resight.networks.trunks.backbone import Backbone
 from resight.networks.trunks.receptive_field import receptive_field
 from resight.training.checkpoint import Best
 from resight.training.objective import Objective, OutputName, Part
 from resight.training.recipe import Recipe
 from resight.training.start import Start
 
-__all__ = ["Network", "build_model", "build_objective"]
+__all__ = ["Network", "build_model", "build_objective", "check_size", "settled_pooling"]
 
 
 @final
@@ -77,15 +80,19 @@ class Network(nn.Module):
             return joined
         return {name: tuple(tensor[order] for tensor in tensors) for name, tensors in joined.items()}
 
-    def freeze_unreached(self) -> None:
+    def freeze_unreached(self, rows: int, columns: int) -> None:
         """Stops learning of the parameters on which no output depends.
 
         Such as the attention of a DELG without its loss. Processes that train together would wait for their
         gradients for ever.
+
+        Args:
+            rows: Of an image that the network takes.
+            columns: Of that image.
         """
         training = self.training
         self.eval()
-        outputs = self([torch.zeros(1, 64, 64, 3, dtype=torch.uint8)], None)
+        outputs = self([torch.zeros(1, rows, columns, 3, dtype=torch.uint8)], None)
         self.train(training)
         learned = [parameter for parameter in self.parameters() if parameter.requires_grad]
         total = torch.stack([tensor.sum() for tensors in outputs.values() for tensor in tensors]).sum()
@@ -166,11 +173,49 @@ def build_model(recipe: Recipe, *, classes: int) -> GlobalNet:
     # A start takes the place of the trunk's published weights.
     config = choice.trunk if choice.start is None else replace(choice.trunk, pretrained=False, weights=None)
     trunk = config.build(maps=choice.part.maps)
+    choice = _with_pooling(choice, trunk)
     model: GlobalNet = choice.make(trunk=trunk, classes=classes if recipe.needs_classifier else None)
     if isinstance(model, DELG):
         # Keypoints need the receptive field: a trunk without one is refused before the training, not after.
         receptive_field(model.trunk, 0)
     return model
+
+
+def settled_pooling(recipe: Recipe, model: GlobalNet) -> Recipe:
+    """Returns the recipe with the pooling that a network built from it has."""
+    pooling = getattr(model.config, "pooling", None)
+    if pooling is None or pooling == getattr(recipe.model, "pooling", None):
+        return recipe
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"pooling": pooling})})
+
+
+def check_size(recipe: Recipe, trunk: Backbone) -> None:
+    """Returns if a recipe shows a trunk photos of the only size it takes; any other trunk takes all.
+
+    Raises:
+        InvalidInput: A transform gives another size, or several, or the finished model has several scales.
+    """
+    if trunk.image_size is None:
+        return
+    rows, columns = trunk.image_size
+    for key in ("train_transform", "test_transform"):
+        transform = getattr(recipe.data, key).make()
+        if isinstance(transform, LongSide) or {transform.size} != {rows, columns}:
+            kind = "stretch" if isinstance(transform, LongSide) else getattr(recipe.data, key).kind
+            raise InvalidInput(
+                f"the trunk {trunk.trunk} takes photos of {rows} x {columns} pixels only: "
+                f"data.{key}='{{kind: {kind}, size: {rows}}}' and what else that transform needs"
+            )
+    check_scales(trunk, recipe.use.scales)
+
+
+def _with_pooling(choice: Any, trunk: Backbone) -> Any:
+    """Returns the choice of a network, with a signed pooling where none is set and the trunk wants one."""
+    default = getattr(choice, "pooling", None)
+    if default is None or "pooling" in choice.model_fields_set:
+        return choice
+    pooling = signed_pooling(trunk, default, token=choice.part is GeMNet)
+    return choice if pooling is default else choice.model_copy(update={"pooling": pooling})
 
 
 def build_objective(recipe: Recipe, model: GlobalNet, *, classes: int) -> Objective:

@@ -83,6 +83,8 @@ class Trunk(Protocol):
     Attributes:
         channels: Channels of each map, shallow to deep.
         strides: Pixels of the image per cell of each map.
+
+    One that takes images of one size declares ``image_size`` too, its rows and columns.
     """
 
     channels: Sequence[int]

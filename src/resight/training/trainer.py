@@ -83,7 +83,7 @@ def train(
         fabric.barrier()
         if fabric.is_global_zero:
             folder.prepare(
-                recipe,
+                parts.recipe,
                 data_fingerprint=parts.data_fingerprint,
                 device=fabric.device,
                 processes=fabric.world_size,

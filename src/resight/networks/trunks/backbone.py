@@ -40,6 +40,8 @@ class Backbone(nn.Module):
         channel_order: Order of the channels in its input.
         licence: Licence of the published weights of that name; ``unknown`` where none is named.
         image_size: Rows and columns of the only size it takes; ``None`` where it takes any.
+        signed: Whether it is a transformer or its like, whose maps are negative as often as positive.
+        has_class_token: Whether `class_token` gives one.
     """
 
     def __init__(
@@ -124,6 +126,8 @@ class Backbone(nn.Module):
         self.channel_order: Literal["RGB", "BGR"] = made.channel_order
         self.licence = made.licence
         self.image_size = made.image_size
+        self.signed = made.signed
+        self.has_class_token = made.has_class_token
         self.without_stride: Stage | None = None
         self._taps = made.taps
         self._picks = made.picks
@@ -156,11 +160,7 @@ class Backbone(nn.Module):
             InvalidInput: The trunk takes one size only and these have another, or it gave another number of
                 channels than it declares.
         """
-        if self.image_size is not None and tuple(images.shape[2:]) != self.image_size:
-            raise InvalidInput(
-                f"the trunk {self.trunk} takes images of {self.image_size} rows and columns only, "
-                f"got {tuple(images.shape[2:])}: choose another trunk"
-            )
+        self._check_size(images)
         if self._whole_cells:
             # Such a trunk takes any number of whole cells; zero is the mean colour.
             down, right = (-size % self.strides[-1] for size in images.shape[2:])
@@ -176,6 +176,26 @@ class Backbone(nn.Module):
                     "choose another trunk"
                 )
         return maps
+
+    def class_token(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels"]:
+        """Returns the class token of the last block, of zero mean and unit variance over its channels.
+
+        Raises:
+            InvalidInput: The trunk has none, or takes images of another size.
+        """
+        if not self.has_class_token:
+            raise InvalidInput(
+                f"the trunk {self.trunk} has no class token: take the pooling signed_gem, spoc or gem"
+            )
+        self._check_size(images)
+        return timm_trunk.class_token(self.net, images)
+
+    def _check_size(self, images: Tensor) -> None:
+        if self.image_size is not None and tuple(images.shape[2:]) != self.image_size:
+            raise InvalidInput(
+                f"the trunk {self.trunk} takes images of {self.image_size} rows and columns only, "
+                f"got {tuple(images.shape[2:])}: choose another trunk"
+            )
 
     def _remove_stride(self, stage: Stage) -> None:
         if stage not in STAGES:

@@ -35,5 +35,7 @@ def build(
         raise InvalidInput(f"the trunk {name} must declare channels and strides, a number a map each")
     taps = tuple(Tap("", *each) for each in zip(net.channels, net.strides, strict=True))
     chosen = choose(name, taps, out_indices)
+    size = getattr(net, "image_size", None)
     mean, std = getattr(net, "mean", IMAGENET_MEAN), getattr(net, "std", IMAGENET_STD)
-    return TrunkNet(net, name, taps, chosen, chosen, mean, std, options=options or {})
+    image_size = None if size is None else (int(size[0]), int(size[1]))
+    return TrunkNet(net, name, taps, chosen, chosen, mean, std, options=options or {}, image_size=image_size)

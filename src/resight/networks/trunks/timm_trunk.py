@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import logging
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import safetensors
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from resight.errors import InvalidInput, UnknownModel
 from resight.files import nearest
@@ -23,7 +24,7 @@ from resight.networks.trunks._timm import import_timm
 from resight.networks.trunks.strides import Tap
 from resight.networks.trunks.trunk_net import TrunkNet
 
-__all__ = ["build"]
+__all__ = ["build", "class_token"]
 
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 # What timm raises where a trunk has no feature maps, or not with these options.
@@ -67,7 +68,7 @@ def build(
         kept.update(freedom)
         whole_cells = "strict_img_size" in freedom
         if not freedom:
-            image_size = tuple(configuration.input_size[1:])
+            image_size = _pair(kept.get("img_size", configuration.input_size[1:]))
     arguments: dict[str, object] = dict(kept)
     if out_indices is not None:
         arguments["out_indices"] = tuple(out_indices)
@@ -94,8 +95,35 @@ def build(
         options=kept,
         image_size=image_size,
         whole_cells=whole_cells,
+        signed=configuration is not None and bool(configuration.fixed_input_size),
+        has_class_token=_has_class_token(net),
         channels_last=getattr(declared, "output_fmt", None) == "NHWC",
     )
+
+
+def class_token(net: nn.Module, images: Tensor) -> Tensor:
+    """Returns the class token that a network of `build` has, ``(batch, channels)``, float32.
+
+    Of the last of its maps' blocks, of zero mean and unit variance over its channels.
+    """
+    declared: Any = net  # timm's wrappers have no common type that declares these attributes
+    (*_, (_, tokens)) = declared.model.forward_intermediates(
+        images, indices=declared.out_indices, return_prefix_tokens=True, intermediates_only=True
+    )
+    token = tokens[:, 0].float()
+    return nn.functional.layer_norm(token, token.shape[1:])
+
+
+def _has_class_token(net: nn.Module) -> bool:
+    model: Any = getattr(net, "model", None)
+    if getattr(model, "cls_token", None) is None or not getattr(model, "num_prefix_tokens", 0):
+        return False
+    return "return_prefix_tokens" in inspect.signature(model.forward_intermediates).parameters
+
+
+def _pair(size: JSON) -> tuple[int, int]:
+    rows, columns = (size, size) if isinstance(size, int) else cast("Sequence[int]", size)
+    return int(rows), int(columns)
 
 
 def _resolve(timm: ModuleType, name: str) -> tuple[str, dict[str, JSON]]:
@@ -125,7 +153,9 @@ def _resolve(timm: ModuleType, name: str) -> tuple[str, dict[str, JSON]]:
 
 
 def _freedom_of_size(timm: ModuleType, trunk: str, options: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Returns the options that let a trunk of fixed image size take any; nothing where it has none."""
+    """Returns the options that let a trunk of fixed image size take any; nothing where it cannot."""
+    if options.get("dynamic_img_size") is False or options.get("strict_img_size") is True:
+        return {}
     candidates: tuple[dict[str, JSON], ...] = (
         {"dynamic_img_size": True, "dynamic_img_pad": True},
         {"strict_img_size": False},

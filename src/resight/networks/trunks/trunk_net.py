@@ -38,6 +38,8 @@ class TrunkNet:
         options: Arguments with which it was built.
         image_size: Rows and columns of the only size it takes; ``None`` where it takes any.
         whole_cells: Whether it takes whole cells only.
+        signed: Whether it is a transformer or its like, whose maps are negative as often as positive.
+        has_class_token: Whether it has one.
         channels_last: Whether its maps are ``(batch, rows, columns, channels)``.
     """
 
@@ -53,6 +55,8 @@ class TrunkNet:
     options: Mapping[str, JSON] = field(default_factory=dict)
     image_size: tuple[int, int] | None = None
     whole_cells: bool = False
+    signed: bool = False
+    has_class_token: bool = False
     channels_last: bool = False
 
 
