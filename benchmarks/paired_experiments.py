@@ -1,0 +1,261 @@
+"""Trains configurations that are compared in pairs: one seed, the same batches, the same first trunk.
+
+    python benchmarks/paired_experiments.py STUDY DATA --epochs N [--seeds 0 1 2] [--name NAME ...]
+        [--out benchmarks/results/paired] [--packed build/paired]
+
+STUDY is one of `paired_configurations.STUDIES`, DATA a folder or table as `resight.datasets.table` reads it.
+The loop is that of ``resight train`` without its checkpoints: the same parts, step for step. The last weights
+are measured once, in the trunk's bfloat16, each test photo a query against all others; ``baseline`` measures on
+12 classes held out of the training classes instead. OUT gets a line a run in ``STUDY-SET.jsonl`` and the MAP@R
+of each query in ``STUDY-SET.npz``; runs that are there are skipped. ``watch`` of a line is, every third step:
+step, objective, mean similarity of two photos of the batch, and the share of anchors whose farthest positive
+is not nearer than the nearest negative by 0.1 or more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from paired_configurations import STUDIES, Configuration, recipe
+from torch import Tensor
+
+from resight.datasets.dataset import LabelledImages, validation_split
+from resight.datasets.registry import load
+from resight.evaluation.measures.labels import LabelResult, evaluate_labels
+from resight.models.whitening_fit import fit_learned, fit_pca, matching_pairs
+from resight.networks import GeMNet
+from resight.networks.global_net import join_scales
+from resight.training import Recipe
+from resight.training.groups import build_optimiser, group_parameters
+from resight.training.loading import PackedPhotos, TrainingBatches
+from resight.training.network import Network, build_model, build_objective
+from resight.training.packed import PackedImages, pack
+from resight.training.schedule import factor
+
+VALIDATION_SHARE = 0.3
+SCALES = (2**-0.5, 1.0, 2**0.5)
+MARGIN = 0.1
+Describe = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Set:
+    """The photos that are trained on and those that are measured on."""
+
+    name: str
+    train: LabelledImages
+    test: LabelledImages
+    packed: PackedImages
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("study", choices=STUDIES)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--epochs", type=int, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--name", action="append", default=[], help="only these configurations")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/paired"))
+    parser.add_argument("--packed", type=Path, default=Path("build/paired"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    configurations = [
+        one for one in STUDIES[arguments.study]() if not arguments.name or one.name in arguments.name
+    ]
+    photos = opened(arguments.study, arguments.data, arguments.packed, configurations[0])
+    book = Book(arguments.out / f"{arguments.study}-{photos.name}", photos.test)
+    for seed in arguments.seeds:
+        for configuration in configurations:
+            if not book.has(configuration.name, seed):
+                run(arguments.study, configuration, photos, seed, arguments.epochs, book)
+
+
+def opened(study: str, data: Path, folder: Path, any_of: Configuration) -> Set:
+    """Returns the photos, packed."""
+    name = data.name if data.is_dir() else f"{data.parent.name}-{data.stem}"
+    benchmark = load("table", data)
+    train, test = benchmark.train, replace(benchmark.test, queries=None, gallery=None)
+    if study == "baseline":
+        train, test = validation_split(train, share=VALIDATION_SHARE, seed=0)
+    everything = replace(
+        train,
+        paths=train.paths + test.paths,
+        labels=np.concatenate([train.labels, test.labels + train.classes]),
+        label_names=train.label_names + test.label_names,
+    )
+    side = Recipe.from_values(recipe(study, any_of, seed=0, epochs=1)).data.packed.side  # type: ignore[union-attr]
+    file = folder / f"{study if study == 'baseline' else 'test'}-{name}-{side}.pack"
+    return Set(
+        name,
+        train,
+        test,
+        PackedImages(file) if file.exists() else pack(everything, file, side=side, workers=1),
+    )
+
+
+class Book:
+    """Where the runs of a study on a set are written down."""
+
+    def __init__(self, path: Path, test: LabelledImages) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.lines, self.values = path.with_suffix(".jsonl"), path.with_suffix(".npz")
+        self.found: dict[str, np.ndarray] = {"classes": test.labels.astype(np.int16)}
+        if self.values.exists():
+            self.found = dict(np.load(self.values))
+
+    def has(self, name: str, seed: int) -> bool:
+        return f"{name}|descriptor|{seed}" in self.found
+
+    def add(self, name: str, seed: int, facts: dict[str, object], ways: dict[str, LabelResult]) -> None:
+        """Writes a run: MAP@R of each query in sixteen bits, and the means of each way of describing."""
+        means = {}
+        for way, result in ways.items():
+            values = result.per_query.map_at_r
+            self.found[f"{name}|{way}|{seed}"] = np.round(values * 65535).astype(np.uint16)
+            means[way] = {"map_at_r": round(result.map_at_r, 5), "recall_at_1": round(result.recall[0][1], 5)}
+        np.savez_compressed(self.values, **self.found)  # type: ignore[arg-type]
+        line = {"name": name, "seed": seed, **facts, "ways": means}
+        with self.lines.open("a") as stream:
+            stream.write(json.dumps(line) + "\n")
+        print(json.dumps({key: value for key, value in line.items() if key != "watch"}), flush=True)
+
+
+def run(study: str, configuration: Configuration, photos: Set, seed: int, epochs: int, book: Book) -> None:
+    started = time.process_time()
+    settings = Recipe.from_values(recipe(study, configuration, seed=seed, epochs=epochs))
+    network, watch = trained(settings, photos)
+    facts: dict[str, object] = {
+        "epochs": epochs,
+        "steps": watch[-1][0],
+        "seconds": round(time.process_time() - started, 1),
+    }
+    model = network.model
+    if isinstance(model, GeMNet) and isinstance(getattr(model.pooling, "p", None), Tensor):
+        exponents = model.pooling.p.detach()
+        facts["p"] = [
+            round(float(value), 3) for value in (exponents.min(), exponents.mean(), exponents.max())
+        ]
+    ways = dict(described(network, settings, photos, whitened=study == "pooling"))
+    book.add(configuration.name, seed, facts | {"watch": watch[::3]}, ways)
+
+
+def trained(settings: Recipe, photos: Set) -> tuple[Network, list[list[float]]]:
+    """Returns the network after its last step, and what was seen at each step."""
+    torch.manual_seed(settings.seed)
+    train = photos.train
+    batches = TrainingBatches(
+        train,
+        PackedPhotos(photos.packed, train),
+        settings.data.train_transform.make(),
+        settings.sampler.make(photos=len(train), labels=train.labels, seed=settings.seed),
+        seed=settings.seed,
+        rank=0,
+        world=1,
+        device=torch.device("cpu"),
+        workers=1,
+    )
+    model = build_model(settings, classes=train.classes)
+    objective = build_objective(settings, model, classes=train.classes)
+    network = Network(model, tuple({*objective.outputs, "descriptor"}))
+    network.freeze_unreached()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    groups = group_parameters(model, objective, settings.optimiser, settings.groups)
+    optimiser = build_optimiser(settings.optimiser, groups)
+    rates = [group["lr"] for group in optimiser.param_groups]
+    learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    limit = settings.training.clip or float("inf")
+    epochs, watch = settings.training.epochs, []
+    torch.manual_seed(settings.seed + 1)
+    network.train()
+    for epoch in range(epochs):
+        for batch in batches.epoch(epoch, start=0, stop=len(batches)):
+            with torch.autocast("cpu", torch.bfloat16):
+                outputs = network(batch.groups, batch.order)
+            value = objective(outputs, batch.labels)
+            value.total.backward()
+            scale = factor(settings.schedule, step=len(watch), steps_per_epoch=len(batches), epochs=epochs)
+            for group, rate in zip(optimiser.param_groups, rates, strict=True):
+                group["lr"] = rate * scale
+            torch.nn.utils.clip_grad_norm_(learned, limit)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            watch.append(seen(len(watch) + 1, value.total, outputs["descriptor"][0], batch.labels))
+    return network, watch
+
+
+def seen(step: int, total: Tensor, descriptors: Tensor, labels: Tensor) -> list[float]:
+    """Returns step, objective, mean similarity of two photos, and the share of active anchors."""
+    similar = (descriptors.detach().float() @ descriptors.detach().float().T).clamp(-1, 1)
+    apart = (2 - 2 * similar).sqrt()
+    same = labels[:, None] == labels[None, :]
+    count = len(labels)
+    mean = (similar.sum() - similar.diagonal().sum()) / (count * (count - 1))
+    farthest = apart.masked_fill(~same, -1).amax(dim=1)
+    nearest = apart.masked_fill(same, 3).amin(dim=1)
+    active = (farthest + MARGIN > nearest).float().mean()
+    return [step, round(float(total.detach()), 4), round(float(mean), 4), round(float(active), 3)]
+
+
+def described(
+    network: Network, settings: Recipe, photos: Set, *, whitened: bool
+) -> Iterator[tuple[str, LabelResult]]:
+    """Yields the measures of the test photos, for each way of describing them."""
+    network.eval()
+    model = network.model
+
+    def at_scales(power: float) -> Describe:
+        return lambda shown: join_scales(lambda x: model(x).descriptor, shown, SCALES, power=power)
+
+    def single(shown: Tensor) -> Tensor:
+        return cast(Tensor, model(shown).descriptor)
+
+    def measured(descriptors: np.ndarray) -> LabelResult:
+        return evaluate_labels(descriptors, photos.test.labels, ks=(1,))
+
+    plain = all_of(photos.test, network, settings, photos.packed, single)
+    yield "descriptor", measured(plain)
+    if not whitened:
+        return
+    yield (
+        "three scales, mean",
+        measured(all_of(photos.test, network, settings, photos.packed, at_scales(1.0))),
+    )
+    power = cast(GeMNet, model).scale_power
+    if power != 1.0:
+        joined = all_of(photos.test, network, settings, photos.packed, at_scales(power))
+        yield "three scales, by p", measured(joined)
+    train = all_of(photos.train, network, settings, photos.packed, single)
+    pairs = matching_pairs(photos.train.labels, np.random.default_rng(settings.seed))
+    for shrinkage in (0.0, 0.5):
+        name = f"shrinkage {shrinkage:g}"
+        yield f"PCA whitening, {name}", measured(fit_pca(train, 128, shrinkage=shrinkage).apply(plain))
+        learned = fit_learned(train, pairs, 128, shrinkage=shrinkage)
+        yield f"learned whitening, {name}", measured(learned.apply(plain))
+
+
+def all_of(
+    images: LabelledImages, network: Network, settings: Recipe, packed: PackedImages, describe: Describe
+) -> np.ndarray:
+    """Returns the descriptors of a set."""
+    transform, source = settings.data.test_transform.make(), PackedPhotos(packed, images)
+    rows = []
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        for start in range(0, len(images), 128):
+            indices = np.arange(start, min(start + 128, len(images)))
+            (pixels,) = source.transformed(indices, transform, np.zeros((len(indices), transform.draws)))
+            rows.append(torch.nn.functional.normalize(describe(network._normalised(pixels)).float(), dim=1))
+    return torch.cat(rows).numpy()
+
+
+if __name__ == "__main__":
+    main()
