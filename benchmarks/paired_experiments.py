@@ -4,12 +4,12 @@
         [--out benchmarks/results/paired] [--packed build/paired]
 
 STUDY is one of `paired_configurations.STUDIES`, DATA a folder or table as `resight.datasets.table` reads it.
-The loop is that of ``resight train`` without its checkpoints: the same parts, step for step. The last weights
-are measured once, in the trunk's bfloat16, each test photo a query against all others; ``baseline`` measures on
-12 classes held out of the training classes instead. OUT gets a line a run in ``STUDY-SET.jsonl`` and the MAP@R
-of each query in ``STUDY-SET.npz``; runs that are there are skipped. ``watch`` of a line is, every third step:
-step, objective, mean similarity of two photos of the batch, and the share of anchors whose farthest positive
-is not nearer than the nearest negative by 0.1 or more.
+The loop is that of ``resight train`` without its checkpoints: the same parts, step for step. The last
+weights are measured once, in the trunk's bfloat16, each test photo a query against all others; ``baseline``
+measures on 12 classes held out of the training classes instead. OUT gets a line a run in ``STUDY-SET.jsonl``
+and the MAP@R of each query in ``STUDY-SET.npz``; runs that are there are skipped. ``watch`` of a line is,
+every third step: step, objective, mean similarity of two photos of the batch, and the share of anchors whose
+farthest positive is not nearer than the nearest negative by 0.1 or more.
 """
 
 from __future__ import annotations
@@ -114,6 +114,7 @@ class Book:
             self.found = dict(np.load(self.values))
 
     def has(self, name: str, seed: int) -> bool:
+        """Returns whether a run is written down."""
         return f"{name}|descriptor|{seed}" in self.found
 
     def add(self, name: str, seed: int, facts: dict[str, object], ways: dict[str, LabelResult]) -> None:
