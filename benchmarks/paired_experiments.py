@@ -1,6 +1,6 @@
 """Trains configurations that are compared in pairs: one seed, the same batches, the same first trunk.
 
-    python benchmarks/paired_experiments.py STUDY DATA --epochs N [--seeds 0 1 2] [--name NAME ...]
+    python benchmarks/paired_experiments.py STUDY:EPOCHS:DATA ... [--seeds 0 1 2] [--name NAME ...]
         [--out benchmarks/results/paired] [--packed build/paired]
 
 STUDY is one of `paired_configurations.STUDIES`, DATA a folder or table as `resight.datasets.table` reads it.
@@ -24,7 +24,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from paired_configurations import STUDIES, Configuration, recipe
+from paired_configurations import Configuration, configurations, packed_side, recipe
 from torch import Tensor
 
 from resight.datasets.dataset import LabelledImages, validation_split
@@ -60,27 +60,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("study", choices=STUDIES)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--epochs", type=int, required=True)
+    parser.add_argument("plan", nargs="+", metavar="STUDY:EPOCHS:DATA")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--name", action="append", default=[], help="only these configurations")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/paired"))
     parser.add_argument("--packed", type=Path, default=Path("build/paired"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    configurations = [
-        one for one in STUDIES[arguments.study]() if not arguments.name or one.name in arguments.name
-    ]
-    photos = opened(arguments.study, arguments.data, arguments.packed, configurations[0])
-    book = Book(arguments.out / f"{arguments.study}-{photos.name}", photos.test)
-    for seed in arguments.seeds:
-        for configuration in configurations:
-            if not book.has(configuration.name, seed):
-                run(arguments.study, configuration, photos, seed, arguments.epochs, book)
+    for each in arguments.plan:
+        study, epochs, data = each.split(":", 2)
+        photos = opened(study, Path(data), arguments.packed)
+        book = Book(arguments.out / f"{study}-{photos.name}", photos.test)
+        for seed in [0] if study == "baseline" else arguments.seeds:
+            for configuration in configurations(study, arguments.out):
+                if not book.has(configuration.name, seed) and configuration.name in (
+                    arguments.name or [configuration.name]
+                ):
+                    run(study, configuration, photos, seed, int(epochs), book)
 
 
-def opened(study: str, data: Path, folder: Path, any_of: Configuration) -> Set:
+def opened(study: str, data: Path, folder: Path) -> Set:
     """Returns the photos, packed."""
     name = data.name if data.is_dir() else f"{data.parent.name}-{data.stem}"
     benchmark = load("table", data)
@@ -93,14 +92,10 @@ def opened(study: str, data: Path, folder: Path, any_of: Configuration) -> Set:
         labels=np.concatenate([train.labels, test.labels + train.classes]),
         label_names=train.label_names + test.label_names,
     )
-    side = Recipe.from_values(recipe(study, any_of, seed=0, epochs=1)).data.packed.side  # type: ignore[union-attr]
+    side = packed_side(study)
     file = folder / f"{study if study == 'baseline' else 'test'}-{name}-{side}.pack"
-    return Set(
-        name,
-        train,
-        test,
-        PackedImages(file) if file.exists() else pack(everything, file, side=side, workers=1),
-    )
+    packed = PackedImages(file) if file.exists() else pack(everything, file, side=side, workers=1)
+    return Set(name, train, test, packed)
 
 
 class Book:
