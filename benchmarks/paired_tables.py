@@ -1,12 +1,13 @@
-"""Prints the tables of docs/experiments.md whose configurations are compared in pairs, seed by seed.
+"""Prints the tables of docs/experiments.md in which configurations are compared in pairs, seed by seed.
 
     python benchmarks/paired_tables.py [STUDY-SET ...] [--results benchmarks/results]
 
 Of a comparison: the difference of MAP@R seed by seed; their mean with half of its 95 % t-interval; the 95 %
 interval by class (whole test classes drawn with replacement, of each query's mean over the seeds); p by
-random signs of the classes. *Holds* and *the other way*: both intervals lie on one side of 0. *Does not
-show*: neither interval reaches `LEAST`, a gain that would matter. *Not told apart*: all else. What was
-measured before values of queries were kept (``label_experiments.jsonl``) has the first interval alone.
+random signs of the classes; of rendered places a class is a place. *Holds* and *the other way*: both
+intervals lie on one side of 0. *Does not show*: neither interval reaches `LEAST`, a gain that would matter.
+*Not told apart*: all else. What was measured before values of queries were kept (``label_experiments.jsonl``)
+has the first interval alone.
 """
 
 from __future__ import annotations
@@ -93,6 +94,8 @@ def main() -> None:
             print_study(file)
     if not arguments.study:
         print_before(arguments.results / "label_experiments.jsonl")
+        for name in ("delg_verdicts", "dolg_verdicts"):
+            print_verdicts(arguments.results / f"{name}.json")
 
 
 def print_study(file: Path) -> None:
@@ -164,6 +167,22 @@ def print_before(file: Path) -> None:
         print(
             f"| {first[1]} − {second[1]} | {spelled(by_seed, signed=True)} | {of_seeds(by_seed)} | "
             f"{verdict(by_seed, [])} |"
+        )
+
+
+def print_verdicts(file: Path) -> None:
+    """Prints the comparisons of `delg_dolg_verdicts.py`; a place has one query, so they go by place."""
+    found = json.loads(file.read_text())
+    seeds = {(row["group"], row["way"]): np.array(row["seeds"]) for row in found["rows"]}
+    print(f"\n## {file.stem}, {sum(found['queries'])} places")
+    heads("difference of", "by place", "p")
+    for one in found["differences"]:
+        by_seed = seeds[one["group"], one["way"]] - seeds[one["than"], one["than_way"]]
+        low, high = one["low"], one["high"]
+        print(
+            f"| {one['group']}, {one['way']} − {one['than']}, {one['than_way']} | "
+            f"{spelled(by_seed, signed=True)} | {of_seeds(by_seed)} | [{low:+.3f}, {high:+.3f}] | "
+            f"{one['p_value']:.4f} | {verdict(by_seed, [(low, high)])} |"
         )
 
 
