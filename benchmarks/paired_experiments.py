@@ -24,7 +24,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from paired_configurations import Configuration, configurations, packed_side, recipe
+from paired_configurations import PACKED, Configuration, configurations, recipe
 from torch import Tensor
 
 from resight.datasets.dataset import LabelledImages, validation_split
@@ -84,17 +84,16 @@ def opened(study: str, data: Path, folder: Path) -> Set:
     name = data.name if data.is_dir() else f"{data.parent.name}-{data.stem}"
     benchmark = load("table", data)
     train, test = benchmark.train, replace(benchmark.test, queries=None, gallery=None)
-    if study == "baseline":
-        train, test = validation_split(train, share=VALIDATION_SHARE, seed=0)
     everything = replace(
         train,
         paths=train.paths + test.paths,
         labels=np.concatenate([train.labels, test.labels + train.classes]),
         label_names=train.label_names + test.label_names,
     )
-    side = packed_side(study)
-    file = folder / f"{study if study == 'baseline' else 'test'}-{name}-{side}.pack"
-    packed = PackedImages(file) if file.exists() else pack(everything, file, side=side, workers=1)
+    if study == "baseline":
+        train, test = validation_split(train, share=VALIDATION_SHARE, seed=0)
+    file = folder / f"{name}-{PACKED}.pack"
+    packed = PackedImages(file) if file.exists() else pack(everything, file, side=PACKED, workers=1)
     return Set(name, train, test, packed)
 
 
