@@ -4,7 +4,7 @@
         [--out benchmarks/results/paired] [--packed build/paired]
 
 STUDY is one of `paired_configurations.STUDIES`, DATA a folder or table as `resight.datasets.table` reads it.
-The loop is that of ``resight train`` without its checkpoints: the same parts, step for step. The last
+The loop follows that of ``resight train`` and is made of its parts, without checkpoints. The last
 weights are measured once, in the trunk's bfloat16, each test photo a query against all others; ``baseline``
 measures on 12 classes held out of the training classes instead. OUT gets a line a run in ``STUDY-SET.jsonl``
 and the MAP@R of each query in ``STUDY-SET.npz``; runs that are there are skipped. ``watch`` of a line is,

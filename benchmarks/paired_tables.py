@@ -68,6 +68,7 @@ BEFORE: list[tuple[Compared, Compared]] = [
     *((("cgd", f"{a} 384"), ("cgd", f"{b} 384")) for a, b in (("GM", "MG"), ("SM", "MS"), ("SMG", "MSG"))),
     *((("cgd", f"{a} 384"), ("cgd", "G 384")) for a in ("SG", "GM", "GS", "SMG", "GSM")),
     *((("cgd", f"{a} 384"), ("cgd", "M 384")) for a in "GS"),
+    (("cgd", "G 384"), ("cgd", "S 384")),
     *((("cgd", f"{a} 384"), ("cgd", f"{a} 128")) for a in "SGM"),
     *((("cgd", f"{a} 384"), ("sum", f"{a} sum")) for a in ("SG", "MG", "SMG")),
     *((("branch losses", f"{a} a loss a branch"), ("cgd", f"{a} 384")) for a in ("SG", "SMG")),
@@ -160,7 +161,10 @@ def print_before(file: Path) -> None:
     for line in map(json.loads, file.read_text().splitlines()):
         if line["set"] == "grocery":
             runs.setdefault((line["table"], line["name"]), {})[line["seed"]] = line["map_at_r"]
+    variances = [np.var(list(seeds.values()), ddof=1) for seeds in runs.values() if len(seeds) > 1]
     print("\n## label_experiments, grocery")
+    spread = np.mean(variances) ** 0.5
+    print(f"\nStandard deviation of a seed, over {len(variances)} configurations: {spread:.4f}")
     heads("difference of")
     for first, second in BEFORE:
         by_seed = np.array([runs[first][seed] - runs[second][seed] for seed in sorted(runs[first])])
