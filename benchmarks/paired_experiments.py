@@ -3,6 +3,11 @@
     python benchmarks/paired_experiments.py STUDY:EPOCHS:DATA ... [--seeds 0 1 2] [--name NAME ...]
         [--out benchmarks/results/paired] [--packed build/paired]
 
+What docs/experiments.md shows, in this order (PLACES of ``benchmarks/rendered_places.py``; 10 to 20 minutes)::
+
+    baseline:3:GROCERY losses:3:GROCERY auxiliary:3:GROCERY delg:4:PLACES/test-201.csv pooling:3:GROCERY
+    losses:2:CALTECH101 auxiliary:2:CALTECH101
+
 STUDY is one of `paired_configurations.STUDIES`, DATA a folder or table as `resight.datasets.table` reads it.
 The loop follows that of ``resight train`` and is made of its parts, without checkpoints. The last
 weights are measured once, in the trunk's bfloat16, each test photo a query against all others; ``baseline``
