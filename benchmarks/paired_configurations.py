@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 BATCH, PER_CLASS = 112, 4
 SIDE, PACKED = 64, 72
-# timm's smallest residual network: 0.4 million weights, a quarter of the time of ResNet-10-t. At its own stride
-# of 32 a photo would have four cells, and all poolings of four numbers are alike.
+# timm's smallest residual network: 0.4 million weights, a quarter of the time of ResNet-10-t. At its own
+# stride of 32 a photo would have four cells, and all poolings of four numbers are alike.
 TRUNK: Values = {"name": "test_resnet", "pretrained": False, "output_stride": 16}
 
 PROXIES_LEARN_FASTER: Values = {"groups": [{"pattern": "objective.*", "rate": 10.0}]}

@@ -3,7 +3,7 @@
     python benchmarks/paired_experiments.py STUDY:EPOCHS:DATA ... [--seeds 0 1 2] [--name NAME ...]
         [--out benchmarks/results/paired] [--packed build/paired]
 
-What docs/experiments.md shows, in this order (PLACES of ``benchmarks/rendered_places.py``; 10 to 20 minutes)::
+The plan, in this order (PLACES of ``benchmarks/rendered_places.py``; 10 to 20 minutes of a free core)::
 
     baseline:3:GROCERY losses:3:GROCERY auxiliary:3:GROCERY delg:4:PLACES/test-201.csv pooling:3:GROCERY
     losses:2:CALTECH101 auxiliary:2:CALTECH101
