@@ -29,7 +29,7 @@ from resight.training import Recipe, train
 from resight.training import checkpoint as checkpoints
 from resight.training.loading import DevicePhotos, PackedPhotos, PhotoFiles, in_order
 from resight.training.network import Network, build_model
-from resight.training.packed import pack
+from resight.training.packed import PackedImages, pack
 from resight.training.samplers import MPerClassSampler
 from resight.training.watch import TrainingDiverged
 
@@ -209,6 +209,15 @@ def test_a_pack_of_other_photos_is_made_anew(recipe_file, made_photos, tmp_path,
     assert data[0] == data[2] == data[3] != data[1]
 
 
+def test_a_pack_by_another_rule_is_made_anew(recipe_file, tmp_path, caplog):
+    file = tmp_path / "photos.pack"
+    for number, rule in enumerate(("stretch", "crop", "crop")):
+        settings = ["training.epochs=1", f"data.packed={{file: {file}, side: 36, rule: {rule}}}"]
+        train(Recipe.from_yaml(recipe_file, settings), tmp_path / str(number))
+        assert PackedImages(file).rule == rule
+    assert caplog.text.count("it is made anew") == 1
+
+
 def test_a_pack_lies_in_the_runs_folder_and_a_run_there_is_refused_before_it_is_touched(
     recipe_file, tmp_path
 ):
@@ -290,6 +299,29 @@ def test_training_and_evaluate_measure_the_same(recipe_file, made_photos, tmp_pa
     assert [each.name for each in whole.card.facts] == [each.name for each in always]
     assert len(always) == 3
     assert whole.card.max_side == Recipe.from_yaml(recipe_file, settings).data.test_transform.size
+
+
+@pytest.mark.parametrize("name", ["small-gem", "small-cgd", "small-softtriple", "small-delg", "small-dolg"])
+def test_small_recipes_choose_by_the_figure_that_evaluate_gives(made_photos, tmp_path, name):
+    """From a pack of stretched photos and at several scales, by a transform that keeps proportions."""
+    settings = [
+        "benchmark=folder",
+        f"data.root={made_photos}",
+        "data.packed={side: 72}",
+        "data.train_transform={kind: resize_random_crop, size: 64, resize: 72}",
+        "data.test_transform={kind: long_side, size: 64}",
+        "sampler={kind: m_per_class, batch: 12, per_class: 3}",
+        "model.trunk={name: test_resnet, pretrained: false}",
+        "training={epochs: 1, workers: 1, device: cpu}",
+        "selection.on=test",
+        "log.tensorboard=false",
+        *(["model.without_stride=null"] if name == "small-cgd" else []),
+        *(["model.dilations=[1]"] if name == "small-dolg" else []),
+    ]
+    result = train(Recipe.from_yaml(name, settings), tmp_path / "run")
+    measured = evaluate(result.bundle, "folder", made_photos, Protocol(clusters=False)).result
+    assert {each.name: each.value for each in measured.measures} == result.test
+    assert result.best.value == pytest.approx(result.test["MAP@R"], abs=1e-6)
 
 
 def write_table(folder, rows):

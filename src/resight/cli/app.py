@@ -108,7 +108,7 @@ _EXAMPLE = (
 )
 
 
-_HOME = re.compile(r"^(?P<option>(--[a-z-]+=)?)(~|\$HOME|\$\{HOME\})(?=/|$)")
+_HOME = re.compile(r"^(?P<option>((--[a-z-]+|\w+(\.\w+)+)=)?)(~|\$HOME|\$\{HOME\})(?=/|$)")
 
 
 @final

@@ -22,7 +22,7 @@ __all__ = ["EXAMPLE", "processes_of", "train"]
 
 EXAMPLE = (
     "Example:\n\n  resight train small-cgd data.root=~/photos model.configuration=MG\n\n"
-    "Go on after an interruption: the same line with --resume. What a key means: --explain optimiser\n\n"
+    "Go on after an interruption: the same line. What a key means: --explain optimiser\n\n"
     "On four GPUs: torchrun --nproc-per-node 4 -m resight train cgd data.root=~/CUB_200_2011 --into runs/cgd"
 )
 
@@ -47,7 +47,9 @@ ExplainOption = Annotated[
     str | None,
     typer.Option(metavar="KEY", help="Say what a recipe's key is (model.dim, optimiser), and stop."),
 ]
-ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on with a finished run too, for more epochs.")
+]
 
 
 def train(

@@ -179,7 +179,8 @@ def load(name: str, root: str | Path, *, boxes: bool = False, allow_deviating: b
     if wrong and not allow_deviating:
         raise InvalidInput(
             f"{root} is no complete copy of {name}: it has {'; '.join(wrong)}; "
-            f"get it anew, or allow deviating counts and say so beside the results"
+            "get it anew, or allow deviating counts (data.allow_deviating=true in a recipe) and say so "
+            "beside the results"
         )
     return benchmark
 

@@ -195,14 +195,21 @@ def _warnings(first: Result, second: Result) -> tuple[str, ...]:
 
 
 def _chosen_on_test(one: ProtocolCard, other: ProtocolCard) -> str:
-    on_test = [card.selection.startswith(TEST_CLASSES) for card in (one, other)]
-    if on_test[0] == on_test[1]:
+    chosen = [_chosen_on(card) for card in (one, other)]
+    if bool(chosen[0]) == bool(chosen[1]):
         return ""
-    side, card = ("first", one) if on_test[0] else ("second", other)
+    side, card = ("first", one) if chosen[0] else ("second", other)
     return (
-        f"The {side} model, {card.model}, was chosen on the test classes and the other was not: "
+        f"The {side} model, {card.model}, was chosen on {chosen[0] or chosen[1]} and the other was not: "
         "its numbers are too high to compare."
     )
+
+
+def _chosen_on(card: ProtocolCard) -> str:
+    """Returns by what a model was chosen that it is measured on, in words; empty where by nothing of it."""
+    if card.selection.startswith(TEST_CLASSES):
+        return "the test classes"
+    return "these very photos" if card.data_fingerprint[:16] in card.selection else ""
 
 
 def _other_truth(one: ProtocolCard, other: ProtocolCard) -> str:

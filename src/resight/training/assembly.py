@@ -17,6 +17,7 @@ from resight.networks.clamping import CLAMPED, clamped_share
 from resight.training.average import Average
 from resight.training.groups import Group, build_optimiser, group_parameters
 from resight.training.images import Images, open_images
+from resight.training.landmarks import LandmarkSelector
 from resight.training.loading import TrainingBatches
 from resight.training.network import (
     Network,
@@ -70,7 +71,7 @@ class Assembly:
     optimiser: _FabricOptimizer
     rates: tuple[float, ...]
     average: Average | None
-    selector: Selector
+    selector: Selector | LandmarkSelector
 
     @property
     def steps_per_epoch(self) -> int:
@@ -204,13 +205,22 @@ def _has_batch_norm(model: nn.Module) -> bool:
     return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
 
 
-def _selector(recipe: Recipe, images: Images, fabric: Fabric) -> Selector:
+def _selector(recipe: Recipe, images: Images, fabric: Fabric) -> Selector | LandmarkSelector:
+    if images.landmarks is not None and recipe.selection.landmarks is not None:
+        return LandmarkSelector(
+            recipe,
+            images.landmarks,
+            recipe.selection.landmarks,
+            first=fabric.is_global_zero,
+            world=fabric.world_size,
+        )
     shown, validation = recipe.data.test_transform.make(), images.validation
     return Selector(
         recipe.selection,
         validation,
-        None if validation is None else images.photos(validation, shown, fabric.device),
+        None if validation is None else images.measured(validation, shown),
         shown,
+        scales=recipe.use.scales,
         rank=fabric.global_rank,
         world=fabric.world_size,
         device=fabric.device,

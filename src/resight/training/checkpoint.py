@@ -40,7 +40,7 @@ class Best:
         epoch: After how many epochs.
         metric: What was compared, ``map_at_r`` for example.
         value: Its value; larger is better.
-        on: ``validation``, or ``test`` where a recipe asks for the papers' habit.
+        on: ``validation``, ``landmarks``, or ``test`` where a recipe asks for the papers' habit.
     """
 
     epoch: int
@@ -179,7 +179,7 @@ def _write(values: Mapping[str, Any], path: Path) -> None:
 
 def _read(path: Path, needed: set[str], known: set[str]) -> dict[str, Any]:
     if not path.is_file():
-        raise InvalidInput(f"there is no checkpoint at {path}: start the run without --resume")
+        raise InvalidInput(f"there is no checkpoint at {path}: start another run with --into DIR")
     with reading(path, f"the file {path} is no whole checkpoint"):
         # torch falls back to older formats for anything that is no archive, and fails in many ways.
         if not zipfile.is_zipfile(path):

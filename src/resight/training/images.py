@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,20 +16,21 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from pydantic_core import PydanticCustomError
 
 from resight.datasets.dataset import Benchmark, LabelledImages, shared_classes, validation_split
-from resight.datasets.registry import load
+from resight.datasets.landmark_folder import LandmarkFolder
+from resight.datasets.registry import load, open_landmarks
 from resight.datasets.table import KS
 from resight.errors import InvalidInput
 from resight.evaluation.card import TEST_CLASSES
-from resight.images.augment import ResizeRandomCrop, Transform
+from resight.images.augment import CentreCrop, ResizeRandomCrop, Stretch, Transform
 from resight.settings.choice import Choice, Settings
 from resight.settings.foreign import foreign_part, is_dotted
 from resight.settings.marks import ADDED_LATER
 from resight.training.augmentation import Augmented, Step, try_steps
 from resight.training.loading import DevicePhotos, PackedPhotos, PhotoFiles, Photos
-from resight.training.packed import PackedImages, pack, photo_digests
+from resight.training.packed import PackedImages, file_digests, pack, photo_digests
 from resight.training.parts import TRANSFORMS, Dataset
 
-__all__ = ["DataSettings", "Images", "PackSettings", "SelectionSettings", "open_images"]
+__all__ = ["DataSettings", "Images", "LandmarkSettings", "PackSettings", "SelectionSettings", "open_images"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -97,6 +98,23 @@ class DataSettings(Settings):
         )
 
 
+class LandmarkSettings(Settings):
+    """A landmark benchmark that chooses the weights, such as the revisited Oxford or a folder of its layout.
+
+    Attributes:
+        root: Its folder, as ``resight evaluate`` takes it: ``gnd_*.pkl`` beside ``jpg/`` and ``queries/``.
+        benchmark: Its name, as ``resight evaluate`` takes it; ``revisited`` for any folder of that layout.
+        task: Whose mean average precision is compared; ``medium`` by default, where there is one, else the
+            last.
+        crop: Whether queries are cropped to their boxes.
+    """
+
+    root: str
+    benchmark: str = "revisited"
+    task: str | None = None
+    crop: bool = True
+
+
 class SelectionSettings(Settings):
     """Which weights of a run are kept.
 
@@ -105,17 +123,28 @@ class SelectionSettings(Settings):
             classes, else on classes held out of the training classes, which are then not trained on.
             ``last``: those of the last step, all training classes trained on. ``test``: the best on the
             test classes, as many papers do; such results are marked and compare with nothing else.
-        metric: The measure that is compared.
+            ``landmarks``: the best on a landmark benchmark, all training classes trained on.
+        metric: The measure that is compared; of landmarks ``landmarks.task`` says which.
         share: Part of the training classes that is held out, where the set has no validation photos.
         seed: Draws the classes held out.
         every: Epochs between measurements; the last epoch is always measured.
+        landmarks: The benchmark, where ``on`` is ``landmarks``.
     """
 
-    on: Literal["validation", "last", "test"] = "validation"
+    on: Literal["validation", "last", "test", "landmarks"] = "validation"
     metric: Literal["map_at_r", "r_precision", "recall_at_1"] = "map_at_r"
     share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     seed: NonNegativeInt = 0
     every: PositiveInt = 1
+    landmarks: Annotated[LandmarkSettings | None, ADDED_LATER] = None
+
+    @model_validator(mode="after")
+    def _fit(self) -> SelectionSettings:
+        if (self.on == "landmarks") != (self.landmarks is not None):
+            raise PydanticCustomError(
+                "unfit", "on: landmarks and landmarks: {root: DIR} go together: give both or neither"
+            )
+        return self
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,24 +153,34 @@ class Images:
 
     Attributes:
         train: What is trained on.
-        validation: What chooses the weights; ``None`` where the last ones are kept.
+        validation: What chooses the weights; ``None`` where landmarks do, or the last ones are kept.
+        landmarks: The landmark benchmark that chooses the weights, where one does.
         chosen_on: What ``validation`` is, in words for every protocol card of the model.
         benchmark: Whole; its test photos are what the finished model is measured on.
         packed: The packed file, where there is one.
         digests: SHA-256 of each photo's file by its path.
+        landmark_digests: The same of the landmarks' queries and database images, in their order.
     """
 
     train: LabelledImages
     validation: LabelledImages | None
     chosen_on: str
+    landmarks: LandmarkFolder | None
     benchmark: Benchmark
     packed: PackedImages | None
     digests: Mapping[str, str]
+    landmark_digests: tuple[str, ...]
 
     def fingerprint(self, of: LabelledImages) -> str:
         """64 hexadecimal digits that change with any path, label, box or byte of one of the sets."""
-        content = [of.fingerprint, *(self.digests[path] for path in of.paths)]
-        return hashlib.sha256("".join(content).encode()).hexdigest()
+        return _fingerprint(of.fingerprint, [self.digests[path] for path in of.paths])
+
+    @property
+    def validation_fingerprint(self) -> str:
+        """64 hexadecimal digits of lists and bytes of what chooses the weights; empty where nothing does."""
+        if self.landmarks is not None:
+            return _fingerprint(self.landmarks.truth.fingerprint, self.landmark_digests)
+        return "" if self.validation is None else self.fingerprint(self.validation)
 
     def photos(self, of: LabelledImages, transform: Transform, device: torch.device) -> Photos:
         """Returns the quickest way to transformed photos of one of the sets."""
@@ -151,6 +190,18 @@ class Images:
         if fits and isinstance(transform, ResizeRandomCrop) and transform.resize == self.packed.side:
             return DevicePhotos(self.packed, of, device)
         return PackedPhotos(self.packed, of)
+
+    def measured(self, of: LabelledImages, transform: Transform) -> Photos:
+        """Returns the photos of a set as the finished model will be shown them.
+
+        From their files, but where the packed ones are what the transform makes: a photo that is resized
+        twice is another one.
+        """
+        if self.packed is None:
+            return PhotoFiles(of)
+        side = self.packed.side
+        packed_by = {"stretch": Stretch(side), "crop": CentreCrop(side, side)}[self.packed.rule]
+        return PackedPhotos(self.packed, of) if transform == packed_by else PhotoFiles(of)
 
 
 def open_images(settings: DataSettings, selection: SelectionSettings, fabric: Fabric, run: Path) -> Images:
@@ -167,22 +218,52 @@ def open_images(settings: DataSettings, selection: SelectionSettings, fabric: Fa
     digests = fabric.broadcast(digests)
     packed = None
     if settings.packed is not None:
-        file = run / "photos.pack" if settings.packed.file is None else Path(settings.packed.file)
+        file = (
+            run / "photos.pack" if settings.packed.file is None else Path(settings.packed.file).expanduser()
+        )
         if fabric.is_global_zero:
             _pack(everything, digests, file, settings.packed)
         fabric.barrier()
         packed = PackedImages(file)
     train, validation, chosen_on = _chosen(benchmark, selection)
+    landmarks = _landmarks(selection.landmarks)
+    landmark_digests: tuple[str, ...] = ()
+    if landmarks is not None:
+        truth = landmarks.truth
+        chosen_on = f"the landmarks of {truth.benchmark} ({truth.fingerprint[:16]})"
+        paths = (*landmarks.queries, *landmarks.database)
+        own = file_digests(landmarks.root, paths, name=truth.benchmark) if fabric.is_global_zero else ()
+        landmark_digests = fabric.broadcast(own)
     return Images(
-        train, validation, chosen_on, benchmark, packed, dict(zip(everything.paths, digests, strict=True))
+        train,
+        validation,
+        chosen_on,
+        landmarks,
+        benchmark,
+        packed,
+        dict(zip(everything.paths, digests, strict=True)),
+        landmark_digests,
     )
+
+
+def _landmarks(settings: LandmarkSettings | None) -> LandmarkFolder | None:
+    """Returns the landmark benchmark that chooses the weights, its photos all there."""
+    if settings is None:
+        return None
+    folder = open_landmarks(settings.benchmark, Path(settings.root).expanduser())
+    folder.require_photos()
+    return folder
+
+
+def _fingerprint(lists: str, digests: Sequence[str]) -> str:
+    return hashlib.sha256("".join([lists, *digests]).encode()).hexdigest()
 
 
 def _chosen(
     benchmark: Benchmark, selection: SelectionSettings
 ) -> tuple[LabelledImages, LabelledImages | None, str]:
     """Returns what is trained on, what chooses the weights, and what that is in words."""
-    if selection.on == "last":
+    if selection.on in ("last", "landmarks"):
         return benchmark.train, None, ""
     if selection.on == "test":
         return benchmark.train, benchmark.test, TEST_CLASSES
@@ -204,16 +285,15 @@ def _words_of(benchmark: Benchmark, validation: LabelledImages) -> str:
 
 
 def _read(settings: DataSettings) -> Benchmark:
+    root = str(Path(settings.root).expanduser())
     if is_dotted(settings.benchmark):
         if settings.boxes:
             raise InvalidInput(f"{settings.benchmark} has no boxes: crop photos yourself, or use them whole")
         own: Any = foreign_part(settings.benchmark, may_import=True)
-        made: Dataset = own(root=settings.root)
+        made: Dataset = own(root=root)
         ks, validation = getattr(made, "ks", KS), getattr(made, "validation", None)
         return Benchmark(made.name, made.train, made.test, ks, validation)
-    return load(
-        settings.benchmark, settings.root, boxes=settings.boxes, allow_deviating=settings.allow_deviating
-    )
+    return load(settings.benchmark, root, boxes=settings.boxes, allow_deviating=settings.allow_deviating)
 
 
 def _joined(benchmark: Benchmark) -> LabelledImages:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -101,14 +102,20 @@ class Network(nn.Module):
         ):
             parameter.requires_grad_(gradient is not None)
 
-    def describe(self, groups: Sequence[Tensor], order: Tensor | None) -> Tensor:
+    def describe(
+        self, groups: Sequence[Tensor], order: Tensor | None, *, scales: Sequence[float] = (1.0,)
+    ) -> Tensor:
         """Returns the descriptors alone, float32 ``(batch, dim)`` of unit norm, without gradient.
 
-        An image without any response gets the direction without a preference, as the finished model does.
+        They are those of the finished model: joined over the scales, and an image without any response gets
+        the direction without a preference.
         """
         with torch.no_grad():
             described = torch.cat(
-                [self.model(self._normalised(pixels)).descriptor.float() for pixels in groups]
+                [
+                    self.model.describe_at(self._normalised(pixels), scales).descriptor.float()
+                    for pixels in groups
+                ]
             )
         described = described if order is None else described[order]
         dead = ~described.any(dim=1, keepdim=True)
@@ -123,20 +130,35 @@ class Network(nn.Module):
             chosen_on: The images by which they were chosen, in words for every protocol card.
             start: What the network started from; ``None`` for random or published weights.
         """
+        return self.to_model(recipe, best, chosen_on=chosen_on, start=start).to_bundle()
+
+    def to_model(
+        self, recipe: Recipe, best: Best | None = None, *, chosen_on: str = "", start: Start | None = None
+    ) -> Model:
+        """Returns the model as it is now, in eval mode and float32; it shares weights that are float32.
+
+        Args:
+            recipe: That of the run.
+            best: Where the weights come from; ``None`` for the last ones.
+            chosen_on: The images by which they were chosen.
+            start: What the network started from.
+        """
         provenance = f"trained by the recipe {recipe.name} (fingerprint {recipe.fingerprint[:16]})"
         if best is not None:
             provenance += f", {best.metric} {best.value:.4f} on {best.on} after {best.epoch} epochs"
         if start is not None:
             provenance += f", started from {Path(start.path).name} (fingerprint {start.fingerprint[:16]})"
         max_side = recipe.use.max_side or recipe.data.test_transform.make().size
-        net, device, scales = self.model.float(), str(self.mean.device), recipe.use.scales
+        double = next(self.model.parameters()).dtype == torch.float64
+        net = copy.deepcopy(self.model).float() if double else self.model
+        device, scales = str(self.mean.device), recipe.use.scales
         describer = (
             DELGDescriber(net, max_side=max_side, scales=scales, keypoints=recipe.use.local, device=device)
             if isinstance(net, DELG)
             else NetworkDescriber(net, max_side=max_side, scales=scales, device=device)
         )
         transform: JSON = recipe.data.test_transform.model_dump(mode="json")
-        model = Model(
+        return Model(
             describer,
             name=recipe.name,
             licence=recipe.use.licence,
@@ -148,7 +170,6 @@ class Network(nn.Module):
                 **({} if start is None else {"start": start.fingerprint}),
             },
         )
-        return model.to_bundle()
 
     def _normalised(self, pixels: Tensor) -> Tensor:
         return normalised(pixels, self.mean, self.std, channel_order=self._channel_order)
@@ -243,7 +264,10 @@ def build_objective(recipe: Recipe, model: GlobalNet, *, classes: int) -> Object
 
 def _chosen(best: Best | None, on: str) -> str:
     """Returns how the weights of a run were chosen, for every protocol card of the model."""
-    return "the last epoch" if best is None else f"{on}: the best epoch by {best.metric}"
+    if best is None:
+        return "the last epoch"
+    figure = f", {best.value:.4f} after {best.epoch} epochs" if best.on == "landmarks" else ""
+    return f"{on}: the best epoch by {best.metric}{figure}"
 
 
 def _seed(seed: int, part: int, branch: int) -> int:

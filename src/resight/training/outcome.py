@@ -70,9 +70,7 @@ def finish(
                 recipe=parts.recipe.name,
                 recipe_fingerprint=parts.recipe.fingerprint,
                 data_fingerprint=parts.data_fingerprint,
-                validation_fingerprint=""
-                if images.validation is None
-                else images.fingerprint(images.validation),
+                validation_fingerprint=images.validation_fingerprint,
                 selected=position.best,
                 selected_on_test=images.chosen_on.startswith(TEST_CLASSES),
                 steps=position.step,

@@ -36,7 +36,7 @@ from resight.features import Box
 from resight.files import Progress, in_threads, parse_json, reading, whole_file
 from resight.images.augment import CentreCrop, Stretch
 
-__all__ = ["PackedImages", "Rule", "pack", "photo_digests"]
+__all__ = ["PackedImages", "Rule", "file_digests", "pack", "photo_digests"]
 
 Rule = Literal["stretch", "crop"]
 """``stretch``: the whole photo, its proportions lost; ``crop``: short side at ``side``, the middle of it."""
@@ -156,18 +156,35 @@ def photo_digests(images: LabelledImages, *, workers: int | None = None) -> tupl
     Raises:
         InvalidInput: Files cannot be read; the first of them are named.
     """
+    return file_digests(images.root, images.paths, name=images.name, workers=workers)
+
+
+def file_digests(
+    root: Path, paths: Sequence[str], *, name: str, workers: int | None = None
+) -> tuple[str, ...]:
+    """Returns what `photo_digests` returns, for paths relative to a root.
+
+    Args:
+        root: The folder.
+        paths: The files.
+        name: What messages call them.
+        workers: Threads that read; by default the processors available.
+
+    Raises:
+        InvalidInput: Files cannot be read; the first of them are named.
+    """
 
     def digest(path: str) -> str | UnreadableImage:
         try:
-            return _file_digest(images.root / path)
+            return _file_digest(root / path)
         except UnreadableImage as error:
             return error
 
-    distinct = list(dict.fromkeys(images.paths))
+    distinct = list(dict.fromkeys(paths))
     digests = dict(zip(distinct, in_threads(digest, distinct, workers=workers), strict=True))
     broken = [str(each) for each in digests.values() if isinstance(each, UnreadableImage)]
-    _refuse_broken(images, broken, "read")
-    return tuple(str(digests[path]) for path in images.paths)
+    _refuse_broken(name, len(paths), broken, "read")
+    return tuple(str(digests[path]) for path in paths)
 
 
 def pack(
@@ -225,7 +242,7 @@ def pack(
                 stream.write(content)
             if progress is not None:
                 progress(done, len(images))
-        _refuse_broken(images, broken, "packed")
+        _refuse_broken(images.name, len(images), broken, "packed")
         stream.seek(0)
         stream.write(_opening(_header(images, side, rule, digests, pixels_sha256=digest.hexdigest())))
     return PackedImages(path)
@@ -239,12 +256,12 @@ def _file_digest(path: Path) -> str:
         raise UnreadableImage(path, error.strerror or str(error)) from None
 
 
-def _refuse_broken(images: LabelledImages, broken: list[str], done: str) -> None:
+def _refuse_broken(name: str, count: int, broken: list[str], done: str) -> None:
     if broken:
         more = f" and {len(broken) - _MOST_NAMED:,} more" if len(broken) > _MOST_NAMED else ""
         raise InvalidInput(
-            f"{len(broken):,} of {len(images):,} photos of {images.name} cannot be {done}: "
-            f"{'; '.join(broken[:_MOST_NAMED])}{more} (resight doctor lists them all)"
+            f"{len(broken):,} of {count:,} photos of {name} cannot be {done}: "
+            f"{'; '.join(broken[:_MOST_NAMED])}{more} (resight doctor --json lists them all)"
         )
 
 

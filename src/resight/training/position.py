@@ -83,7 +83,7 @@ def restore(parts: Assembly, folder: RunFolder) -> Position:
         if here != there:
             raise InvalidInput(
                 f"the run in {folder.path} cannot be resumed: its {what} was {there[:16]} and is "
-                f"{here[:16]} now: resume with what it began with, or start another run"
+                f"{here[:16]} now: resume with what it began with, or start another run with --into DIR"
             )
     parts.network.load_state_dict(state.model)
     parts.objective.load_state_dict(state.objective)
@@ -114,5 +114,5 @@ def _check_recipe(recipe: Recipe, state: RunState, folder: RunFolder) -> None:
         changed = ", ".join(keys)
     raise InvalidInput(
         f"the run in {folder.path} cannot be resumed: {changed} changed since it began; "
-        "training.epochs alone may grow: resume with what it began with, or start another run"
+        "training.epochs alone may grow: resume with what it began with, or start another run with --into DIR"
     )

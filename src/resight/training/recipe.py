@@ -42,6 +42,7 @@ _NOT_IN_FINGERPRINT: dict[str, Any] = {
     "log": True,
     "training": {"workers", "device"},
     "data": {"root": True, "packed": {"file"}},
+    "selection": {"landmarks": {"root"}},
 }
 
 _SHOWN = 60

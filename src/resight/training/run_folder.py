@@ -137,13 +137,13 @@ class RunFolder:
         except InvalidInput:
             return None
 
-    def refuse_if_used(self) -> None:
-        """Returns if no run has been here.
+    def refuse_if_finished(self) -> None:
+        """Returns if no run has ended here.
 
         Raises:
             InvalidInput: One has.
         """
-        if self.last.exists() or self.result.exists():
+        if self.result.exists():
             raise InvalidInput(
                 f"the folder {self.path} holds a run already: continue it with --resume, or name another "
                 "with --into"

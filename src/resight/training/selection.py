@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, final
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from resight.datasets.dataset import LabelledImages
 from resight.evaluation.measures.labels import evaluate_labels
+from resight.files import in_threads
 from resight.images.augment import Transform
 from resight.training.images import SelectionSettings
 from resight.training.loading import Photos, in_order
@@ -39,15 +41,16 @@ class Selector:
         photos: Photos | None,
         transform: Transform,
         *,
+        scales: Sequence[float],
         rank: int,
         world: int,
         device: torch.device,
     ) -> None:
-        """Takes the images; each process describes its share of them."""
+        """Takes the images, and the scales of the finished model; each process describes its share."""
         self.on, self.metric = settings.on, settings.metric
         self._every = settings.every
         self._images, self._photos, self._transform = images, photos, transform
-        self._world, self._device = world, device
+        self._world, self._device, self._scales = world, device, tuple(scales)
         count = 0 if images is None else len(images)
         share = -(-count // world)
         self._mine = np.arange(rank * share, min((rank + 1) * share, count))
@@ -96,17 +99,22 @@ class Selector:
 
     def _describe(self, network: Network, start: int) -> Tensor:
         groups, order = in_order(self._transformed(start), self._device)
-        return network.describe(groups, order)
+        return network.describe(groups, order, scales=self._scales)
 
     def _transformed(self, start: int) -> list[Tensor]:
         if start in self._kept:
             return self._kept[start]
-        indices = self._mine[start : start + _BATCH]
-        if self._photos is None:
+        photos = self._photos
+        if photos is None:
             return []
-        pixels = self._photos.transformed(
-            indices, self._transform, np.zeros((len(indices), self._transform.draws))
-        )
+        nothing = np.zeros((1, self._transform.draws))
+
+        def transformed(row: int) -> Tensor:
+            (pixels,) = photos.transformed(self._mine[row : row + 1], self._transform, nothing)
+            return pixels
+
+        stop = min(start + _BATCH, len(self._mine))
+        pixels = list(in_threads(transformed, range(start, stop)))
         self._kept_bytes += sum(each.numel() for each in pixels)
         if self._kept_bytes < _KEPT_BYTES:
             self._kept[start] = pixels

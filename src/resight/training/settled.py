@@ -16,21 +16,20 @@ __all__ = ["settled"]
 _LOG = logging.getLogger(__name__)
 
 
-def settled(recipe: Recipe, folder: RunFolder, processes: Processes, *, resume: bool) -> Recipe:
+def settled(recipe: Recipe, folder: RunFolder, processes: Processes) -> Recipe:
     """Returns the recipe with a precision: its own, that of the run it goes on with, or the machine's.
 
     Args:
         recipe: What to train.
         folder: Of the run.
         processes: How many train together; the first one's machine decides for all.
-        resume: Whether the run goes on from the folder's checkpoint, where there is one.
 
     Raises:
         InvalidInput: The recipe asks for a GPU where there is none.
     """
     device = device_of(recipe.training)
     if recipe.training.precision == "auto":
-        before = folder.stored_recipe() if resume and folder.last.exists() else None
+        before = folder.stored_recipe() if folder.last.exists() else None
         if before is not None and before.training.precision != "auto":
             return _with(recipe, before.training.precision)
         chosen = _chosen(recipe, device, processes)

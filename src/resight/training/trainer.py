@@ -6,6 +6,7 @@ a step depends on is in the checkpoint. So a run can be dealt out to more proces
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -37,6 +38,8 @@ from resight.training.watch import Watch
 
 __all__ = ["train"]
 
+_LOG = logging.getLogger(__name__)
+
 
 def train(
     recipe: Recipe,
@@ -48,6 +51,7 @@ def train(
 ) -> TrainResult:
     """Returns what came of training a recipe, or of going on with it.
 
+    A run that was stopped goes on from the folder's last checkpoint, from the start where there is none yet.
     Can be called many times in one process; torch's global generators are as before afterwards. SIGTERM, and
     Ctrl-C to several processes, writes a checkpoint after the step under way, and then does what it would
     have done, in all of them.
@@ -55,22 +59,22 @@ def train(
     Args:
         recipe: What to train, on what, and how.
         run: Folder for the recipe, the log, checkpoints and the bundle.
-        resume: Go on from the folder's last checkpoint, from the start where there is none yet.
+        resume: Go on with a finished run too, for more epochs.
         processes: How many processes `torchrun` has started; by default this one alone.
         report: Called with the progress of the run, in the first process only.
 
     Raises:
-        InvalidInput: The recipe does not fit the data, the folder is used, or the checkpoint is of another
-            recipe or other images.
+        InvalidInput: The recipe does not fit the data, the folder holds a finished run, or the checkpoint is
+            of another recipe or other images.
         TrainingDiverged: The objective or its gradient is no longer finite.
         StorageFailed: The disk refused.
         MissingExtra: Something optional that the recipe asks for is not installed.
     """
     folder, processes = RunFolder(run), processes or Processes()
-    recipe = settled(recipe, folder, processes, resume=resume)
+    recipe = settled(recipe, folder, processes)
     fabric = build_fabric(recipe.training, processes)
     if not resume and fabric.is_global_zero:
-        folder.refuse_if_used()
+        folder.refuse_if_finished()
     with ExitStack() as stack:
         devices = [fabric.device] if fabric.device.type == "cuda" else []
         stack.enter_context(torch.random.fork_rng(devices))
@@ -79,7 +83,9 @@ def train(
         parts = assemble(recipe, fabric, run)
         # Different numbers on every process from here on: what the network draws (dropout) must differ.
         torch.manual_seed(recipe.seed + 1 + fabric.global_rank)
-        position = restore(parts, folder) if resume and folder.last.exists() else Position()
+        position = restore(parts, folder) if folder.last.exists() else Position()
+        if fabric.is_global_zero and position.step and not resume:
+            _LOG.warning("the run in %s was not finished: it goes on after step %d", run, position.step)
         fabric.barrier()
         if fabric.is_global_zero:
             folder.prepare(

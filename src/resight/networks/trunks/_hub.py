@@ -18,6 +18,12 @@ __all__ = ["cached_file", "check_hub", "check_url", "unavailable"]
 
 _TIMEOUT_SECONDS = 5.0
 
+_OF_TIMM = (
+    "copy the hub's cache folder (HF_HOME) from a machine that has it, name a folder with config.json and "
+    "weights as timm:local-dir:PATH, or name a bundle's path"
+)
+"""What else can be done for a trunk of timm."""
+
 
 def cached_file(repository: str, file_names: Sequence[str]) -> Path | None:
     """Returns the first of the files that is in the local cache of the hub; ``None`` where none is.
@@ -62,7 +68,7 @@ def check_hub(repository: str, file_names: Sequence[str], *, wanted: str) -> Non
         )
 
 
-def check_url(url: str, cache: Path, *, wanted: str) -> None:
+def check_url(url: str, cache: Path, *, wanted: str, advice: str = _OF_TIMM) -> None:
     """Returns if the file behind an address is in the cache folder, or its server answers.
 
     Raises:
@@ -72,15 +78,16 @@ def check_url(url: str, cache: Path, *, wanted: str) -> None:
         return
     reason = _silence(url)
     if reason is not None:
-        raise unavailable(wanted, f"{url} is not in the local cache and cannot be reached ({reason})")
+        raise unavailable(
+            wanted, f"{url} is not in the local cache and cannot be reached ({reason})", advice=advice
+        )
 
 
-def unavailable(wanted: str, reason: str) -> WeightsUnavailable:
+def unavailable(wanted: str, reason: str, *, advice: str = _OF_TIMM) -> WeightsUnavailable:
     """Returns the error that says what was wanted, why it failed and what to do."""
     return WeightsUnavailable(
         f"cannot load the pretrained weights of {wanted}: {reason}; connect to the internet once to fill the "
-        "cache, copy the hub's cache folder (HF_HOME) from a machine that has it, name a folder with "
-        "config.json and weights as timm:local-dir:PATH, or name a bundle's path"
+        f"cache, {advice}"
     )
 
 

@@ -25,7 +25,9 @@ def fetch(url: str, *, wanted: str) -> Path:
         WeightsUnavailable: It is not cached and cannot be fetched, or is not what its name says.
     """
     cache = Path(torch.hub.get_dir(), "checkpoints")
-    check_url(url, cache, wanted=wanted)
+    check_url(
+        url, cache, wanted=wanted, advice="or give a file of them: model.trunk.weights=FILE in a recipe"
+    )
     path = cache / url.rpartition("/")[2]
     if not path.is_file():
         cache.mkdir(parents=True, exist_ok=True)

@@ -78,6 +78,8 @@ class Backbone(nn.Module):
             MissingExtra: timm is not installed.
         """
         super().__init__()
+        # As models of it are named: timm:local-dir:PATH.
+        name = name.removeprefix("timm:")
         source, _, rest = name.partition(":")
         if name == bn_inception.NAME:
             made = bn_inception.build(
