@@ -70,7 +70,7 @@ def write_untrained(recipe: Path, path: Path) -> None:
     settings = Recipe.from_values(read_values(recipe))
     torch.manual_seed(settings.seed)
     network = Network(build_model(settings, classes=1), ("descriptor",))
-    bundle.write(network.to_bundle(settings, None), path)
+    bundle.write(network.to_bundle(settings, None, chosen_on="nothing"), path)
 
 
 def entry(result: Result) -> dict[str, object]:
