@@ -19,6 +19,7 @@ import torch
 import resight
 from resight.datasets import load
 from resight.evaluation import Result, compare, evaluate_benchmark
+from resight.evaluation.card import NOT_STATED
 from resight.models import bundle
 from resight.training import Recipe
 from resight.training.network import Network, build_model
@@ -42,7 +43,12 @@ def main() -> None:
         write_untrained(arguments.run / "recipe.yaml", untrained)
         models = {"untrained": untrained, "trained": arguments.run / "model.safetensors", "sift": "sift"}
         results = {
-            name: evaluate_benchmark(resight.load_model(path), benchmark, clusters=False)
+            name: evaluate_benchmark(
+                resight.load_model(path),
+                benchmark,
+                clusters=False,
+                selection="none: random weights" if name == "untrained" else NOT_STATED,
+            )
             for name, path in models.items()
         }
     for name, result in results.items():

@@ -9,7 +9,7 @@ from PIL import Image
 
 from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box
-from resight.images import photo_of
+from resight.images import photo_of, several_photos
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +159,25 @@ def test_paths_as_people_type_them_are_read(
             InvalidInput, match="is an address, and files of this machine are read: download it"
         ):
             photo_of(address)
+
+
+def test_one_photo_or_any_iterable_of_them(pixels: np.ndarray) -> None:
+    image = Image.fromarray(pixels)
+    data = png(image)
+    for one in (
+        "a.jpg",
+        Path("a.jpg"),
+        data,
+        bytearray(data),
+        memoryview(data),
+        io.BytesIO(data),
+        image,
+        pixels,
+    ):
+        assert list(several_photos(one)) == [one] or one is pixels
+        assert len(list(several_photos(one))) == 1
+    for several in (["a", "b"], ("a", "b"), iter("ab"), (name for name in "ab"), {"a": 1, "b": 2}.keys()):
+        assert list(several_photos(several)) == ["a", "b"]
+    for nothing in ({"a": 1}, None, 3):
+        with pytest.raises(InvalidInput, match="a photo is a path, bytes, an open binary file"):
+            photo_of(*several_photos(nothing))  # type: ignore[arg-type]

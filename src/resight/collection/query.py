@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import operator
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, cast, get_args
 
-import numpy as np
-from PIL import Image
-
 from resight.errors import InvalidInput
 from resight.features import Box
-from resight.images import MAX_PIXELS, PhotoSource
+from resight.images import MAX_PIXELS, PhotoSource, several_photos
 
 __all__ = ["VERIFY_DEPTH", "Query", "RefineMethod"]
 
@@ -148,12 +144,7 @@ def _whole(name: str, number: int) -> int:
 
 
 def _as_tuple(photos: PhotoSource | Iterable[PhotoSource]) -> tuple[PhotoSource, ...]:
-    # Files and PIL images can be iterated too, and an array is one photo.
-    several = isinstance(photos, Iterable) and not isinstance(photos, _ONE) and not hasattr(photos, "read")
-    return tuple(map(_kept, photos if several else (photos,)))  # type: ignore[arg-type]  # narrowed by a flag
-
-
-_ONE = (str, bytes, bytearray, memoryview, os.PathLike, Mapping, Image.Image, np.ndarray)
+    return tuple(map(_kept, several_photos(photos)))
 
 
 def _kept(photo: PhotoSource) -> PhotoSource:

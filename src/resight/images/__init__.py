@@ -6,7 +6,7 @@ from resight.images.formats import PHOTO_SUFFIXES
 from resight.images.opening import open_file
 from resight.images.photo import Photo
 from resight.images.read import MAX_PIXELS, read
-from resight.images.source import PhotoSource, photo_of
+from resight.images.source import PhotoSource, photo_of, several_photos
 
 __all__ = [
     "MAX_PIXELS",
@@ -19,4 +19,5 @@ __all__ = [
     "open_file",
     "photo_of",
     "read",
+    "several_photos",
 ]

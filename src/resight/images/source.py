@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias, cast
 
 import numpy as np
 from jaxtyping import UInt8
@@ -19,9 +20,10 @@ from resight.images.photo import Photo
 from resight.images.read import MAX_PIXELS, decoded, read
 from resight.images.show import check_side, show
 
-__all__ = ["PhotoSource", "photo_of"]
+__all__ = ["PhotoSource", "photo_of", "several_photos"]
 
 _CHANNELS = (1, 3)
+_ONE = (str, bytes, bytearray, memoryview, os.PathLike, Mapping, Image.Image, np.ndarray)
 
 PhotoSource: TypeAlias = (
     "str | Path | bytes | bytearray | memoryview | BinaryIO | Image.Image | UInt8[np.ndarray, '...']"
@@ -79,6 +81,16 @@ def photo_of(
         "a photo is a path, bytes, an open binary file, a PIL image or an RGB array, "
         f"not a value of type {type(source).__name__}"
     )
+
+
+def several_photos(photos: PhotoSource | Iterable[PhotoSource]) -> Iterable[PhotoSource]:
+    """Returns photos as an iterable: one photo, or any iterable of them.
+
+    Open files, bytes, arrays and mappings can be iterated too, and are one value.
+    """
+    if not isinstance(photos, Iterable) or isinstance(photos, _ONE) or hasattr(photos, "read"):
+        return [cast("PhotoSource", photos)]
+    return photos
 
 
 def _image_of(pixels: np.ndarray) -> Image.Image:

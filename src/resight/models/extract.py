@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
@@ -21,7 +21,7 @@ from resight import images
 from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box, ImageFeatures
 from resight.files import available_cpus, in_threads
-from resight.images import Photo, PhotoSource, photo_of
+from resight.images import Photo, PhotoSource, photo_of, several_photos
 
 __all__ = [
     "NOTHING_SHOWN",
@@ -226,21 +226,13 @@ def describe_photos(
     def read(item: tuple[PhotoSource, Box | None]) -> _Read[None]:
         return _Read(None, photo_of(item[0], max_side=model.max_side, box=item[1]))
 
-    described = _in_order(read, _with_boxes(_several(photos), boxes), model, workers)
+    described = _in_order(read, _with_boxes(several_photos(photos), boxes), model, workers)
     try:
         for one in described:
             if one.features is not None:
                 yield one.features
     finally:
         described.close()
-
-
-def _several(photos: PhotoSource | Iterable[PhotoSource]) -> Iterable[PhotoSource]:
-    """Returns the photos as an iterable; an open file and an array are iterable too, and are one photo."""
-    one = isinstance(photos, str | bytes | np.ndarray) or hasattr(photos, "read")
-    if one or not isinstance(photos, Iterable):
-        return [cast("PhotoSource", photos)]
-    return cast("Iterable[PhotoSource]", photos)
 
 
 def _with_boxes(
