@@ -27,14 +27,15 @@ from resight.evaluation.quantity import Quantity
 from resight.evaluation.result import Column, Measure, Result
 from resight.evaluation.shown import TestTransform, transform_of, transformed_features
 from resight.evaluation.statistics import Intervals, bootstrap
+from resight.evaluation.ties import tie_warning
 from resight.files import Progress
 from resight.models.extract import describe_photos
 from resight.models.model import Model
 
 __all__ = ["describe_set", "evaluate_benchmark", "measure_set", "measure_source"]
 
-_TIE_QUERIES, _TIE_RANKS, _TIE_SHARE = 200, 10, 0.1
-"""How many queries are looked at for ties, among how many answers, and from which share on it is said."""
+_TIE_QUERIES = 200
+"""How many queries are looked at for ties."""
 
 
 def evaluate_benchmark(
@@ -230,23 +231,13 @@ def measure_source(
 def _with_ties(
     card: ProtocolCard, descriptors: Float32[np.ndarray, "n dim"], values: LabelResult
 ) -> ProtocolCard:
-    """Returns the card, with a warning where equal scores, which the list's order decides, are many.
-
-    A collapsed model gives every pair one score, and a list sorted by class then looks perfect.
-    """
+    """Returns the card, with a warning where equal scores, which the list's order decides, are many."""
     every = values.per_query.queries
     queries = every[:: -(-len(every) // _TIE_QUERIES)]
     scores = descriptors[queries] @ descriptors.T
     scores[np.arange(len(queries)), queries] = -np.inf
-    first = -np.sort(-scores, axis=1)[:, :_TIE_RANKS]
-    share = float((first[:, 1:] == first[:, :-1]).any(axis=1).mean())
-    if share <= _TIE_SHARE:
-        return card
-    text = (
-        f"warning: {share:.0%} of the queries have equal scores among their first {_TIE_RANKS} "
-        "answers: there the order of the list decides, and the numbers mean little"
-    )
-    return replace(card, facts=(*card.facts, Fact("ties", text)))
+    warning = tie_warning(-np.sort(-scores, axis=1))
+    return replace(card, facts=(*card.facts, Fact("ties", warning))) if warning else card
 
 
 def _columns(values: LabelResult) -> tuple[Column, ...]:

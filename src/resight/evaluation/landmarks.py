@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from jaxtyping import Float, Int64
 from resight.datasets.landmark_folder import LandmarkFolder
 from resight.datasets.landmark_truth import LandmarkTruth
 from resight.errors import InvalidInput
-from resight.evaluation.card import ProtocolCard, QueryView, Source, landmark_card, source_of
+from resight.evaluation.card import Fact, ProtocolCard, QueryView, Source, landmark_card, source_of
 from resight.evaluation.descriptor_files import open_matrix
 from resight.evaluation.digests import bytes_of
 from resight.evaluation.drawn import DrawnUnits, drawn_units
@@ -27,6 +28,7 @@ from resight.evaluation.refinement import (
 )
 from resight.evaluation.result import Column, Measure, Result
 from resight.evaluation.statistics import Intervals, bootstrap
+from resight.evaluation.ties import tie_warning
 from resight.files import Progress
 from resight.models.model import Model
 from resight.search.exact import Ranks, rank_marked, rank_scores
@@ -201,7 +203,7 @@ def result_of(
     main = _main(truth, columns)
     shown = pictures or Pictures(truth.database, truth.queries, crop=False)
     return Result(
-        card,
+        _with_ties(card, ranks),
         tuple(
             Measure.of(column.quantity, bootstrap(column.values, classes=units.array, seed=seed))
             for column in columns
@@ -213,6 +215,17 @@ def result_of(
         main.quantity,
         units.of,
     )
+
+
+def _with_ties(card: ProtocolCard, ranks: Ranks) -> ProtocolCard:
+    """Returns the card, with a warning beside its rule for ties where many scores are equal."""
+    warning = tie_warning(ranks.first.scores)
+    if not warning:
+        return card
+    facts = (
+        Fact(fact.name, f"{fact.text}; {warning}") if fact.name == "ties" else fact for fact in card.facts
+    )
+    return replace(card, facts=tuple(facts))
 
 
 def task_columns(truth: LandmarkTruth, ranks: Ranks, *, heads: Heads | None = None) -> list[LandmarkColumn]:
