@@ -86,13 +86,15 @@ def test_what_was_chosen_is_logged_and_stands_in_the_runs_files(
     assert json.loads((run / "result.json").read_text())["recipe_fingerprint"] == explicit.fingerprint
 
 
-def test_a_resumed_run_keeps_the_precision_it_began_with(machine, recipe_file, tmp_path):
+def test_a_resumed_run_keeps_the_precision_it_began_with(machine, recipe_file, tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="resight")
     run = tmp_path / "run"
     machine("avx512_bf16", fp32=2.0)
     train(Recipe.from_yaml(recipe_file, AUTO), run)
     machine("")
     longer = Recipe.from_yaml(recipe_file, ["training.epochs=2", "training.precision=auto"])
     assert train(longer, run, resume=True).precision == "bf16"
+    assert "precision bf16, as the run began" in caplog.text
     with pytest.raises(InvalidInput, match=r"cannot be resumed: training.epochs, training.precision changed"):
         train(Recipe.from_yaml(recipe_file, ["training.epochs=3"]), run, resume=True)
 

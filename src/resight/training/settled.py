@@ -31,6 +31,7 @@ def settled(recipe: Recipe, folder: RunFolder, processes: Processes) -> Recipe:
     if recipe.training.precision == "auto":
         before = folder.stored_recipe() if folder.last.exists() else None
         if before is not None and before.training.precision != "auto":
+            _LOG.info("precision %s, as the run began", before.training.precision)
             return _with(recipe, before.training.precision)
         chosen = _chosen(recipe, device, processes)
         _LOG.info(chosen.reason)
