@@ -62,7 +62,7 @@ WAYS: list[tuple[str, str, str]] = [
     ("GeM, p learned", "PCA whitening, shrinkage 0.5", "descriptor"),
     ("GeM, p learned", "learned whitening, shrinkage 0.5", "descriptor"),
     ("GeM, p learned", "learned whitening, shrinkage 0.5", "PCA whitening, shrinkage 0.5"),
-    ("GeM, p learned", "learned whitening, shrinkage 0", "PCA whitening, shrinkage 0"),
+    ("GeM, p learned", "learned whitening, shrinkage 0.1", "PCA whitening, shrinkage 0.1"),
 ]
 BEFORE: list[tuple[Compared, Compared]] = [
     *((("cgd", f"{a} 384"), ("cgd", f"{b} 384")) for a, b in (("GM", "MG"), ("SM", "MS"), ("SMG", "MSG"))),
