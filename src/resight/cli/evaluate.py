@@ -165,7 +165,11 @@ class Options:
     )
     root: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where your copy of the benchmark is (table: its CSV file)."),
+        typer.Option(
+            metavar="DIR",
+            help="Where your copy of the benchmark is (table: its CSV file); with --compare and --html: for "
+            "photos of the queries.",
+        ),
     ] = None
     split: Annotated[
         Literal["test", "validation"],
