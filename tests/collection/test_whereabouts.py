@@ -15,9 +15,10 @@ from made_photos import stored, write_photo
 from resight import Collection
 from resight.collection.checksum import CHECKSUM, row_checksums
 from resight.collection.header import HEADER_KEY
-from resight.collection.roots import Root, Roots
+from resight.collection.roots import Key, Root, Roots
 from resight.collection.seal import seal_of
 from resight.collection.store import Store
+from resight.errors import CollectionDamaged
 from resight.pipelines.answers import copy_photos
 from resight.reports.sheet import render_sheet
 
@@ -185,6 +186,62 @@ def test_no_photo_of_the_reader_is_shown_for_a_row_of_a_foreign_collection(
         assert "was named on another machine" in note
         foreign.move_root(private.parent, private.parent)
         assert not foreign.answer(collection_query(private)).hits[0].missing
+
+
+@pytest.mark.parametrize("way", ["parent", "beside", "linked", "linked folder"])
+def test_what_lies_beside_a_foreign_collection_is_shown_only_if_it_came_with_it(
+    tmp_path_factory, collection, photos, way
+):
+    home = tmp_path_factory.mktemp("home")
+    private = write_photo(home / "pictures" / "private.png", 0)
+    # It looks like the photo that was described, and has other bytes.
+    private.write_bytes(private.read_bytes() + b"\0")
+    shutil.copytree(collection.path, home / "c.resight")
+    shutil.copytree(photos, home / "photos")
+    foreign = Collection.open(home / "c.resight", model=collection.model)
+    assert not any(hit.missing for hit in foreign.search(private, verify=0))
+    folder, path = {
+        "parent": ("..", "pictures/private.png"),
+        "beside": ("../pictures", "private.png"),
+        "linked": ("../photos", "linked.png"),
+        "linked folder": ("../photos", "linked/private.png"),
+    }[way]
+    if way == "linked":
+        (home / "photos" / path).symlink_to(private)
+    elif way == "linked folder":
+        (home / "photos" / "linked").symlink_to(private.parent)
+    foreign = pointed_at(foreign, Path(folder), path)
+    answer = foreign.answer(collection_query(private))
+    (hit,) = (hit for hit in answer.hits if Path(hit.path).name == Path(path).name)
+    assert hit.missing
+    assert Path(hit.path).is_file()
+    assert "it is not here" in render_sheet(answer)
+    named = (home / "c.resight" / folder).resolve()
+    # Another writer's work confirms nothing.
+    foreign.remove([named / "a" / "p01.png"])
+    assert next(hit for hit in foreign.search(private) if hit.path.endswith(Path(path).name)).missing
+    if way in ("parent", "beside"):
+        foreign.move_root(named, named)
+        assert not foreign.search(private)[0].missing
+
+
+def test_a_row_of_a_folder_that_the_header_does_not_know_is_damage(collection, photos):
+    lance.dataset(collection.path / "photos.lance").update({"root": "7"}, where="path = 'a/p00.png'")
+    foreign = Collection.open(collection.path, model=collection.model)
+    with pytest.raises(CollectionDamaged, match=r"a/p00\.png lies in the folder number 7, which the header"):
+        foreign.search(photos / "a" / "p00.png", verify=0)
+
+
+def test_a_foreign_folder_is_not_looked_at(tmp_path, monkeypatch):
+    looked: list[str] = []
+    for name in ("_is_file_of", "_is_file", "_is_folder"):
+        monkeypatch.setattr(f"resight.collection.roots.{name}", looked.append)
+    for stored in ("/net/host/share", "../../../../net/host/share"):
+        roots = Roots([Root(0, stored)], tmp_path / "a" / "c", place="/b/c", samples={0: [("x.png", 1)]})
+        assert "was named on another machine" in roots.notes()[0]
+        assert not roots.is_here(Key(0, "x.png"))
+    Roots([Root(0, "../p")], tmp_path / "c", place="/b/c", samples={0: [("../../../net/host", 1)]})
+    assert looked == []
 
 
 def test_a_seal_is_of_folder_collection_and_machine(monkeypatch):

@@ -189,7 +189,7 @@ class _Check:
         same, roots = [], self.store.roots
         self.notes += roots.notes()
         # What is said of a folder that is gone or empty holds for all its photos.
-        folders = {root.number: roots.folder(root.number) for root in roots}
+        folders = {root.number: roots.folder(root.number) for root in roots if roots.is_known_here(root)}
         there = {
             number for number, folder in folders.items() if Path(folder).is_dir() and not is_empty(folder)
         }

@@ -10,7 +10,8 @@ from pathlib import Path, PurePath
 from typing import NamedTuple, final
 
 from resight.collection.seal import seal_of
-from resight.errors import InvalidInput
+from resight.errors import CollectionDamaged, InvalidInput
+from resight.files import shown
 
 __all__ = ["Key", "Root", "Roots", "Sample", "is_empty"]
 
@@ -95,26 +96,47 @@ class Roots:
         return None
 
     def path_of(self, key: Key) -> str:
-        """Returns where a photo is now, absolute."""
+        """Returns where a photo is now, absolute.
+
+        Raises:
+            CollectionDamaged: The collection has no folder of that number.
+        """
+        if key.root not in self._folders:
+            raise CollectionDamaged(
+                f"{shown(key.path)} lies in the folder number {key.root}, which the header of "
+                f"{self._collection} does not know: index the photos into a new collection"
+            )
         return os.path.normpath(f"{self._folders[key.root]}{os.sep}{key.path}")
 
     def is_here(self, key: Key) -> bool:
         """Returns whether a photo is there and may be read: a file below a folder that is known here."""
         root = self._by_number.get(key.root)
-        if root is None or not self.is_known_here(root):
-            return False
-        path = PurePath(key.path)
-        return not path.is_absolute() and ".." not in path.parts and _is_file(self.path_of(key))
+        return (
+            root is not None
+            and self.is_known_here(root)
+            and _is_plain(key.path)
+            and _is_file(self.path_of(key))
+        )
 
     def is_known_here(self, root: Root) -> bool:
-        """Returns whether a folder's photos may be shown to who reads the collection on this machine.
+        """Returns whether photos of a folder may be looked at when the collection is read on this machine.
 
-        That is a folder at or below the one that holds the collection, as they may have come together, and
-        one that was named on this machine. A collection from elsewhere could name any other.
+        That is a folder that was named on this machine, and one at or below the folder that holds the
+        collection, as they may have come together. A collection from elsewhere could name any other.
         """
-        folder = self._folders[root.number]
-        beside = PurePath(folder).is_relative_to(self._collection.parent)
-        return beside or root.seal == seal_of(folder, self._identity)
+        return self._is_beside(self._folders[root.number]) or self.is_named_here(root.number)
+
+    def is_named_here(self, number: int) -> bool:
+        """Returns whether a folder was named on this machine, so that all photos below may be shown.
+
+        Below one that is only believed to have come with the collection those may that have the very bytes
+        that were described, for whoever made the collection had these. A name alone proves nothing: the
+        folder may be the reader's own, or what lies in it a link.
+        """
+        return self._by_number[number].seal == seal_of(self._folders[number], self._identity)
+
+    def _is_beside(self, folder: str) -> bool:
+        return PurePath(folder).is_relative_to(self._collection.parent)
 
     def notes(self) -> list[str]:
         """Returns what is amiss with the folders, a sentence each with the command that mends it."""
@@ -124,7 +146,13 @@ class Roots:
             folder = self._folders[root.number]
             said = f"resight info {collection} --move-root {shlex.quote(folder)}"
             held = f"the folder {folder}, which photos of this collection lie in,"
-            if not _is_folder(folder):
+            # A foreign folder is not even looked at: its path may be a share of another machine.
+            if not self.is_known_here(root):
+                sentences.append(
+                    f"the folder {folder} was named on another machine, and its photos are not shown: index "
+                    f"it, or confirm it by `{said} {shlex.quote(folder)}`, or by `{said} NEW` where it is now"
+                )
+            elif not _is_folder(folder):
                 sentences.append(
                     f"{held} is not there: if it has moved, index it where it is now, or say so by "
                     f"`{said} NEW`"
@@ -134,11 +162,6 @@ class Roots:
                     f"{held} is empty: if its disk is not mounted, mount it; if the photos are gone for "
                     f"good, `resight remove {collection} {shlex.quote(folder)}` forgets them"
                 )
-            elif not self.is_known_here(root):
-                sentences.append(
-                    f"the folder {folder} was named on another machine, and its photos are not shown: index "
-                    f"it, or confirm it by `{said} {shlex.quote(folder)}`"
-                )
         return sentences
 
     def settled(self) -> Roots:
@@ -146,7 +169,7 @@ class Roots:
         stored = []
         for root in self.stored:
             settled = self._root(root.number, self._folders[root.number])
-            stored.append(settled if self.is_known_here(root) else replace(settled, seal=""))
+            stored.append(settled if self.is_named_here(root.number) else replace(settled, seal=""))
         return self._with(stored)
 
     def among(self, numbers: Collection[int]) -> Roots:
@@ -162,7 +185,7 @@ class Roots:
         if key is None:
             number = max(self._folders, default=-1) + 1
             return self._with([*self.stored, self._root(number, folder)])
-        if key.path or self.is_known_here(self._by_number[key.root]):
+        if key.path or self.is_named_here(key.root):
             return self
         return self._with(
             [self._root(key.root, folder) if root.number == key.root else root for root in self.stored]
@@ -210,10 +233,13 @@ class Roots:
     def _located(self, root: Root) -> str:
         """Returns where a root is now: beside the collection, or where that was when it was written last."""
         here = os.path.normpath(self._collection / root.stored)
-        if not self._place or self._place == str(self._collection):
+        if not self._place or self._place == str(self._collection) or PurePath(root.stored).is_absolute():
             return here
         before = os.path.normpath(Path(self._place) / root.stored)
-        samples = self._samples.get(root.number, [])
+        if not self._is_beside(here) and not self._collection.is_relative_to(here):
+            # A path that climbs elsewhere may lead to a share of another machine: it is not looked at.
+            return before
+        samples = [each for each in self._samples.get(root.number, []) if _is_plain(each[0])]
         is_it = any(_is_file_of(f"{here}{os.sep}{path}", size) for path, size in samples)
         return here if is_it or (not samples and _is_folder(here)) else before
 
@@ -223,10 +249,15 @@ class Roots:
         That is where the folder lies beside the collection or below its parent, or holds the collection.
         """
         seal = seal_of(folder, self._identity)
-        beside = PurePath(folder).is_relative_to(self._collection.parent)
-        if not beside and not self._collection.is_relative_to(folder):
+        if not self._is_beside(folder) and not self._collection.is_relative_to(folder):
             return Root(number, folder, seal)
         return Root(number, PurePath(os.path.relpath(folder, self._collection)).as_posix(), seal)
+
+
+def _is_plain(path: str) -> bool:
+    """Returns whether a path leads nowhere but down."""
+    parts = PurePath(path)
+    return not parts.is_absolute() and not parts.drive and ".." not in parts.parts
 
 
 # Path's methods raise where a folder on the way may not be entered.

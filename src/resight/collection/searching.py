@@ -286,6 +286,7 @@ def _hits(
         row = rows[row_id]
         key = Key(row["root"], row["path"])
         path, is_here = roots.path_of(key), roots.is_here(key)
+        changed = is_here and has_changed(path, *(row[name] for name in stamp))
         hits.append(
             Hit(
                 rank=len(hits) + 1,
@@ -297,8 +298,8 @@ def _hits(
                 query=queries.get(row_id),
                 metadata={name: row[name] for name in names if row[name] is not None},
                 keypoints=keypoints.get(row_id),
-                missing=not is_here,
-                changed=is_here and has_changed(path, *(row[name] for name in stamp)),
+                missing=not is_here or (changed and not roots.is_named_here(key.root)),
+                changed=changed,
             )
         )
     return hits
