@@ -73,6 +73,9 @@ def test_control_characters_of_names_reach_no_terminal(capsys, tmp_path, monkeyp
     name = "a\x1b[31m\x9b2J\u202egpj.exe\nb\tc"
     escaped = r"a\x1b[31m\x9b2J\u202egpj.exe"
     assert escape_controls(name) == f"{escaped}\nb\tc"
+    unseen = "\u200bi\u2066\ufeff\u00ad\u115f\U000e0041\udcff"
+    assert escape_controls(unseen) == r"\u200bi\u2066\ufeff\xad\u115f\U000e0041\udcff"
+    assert escape_controls("Zürich 東京 ❤️") == "Zürich 東京 ❤️"
     assert shown_path(name).endswith(r"\nb\tc")
     table = plain_table("a\x07")
     table.add_row(shown_path(name))

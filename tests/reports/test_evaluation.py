@@ -82,6 +82,29 @@ def test_what_the_user_named_cannot_become_markup(result, tmp_path):
     assert not read(tmp_path / "evil.html").all("script")
 
 
+def test_what_cannot_be_seen_in_a_name_is_shown(result, tmp_path):
+    evil = "a\x1b[2J\u202egpj\u200b\x9b"
+    row = replace(result.rows[0], query=replace(result.rows[0].query, label=evil, path=f"{evil}.jpg"))
+    card = replace(result.card, model=evil, folder=evil, selection=evil)
+    write_report(replace(result, card=card, rows=(row,)), tmp_path / "evil.html", root=tmp_path)
+    text = (tmp_path / "evil.html").read_text(encoding="utf-8")
+    assert not set(evil) & set(text) - set("a[2Jgpj")
+    assert r"a\x1b[2J\u202egpj\u200b\x9b.jpg" in text
+
+
+@pytest.mark.parametrize("way", ["absolute", "climbing", "through"])
+def test_a_photo_outside_of_the_benchmark_is_not_in_the_page(result, tmp_path, way):
+    named = result.rows[0].query.path
+    folder = tmp_path / "benchmark"
+    folder.mkdir()
+    path = {"absolute": tmp_path / named, "climbing": f"../{named}", "through": f"a/../../{named}"}[way]
+    row = replace(result.rows[0], query=replace(result.rows[0].query, path=str(path)), answers=())
+    write_report(replace(result, rows=(row,)), tmp_path / "report.html", root=folder)
+    assert "lies outside of the benchmark" in read(tmp_path / "report.html").words
+    write_report(replace(result, rows=(row,)), tmp_path / "report.html", root=tmp_path)
+    assert ("lies outside" in read(tmp_path / "report.html").words) == (way != "absolute")
+
+
 def test_a_photo_that_is_gone_leaves_an_empty_frame(result, tmp_path):
     gone = result.rows[0].query.path
     (tmp_path / gone).unlink()

@@ -122,6 +122,21 @@ def test_what_is_written_beside_a_run_reads_back_as_the_same_recipe(recipe_file,
     assert Recipe.from_yaml(written) == recipe
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("{checkpoint_path: weights}", "'checkpoint_path', which is no part of the architecture"),
+        ("{features_only: false}", "'features_only', which is no part of the architecture"),
+        ("{channels: [8, 8, 8, 9999999]}", "accepted are truth values, numbers of at most"),
+    ],
+)
+def test_options_of_a_trunk_that_no_bundle_may_hold_are_refused_before_training(
+    recipe_file, options, sentence
+):
+    with pytest.raises(InvalidInput, match=f"could not hold the trunk: its trunk_options .*{sentence}"):
+        Recipe.from_yaml(recipe_file, [f"model.trunk.options={options}"])
+
+
 @pytest.mark.parametrize("file", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_recipe_of_the_repository_can_be_read_for_each_of_its_benchmarks(file):
     names = (

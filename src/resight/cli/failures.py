@@ -11,8 +11,8 @@ from typing import NoReturn, Protocol, cast
 
 import typer
 
-from resight.cli.output import escape_controls
 from resight.errors import ResightError
+from resight.files.names import escape_controls
 
 __all__ = [
     "FAILED",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import shlex
 import shutil
 import sys
@@ -12,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from resight.files.names import escape_controls
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +27,6 @@ __all__ = [
     "command_line",
     "console",
     "count",
-    "escape_controls",
     "json_text",
     "note",
     "plain_table",
@@ -36,20 +36,8 @@ __all__ = [
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
-# Controls of C0 and C1 but for tab and line feed, marks of direction, and separators of lines.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-
 _WIDTH_OF_LOGS = 4000
 """A log or a pipe has no width; a narrow one would fold paths that another program reads."""
-
-
-def escape_controls(text: str) -> str:
-    """Returns text with its control characters escaped, but for line breaks and tabs.
-
-    Names and metadata come from anywhere; escape sequences in them would change the terminal, and marks of
-    the direction of writing the look of a name.
-    """
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def console() -> Console:

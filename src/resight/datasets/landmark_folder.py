@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from resight.datasets.google_landmarks import (
     Solution,
@@ -18,6 +18,8 @@ from resight.datasets.landmark_truth import LandmarkTruth, Task, indices
 from resight.datasets.oxford_paris import read_oxford_paris, read_oxford_paris_lists
 from resight.datasets.revisited import read_annotations, read_ground_truth
 from resight.errors import InvalidInput
+from resight.files import shown
+from resight.files.budget import MOST_VALUES
 
 __all__ = [
     "LandmarkFolder",
@@ -53,6 +55,15 @@ class LandmarkFolder:
     root: Path
     database: tuple[str, ...]
     queries: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for path in (*self.queries, *self.database):
+            parts = PurePath(path)
+            # Ground truth comes from elsewhere, and pages show what it names.
+            if parts.is_absolute() or ".." in parts.parts:
+                raise InvalidInput(
+                    f"the ground truth of {self.root} names a photo outside of that folder: {shown(path)}"
+                )
 
     def require_photos(self) -> None:
         """Passes a copy whose photos are all there.
@@ -108,6 +119,8 @@ def read_recall_truth(path: str | Path) -> LandmarkTruth:
             raise InvalidInput("positives is no dict, or queries no number")
         if count < 1:
             raise InvalidInput("it lists no query")
+        if count > len(listed):
+            raise InvalidInput(f"it has {count} queries, and positives of {len(listed)}")
         strangers = sorted(listed.keys() - {str(query) for query in range(count)})
         if strangers:
             raise InvalidInput(f"query {strangers[0]} is none of 0 to {count - 1}")
@@ -115,6 +128,8 @@ def read_recall_truth(path: str | Path) -> LandmarkTruth:
         size = content.get("references", 1 + max((max(some, default=-1) for some in positives), default=-1))
         if not isinstance(size, int):
             raise InvalidInput("references is no number")
+        if size > MOST_VALUES:
+            raise InvalidInput(f"it has {shown(size)} references; at most {MOST_VALUES:,} are read")
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidInput(f"{path} is no list of right references: {error}") from None
     return LandmarkTruth(

@@ -8,10 +8,14 @@ from typing import TypeVar
 
 from resight.errors import InvalidInput
 from resight.files import reading
+from resight.files.budget import read_within
 
 __all__ = ["first_existing", "read_fields", "text_lines"]
 
 Row = TypeVar("Row")
+
+_MOST_BYTES = 2**28
+_MOST_LINES = 2**24
 
 
 def first_existing(folders: Sequence[Path], name: str, *, layout: str) -> Path:
@@ -33,7 +37,10 @@ def text_lines(path: Path) -> list[str]:
         InvalidInput: It cannot be read, or is no text.
     """
     with reading(path, f"{path} is no text in UTF-8"):
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        content = read_within(path, _MOST_BYTES)
+        if content.count(b"\n") > _MOST_LINES:
+            raise InvalidInput(f"it has more than {_MOST_LINES:,} lines")
+        return content.decode("utf-8-sig").splitlines()
 
 
 def read_fields(

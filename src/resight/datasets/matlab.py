@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,16 +13,22 @@ import numpy as np
 
 from resight.datasets.plain_pickle import Plain, plain_values
 from resight.errors import InvalidInput, MissingExtra
-from resight.files.budget import MOST_BYTES, check_array
+from resight.files.budget import MOST_BYTES, check_array, check_unpacked, require_file
 from resight.files.foreign import reading
 
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["read_dataset", "read_matlab"]
+__all__ = ["read_datasets", "read_matlab"]
 
 _READER = Path(__file__).with_name("matlab_reader.py")
 _SECONDS = 300
+_PROCESS_BYTES = 2**30
+"""Memory of the process that reads: what NumPy and SciPy take of addresses, and a few hundred MB."""
+
+_FILES = 16
+"""How many times a file's size its values may take in memory, copies for the way back among them."""
+
 _HDF5 = b"\x89HDF"
 _HDF5_OFFSET = 512
 """Where MATLAB 7.3 puts the HDF5 file behind its own header."""
@@ -37,6 +44,7 @@ def read_matlab(path: str | Path) -> dict[str, Plain]:
         MissingExtra: SciPy (7.3: h5py) is not installed.
     """
     with reading(path, f"{path} is no MATLAB file, or a damaged one"):
+        require_file(path)
         with Path(path).open("rb") as stream:
             head = stream.read(_HDF5_OFFSET + len(_HDF5))
         return _newer(path) if head[_HDF5_OFFSET:] == _HDF5 else _older(path)
@@ -46,7 +54,8 @@ def _older(path: str | Path) -> dict[str, Plain]:
     if importlib.util.find_spec("scipy") is None:
         raise MissingExtra("formats", f"reading the MATLAB file {path}")
     # A process of its own: damaged files can crash SciPy's compiled reader.
-    command = [sys.executable, "-P", str(_READER), str(Path(path).absolute()), str(MOST_BYTES)]
+    memory = min(MOST_BYTES, _PROCESS_BYTES + _FILES * Path(path).stat().st_size)
+    command = [sys.executable, "-P", str(_READER), str(Path(path).absolute()), str(memory)]
     done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
@@ -64,22 +73,26 @@ def _newer(path: str | Path) -> dict[str, Plain]:
         variables = {
             name: file[name] for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)
         }
-        return {
-            # MATLAB counts columns first.
-            name: read_dataset(entry).T
-            for name, entry in variables.items()
-            if isinstance(entry, h5py.Dataset)
-        }
+        datasets = {name: entry for name, entry in variables.items() if isinstance(entry, h5py.Dataset)}
+        # MATLAB counts columns first.
+        return {name: rows.T for name, rows in read_datasets(datasets, Path(path).stat().st_size).items()}
 
 
-def read_dataset(entry: h5py.Dataset) -> np.ndarray:
-    """Returns the numbers of an HDF5 dataset.
+def read_datasets(entries: Mapping[str, h5py.Dataset], stored: int) -> dict[str, np.ndarray]:
+    """Returns the numbers of HDF5 datasets by name.
+
+    Args:
+        entries: The datasets by name.
+        stored: Bytes of their file.
 
     Raises:
         InvalidInput: They lie in another file, or are far more than the file has bytes for: HDF5 fills what
             was never written.
     """
-    if entry.external or entry.is_virtual:
-        raise InvalidInput(f"{entry.name} lies in another file, which is not opened")
-    check_array(entry.shape, entry.dtype.itemsize, stored=entry.id.get_storage_size())
-    return np.asarray(entry)
+    total = 0
+    for entry in entries.values():
+        if entry.external or entry.is_virtual:
+            raise InvalidInput(f"{entry.name} lies in another file, which is not opened")
+        total += check_array(entry.shape, entry.dtype.itemsize, stored=entry.id.get_storage_size())
+    check_unpacked(total, stored)
+    return {name: np.asarray(entry) for name, entry in entries.items()}

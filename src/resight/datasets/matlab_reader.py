@@ -6,8 +6,12 @@ own, with a limit on its memory. It imports nothing of this package.
 
 from __future__ import annotations
 
+import os
 import pickle
 import sys
+
+# The threads of linear algebra take addresses that count as memory.
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 from scipy.io import loadmat

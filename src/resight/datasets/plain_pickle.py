@@ -11,7 +11,7 @@ from typing import final
 import numpy as np
 
 from resight.errors import InvalidInput
-from resight.files.budget import MOST_BYTES, check_tree, read_within
+from resight.files.budget import MOST_BYTES, MOST_VALUES, check_tree, read_within
 from resight.files.foreign import reading
 
 __all__ = ["Plain", "plain_values", "read_plain_pickle"]
@@ -56,7 +56,9 @@ def _check_memo(content: bytes) -> None:
         InvalidInput: One is: the unpickler would make that table first.
         ValueError: It is no pickle.
     """
-    for operation, argument, _ in pickletools.genops(content):
+    for count, (operation, argument, _) in enumerate(pickletools.genops(content)):
+        if count > MOST_VALUES:
+            raise InvalidInput(f"it makes more than {MOST_VALUES:,} values")
         if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(content):
             raise InvalidInput(f"it remembers a value under the number {argument}")
 

@@ -8,16 +8,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
 from resight.datasets.lists import text_lines
-from resight.datasets.matlab import read_dataset, read_matlab
+from resight.datasets.matlab import read_datasets, read_matlab
 from resight.datasets.plain_pickle import Plain, read_plain_pickle
 from resight.errors import InvalidInput, MissingExtra
 from resight.files import name_key, reading, shown
-from resight.files.budget import MOST_BYTES, check_array
+from resight.files.budget import check_array, check_unpacked, require_file
+
+if TYPE_CHECKING:
+    import h5py
+    import pyarrow.parquet as parquet
 
 __all__ = ["NamedDescriptors", "open_matrix", "read_descriptors", "read_named"]
 
@@ -25,6 +30,8 @@ _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG"})
 _HLOC = "global_descriptor"
 _MATRICES = ("descriptors", "features", "vectors", "descriptor", "embedding", "embeddings")
 _NAMES = ("path", "name", "names")
+_LEAST_BYTES = 4
+"""Of a value of a Parquet file in memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +120,7 @@ def open_matrix(path: str | Path) -> Float[np.ndarray, "n dim"]:
         InvalidInput: There is no such file, or it holds something else.
     """
     with reading(path, f"{path} is no .npy file, or a truncated one"):
+        require_file(path)
         # Mapped: a shape that the file does not fill is refused before memory is asked for.
         matrix = np.load(path, mmap_mode="r", allow_pickle=False)
     if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind != "f" or not matrix.size:
@@ -188,12 +196,13 @@ def _check_members(path: Path) -> None:
     Raises:
         InvalidInput: They do not.
     """
+    require_file(path)
     total = 0
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             total += check_array((member.file_size,), 1, stored=member.compress_size)
-            if total > MOST_BYTES:
-                raise InvalidInput(f"its arrays take more than {MOST_BYTES:,} bytes")
+            # Against the whole file: members may lie in each other.
+            check_unpacked(total, path.stat().st_size)
             with archive.open(member) as stream:
                 version = np.lib.format.read_magic(stream)
                 read = (
@@ -213,15 +222,18 @@ def _hloc(path: Path) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
         import h5py
     except ImportError:
         raise MissingExtra("formats", f"reading the HDF5 file {path}") from None
-    parts: dict[str, np.ndarray] = {}
+    entries: dict[str, h5py.Dataset] = {}
 
     def visit(name: str, entry: object) -> None:
         if isinstance(entry, h5py.Dataset) and PurePosixPath(name).name == _HLOC:
-            parts[str(PurePosixPath(name).parent)] = read_dataset(entry)
+            entries[str(PurePosixPath(name).parent)] = entry
 
-    with reading(path, f"{path} is no HDF5 file, or a damaged one"), h5py.File(path, "r") as file:
-        # Links are not followed: a soft one may lead to another file.
-        file.visititems(visit)
+    with reading(path, f"{path} is no HDF5 file, or a damaged one"):
+        require_file(path)
+        with h5py.File(path, "r") as file:
+            # Links are not followed: a soft one may lead to another file.
+            file.visititems(visit)
+            parts = read_datasets(entries, path.stat().st_size)
     if not parts:
         raise InvalidInput(f"{path} has no group with a {_HLOC}, as hloc writes one for each photo")
     return _stacked(path, parts)
@@ -232,6 +244,7 @@ def _parquet(path: Path) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
     import pyarrow.parquet as parquet
 
     with reading(path, f"{path} is no Parquet file, or a damaged one"):
+        require_file(path)
         with parquet.ParquetFile(path) as file:
             rows, schema = file.metadata.num_rows, file.schema_arrow
             named = [name for name in _NAMES if name in schema.names]
@@ -241,6 +254,7 @@ def _parquet(path: Path) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
                     f"it needs a column {' or '.join(_NAMES)} and a column {' or '.join(_MATRICES)} of lists"
                 )
             check_array((rows,), 1, stored=path.stat().st_size)
+            check_unpacked(_values(file.metadata) * _LEAST_BYTES, path.stat().st_size)
             table = file.read(columns=[named[0], vectors[0]])
         column = table.column(vectors[0]).combine_chunks()
         if not (pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)):
@@ -251,6 +265,12 @@ def _parquet(path: Path) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
         if pa.types.is_list(column.type) and len(set(np.diff(column.offsets.to_numpy()))) > 1:
             raise InvalidInput(f"the lists of {vectors[0]} are of several lengths")
         return numbers.reshape(rows, -1), [str(name) for name in table.column(named[0]).to_pylist()]
+
+
+def _values(metadata: parquet.FileMetaData) -> int:
+    """Returns how many values the columns of a Parquet file hold: repeated ones take no room in it."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    return sum(group.column(place).num_values for group in groups for place in range(group.num_columns))
 
 
 def _stacked(path: Path, parts: Mapping[str, np.ndarray]) -> tuple[Float[np.ndarray, "n dim"], list[str]]:

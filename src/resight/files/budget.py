@@ -7,6 +7,7 @@ declares is compared with what is there, and with these limits, before anything 
 from __future__ import annotations
 
 import math
+import stat
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -17,22 +18,28 @@ __all__ = [
     "MOST_COLUMNS",
     "MOST_DEPTH",
     "MOST_JSON_BYTES",
+    "MOST_LINE",
     "MOST_VALUES",
     "check_array",
     "check_columns",
     "check_tree",
+    "check_unpacked",
     "read_within",
+    "require_file",
     "shown",
 ]
 
 MOST_BYTES = 2**34
 """Bytes that the values of one file may take in memory, 16 GiB: a million descriptors of 4096 numbers."""
 
-MOST_JSON_BYTES = 2**30
-"""Bytes of a JSON file, 1 GiB; in memory its values take some ten times as much."""
+MOST_JSON_BYTES = 2**27
+"""Bytes of a JSON file, 128 MiB."""
 
-MOST_VALUES = 2**24
-"""Values in the tree of a pickle, with those that stand in several places counted at each."""
+MOST_VALUES = 2**22
+"""Values in the tree of a pickle or a JSON file, with those that stand in several places counted at each."""
+
+MOST_LINE = 2**20
+"""Characters of a line of a table."""
 
 MOST_DEPTH = 64
 """Lists and mappings within each other."""
@@ -43,11 +50,18 @@ MOST_COLUMNS = 1024
 _MOST_SHOWN = 200
 # No compression of these formats packs more: zlib's own limit is 1032.
 _MOST_COMPRESSION = 1100
+# Numbers that anybody has measured hardly pack: more than this is a file of one value, up to a size.
+_USUAL_COMPRESSION = 16
+_MOST_UNUSUAL = 2**28
 
 
 def shown(value: object) -> str:
     """Returns a value as messages show it: at most 200 characters."""
-    text = str(value)
+    try:
+        text = str(value)
+    except ValueError:
+        # Python writes no number of more than 4300 digits.
+        text = f"a {type(value).__name__} too long to be written"
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
 
 
@@ -83,7 +97,36 @@ def check_array(shape: Sequence[int], itemsize: int, *, stored: int) -> int:
         )
     if size > MOST_BYTES:
         raise InvalidInput(f"it declares an array of {size:,} bytes; at most {MOST_BYTES:,} are read")
+    check_unpacked(size, stored)
     return size
+
+
+def check_unpacked(size: int, stored: int) -> None:
+    """Returns if all arrays of a file may be unpacked: packed data may ask for little more than they are.
+
+    Args:
+        size: Bytes of the arrays in memory.
+        stored: Bytes of them in the file.
+
+    Raises:
+        InvalidInput: They are many times more than the file has.
+    """
+    most = min(MOST_BYTES, max(_MOST_UNUSUAL, _USUAL_COMPRESSION * stored))
+    if size > most:
+        raise InvalidInput(
+            f"its arrays take {size:,} bytes unpacked from {stored:,}; at most {most:,} are unpacked"
+        )
+
+
+def require_file(path: str | Path) -> None:
+    """Returns if a path leads to a regular file: a pipe would be waited for, a device has no end.
+
+    Raises:
+        InvalidInput: It leads to something else.
+        OSError: There is nothing, or it cannot be looked at.
+    """
+    if not stat.S_ISREG(Path(path).stat().st_mode):
+        raise InvalidInput("it is no file, but a folder, a pipe, a socket or a device")
 
 
 def check_columns(names: Sequence[str]) -> None:

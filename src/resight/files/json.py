@@ -9,7 +9,7 @@ from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from resight.files.budget import MOST_JSON_BYTES, read_within, shown
+from resight.files.budget import MOST_JSON_BYTES, MOST_VALUES, read_within, shown
 from resight.files.foreign import reading
 
 if TYPE_CHECKING:
@@ -27,8 +27,12 @@ def parse_json(text: str | bytes) -> JSON:
     """Returns the value of a JSON text.
 
     Raises:
-        ValueError: The text is no JSON in UTF-8, or is nested too deeply to be read.
+        ValueError: The text is no JSON in UTF-8, is nested too deeply to be read, or holds too many values.
     """
+    content = text.encode(errors="surrogatepass") if isinstance(text, str) else text
+    # A value takes up to seventy bytes in memory, and one byte or two in the text: they are counted before.
+    if sum(content.count(sign) for sign in (b",", b"[", b"{")) > MOST_VALUES:
+        raise ValueError(f"it holds more than {MOST_VALUES:,} values")
     try:
         return cast(JSON, json.loads(text))
     except RecursionError:

@@ -16,10 +16,18 @@ from urllib.request import url2pathname
 
 from resight.errors import InvalidInput
 
-__all__ = ["name_key", "on_disk", "typed_path", "typed_paths", "why_no_name"]
+__all__ = ["escape_controls", "name_key", "on_disk", "typed_path", "typed_paths", "why_no_name"]
 
 # Two letters or more: one is a drive of Windows. ``Path`` makes one slash of two.
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+
+# Controls of C0 and C1 but for tab and line feed; marks of the direction of writing and separators of lines;
+# what takes no room: soft hyphens, joiners, fillers, invisible operators, tags; halves of surrogates.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]"
+)
 
 _LONGEST = 100
 _NOT_IN_NAMES = frozenset('/\\:*?"<>|')
@@ -27,6 +35,15 @@ _RESERVED = frozenset(
     {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 )
 """Names of devices: Windows opens the device for a file of that name, whatever its suffix."""
+
+
+def escape_controls(text: str) -> str:
+    """Returns text with what cannot be seen in it escaped, but for line breaks and tabs.
+
+    Names, metadata and labels come from anywhere. Control characters in them would change the terminal, marks
+    of the direction of writing the look of a name, and characters without width would make two names one.
+    """
+    return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)
 
 
 def why_no_name(text: str) -> str | None:

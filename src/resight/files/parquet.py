@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from resight.files.budget import check_array, check_columns
+from resight.files.budget import check_array, check_columns, check_unpacked, require_file
 from resight.files.names import name_key
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["parquet_rows"]
 
@@ -26,14 +30,30 @@ def parquet_rows(path: Path) -> Iterator[list[str]]:
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    with parquet.ParquetFile(path) as file:
-        flat = [field.name for field in file.schema_arrow if not pa.types.is_nested(field.type)]
-        check_columns(flat)
-        check_array((file.metadata.num_rows, max(1, len(flat))), 1, stored=path.stat().st_size)
+    require_file(path)
+    stored = path.stat().st_size
+    schema = parquet.read_schema(path)
+    check_columns(schema.names)
+    flat = [field.name for field in schema if not pa.types.is_nested(field.type)]
+    # A text that stands once in the file stands once in memory, in however many rows.
+    texts = [name for name in flat if pa.types.is_string(schema.field(name).type)]
+    with parquet.ParquetFile(path, read_dictionary=texts) as file:
+        groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+        check_unpacked(sum(group.total_byte_size for group in groups), stored)
+        check_array((file.metadata.num_rows, max(1, len(flat))), 1, stored=stored)
         yield [name_key(name) for name in flat]
         for batch in file.iter_batches(_BATCH, columns=flat):
-            columns = [[_text(value) for value in batch.column(name).to_pylist()] for name in flat]
+            columns = [_cells(batch.column(name)) for name in flat]
             yield from (list(cells) for cells in zip(*columns, strict=True))
+
+
+def _cells(column: pa.Array) -> list[str]:
+    import pyarrow as pa
+
+    if not isinstance(column, pa.DictionaryArray):
+        return [_text(value) for value in column.to_pylist()]
+    texts = [_text(value) for value in column.dictionary.to_pylist()]
+    return ["" if place is None else texts[place] for place in column.indices.to_pylist()]
 
 
 def _text(value: object) -> str:

@@ -6,9 +6,10 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from resight.errors import InvalidInput
-from resight.files.budget import check_columns, shown
+from resight.files.budget import MOST_LINE, check_columns, shown
 from resight.files.foreign import reading
 from resight.files.names import name_key
 from resight.files.parquet import parquet_rows
@@ -61,8 +62,16 @@ def read_rows(path: str | Path, columns: Sequence[str] = ()) -> Iterator[Row]:
         yield from _rows(path, stream, columns, delimiter)
 
 
-def _rows(path: Path, stream: Iterator[str], columns: Sequence[str], delimiter: str) -> Iterator[Row]:
-    reader = csv.reader(stream, strict=True, delimiter=delimiter)
+def _short_lines(stream: TextIO) -> Iterator[str]:
+    """Yields the lines of a text; one of gigabytes is not read to its end."""
+    while line := stream.readline(MOST_LINE):
+        if len(line) == MOST_LINE:
+            raise InvalidInput(f"a line of it has more than {MOST_LINE:,} characters")
+        yield line
+
+
+def _rows(path: Path, stream: TextIO, columns: Sequence[str], delimiter: str) -> Iterator[Row]:
+    reader = csv.reader(_short_lines(stream), strict=True, delimiter=delimiter)
     names = [name_key(name) for name in next(reader, [])]
     check_columns(names)
     _check_names(path, names, columns)

@@ -26,7 +26,7 @@ from resight.networks.trunks import bn_inception, torchvision_trunk
 from resight.networks.trunks._timm import import_timm
 from resight.settings.foreign import foreign_part, is_dotted
 
-__all__ = ["bounded_network", "check_settings"]
+__all__ = ["bounded_network", "check_settings", "check_trunk"]
 
 _TIMM_NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*", re.ASCII)
 _WORD = re.compile(r"[A-Za-z0-9_.+-]{0,64}", re.ASCII)
@@ -56,9 +56,22 @@ def check_settings(architecture: str, settings: Mapping[str, JSON]) -> None:
     for name in _dotted_names(architecture, settings):
         _check_class(name)
     trunk, options = settings.get("trunk"), settings.get("trunk_options", {})
-    if not isinstance(trunk, str) or not isinstance(options, Mapping):
-        # What is missing or of another type is told where settings are read.
-        return
+    # What is missing or of another type is told where settings are read.
+    if isinstance(trunk, str) and isinstance(options, Mapping):
+        check_trunk(trunk, options)
+
+
+def check_trunk(trunk: str, options: Mapping[str, JSON]) -> None:
+    """Returns if a bundle may hold a trunk of that name with these options.
+
+    Args:
+        trunk: As `Backbone` calls it.
+        options: Further arguments of its constructor.
+
+    Raises:
+        InvalidInput: The name is that of a folder, a hub or an address, or an option is none of the trunk's
+            architecture.
+    """
     for name, value in options.items():
         if not _is_plain(value):
             raise InvalidInput(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from resight.evaluation.card import ProtocolCard
 from resight.evaluation.quantity import Quantity
@@ -171,13 +172,21 @@ def _row(row: PictureRow, root: Path, *, boxed: bool) -> _Row:
 
 def _query(query: ShownPhoto, root: Path, *, boxed: bool) -> _Query:
     """Returns the query as it was described or, ``boxed``, whole with its box where the photo is there."""
-    path = str(root / query.path)
     box = None if query.box is None else Box(*query.box)
     if boxed and box is not None:
-        whole = embed(path, _QUERY_SIDE)
+        whole = _embedded(query, root, _QUERY_SIDE, box=None)
         if whole.uri is not None:
             return _Query(query.label, query.path, whole, box)
-    return _Query(query.label, query.path, embed(path, _QUERY_SIDE, box=box), None)
+    return _Query(query.label, query.path, _embedded(query, root, _QUERY_SIDE, box=box), None)
+
+
+def _embedded(photo: ShownPhoto, root: Path, side: int, *, box: Box | None) -> EmbeddedPhoto:
+    """Returns a photo for the page; what a benchmark's list names elsewhere is the reader's own."""
+    folder = os.path.abspath(root)  # noqa: PTH100 (links in the folder are its owner's)
+    path = os.path.normpath(os.path.join(folder, photo.path))  # noqa: PTH118
+    if not PurePath(path).is_relative_to(folder):
+        return EmbeddedPhoto(1, 1, None, "it lies outside of the benchmark's folder")
+    return embed(path, side, box=box)
 
 
 def _answer(answer: ShownAnswer, root: Path) -> _Answer:
@@ -186,7 +195,7 @@ def _answer(answer: ShownAnswer, root: Path) -> _Answer:
     return _Answer(
         photo.label,
         photo.path,
-        embed(str(root / photo.path), _ANSWER_SIDE, box=box),
+        _embedded(photo, root, _ANSWER_SIDE, box=box),
         "" if answer.score is None else f"{answer.score:.3f}",
         answer.right,
         answer.rank,

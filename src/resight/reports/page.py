@@ -8,6 +8,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from resight.files.names import escape_controls
+
 __all__ = ["render"]
 
 _HERE = Path(__file__).parent
@@ -16,7 +18,8 @@ _HERE = Path(__file__).parent
 def render(template: str, page: object) -> str:
     """Returns a template of ``templates/`` as HTML.
 
-    Every text is escaped, and a name that the page does not have is an error. ``static(name)`` puts a file
+    Every text is escaped, what cannot be seen in it too (`escape_controls`), and a name that the page does
+    not have is an error. ``static(name)`` puts a file
     of ``static/`` into the page, which may load nothing.
 
     Args:
@@ -31,6 +34,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
+        finalize=_seen,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -39,6 +43,11 @@ def _environment() -> Environment:
     environment.filters |= {"number": _number, "count": _count, "tenths": _tenths}
     environment.globals["static"] = _static
     return environment
+
+
+def _seen(value: object) -> object:
+    """Returns a text of others with its control characters shown; markup of ours as it is."""
+    return escape_controls(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _static(name: str) -> Markup:

@@ -47,7 +47,7 @@ from jaxtyping import Float32
 from resight.errors import InvalidInput
 from resight.features import Box
 from resight.files import reading
-from resight.files.budget import MOST_JSON_BYTES, read_within
+from resight.files.budget import MOST_JSON_BYTES, read_within, require_file
 from resight.search.ranking import PADDING_ID, Ranking
 from resight.search.searched import from_answers, from_lines
 
@@ -234,6 +234,7 @@ class _Reader:
         path = self._path.parent / name
         unusable, unreadable = self.wrong(f"{path} is no .npy file"), self.wrong(f"{path} cannot be read")
         with reading(path, f"{unusable} of numbers, or is cut off", unreadable=str(unreadable)):
+            require_file(path)
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "fiu":
             raise self.wrong(f"{path} must hold one matrix of numbers, a descriptor a row")

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from resight.errors import InvalidInput, StorageFailed
 from resight.files import reading, whole_file
+from resight.files.budget import check_unpacked
+from resight.networks.torch_file import load_bounded
 
 __all__ = [
     "FORMAT_VERSION",
@@ -185,13 +187,14 @@ def _read(path: Path, needed: set[str], known: set[str]) -> dict[str, Any]:
         if not zipfile.is_zipfile(path):
             raise InvalidInput("it is cut off, or something else")
         with zipfile.ZipFile(path) as archive:
+            check_unpacked(sum(each.file_size for each in archive.infolist()), path.stat().st_size)
             # torch writes a checksum beside every tensor and reads past it.
             damaged = archive.testzip()
         if damaged is not None:
             raise InvalidInput(
                 f"its part {damaged} was changed after it was written: take an older checkpoint"
             )
-        values = torch.load(path, map_location="cpu", weights_only=True)
+        values: Any = load_bounded(path)
     version = values.pop("format_version", None) if isinstance(values, dict) else None
     if version != FORMAT_VERSION or not needed <= set(values) <= known:
         raise InvalidInput(

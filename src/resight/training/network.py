@@ -18,6 +18,7 @@ from resight.images.augment import LongSide
 from resight.models.architectures import GlobalNet
 from resight.models.bundle import Bundle
 from resight.models.delg_describer import DELGDescriber
+from resight.models.foreign_bundle import check_trunk
 from resight.models.model import Model
 from resight.models.network_describer import NetworkDescriber, check_scales
 from resight.models.preprocess import normalised
@@ -194,6 +195,8 @@ def build_model(recipe: Recipe, *, classes: int) -> GlobalNet:
     # A start takes the place of the trunk's published weights.
     config = choice.trunk if choice.start is None else replace(choice.trunk, pretrained=False, weights=None)
     trunk = config.build(maps=choice.part.maps)
+    # Before any photo is looked at: what the training ends with must be readable.
+    check_trunk(trunk.trunk, trunk.options)
     choice = _with_pooling(choice, trunk)
     model: GlobalNet = choice.make(trunk=trunk, classes=classes if recipe.needs_classifier else None)
     if isinstance(model, DELG):

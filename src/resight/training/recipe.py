@@ -22,8 +22,10 @@ from pydantic_core import PydanticCustomError
 from resight.errors import InvalidInput
 from resight.files import why_no_name
 from resight.losses.family import LOSSES
+from resight.models.foreign_bundle import check_trunk
 from resight.models.keypoints import KeypointConfig
 from resight.networks.family import NETWORKS
+from resight.networks.trunks.named import TrunkConfig
 from resight.settings.choice import MAY_IMPORT, Choice, Section, Settings
 from resight.settings.sentences import sentence_of, tuples
 from resight.training.engine import TrainingSettings
@@ -44,6 +46,9 @@ _NOT_IN_FINGERPRINT: dict[str, Any] = {
     "data": {"root": True, "packed": {"file"}},
     "selection": {"landmarks": {"root"}},
 }
+
+_SOURCE = ":"
+"""In the name of a trunk: it comes from a folder, a hub, a module or torchvision."""
 
 _SHOWN = 60
 """Characters of a refused name that the message repeats."""
@@ -161,6 +166,20 @@ class Recipe(Settings):
     selection: SelectionSettings = SelectionSettings()
     use: UseSettings = UseSettings()
     log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _hold_trunk(self) -> Recipe:
+        trunk = getattr(self.model, "trunk", None)
+        # What a folder or a hub calls its trunk is known when it is built, and asked then.
+        if isinstance(trunk, TrunkConfig) and trunk.options and _SOURCE not in trunk.backbone:
+            try:
+                check_trunk(trunk.backbone, trunk.options)
+            except InvalidInput as error:
+                text = str(error)
+                raise PydanticCustomError(
+                    "unfit", "a bundle could not hold the trunk: {text}", {"text": text}
+                ) from None
+        return self
 
     @model_validator(mode="after")
     def _fit(self) -> Recipe:

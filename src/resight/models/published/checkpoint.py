@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from resight.errors import InvalidInput
+from resight.networks.torch_file import load_bounded
 
 __all__ = ["Checkpoint", "load_plain", "read_checkpoint"]
 
@@ -86,8 +87,7 @@ def load_plain(path: str | Path) -> object:
         with torch.serialization.safe_globals(_plain_arrays()), warnings.catch_warnings():
             # Of the pickle's protocol: what cannot be read is refused all the same.
             warnings.simplefilter("ignore", UserWarning)
-            content: object = torch.load(path, map_location="cpu", weights_only=True)
-            return content
+            return load_bounded(path)
     except KeyboardInterrupt:
         raise
     # Whatever torch raises on it: the file is no checkpoint that can be read.
@@ -105,6 +105,8 @@ def _named_in(error: BaseException) -> str:
     """
     if isinstance(error, OSError) and error.strerror:
         return f" ({error.strerror})"
+    if isinstance(error, InvalidInput):
+        return f" ({error})"
     match = _REFUSED.search(str(error))
     return f" (it names {match[1]})" if match else ""
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from resight.errors import WeightsUnavailable
 from resight.files import reason_of
+from resight.networks.torch_file import load_bounded
 from resight.networks.trunks._hub import check_url
 
 __all__ = ["fetch", "load_into", "read_weights"]
@@ -49,7 +50,7 @@ def read_weights(path: str | Path, *, wanted: str) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_bounded(path)
     except KeyboardInterrupt:
         raise
     except BaseException as error:

@@ -70,6 +70,11 @@ class TrunkConfig:
     def __post_init__(self) -> None:
         check_fields(self)
 
+    @property
+    def backbone(self) -> str:
+        """What `Backbone` calls the trunk."""
+        return _TRUNKS.get(self.name, _Trunk(self.name)).backbone
+
     def build(self, *, maps: int = 1, without_stride: Stage | None = None) -> Backbone:
         """Returns the trunk, giving its deepest maps.
 

@@ -40,6 +40,9 @@ MARGIN = 32
 BLOCKED_FROM = 16
 """Queries from which a decoded matrix product beats a scan each; measured at 200,000 x 512, two cores."""
 LARGEST_SCANNED_K = 1024
+LARGEST_PADDED = 1 << 24
+"""Answers of all queries together that are padded where an index has fewer: 200 MB."""
+
 THREADED_FROM = 20_000
 """Rows from which two threads are worth their start."""
 HALF_STEP = 0.5 / STEPS
@@ -159,7 +162,8 @@ class ExactIndex:
             allowed: Only these ids are searched; unknown ones are ignored.
 
         Raises:
-            InvalidInput: ``k`` is not positive, or queries have another shape or are not finite.
+            InvalidInput: ``k`` is not positive or far over what is searched, or queries have another shape or
+                are not finite.
         """
         queries = self._checked(np.asarray(queries), k)
         member: Bool[np.ndarray, " n"] | None = None
@@ -169,6 +173,8 @@ class ExactIndex:
             member = np.zeros(len(self), dtype=np.bool_)
             member[rows[rows >= 0]] = True
             searched = int(np.count_nonzero(member))
+        if k > searched and len(queries) * k > LARGEST_PADDED:
+            raise InvalidInput(f"k is {k:,}, and {searched:,} are searched: ask for no more")
         ranking_ids = np.full((len(queries), k), PADDING_ID, dtype=np.int64)
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
         size = min(k, searched)
