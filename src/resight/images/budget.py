@@ -13,6 +13,11 @@ from resight.errors import InvalidInput, UnreadableImage
 __all__ = ["Limit", "PixelBudget"]
 
 
+_LONG = 1 << 20
+_ROW = 4.0
+"""As many pixels as the place of a row takes the memory of, in photos with a side over `_LONG`."""
+
+
 @final
 class PixelBudget:
     """Lets threads decode photos at once as long as all their pixels together stay within a number.
@@ -80,6 +85,8 @@ class Limit:
             UnreadableImage: They are more than ``max_pixels``.
         """
         width, height = size
+        # Pillow keeps a place for each row, and a photo may be turned: a line of pixels takes more than they.
+        pixels += _ROW * max(size) if max(size) > _LONG else 0
         if pixels > self.max_pixels:
             counted = "" if pixels <= width * height else f", for they take the memory of {pixels:.0f}"
             raise UnreadableImage(
