@@ -117,7 +117,6 @@ def assemble(recipe: Recipe, fabric: Fabric, folder: Path) -> Assembly:
         _warn_of_batch_norm(network, batches, fabric)
     groups = group_parameters(network.model, objective, recipe.optimiser, recipe.groups)
     optimiser = build_optimiser(recipe.optimiser, groups)
-    rates = tuple(group["lr"] for group in optimiser.param_groups)
     average = recipe.training.average
     return Assembly(
         recipe,
@@ -131,7 +130,7 @@ def assemble(recipe: Recipe, fabric: Fabric, folder: Path) -> Assembly:
         objective,
         tuple(groups),
         cast(_FabricOptimizer, fabric.setup_optimizers(optimiser)),
-        rates,
+        tuple(group["lr"] for group in optimiser.param_groups),
         None if average is None else Average(network, average),
         _selector(recipe, images, fabric),
     )

@@ -163,8 +163,7 @@ def group_parameters(
         unused -= {rule.pattern for rule in fitting}
         if not parameter.requires_grad:
             continue
-        decays = optimiser.decay == "all" or parameter.ndim > 1
-        decay = optimiser.weight_decay if decays else 0.0
+        decay = optimiser.weight_decay if optimiser.decay == "all" or parameter.ndim > 1 else 0.0
         if fitting:
             rule = fitting[0]
             own_decay = decay if rule.weight_decay is None else rule.weight_decay

@@ -62,42 +62,32 @@ def finish(
     # The others need not wait: nothing is exchanged any more.
     fabric.barrier()
     test: Mapping[str, float] = {}
+    precision = parts.recipe.training.precision
     if fabric.is_global_zero:
         test = _measured(parts, folder)
-        images = parts.images
-        folder.write_result(
-            Result(
-                recipe=parts.recipe.name,
-                recipe_fingerprint=parts.recipe.fingerprint,
-                data_fingerprint=parts.data_fingerprint,
-                validation_fingerprint=images.validation_fingerprint,
-                selected=position.best,
-                selected_on_test=images.chosen_on.startswith(TEST_CLASSES),
-                steps=position.step,
-                images_per_second=images_per_second,
-                seconds=position.seconds,
-                precision=parts.recipe.training.precision,
-                start=parts.start,
-                parameters=parameters,
-                peak_memory=peak_memory,
-                bundle=folder.bundle.name,
-                bundle_fingerprint=fingerprint,
-                test=test,
-                distinct_centres=centres,
-            )
+        result = Result(
+            recipe=parts.recipe.name,
+            recipe_fingerprint=parts.recipe.fingerprint,
+            data_fingerprint=parts.data_fingerprint,
+            validation_fingerprint=parts.images.validation_fingerprint,
+            selected=position.best,
+            selected_on_test=parts.images.chosen_on.startswith(TEST_CLASSES),
+            steps=position.step,
+            images_per_second=images_per_second,
+            seconds=position.seconds,
+            precision=precision,
+            start=parts.start,
+            parameters=parameters,
+            peak_memory=peak_memory,
+            bundle=folder.bundle.name,
+            bundle_fingerprint=fingerprint,
+            test=test,
+            distinct_centres=centres,
         )
-    history = tuple(position.history)
-    precision = parts.recipe.training.precision
+        folder.write_result(result)
+    history, speed = tuple(position.history), images_per_second
     return TrainResult(
-        folder.bundle,
-        position.best,
-        test,
-        history,
-        centres,
-        images_per_second,
-        precision,
-        parameters,
-        peak_memory,
+        folder.bundle, position.best, test, history, centres, speed, precision, parameters, peak_memory
     )
 
 

@@ -108,15 +108,7 @@ def start_from(net: GlobalNet, path: str | Path) -> Start:
             filled[name] = tensor
         else:
             reshaped.append(f"{name} {tuple(tensor.shape)} for {tuple(wanted)}")
-    if not any(own[name].ndim > 1 for name in filled):
-        examples = _shown(tuple(best.state))
-        raise InvalidInput(
-            f"model.start: no weights of {path} fit the network on {net.trunk.trunk}: its tensors are called "
-            f"{examples}, those of the network {_shown(tuple(own))}: name a file of this trunk"
-        )
-    for name, tensor in filled.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise InvalidInput(f"model.start: the tensor {best.names[name]} of {path} holds NaN or infinity")
+    _check_fit(net, path, best, filled)
     net.load_state_dict({**own, **filled})
     if file.preprocessing is not None:
         net.trunk.mean, net.trunk.std = file.preprocessing.mean, file.preprocessing.std
@@ -129,6 +121,19 @@ def start_from(net: GlobalNet, path: str | Path) -> Start:
         tuple(name for name in best.state if name not in used),
         tuple(reshaped),
     )
+
+
+def _check_fit(net: GlobalNet, path: Path, match: _Match, filled: Mapping[str, Tensor]) -> None:
+    """Returns if some weights fit, and all that do are finite."""
+    if not any(tensor.ndim > 1 for tensor in filled.values()):
+        examples = _shown(tuple(match.state))
+        raise InvalidInput(
+            f"model.start: no weights of {path} fit the network on {net.trunk.trunk}: its tensors are called "
+            f"{examples}, those of the network {_shown(tuple(net.state_dict()))}: name a file of this trunk"
+        )
+    for name, tensor in filled.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise InvalidInput(f"model.start: the tensor {match.names[name]} of {path} holds NaN or infinity")
 
 
 def _read(path: Path) -> _File:

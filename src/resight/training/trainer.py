@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import cast, final
 
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 
 from resight.errors import InvalidInput
@@ -79,27 +80,33 @@ def train(
         devices = [fabric.device] if fabric.device.type == "cuda" else []
         stack.enter_context(torch.random.fork_rng(devices))
         stack.enter_context(fast_convolutions(fabric.device))
-        memory = PeakMemory(fabric.device)
-        parts = assemble(recipe, fabric, run)
-        # Different numbers on every process from here on: what the network draws (dropout) must differ.
-        torch.manual_seed(recipe.seed + 1 + fabric.global_rank)
-        position = restore(parts, folder) if folder.last.exists() else Position()
-        if fabric.is_global_zero and position.step and not resume:
-            _LOG.warning("the run in %s was not finished: it goes on after step %d", run, position.step)
-        fabric.barrier()
-        if fabric.is_global_zero:
-            folder.prepare(
-                parts.recipe,
-                data_fingerprint=parts.data_fingerprint,
-                device=fabric.device,
-                processes=fabric.world_size,
-            )
-        termination = Termination(processes=fabric.world_size)
-        loop = _Loop(parts, position, folder, termination)
-        with _open_log(parts, position, folder, report) as log, termination:
-            loop.go(log)
-        rate = loop.images_per_second
-        return finish(parts, position, folder, images_per_second=rate, peak_memory=memory.peak())
+        return _train(recipe, fabric, folder, resume=resume, report=report)
+
+
+def _train(
+    recipe: Recipe, fabric: Fabric, folder: RunFolder, *, resume: bool, report: Report | None
+) -> TrainResult:
+    memory = PeakMemory(fabric.device)
+    parts = assemble(recipe, fabric, folder.path)
+    # Different numbers on every process from here on: what the network draws (dropout) must differ.
+    torch.manual_seed(recipe.seed + 1 + fabric.global_rank)
+    position = restore(parts, folder) if folder.last.exists() else Position()
+    if fabric.is_global_zero and position.step and not resume:
+        _LOG.warning("the run in %s was not finished: it goes on after step %d", folder.path, position.step)
+    fabric.barrier()
+    if fabric.is_global_zero:
+        folder.prepare(
+            parts.recipe,
+            data_fingerprint=parts.data_fingerprint,
+            device=fabric.device,
+            processes=fabric.world_size,
+        )
+    termination = Termination(processes=fabric.world_size)
+    loop = _Loop(parts, position, folder, termination)
+    with _open_log(parts, position, folder, report) as log, termination:
+        loop.go(log)
+    rate = loop.images_per_second
+    return finish(parts, position, folder, images_per_second=rate, peak_memory=memory.peak())
 
 
 def _open_log(parts: Assembly, position: Position, folder: RunFolder, report: Report | None) -> RunLog:
