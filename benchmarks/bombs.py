@@ -1,5 +1,7 @@
 """Measures what small files that ask for much cost: time and memory of reading each, in a process of its own.
 
+Time is that of the processor, of all threads together: what else runs on the machine does not change it.
+
     python benchmarks/bombs.py benchmarks/results/bombs.json
 
 The files are made by tests/images/bombs.py. A process that reads one is ended after a minute and may take
@@ -26,14 +28,14 @@ READ = """
 import resource, sys, time
 from resight.errors import UnreadableImage
 from resight.images import read
-began, outcome = time.perf_counter(), ""
+began, outcome = time.process_time(), ""
 if len(sys.argv) > 1:
     try:
         photo = read(sys.argv[1], max_side=640)
         outcome = f"read: {photo.width} x {photo.height}"
     except UnreadableImage as error:
         outcome = "refused: " + error.reason
-print(time.perf_counter() - began)
+print(time.process_time() - began)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 print(outcome)
 """

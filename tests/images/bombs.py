@@ -74,6 +74,19 @@ def jpeg_with(noise: bytes) -> bytes:
     return data[:2] + noise + data[2:]
 
 
+def jpeg_of_restarts(count: int) -> bytes:
+    """A restart marker after every block, and many more behind the last."""
+    data = jpeg(64, 64)
+    start = data.index(b"\xff\xda")
+    markers = b"".join(bytes([0xFF, 0xD0 + number % 8]) for number in range(count))
+    return data[:start] + segment(0xDD, b"\0\1") + data[start:-2] + markers + b"\xff\xd9"
+
+
+def jpeg_of_unknown_height() -> bytes:
+    """The height stands behind the picture (marker DNL)."""
+    return jpeg(64, 0)[:-2] + segment(0xDC, struct.pack(">H", 65_500)) + b"\xff\xd9"
+
+
 def greedy_exif(size: int, entries: int = 65_000) -> bytes:
     """EXIF data with entries of different tags that all claim half of them."""
     table = b"".join(struct.pack("<HHII", tag, 7, size // 2, 0) for tag in range(entries))
@@ -176,6 +189,12 @@ def heic(side: int) -> bytes:
     return stream.getvalue()
 
 
+def with_sides(data: bytes, side: int) -> bytes:
+    """An AVIF or HEIC file that declares other sides (box ``ispe``)."""
+    place = data.index(b"ispe") + 8
+    return data[:place] + struct.pack(">II", side, side) + data[place + 8 :]
+
+
 # --- TIFF
 
 
@@ -215,6 +234,14 @@ def tiff_of_directories(count: int) -> bytes:
     return b"II*\0" + struct.pack("<I", 8) + chain
 
 
+def tiff_of_sub_directories(count: int) -> bytes:
+    """A directory that lists itself as its own part, again and again."""
+    tags = {256: (3, 1, 8), 257: (3, 1, 8), 258: (3, 1, 8), 259: (3, 1, 1), 262: (3, 1, 1)}
+    return tiff(
+        tags | {273: (4, 1, 8), 278: (3, 1, 8), 279: (4, 1, 64), 330: (4, count, 8)}, b"\x08\0\0\0" * count
+    )
+
+
 def bmp(width: int, height: int, bits: int, compression: int) -> bytes:
     head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, compression, 0, 0, 0, 0, 0)
     return b"BM" + struct.pack("<IHHI", 2000, 0, 0, 1078) + head + bytes(1024) + bytes([0, 1])
@@ -247,11 +274,20 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "jpeg, 16 MB of profile": lambda: jpeg_with(segment(0xE2, b"ICC_PROFILE\0\1\1" + bytes(65_000)) * 250),
     "jpeg, a million comments": lambda: jpeg_with(segment(0xFE, b"") * 1_000_000),
     "jpeg, 10 MB of fill bytes": lambda: jpeg_with(b"\xff" * 10_000_000),
+    "jpeg, a million restart markers": lambda: jpeg_of_restarts(1_000_000),
+    "jpeg, height behind the picture": jpeg_of_unknown_height,
+    "jpeg, 200,000 tables": lambda: jpeg_with(segment(0xDB, b"\0" + bytes(range(1, 65))) * 200_000),
+    "jpeg, 16 MB of Photoshop data": lambda: jpeg_with(
+        segment(0xED, b"Photoshop 3.0\0008BIM" + bytes(60_000)) * 260
+    ),
     "png, 30000 x 30000 bits": lambda: png(30_000, 30_000, 1, 0),
     "png, RGB": lambda: png(SIDE, SIDE, 8, 2),
     "png, RGBA": lambda: png(10_000, 10_000, 8, 6),
     "png, RGBA of 16 bits": lambda: png(10_000, 10_000, 16, 6),
     "png, interlaced": lambda: png(SIDE, SIDE, 8, 0, interlaced=1),
+    "png, 100 million rows": lambda: png(1, 100_000_000, 1, 0),
+    "png, a row of two thousand million": lambda: png(2**31 - 1, 1, 1, 0, rows=0),
+    "png, 20,000 palettes": lambda: png(8, 8, 8, 3, extra=chunk(b"PLTE", bytes(768)) * 20_000),
     "png, few rows of many": lambda: png(SIDE, SIDE, 8, 2, rows=2),
     "png, 128 MB of text": lambda: png(8, 8, 8, 2, extra=chunk(b"zTXt", b"Comment\0\0" + zeros(1 << 27))),
     "png, 128 MB of profile": lambda: png(8, 8, 8, 2, extra=chunk(b"iCCP", b"profile\0\0" + zeros(1 << 27))),
@@ -271,8 +307,10 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "webp, animation on 7000 x 7000": lambda: webp_canvas(7_000, 7_000, 1),
     "webp, 20,000 frames": lambda: webp_canvas(512, 512, 20_000),
     "avif, 6000 x 6000": lambda: avif(6_000),
+    "avif, declares 14000 x 14000": lambda: with_sides(avif(64), SIDE),
     "avif, EXIF that claims itself": avif_with_greedy_exif,
     "heic, 6000 x 6000": lambda: heic(6_000),
+    "heic, declares 60000 x 60000": lambda: with_sides(heic(64), 60_000),
     "ppm, 10 MB of comments": lambda: b"P6 #" + b"x" * 10_000_000 + b"\n8 8 255\n" + bytes(192),
     "ppm, a number of 10 MB": lambda: b"P6 " + b"9" * 10_000_000 + b" 8 255\n",
     "ppm, few rows of many": lambda: b"P6 14000 14000 255\n" + bytes(9),
@@ -288,7 +326,15 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "tiff, many scans inside": lambda: tiff_of(
         2_000, 2_000, 8, 7, jpeg(2_000, 2_000, scans=3_000, progressive=True), photometric=1
     ),
+    "tiff, 100,000 parts that are itself": lambda: tiff_of_sub_directories(100_000),
+    "tiff, LZW of nothing": lambda: tiff_of(SIDE, SIDE, 8, 5, bytes(9)),
     "ico, 65535 pictures": icon,
+    "eps": lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(%pipe%id) (w) file\n",
+    "psd, 30000 x 30000": lambda: b"8BPS\0\1" + struct.pack(">6xHIIHH", 4, 30_000, 30_000, 8, 3),
+    "fits": lambda: b"SIMPLE  =                    T".ljust(2880),
+    "dds": lambda: b"DDS |\0\0\0" + bytes(200),
+    "svg": lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>".ljust(99),
+    "icns": lambda: b"icns" + struct.pack(">I", 100_000) + b"ic10" + bytes(99),
     "jpeg 2000, 65535 x 65535": lambda: jpeg_2000(65_535),
 }
 """Functions that make a bomb, by its name."""

@@ -191,7 +191,7 @@ def _forget_after(path: Path, step: int, epochs: int) -> None:
     if not path.is_file():
         return
     lines = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             entry = json.loads(line)
             # After its last step an epoch may have been saved before it was measured.
