@@ -24,7 +24,7 @@ def told(collection) -> set[str]:
 
 def obey(command: str, monkeypatch, model) -> int:
     """Runs a command as it is printed, with the model of the tests."""
-    monkeypatch.setattr("resight.collection.collection._load_recorded", lambda name, fingerprint: model)
+    monkeypatch.setattr("resight.models.load_recorded", lambda name, fingerprint: model)
     program, *words = shlex.split(command)
     assert program == "resight"
     return main(words)

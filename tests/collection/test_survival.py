@@ -15,6 +15,7 @@ from made_photos import stored, write_photo
 
 import resight
 from resight.collection import Collection
+from resight.collection.writing import writing
 from resight.errors import CollectionLocked, StorageFailed
 
 HERE = Path(__file__).parent
@@ -98,7 +99,7 @@ def test_a_second_writer_is_refused_by_name_and_readers_are_not(tmp_path, model)
 def test_the_lock_holds_within_one_process_too(tmp_path, photos, model):
     first = Collection.create(tmp_path / "c", model=model)
     second = Collection.open(tmp_path / "c", model=model, lock_timeout=0)
-    with first._writing(), pytest.raises(CollectionLocked):
+    with writing(first.path, None, timeout=0), pytest.raises(CollectionLocked):
         second.add(photos)
     assert second.add(photos).added == 12
 

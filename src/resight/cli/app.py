@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, NoReturn, final
@@ -13,23 +15,6 @@ from typing import Annotated, NoReturn, final
 import typer
 from typer.core import TyperGroup
 
-from resight.cli import (
-    classify,
-    collection,
-    compact,
-    convert,
-    demo,
-    describe,
-    doctor,
-    evaluate,
-    explain,
-    index,
-    models,
-    rerank,
-    search,
-    train,
-    whiten,
-)
 from resight.cli.failures import exit_code, leave
 from resight.settings.foreign import import_named
 
@@ -46,11 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line without the program's name; that of the process by default.
     """
     words = _with_homes(list(sys.argv[1:] if arguments is None else arguments))
+    for name in ("stdout", "stderr"):
+        # Closed by who started the command: what is written goes nowhere.
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 (stays open)
     # A name that the terminal's encoding lacks is escaped; it must not end the command.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    command = typer.main.get_command(build())
+    command = typer.main.get_command(build(words[0] if words else ""))
     return exit_code(
         lambda: command.main(words, prog_name="resight", standalone_mode=False), debug="--debug" in words
     )
@@ -70,8 +59,8 @@ def _with_homes(words: list[str]) -> list[str]:
     return [_HOME.sub(lambda match: match["option"] + home, word) for word in words]
 
 
-def build() -> typer.Typer:
-    """Returns the application with all its verbs."""
+def build(verb: str = "") -> typer.Typer:
+    """Returns the application with one verb; with all of them where there is none of that name."""
     app = typer.Typer(
         cls=_Verbs,
         rich_markup_mode="rich",
@@ -80,26 +69,34 @@ def build() -> typer.Typer:
         epilog=_EXAMPLE,
     )
     app.callback(invoke_without_command=True)(_resight)
-    app.command("index", epilog=index.EXAMPLE)(index.index)
-    app.command("search", epilog=search.EXAMPLE)(search.search)
-    app.command("rerank", epilog=rerank.EXAMPLE)(rerank.rerank)
-    app.command("remove", epilog=collection.REMOVE_EXAMPLE)(collection.remove)
-    app.command("info", epilog=collection.INFO_EXAMPLE)(collection.info)
-    app.command("check", epilog=collection.CHECK_EXAMPLE)(collection.check)
-    app.command("evaluate", epilog=evaluate.EXAMPLE)(evaluate.evaluate)
-    app.command("classify", epilog=classify.EXAMPLE)(classify.classify)
-    app.command("describe", epilog=describe.EXAMPLE)(describe.describe)
-    app.command("explain", epilog=explain.EXAMPLE)(explain.explain)
-    app.command("models", epilog=models.EXAMPLE)(models.models)
-    app.command("recipes", epilog=models.RECIPES_EXAMPLE)(models.recipes)
-    app.command("convert", epilog=convert.EXAMPLE)(convert.convert)
-    app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
-    app.command("train", epilog=train.EXAMPLE)(train.train)
-    app.command("whiten", epilog=whiten.EXAMPLE)(whiten.whiten)
-    app.command("compact", epilog=compact.EXAMPLE)(compact.compact)
-    app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
+    for name in [verb] if verb in _HOMES else _HOMES:
+        # Imported here: all of them would take longer than what most of them do.
+        home, example = import_module(f"resight.cli.{_HOMES[name][0]}"), _HOMES[name][1]
+        app.command(name, epilog=getattr(home, example))(getattr(home, name))
     return app
 
+
+_HOMES = {
+    "index": ("index", "EXAMPLE"),
+    "search": ("search", "EXAMPLE"),
+    "rerank": ("rerank", "EXAMPLE"),
+    "remove": ("collection", "REMOVE_EXAMPLE"),
+    "info": ("collection", "INFO_EXAMPLE"),
+    "check": ("collection", "CHECK_EXAMPLE"),
+    "evaluate": ("evaluate", "EXAMPLE"),
+    "classify": ("classify", "EXAMPLE"),
+    "describe": ("describe", "EXAMPLE"),
+    "explain": ("explain", "EXAMPLE"),
+    "models": ("models", "EXAMPLE"),
+    "recipes": ("models", "RECIPES_EXAMPLE"),
+    "convert": ("convert", "EXAMPLE"),
+    "doctor": ("doctor", "EXAMPLE"),
+    "train": ("train", "EXAMPLE"),
+    "whiten": ("whiten", "EXAMPLE"),
+    "compact": ("compact", "EXAMPLE"),
+    "demo": ("demo", "EXAMPLE"),
+}
+"""Module of each verb, with a function of its name, and what its example is called there."""
 
 _EXAMPLE = (
     "Example:\n\n  resight index ~/Pictures\n\n"

@@ -5,34 +5,34 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, final, overload
+from typing import TYPE_CHECKING, Literal, final, overload
 
 import numpy as np
 from jaxtyping import Float32
 
+from resight import models
 from resight.collection.answer import Answer, Hit
-from resight.collection.check import CheckReport, check_collection
 from resight.collection.header import Header
-from resight.collection.index_report import IndexOptions, IndexReport
-from resight.collection.indexing import update
-from resight.collection.info import CollectionInfo, collection_info
-from resight.collection.lock import writer_lock
 from resight.collection.query import Query, RefineMethod
 from resight.collection.resident import ResidentIndex
-from resight.collection.roots import Key
 from resight.collection.scan import canonical, printable
 from resight.collection.schema import Value
 from resight.collection.searching import answer_query
 from resight.collection.store import Store
-from resight.collection.stored_photos import keys_under, stored_photos
-from resight.errors import CollectionError, CollectionNotFound, InvalidInput, StorageFailed
+from resight.collection.stored_photos import described, keys_under, searchable, stored_photos
+from resight.collection.writing import writing
+from resight.errors import CollectionError, CollectionNotFound, InvalidInput
 from resight.features import Box
 from resight.files import Progress, name_key, on_disk, typed_path, typed_paths
 from resight.images import MAX_PIXELS, PhotoSource
 from resight.models.model import Model
+
+if TYPE_CHECKING:
+    from resight.collection.check import CheckReport
+    from resight.collection.index_report import IndexReport
+    from resight.collection.info import CollectionInfo
 
 __all__ = ["LOCK_TIMEOUT", "Collection"]
 
@@ -76,19 +76,10 @@ class Collection:
             CollectionLocked: Another process is making it.
             StorageFailed: The disk refuses it.
         """
-        loaded = _load(model) if isinstance(model, str) else model
+        loaded = models.load_model(model) if isinstance(model, str) else model
         directory = Path(canonical(typed_path(path)))
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except FileExistsError:
-            raise InvalidInput(f"{directory} is a file: name a new or an empty folder") from None
-        except OSError as error:
-            raise StorageFailed(f"the folder {directory} cannot be made ({error.strerror})") from None
         header = Header(uuid.uuid4().hex, loaded.name, loaded.fingerprint, loaded.dim, place=str(directory))
-        # Before there is a lock in a folder of other things.
-        Store.require_room(directory)
-        with writer_lock(directory, timeout=lock_timeout):
-            store = Store.create(directory, header)
+        store = Store.create(directory, header, timeout=lock_timeout)
         return cls(store, loaded, lock_timeout=lock_timeout)
 
     @classmethod
@@ -122,7 +113,7 @@ class Collection:
         if isinstance(model, str):
             if model == store.header.model:
                 return cls(store, None, model_name=model, lock_timeout=lock_timeout)
-            model = _load(model)
+            model = models.load_model(model)
         if model is not None:
             store.header.require(model, store.path)
         return cls(store, model, lock_timeout=lock_timeout)
@@ -161,9 +152,7 @@ class Collection:
     def __iter__(self) -> Iterator[str]:
         """Yields the absolute paths of the photos that can be searched, in the order of storage."""
         self._store.refresh()
-        table, roots = self._store.table(["root", "path"], where="broken IS NULL"), self._store.roots
-        for root, path in zip(table["root"].to_pylist(), table["path"].to_pylist(), strict=True):
-            yield roots.path_of(Key(root, path))
+        yield from searchable(self._store)
 
     def __contains__(self, path: object) -> bool:
         """Returns whether a photo of that path can be searched, in either of Unicode's forms."""
@@ -208,7 +197,9 @@ class Collection:
         """
         if self._model is None:
             header, name = self._store.header, self._model_name
-            model = _load(name) if name is not None else _load_recorded(header.model, header.fingerprint)
+            model = (
+                models.load_model(name) if name else models.load_recorded(header.model, header.fingerprint)
+            )
             self._store.header.require(model, self.path)
             self._model = model
         return self._model
@@ -255,22 +246,21 @@ class Collection:
             CollectionLocked: Another process is writing.
             StorageFailed: The disk refuses a write; what was committed before stays.
         """
+        from resight.collection.index_report import IndexOptions
+        from resight.collection.indexing import update
+
+        patterns = [exclude] if isinstance(exclude, str) else exclude
+        options = IndexOptions(
+            metadata or {},
+            forget_missing=forget_missing,
+            again=again,
+            exclude=patterns,
+            workers=workers,
+            max_pixels=max_pixels,
+        )
         model = self.model
-        with self._writing() as store:
-            return update(
-                store,
-                model,
-                typed_paths(paths),
-                IndexOptions(
-                    metadata=metadata or {},
-                    forget_missing=forget_missing,
-                    again=again,
-                    exclude=[exclude] if isinstance(exclude, str) else exclude,
-                    workers=workers,
-                    max_pixels=max_pixels,
-                ),
-                progress,
-            )
+        with writing(self._store.path, self._model, timeout=self._lock_timeout) as store:
+            return update(store, model, typed_paths(paths), options, progress)
 
     def remove(self, paths: str | Path | Iterable[str | Path]) -> int:
         """Returns how many photos were taken out of search and off the collection's disk.
@@ -284,7 +274,7 @@ class Collection:
             CollectionLocked: Another process is writing.
             StorageFailed: The disk refuses it.
         """
-        with self._writing() as store:
+        with writing(self._store.path, self._model, timeout=self._lock_timeout) as store:
             known = stored_photos(store)
             gone = set()
             for path in typed_paths(paths):
@@ -313,7 +303,7 @@ class Collection:
         old, target = typed_path(old), canonical(typed_path(new))
         if not Path(target).is_dir():
             raise InvalidInput(f"there is no folder {target}: name the folder that holds the photos now")
-        with self._writing() as store:
+        with writing(self._store.path, self._model, timeout=self._lock_timeout) as store:
             roots = store.roots.moved(canonical(old), target)
             store.write_header(replace(store.header, roots=roots.stored))
 
@@ -326,15 +316,12 @@ class Collection:
             CollectionDamaged: They cannot be read.
         """
         self._store.refresh()
-        columns = ["root", "path", "descriptor"]
-        table, roots = self._store.table(columns, where="broken IS NULL"), self._store.roots
-        pairs = zip(table["root"].to_pylist(), table["path"].to_pylist(), strict=True)
-        values = table["descriptor"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        descriptors = values.reshape(-1, self._store.header.dim).astype(np.float32)
-        return [roots.path_of(Key(root, path)) for root, path in pairs], descriptors
+        return described(self._store)
 
     def info(self) -> CollectionInfo:
         """Returns the collection in numbers."""
+        from resight.collection.info import collection_info
+
         self._store.refresh()
         return collection_info(self._store)
 
@@ -352,6 +339,8 @@ class Collection:
         Raises:
             InvalidInput: ``sample`` is negative.
         """
+        from resight.collection.check import check_collection
+
         self._store.refresh()
         return check_collection(
             self._store, self._resident, lambda: self.model, sample=sample, progress=progress
@@ -374,19 +363,18 @@ class Collection:
 
         The arguments are those of `Query`, which explains them; the errors are those of `answer`.
         """
-        return self.answer(
-            Query(
-                photos,
-                top=top,
-                box=box,
-                without=without,
-                where=where,
-                expand=expand,
-                refine=refine,
-                verify=verify,
-                max_pixels=max_pixels,
-            )
-        ).hits
+        query = Query(
+            photos,
+            top=top,
+            box=box,
+            without=without,
+            where=where,
+            expand=expand,
+            refine=refine,
+            verify=verify,
+            max_pixels=max_pixels,
+        )
+        return self.answer(query).hits
 
     def answer(self, query: Query | PhotoSource) -> Answer:
         """Returns the photos of the collection that show the same thing, best first, and how they were found.
@@ -404,38 +392,6 @@ class Collection:
         asked = query if isinstance(query, Query) else Query(query)
         return answer_query(self._store, self._resident, lambda: self.model, asked)
 
-    @contextmanager
-    def _writing(self) -> Iterator[Store]:
-        """Holds the writer's lock around a store of its own, after clearing up behind a killed writer.
-
-        Its own, so that other threads go on searching in the version they see.
-        """
-        with writer_lock(self._store.path, timeout=self._lock_timeout):
-            store = Store.open(self.path)
-            if self._model is not None:
-                store.header.require(self._model, self.path)
-            store.clean()
-            store.finish_forgetting()
-            store.migrate()
-            if store.header.place != str(self.path):
-                store.write_header(
-                    replace(store.header, place=str(self.path), roots=store.roots.settled().stored)
-                )
-            yield store
-            store.sum_files()
-
 
 def _reopened(path: str, model: str | None, lock_timeout: float) -> Collection:
     return Collection.open(path, model=model, lock_timeout=lock_timeout)
-
-
-def _load(name: str) -> Model:
-    from resight.models import load_model
-
-    return load_model(name)
-
-
-def _load_recorded(name: str, fingerprint: str) -> Model:
-    from resight.models import load_recorded
-
-    return load_recorded(name, fingerprint)

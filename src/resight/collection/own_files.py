@@ -4,14 +4,41 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
 from lance.fragment import DataFile
 
-from resight.errors import CollectionDamaged
+from resight.errors import CollectionDamaged, InvalidInput, StorageFailed
 
-__all__ = ["require_own_files", "require_plain_names"]
+__all__ = ["make_room", "require_own_files", "require_plain_names"]
+
+
+def make_room(directory: Path, own: Collection[str]) -> None:
+    """Makes the folder of a new collection.
+
+    Args:
+        directory: The folder.
+        own: Names in it that are a collection's.
+
+    Raises:
+        InvalidInput: It is a file, or holds other things.
+        CollectionDamaged: It holds a link, a pipe, a socket or a device.
+        StorageFailed: The disk refuses it.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        foreign = {entry.name for entry in directory.iterdir()} - {*own}
+        if foreign:
+            raise InvalidInput(
+                f"cannot make a collection in {directory}: it holds other things ({min(foreign)}); "
+                "name a new or an empty folder"
+            )
+        require_own_files(directory)
+    except FileExistsError:
+        raise InvalidInput(f"{directory} is a file: name a new or an empty folder") from None
+    except OSError as error:
+        raise StorageFailed(f"the folder {directory} cannot be made ({error.strerror})") from None
 
 
 def require_own_files(directory: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -16,11 +15,10 @@ import pyarrow as pa
 from jaxtyping import Int64
 
 from resight.collection.checksum import CHECKSUM, row_checksums
-from resight.collection.filters import filter_columns, table_condition
 from resight.collection.header import FORMAT, Header
 from resight.collection.lance_errors import reading, reason, vanished, writing
-from resight.collection.lock import LOCK_NAME
-from resight.collection.own_files import require_own_files, require_plain_names
+from resight.collection.lock import LOCK_NAME, writer_lock
+from resight.collection.own_files import make_room, require_own_files, require_plain_names
 from resight.collection.roots import Roots, Sample
 from resight.collection.schema import KEY_COLUMNS, photo_schema
 from resight.errors import CollectionNotFound, InvalidInput
@@ -62,41 +60,28 @@ class Store:
         self.header = Header.from_metadata(dataset.schema.metadata, path)
 
     @classmethod
-    def create(cls, path: Path, header: Header) -> Store:
-        """Returns the store of a new collection, committed.
+    def create(cls, path: Path, header: Header, *, timeout: float = 0.0) -> Store:
+        """Returns the store of a new collection, committed; waits some seconds for another writer.
 
         Raises:
-            InvalidInput: There is a collection already, or a folder of other things.
+            InvalidInput: There is a collection already, a folder of other things, or a file.
             CollectionDamaged: The folder holds a link, a pipe, a socket or a device.
+            CollectionLocked: Another process is making it.
             StorageFailed: The disk refuses it.
         """
-        cls.require_room(path)
-        try:
-            cls.open(path)
-        except CollectionNotFound:
+        # Before there is a lock in a folder of other things.
+        make_room(path, {LOCK_NAME, TABLE_NAME})
+        with writer_lock(path, timeout=timeout):
+            if _committed(path):
+                raise InvalidInput(
+                    f"there is a collection at {path} already: open it, or name another folder"
+                )
             schema = photo_schema(header.dim).with_metadata(header.to_metadata())
             with writing(path):
                 dataset = lance.write_dataset(
                     schema.empty_table(), path / TABLE_NAME, schema=schema, enable_stable_row_ids=True
                 )
-            return cls(path, dataset)
-        raise InvalidInput(f"there is a collection at {path} already: open it, or name another folder")
-
-    @staticmethod
-    def require_room(path: Path) -> None:
-        """Returns if a folder holds nothing but what a collection does.
-
-        Raises:
-            InvalidInput: It holds other things.
-            CollectionDamaged: It holds a link, a pipe, a socket or a device.
-        """
-        foreign = {entry.name for entry in path.iterdir()} - {LOCK_NAME, TABLE_NAME}
-        if foreign:
-            raise InvalidInput(
-                f"cannot make a collection in {path}: it holds other things ({min(foreign)}); "
-                f"name a new or an empty folder"
-            )
-        _require_own_files(path)
+        return cls(path, dataset)
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -195,6 +180,7 @@ class Store:
         Raises:
             InvalidInput: The condition cannot be understood.
         """
+        from resight.collection.filters import filter_columns, table_condition
 
         def read(store: Store) -> pa.Table:
             condition = table_condition(where, store.schema)
@@ -377,15 +363,6 @@ class Store:
         with writing(self.path):
             # Only with the writer's lock: unverified files could be another writer's work.
             self._dataset.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
-
-    def bytes_on_disk(self) -> int:
-        """Returns the size of all files of the collection; files that vanish meanwhile count nothing."""
-        total = 0
-        for folder, _, names in os.walk(self.path):
-            for name in names:
-                file = Path(folder, name)
-                total += file.stat().st_size if file.exists() else 0
-        return total
 
     def _reopen(self) -> None:
         self._dataset = _opened(self.path)

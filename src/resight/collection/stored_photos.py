@@ -7,13 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+import numpy as np
+from jaxtyping import Float32
+
 from resight.collection.roots import Key
 from resight.collection.scan import absolute, canonical
 from resight.collection.store import Store
 from resight.files import name_key
 from resight.models.extract import content_of, modified_ns
 
-__all__ = ["StoredPhoto", "has_changed", "keys_under", "stored_photos"]
+__all__ = ["StoredPhoto", "described", "has_changed", "keys_under", "searchable", "stored_photos"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,27 @@ def stored_photos(store: Store) -> dict[Key, StoredPhoto]:
         Key(root, path): StoredPhoto(row, digest, size, modified, broken)
         for row, root, path, digest, size, modified, broken in zip(*values, strict=True)
     }
+
+
+def searchable(store: Store) -> list[str]:
+    """Returns the absolute paths of the photos that can be searched, in the order of storage."""
+    table, roots = store.table(["root", "path"], where="broken IS NULL"), store.roots
+    pairs = zip(table["root"].to_pylist(), table["path"].to_pylist(), strict=True)
+    return [roots.path_of(Key(root, path)) for root, path in pairs]
+
+
+def described(store: Store) -> tuple[list[str], Float32[np.ndarray, "photos dim"]]:
+    """Returns what `searchable` does, and the descriptors, from one version of the table.
+
+    Raises:
+        CollectionDamaged: They cannot be read.
+    """
+    columns = ["root", "path", "descriptor"]
+    table, roots = store.table(columns, where="broken IS NULL"), store.roots
+    pairs = zip(table["root"].to_pylist(), table["path"].to_pylist(), strict=True)
+    values = table["descriptor"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    descriptors = values.reshape(-1, store.header.dim).astype(np.float32)
+    return [roots.path_of(Key(root, path)) for root, path in pairs], descriptors
 
 
 def has_changed(path: str, size: int | None, modified: int | None, digest: bytes) -> bool:

@@ -60,7 +60,7 @@ class Sift:
                 angular=_number(settings["angular"]),
             )
             step = tensors["projection_step"].astype(np.float32)
-            self._projection = tensors["projection"].astype(np.float32) * step[:, None]
+            self._projection = np.multiply(tensors["projection"], step[:, None], dtype=np.float32)
             # Projected once here: P (x - m) = P x - P m.
             self._offset = self._projection @ tensors["mean"].astype(np.float32)
         except (KeyError, TypeError, ValueError) as error:

@@ -1,0 +1,41 @@
+"""The one writer of a collection: locked out others, cleared up behind a killed one, left sums behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from resight.collection.lock import writer_lock
+from resight.collection.store import Store
+from resight.models.model import Model
+
+__all__ = ["writing"]
+
+
+@contextmanager
+def writing(path: Path, model: Model | None, *, timeout: float) -> Iterator[Store]:
+    """Holds the writer's lock around a store of its own, so that other threads go on searching.
+
+    Args:
+        path: The collection's directory.
+        model: Must be the one that made the collection, where it is loaded.
+        timeout: Seconds to wait for another writer.
+
+    Raises:
+        CollectionLocked: Another process is writing.
+        ModelMismatch: The collection was made by another model.
+        StorageFailed: The disk refuses a write.
+    """
+    with writer_lock(path, timeout=timeout):
+        store = Store.open(path)
+        if model is not None:
+            store.header.require(model, path)
+        store.clean()
+        store.finish_forgetting()
+        store.migrate()
+        if store.header.place != str(path):
+            store.write_header(replace(store.header, place=str(path), roots=store.roots.settled().stored))
+        yield store
+        store.sum_files()
