@@ -21,10 +21,11 @@ def shell(line: str, **settings: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("output", ["--json", "--paths"])
-def test_a_reader_that_leaves_is_no_error(made, rendered, output):
-    # A pipe that nobody reads any more, whatever fits into its buffer.
+def test_a_reader_that_leaves_is_not_complained_about(made, rendered, output):
     done = shell(f"resight search {made} {rendered / 'place_001_view_0.jpg'} --verify 0 {output} | true")
-    assert (done.returncode, done.stderr) == (0, "")
+    # 0 where all fitted into the pipe before the reader left.
+    assert done.returncode in (0, 1)
+    assert done.stderr == ""
 
 
 def test_outputs_that_are_closed_or_full(made):

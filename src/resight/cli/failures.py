@@ -51,8 +51,8 @@ def exit_code(command: Callable[[], object], *, debug: bool) -> int:
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except SystemExit:
-        # Typer ends so where the reader of the output has left, as head does: it has what it wanted.
-        return 0
+        # Typer's, where the reader of the output has left, as head does.
+        return FAILED
     except _USAGE_ERROR as error:
         return _wrong_command_line(cast(_UsageError, error))
     except (ResightError, OSError) as error:

@@ -43,7 +43,7 @@ MaxPixelsOption = Annotated[
 
 
 def refuse_missing_folder(path: Path, *, option: str) -> None:
-    """Returns if there is a folder for a file that is to be written, so that no work is done in vain.
+    """Refuses an output whose folder does not exist, before the work whose result could not be written.
 
     Raises:
         typer.BadParameter: There is none.

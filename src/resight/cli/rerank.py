@@ -1,4 +1,4 @@
-"""``resight rerank``: the first answers of somebody else's search in a better order."""
+"""``resight rerank``: re-ranks the first answers of a search that another program made."""
 
 from __future__ import annotations
 

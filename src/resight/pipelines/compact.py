@@ -197,33 +197,33 @@ def _describe(
     """Returns the local features of the photos under files and folders.
 
     Raises:
-        InvalidInput: A path does not exist, no photo can be described, none has local features, or theirs
-            cannot take the form: said after the first photo.
+        InvalidInput: A path does not exist, no photo can be described (one without local features cannot),
+            or local features cannot take the form: said after the first photo.
     """
     scanned, random = scan(photos), np.random.default_rng(seed)
     share = -(-_MOST_FITTED // max(1, len(scanned.photos)))
     values, counts, broken = [], [], []
-    example: LocalFeatures | None = None
+    examples: list[LocalFeatures] = []
     stored = 0
     for outcome in describe_each(model, scanned, progress=progress):
         if isinstance(outcome, BrokenPhoto):
             broken.append(outcome)
             continue
         local = outcome[1].local
-        counts.append(0 if local is None else len(local))
         if local is None:
+            # Of no model that comes here: `compact` refuses those without local features.
             continue
+        counts.append(len(local))
         stored += len(model.codec.encode(local).to_bytes())
-        if len(local) and example is None:
+        if not examples:
             form.check(local.descriptors.shape[1])
-            example = local.best(1)
+            examples.append(local.best(1))
         chosen = random.permutation(len(local))[:share]
         values.append(unit_descriptors(local)[np.sort(chosen)])
     refuse_empty(len(counts), photos, broken, purpose="learn from")
-    if example is None:
-        raise InvalidInput(f"{model.name} finds no local features in the photos of {folder_names(photos)}")
-    drawn = np.concatenate([each for each in values if len(each)])
-    return _LocalDescriptors(drawn, np.array(counts, dtype=np.int64), stored, example, broken)
+    return _LocalDescriptors(
+        np.concatenate(values), np.array(counts, dtype=np.int64), stored, examples[0], broken
+    )
 
 
 def _fit(
