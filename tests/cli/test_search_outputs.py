@@ -247,3 +247,11 @@ def test_json_has_a_line_for_each_record(run, made, query):
     text = run("search", made, query, query, "--each", "--top", 2, "--json")[1]
     assert sum(line.lstrip().startswith('{"rank":') for line in text.splitlines()) == 4
     assert [len(answer["hits"]) for answer in json.loads(text)] == [2, 2]
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 120])
+def test_a_path_stands_whole_on_one_line_at_any_width(run, made, query, monkeypatch, width):
+    monkeypatch.setattr("resight.cli.output._WIDTH_OF_LOGS", width)
+    lines = run("search", made, query, "--top", 2)[1].splitlines()
+    assert sum(str(query) in line for line in lines if "--html" not in line) == 1
+    assert any(str(query.parent) + ": 11 files" in line for line in run("info", made)[1].splitlines())

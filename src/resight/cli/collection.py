@@ -84,12 +84,13 @@ def _print_info(held: CollectionInfo) -> None:
         rows["recognition"] = _recognition(held.recognition)
     for name, value in rows.items():
         table.add_row(name, value)
+    out.print(table)
     for root in held.roots:
         state = f", {root.missing:,} of them missing: see resight check" if root.missing else ""
         if not root.exists:
             state = " (gone: if it has moved, say so with --move-root OLD NEW)"
-        table.add_row("root", f"{root.path}: {count(root.photos, 'file')}{state}")
-    out.print(table)
+        # Not in the table: a path stands whole on its line, where it can be copied.
+        out.print(f"{'root':<16}{root.path}: {count(root.photos, 'file')}{state}", soft_wrap=True)
     if held.broken:
         out.print("", broken_table(held.broken[:_MOST_LISTED]))
 

@@ -24,6 +24,9 @@ __all__ = ["answer_json", "outdated", "print_answer", "write_lines", "write_path
 _NARROW = 80
 """Columns of a terminal up to which a path does not fit beside the numbers."""
 
+_NUMBERS = 62
+"""Columns that the numbers of an answer and the longest verdict take."""
+
 _STYLES = {
     "confirmed": "bold green",
     "partial": "yellow",
@@ -116,8 +119,9 @@ def print_answer(answer: Answer) -> None:
     """Prints the hits, and how long the search took."""
     out = console()
     if answer.hits:
-        print_hits = _print_blocks if out.width <= _NARROW else _print_table
-        print_hits(out, answer.hits)
+        longest = max(len(_shown(hit)) for hit in answer.hits)
+        fits = out.width > _NARROW and out.width >= _NUMBERS + longest
+        (_print_table if fits else _print_blocks)(out, answer.hits)
     answers = count(len(answer.hits), "answer")
     out.print(f"{answers} from {count(answer.searched, 'photo')} searched in {answer.seconds.total:.2f} s.\n")
 
@@ -130,8 +134,7 @@ def _print_table(out: Console, hits: Sequence[Hit]) -> None:
         if hit.match is not None:
             inliers, chance = str(hit.match.inliers), f"{hit.match.expected:.0f}"
         values = str(hit.rank), f"{hit.similarity:.3f}", inliers, chance
-        state = _state(hit)
-        table.add_row(*values, _verdict(hit), shown_path(hit.path) + (f" ({state})" if state else ""))
+        table.add_row(*values, _verdict(hit), _shown(hit))
     out.print(table, "")
 
 
@@ -148,6 +151,11 @@ def _print_blocks(out: Console, hits: Sequence[Hit]) -> None:
         out.print(rank, _verdict(hit), sep="")
         out.print(" " * len(rank) + numbers)
         out.print(shown_path(hit.path), "", sep="\n", soft_wrap=True)
+
+
+def _shown(hit: Hit) -> str:
+    state = _state(hit)
+    return shown_path(hit.path) + (f" ({state})" if state else "")
 
 
 def _state(hit: Hit) -> str | None:
