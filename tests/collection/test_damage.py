@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import zlib
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from resight.collection.checksum import CHECKSUM, damaged_rows, row_checksums
 from resight.collection.header import FORMAT
 from resight.collection.lance_errors import reading
 from resight.collection.store import Store
+from resight.collection.sums import SUMS_NAME
+from resight.collection.writing import writing
 from resight.errors import CollectionDamaged
 
 FILES = Path(__file__).parents[1] / "stored" / "files"
@@ -261,3 +264,40 @@ def test_sift_recognises_nothing_in_smooth_colours(tmp_path):
     assert [(Path(file.path).name, file.reason) for file in report.broken] == [
         ("sky.png", "nothing in it can be recognised")
     ]
+
+
+@pytest.mark.parametrize("name", ["_versions/*.manifest", "_deletions/*"])
+def test_a_changed_file_that_the_table_is_opened_by_is_refused_by_name(collection, name):
+    with writing(collection.path, None, timeout=0.0) as store:
+        store.drop(np.array([0], dtype=np.int64))
+    newest = Store.open(collection.path)
+    newest.sum_table()
+    file = min((collection.path / "photos.lance").glob(name))
+    data = bytearray(file.read_bytes())
+    for place in range(0, len(data), 97):
+        changed = data.copy()
+        changed[place] ^= 4
+        file.write_bytes(changed)
+        with pytest.raises(CollectionDamaged, match=f"{file.name} was changed after it was written"):
+            Collection.open(collection.path)
+    file.write_bytes(data)
+    assert collection.check(sample=0).problems == []
+
+
+def test_checksums_of_older_commits_and_none_at_all_are_no_damage(collection, photos, model):
+    before = (collection.path / SUMS_NAME).read_bytes()
+    collection.remove(photos / "a")
+    (collection.path / SUMS_NAME).write_bytes(before)
+    assert Collection.open(collection.path, model=model).check(sample=1).problems == []
+    (collection.path / SUMS_NAME).unlink()
+    assert Collection.open(collection.path, model=model).check(sample=1).problems == []
+
+
+@pytest.mark.parametrize("line", ["00000000 /etc/passwd", "00000000 photos.lance/_versions/../../x", "x"])
+def test_a_list_of_checksums_is_damaged_or_names_nothing_elsewhere(collection, line):
+    place = collection.path / SUMS_NAME
+    lines = f"{line}\n".encode()
+    for text in (b"00000000\n" + lines, f"{zlib.crc32(lines):08x}\n".encode() + lines):
+        place.write_bytes(text)
+        with pytest.raises(CollectionDamaged, match=r"list of checksums .* is damaged: delete it"):
+            Collection.open(collection.path)

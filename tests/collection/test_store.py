@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
+import lance
 import numpy as np
 import pytest
 
 from resight.collection.header import Header
+from resight.collection.leftovers import remove_leftovers
 from resight.collection.roots import Key
 from resight.collection.schema import Row, rows_table
 from resight.collection.store import TABLE_NAME, Store
+from resight.errors import CollectionDamaged
 
 
 @pytest.fixture
@@ -37,3 +42,71 @@ def test_cleaning_deletes_what_killed_writers_left_behind(store):
     store.clean()
     assert not left.exists()
     assert store.table(["path"])["path"].to_pylist() == ["a.jpg"]
+
+
+UUID = "1aec96d7-85b9-403f-9be3-1caefc5e5165"
+LEFT = [
+    "_versions/18446744073709551000.manifest#1",
+    "_versions/.tmpOs3yi3",
+    "_versions/latest_version_hint.json#2",
+    f"_transactions/7-{UUID}.txn",
+    "_transactions/.tmpyLAxg3",
+    "_deletions/0-4-297314063194098305.arrow",
+    "_deletions/1-2-3.bin#1",
+    "data/110011010101011100111010b054624a6891d7fb1267fbd1a5.lance",
+    "data/.tmpaD2wll",
+]
+OTHERS = [
+    "data/notes.txt",
+    "data/.tmp",
+    "data/report#1",
+    "_versions/list.manifest",
+    "_transactions/x.txn",
+    f"_indices/{UUID}/index.idx",
+    "letter.lance",
+    ".tmpabcdef",
+]
+
+
+def test_cleaning_deletes_all_that_lance_names_and_no_version_lists_and_nothing_else(store):
+    for size in (1, 2, 3):
+        store.upsert(rows("a.jpg", size))
+    store.upsert(rows("b.jpg", 1))
+    store.drop(store.table(["path"], where="path = 'b.jpg'")["_rowid"].to_numpy())
+    table = store.path / TABLE_NAME
+    for name in [*LEFT, *OTHERS]:
+        (table / name).parent.mkdir(parents=True, exist_ok=True)
+        (table / name).write_bytes(b"x")
+    (table / "data/0123456789abcdef.lance").mkdir()
+    store.clean()
+    assert [name for name in LEFT if (table / name).exists()] == []
+    assert [name for name in OTHERS if not (table / name).exists()] == []
+    assert len(list((table / "_versions").glob("*.manifest"))) == 2  # with the one of another name
+    assert len(list((table / "data").glob("*.lance"))) == 1 + len(store.files())
+    assert Store.open(store.path).table(["path", "file_size"])["file_size"].to_pylist() == [3]
+    store.upsert(rows("c.jpg", 1))
+    assert Store.open(store.path).count() == 2
+
+
+@pytest.mark.skipif(os.unlink not in os.supports_dir_fd, reason="Windows has no descriptors of folders")
+@pytest.mark.parametrize("folder", ["data", "_versions", "_transactions", "."])
+def test_a_link_that_appears_after_the_walk_leads_nowhere(store, tmp_path_factory, folder):
+    store.upsert(rows("a.jpg", 1))
+    mine = tmp_path_factory.mktemp("mine")
+    for name in ("0123456789abcdef.lance", "1.manifest", f"0-{UUID}.txn"):
+        (mine / name).write_text("keep me")
+    dataset = lance.dataset(store.path / TABLE_NAME)
+    place = store.path / TABLE_NAME / folder
+    place.rename(store.path / "aside")
+    place.symlink_to(mine)
+    with pytest.raises(CollectionDamaged, match="is no folder of its own"):
+        remove_leftovers(store.path / TABLE_NAME, dataset)
+    assert sorted(file.read_text() for file in mine.iterdir()) == ["keep me"] * 3
+
+
+def test_nothing_is_cleaned_by_an_older_version(store):
+    older = lance.dataset(store.path / TABLE_NAME)
+    store.upsert(rows("a.jpg", 1))
+    before = sorted((store.path / TABLE_NAME).rglob("*"))
+    remove_leftovers(store.path / TABLE_NAME, older)
+    assert sorted((store.path / TABLE_NAME).rglob("*")) == before

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from made_photos import stored, write_photo
 import resight
 from resight.collection import Collection
 from resight.collection.writing import writing
-from resight.errors import CollectionLocked, StorageFailed
+from resight.errors import CollectionLocked, InvalidInput, StorageFailed
 
 HERE = Path(__file__).parent
 
@@ -151,6 +152,54 @@ def test_a_full_disk_is_said_and_goes_on_when_there_is_room(tmp_path):
         report = collection.add(tmp_path / "photos")
         assert len(collection) == 300
         assert report.unchanged >= committed
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_removal_that_was_killed_is_finished_by_the_same_command(tmp_path, photos, model, monkeypatch):
+    collection = Collection.create(tmp_path / "c", model=model)
+    collection.add(photos)
+    gone, left = sorted(photos.rglob("*.png"))[:2], len(collection) - 2
+    with monkeypatch.context() as patch:
+        patch.setattr("resight.collection.store.Store.compact", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            collection.remove(gone)
+    again = Collection.open(tmp_path / "c", model=model)
+    assert len(again) == left
+    assert again.remove(gone) == 0
+    assert [fragment.num_deletions for fragment in stored(again).get_fragments()] == [0]
+    with pytest.raises(InvalidInput, match="nothing was removed"):
+        again.remove(gone)
+
+
+def fill(file: Path) -> None:
+    with suppress(OSError), file.open("wb", buffering=0) as filler:
+        while True:
+            filler.write(b"x" * 4096)
+
+
+def test_a_removal_frees_room_on_a_disk_without_any(tmp_path, model):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
+    if sys.platform == "win32" or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount a small disk")
+    try:
+        collection = Collection.create(disk / "c", model=model)
+        for folder in ("a", "b"):
+            for number in range(30):
+                place = tmp_path / "photos" / folder / f"{number}.png"
+                write_photo(place, number + 100 * (folder == "b"), width=32, height=32)
+            collection.add(tmp_path / "photos" / folder)
+        fill(disk / "filler")
+        with pytest.raises(StorageFailed, match="make room"):
+            collection.add(tmp_path / "photos", metadata={str(place): {"year": 2000}})
+        before = collection.info().bytes_on_disk
+        assert collection.remove(tmp_path / "photos" / "a") == 30
+        assert collection.info().bytes_on_disk < 0.8 * before
+        assert collection.remove(tmp_path / "photos" / "b" / "3.png") == 1
+        assert Collection.open(disk / "c", model=model).check(sample=3).problems == []
+        assert len(collection) == 29
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 

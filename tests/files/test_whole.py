@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -9,6 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,72 @@ def test_what_a_killed_writer_left_goes_with_the_next_writer(tmp_path):
     write_whole(path, "new")
     assert path.read_text() == "new"
     assert names(tmp_path) == [".a.txt.notes.partial", ".a.txt.partial", "a.txt", "b.txt"]
+
+
+def test_what_version_0_1_left_goes_too_and_names_that_are_not_its_own_stay(tmp_path):
+    path = tmp_path / "a.txt"
+    left = [".a.txt.0123abcd.tmp", ".a.txt.0123abcd.partial", ".a.txt.4711.unfinished"]
+    others = [
+        ".a.txt.tmp",
+        ".a.txt.draft.tmp",
+        ".a.txt.0123ABCD.tmp",
+        ".a.txt.x.unfinished",
+        "a.txt.0123abcd.tmp",
+    ]
+    for name in [*left, *others]:
+        (tmp_path / name).write_text("x")
+    (tmp_path / ".a.txt.11111111.partial").symlink_to(tmp_path / ".a.txt.tmp")
+    os.mkfifo(tmp_path / ".a.txt.22222222.partial")
+    write_whole(path, "new")
+    stay = [*others, ".a.txt.11111111.partial", ".a.txt.22222222.partial", "a.txt"]
+    assert names(tmp_path) == sorted(stay)
+
+
+def test_a_second_name_of_the_old_file_keeps_what_it_holds(tmp_path):
+    path, other = tmp_path / "a.txt", tmp_path / "b.txt"
+    path.write_text("old")
+    other.hardlink_to(path)
+    write_whole(path, "new")
+    assert (path.read_text(), other.read_text()) == ("new", "old")
+
+
+def test_two_writers_of_one_set_never_mix(tmp_path, monkeypatch):
+    paths = tmp_path / "a.npy", tmp_path / "a.names.txt"
+    turns = threading.Barrier(2)
+    replace = Path.replace
+
+    def slow_replace(self, target):
+        # Without a lock the first would write the names of the second's rows.
+        delays = {("first", ".npy"): 0.05, ("first", ".txt"): 0.15, ("second", ".npy"): 0.1}
+        time.sleep(delays.get((self.read_text(), target.suffix), 0.05))
+        return replace(self, target)
+
+    def write(text):
+        with whole_files(paths) as streams:
+            for stream in streams:
+                stream.write(text.encode())
+            turns.wait()
+
+    monkeypatch.setattr(Path, "replace", slow_replace)
+    writers = [threading.Thread(target=write, args=(text,)) for text in ("first", "second")]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert paths[0].read_text() == paths[1].read_text()
+    assert names(tmp_path) == ["a.names.txt", "a.npy"]
+
+
+def test_a_place_that_cannot_be_written_is_named_as_the_user_did(tmp_path, monkeypatch):
+    def refuse(self, *_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
+    for writer in (whole_file, whole_folder):
+        with pytest.raises(OSError, match="Read-only") as caught, writer(tmp_path / "a"):
+            pass
+        assert caught.value.filename == str(tmp_path / "a")
 
 
 def test_a_living_writer_is_left_alone(tmp_path):

@@ -559,3 +559,20 @@ def test_photos_of_several_sizes_go_through_in_groups_and_come_back_in_order():
     assert [tuple(group.shape) for group in groups] == [(2, 4, 4, 3), (2, 6, 4, 3), (1, 5, 4, 3)]
     joined = torch.cat([group[:, 0, 0, 0] for group in groups])
     assert joined[order].tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("name", ["result.json", "log.jsonl", "checkpoints", "checkpoints/last.pt"])
+def test_a_run_writes_through_no_link_in_its_folder(recipe_file, tmp_path, name):
+    run, mine = tmp_path / "run", tmp_path / "mine"
+    (run / name).parent.mkdir(parents=True)
+    mine.write_text("keep me")
+    (run / name).symlink_to(mine)
+    recipe = Recipe.from_yaml(recipe_file)
+    for resume in (False, True):
+        with pytest.raises(InvalidInput, match=f"{name} is a symbolic link"):
+            train(recipe, run, resume=resume)
+    (run / name).unlink()
+    os.mkfifo(run / name)
+    with pytest.raises(InvalidInput, match=f"{name} is a pipe"):
+        train(recipe, run, resume=True)
+    assert mine.read_text() == "keep me"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resight.cli.failures import FAILED, SOME_UNREADABLE
-from resight.cli.options import CollectionArgument, DownloadOption, JsonOption
+from resight.cli.options import CollectionArgument, DownloadOption, JsonOption, refuse_replacing
 from resight.cli.output import command_line, console, count, note, plain_table, shown_path, write_json
 from resight.cli.progress import progress
 
@@ -84,6 +84,7 @@ def classify(
     """Say which labelled thing of a collection a photo shows, or that it shows none of them."""
     files = photos or []
     _check(files, threshold, calibrate, html)
+    refuse_replacing({"--html": html}, {"a photo that is read": files, "the labelled photos": calibrate})
     from resight.collection import Collection
     from resight.pipelines.classify import (
         Classifier,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resight.cli.failures import SOME_UNREADABLE
-from resight.cli.options import JsonOption, refuse_missing_folder
+from resight.cli.options import JsonOption, refuse_missing_folder, refuse_replacing
 from resight.cli.output import broken_table, command_line, console, count, plain_table, shown_path, write_json
 from resight.cli.progress import progress
 
@@ -54,8 +54,9 @@ def compact(
 ) -> None:
     """Choose how a model stores its local features, fitted to photos, and write the model."""
     refuse_missing_folder(out, option="--out")
-    if out.exists() and Path(bundle).exists() and out.samefile(bundle):
-        raise typer.BadParameter("it would replace the model that is made compact", param_hint="--out")
+    refuse_replacing(
+        {"--out": out}, {"the model that is made compact": bundle, "a photo that is read": photos}
+    )
     from resight.pipelines import compact as pipeline
 
     with progress("Describing") as report:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resight.cli.options import JsonOption
+from resight.cli.options import JsonOption, refuse_replacing
 from resight.cli.output import command_line, console, count, plain_table, shown_path, write_json
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def convert(
 ) -> None:
     """Turn the authors' own checkpoint into a bundle, tensor by tensor."""
     shown = _parse_scales(scales)
+    refuse_replacing({"--out": out}, {"the checkpoint": checkpoint})
     from resight.networks.trunks._timm import require_torch
 
     require_torch("reading a checkpoint")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resight.cli.failures import SOME_UNREADABLE
-from resight.cli.options import refuse_missing_folder
+from resight.cli.options import refuse_missing_folder, refuse_replacing
 from resight.cli.output import console, count, note, plain_table, shown_path
 from resight.cli.progress import progress
 
@@ -55,6 +55,12 @@ def describe(
     for path, option in ((out, "--out"), (attention, "--attention")):
         if path is not None:
             refuse_missing_folder(path, option=option)
+    names = None if out is None else out.with_suffix(".names.txt")
+    refuse_replacing(
+        {"--out": out, "--out, its list of names": names, "--attention": attention},
+        {"the model": model, "a photo that is read": photos},
+        pictures=["--attention"],
+    )
     from resight.models import load_model
     from resight.pipelines.describe import (
         attention_of,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from resight.cli.options import JsonOption, command_of, refuse_missing_folder
+from resight.cli.options import JsonOption, command_of, refuse_missing_folder, refuse_replacing
 from resight.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -228,9 +228,21 @@ class Options:
 
 def _evaluate(options: Options) -> None:
     """Measure a model or descriptors on a benchmark, or compare two results."""
-    for file in (options.output.html, options.output.out):
+    output, files, landmarks = options.output, options.files, options.landmarks
+    for file in (output.html, output.out):
         if file is not None:
             refuse_missing_folder(file, option="--html, --out")
+    refuse_replacing(
+        {"--html": output.html, "--out": output.out},
+        {
+            "the model": options.model,
+            "a photo of the benchmark": options.root,
+            "the ground truth": files.ground_truth,
+            "what is measured": files.descriptors or files.similarities or files.predictions,
+            "the list of names": files.names,
+            "the distractors": landmarks.distractors,
+        },
+    )
     if options.compare is not None:
         _compare(options, options.compare)
     elif options.files.descriptors is not None and options.files.ground_truth is None and options.model:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resight.cli.options import JsonOption
+from resight.cli.options import JsonOption, refuse_replacing
 from resight.cli.output import console, count, plain_table, shown_path, write_json
 
 if TYPE_CHECKING:
@@ -45,6 +45,11 @@ def explain(
 ) -> None:
     """Show which regions of two photos make their score."""
     region = _parse_box(box)
+    refuse_replacing(
+        {"--html": html, "--out": out},
+        {"the query": query, "the answer": answer, "the model": model},
+        pictures=["--out"],
+    )
     from resight import images
     from resight.models import load_model
     from resight.models.explain.explanation import explain as explain_photos

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar, get_type_hints
@@ -17,6 +18,7 @@ __all__ = [
     "MaxPixelsOption",
     "command_of",
     "refuse_missing_folder",
+    "refuse_replacing",
 ]
 
 Options = TypeVar("Options")
@@ -50,6 +52,53 @@ def refuse_missing_folder(path: Path, *, option: str) -> None:
     """
     if not path.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {path.parent}", param_hint=option)
+
+
+def refuse_replacing(
+    outputs: Mapping[str, Path | None],
+    inputs: Mapping[str, str | Path | list[Path] | None],
+    *,
+    pictures: Container[str] = (),
+) -> None:
+    """Returns if files that are to be written replace nothing that is read, no photo and not each other.
+
+    Args:
+        outputs: Files by the option that names them.
+        inputs: Files and folders that are read, by what they are.
+        pictures: Options of outputs that are pictures: they may replace a picture that is not read, which an
+            earlier run may have written.
+
+    Raises:
+        typer.BadParameter: One of them would; its option is named.
+    """
+    from resight.images import is_photo
+
+    named = [(option, path) for option, path in outputs.items() if path is not None]
+    for option, path in named:
+        if any(name != option and _spelled(other) == _spelled(path) for name, other in named):
+            raise typer.BadParameter("another output has the same name", param_hint=option)
+        for what, given in inputs.items():
+            paths = [given] if isinstance(given, str | Path) else given or []
+            if any(_would_replace(path, Path(other)) for other in paths):
+                raise typer.BadParameter(f"it would replace {what}", param_hint=option)
+        if option not in pictures and is_photo(path):
+            raise typer.BadParameter("it would replace a photo", param_hint=option)
+
+
+def _spelled(path: Path) -> str:
+    """Returns what is the same for two names of one file, on disks that do not tell case apart, too."""
+    return os.path.realpath(path).casefold()
+
+
+def _would_replace(output: Path, given: Path) -> bool:
+    """Returns whether an output is a file that is read, by any name, or a photo in a folder that is read."""
+    if not output.is_file():
+        return False
+    if given.is_dir():
+        from resight.images import is_photo
+
+        return output.resolve().is_relative_to(given.resolve()) and is_photo(output)
+    return given.exists() and output.samefile(given)
 
 
 def command_of(kind: type[Options], run: Callable[[Options], None]) -> Callable[..., None]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from resight.cli.options import JsonOption
+from resight.cli.options import JsonOption, refuse_replacing
 from resight.cli.output import as_json as to_json
 from resight.cli.output import console, count, note, plain_table, shown_path, write_json
 from resight.cli.progress import progress
@@ -72,6 +72,7 @@ def rerank(
     as_json: JsonOption = False,
 ) -> None:
     """Re-rank the answers of another search, such as those of a vector database."""
+    refuse_replacing({"--out": out}, {"the answers": source, "the model": model})
     from resight.files import write_whole
     from resight.search.imported import read_rankings
 

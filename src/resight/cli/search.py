@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from resight.cli.failures import NO_ANSWER, SOME_UNREADABLE
-from resight.cli.options import CollectionArgument, DownloadOption, JsonOption, MaxPixelsOption, command_of
+from resight.cli.options import (
+    CollectionArgument,
+    DownloadOption,
+    JsonOption,
+    MaxPixelsOption,
+    command_of,
+    refuse_replacing,
+)
 from resight.cli.output import command_line, console, note, shown_path, write_json
 from resight.cli.search_output import answer_json, outdated, print_answer, write_lines, write_paths
 
@@ -266,6 +273,8 @@ def _check_outputs(options: Options) -> None:
         raise typer.BadParameter(f"give one of {' and '.join(wanted)}", param_hint=wanted[0])
     if output.show and output.html is None:
         raise typer.BadParameter("it needs --html FILE, the sheet to open", param_hint="--open")
+    photos = [*options.query, *(options.without or ())]
+    refuse_replacing({"--html": output.html, "--csv": output.csv}, {"a photo that is read": photos})
     files = (output.html, output.csv, output.copy_to, output.link_to)
     if options.each and any(file is not None for file in files):
         raise typer.BadParameter(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from resight.cli.failures import SOME_UNREADABLE
-from resight.cli.options import JsonOption, refuse_missing_folder
+from resight.cli.options import JsonOption, refuse_missing_folder, refuse_replacing
 from resight.cli.output import broken_table, command_line, console, count, plain_table, shown_path, write_json
 from resight.cli.progress import progress
 
@@ -77,7 +77,12 @@ def whiten(
     as_json: JsonOption = False,
 ) -> None:
     """Compute a whitening from photos, and write the model with it."""
-    _refuse_unfit(kind, power, rotation, model, out)
+    _refuse_unfit(kind, power, rotation)
+    refuse_missing_folder(out, option="--out")
+    refuse_replacing(
+        {"--out": out},
+        {"the model that is whitened": model, "the table of pairs": pairs, "a photo that is read": photos},
+    )
     from resight.pipelines import whiten as pipeline
 
     settings = pipeline.WhitenSettings(kind, dim, shrinkage, power, rotation, held_out, seed)
@@ -91,14 +96,11 @@ def whiten(
         raise typer.Exit(SOME_UNREADABLE)
 
 
-def _refuse_unfit(kind: str, power: float | None, rotation: str | None, model: str, out: Path) -> None:
+def _refuse_unfit(kind: str, power: float | None, rotation: str | None) -> None:
     if power is not None and kind != "pca":
         raise typer.BadParameter("it is for --kind pca", param_hint="--power")
     if rotation is not None and kind != "learned":
         raise typer.BadParameter("it is for --kind learned", param_hint="--rotation")
-    refuse_missing_folder(out, option="--out")
-    if out.exists() and Path(model).exists() and out.samefile(model):
-        raise typer.BadParameter("it would replace the model that is whitened", param_hint="--out")
 
 
 def _print_outcome(outcome: WhitenOutcome) -> None:

@@ -17,6 +17,7 @@ from resight.collection.resident import ResidentIndex
 from resight.collection.roots import Key, is_empty
 from resight.collection.store import Store
 from resight.collection.stored_photos import has_changed
+from resight.collection.sums import file_sum
 from resight.errors import CollectionDamaged, InvalidInput, ModelError
 from resight.features import LocalFeatures
 from resight.files import Progress
@@ -165,7 +166,11 @@ class _Check:
         """Compares data files with their checksums: damage may lie where no row has its bytes."""
         sums = dict(store.header.files)
         for name in store.files():
-            if name in sums and store.file_sum(name) != sums[name] and not (self.problems or self.damaged):
+            if (
+                name in sums
+                and file_sum(store.data_file(name)) != sums[name]
+                and not (self.problems or self.damaged)
+            ):
                 self.problems.append(
                     f"the file {name} is damaged, though its rows are whole: restore the collection from a "
                     "copy, or index the photos into a new one"

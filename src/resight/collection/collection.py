@@ -265,6 +265,8 @@ class Collection:
     def remove(self, paths: str | Path | Iterable[str | Path]) -> int:
         """Returns how many photos were taken out of search and off the collection's disk.
 
+        What a removal that was killed has left is taken off the disk, too.
+
         Args:
             paths: Files, or folders with all below them; they need not exist any more. The photos themselves
                 are not touched.
@@ -274,18 +276,20 @@ class Collection:
             CollectionLocked: Another process is writing.
             StorageFailed: The disk refuses it.
         """
-        with writing(self._store.path, self._model, timeout=self._lock_timeout) as store:
-            known = stored_photos(store)
+        with writing(self._store.path, self._model, timeout=self._lock_timeout, removing=True) as store:
+            known, pending = stored_photos(store), store.header.purging
             gone = set()
             for path in typed_paths(paths):
                 keys = keys_under(store, known, [on_disk(path)])
-                if not keys:
+                # Of a removal that was killed, nothing but the bytes may be left.
+                if not keys and not pending:
                     raise InvalidInput(
                         f"{printable(str(path))} is not in the collection {self.path}: nothing was removed"
                     )
                 gone.update(keys)
             store.forget(np.array([known[key].id for key in sorted(gone)], dtype=np.int64))
             store.drop_unused_roots()
+            store.finish_forgetting()
         return len(gone)
 
     def move_root(self, old: str | Path, new: str | Path) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
 from lance.fragment import DataFile
 
 from resight.errors import CollectionDamaged, InvalidInput, StorageFailed
+from resight.files import other_than_own
 
 __all__ = ["make_room", "require_own_files", "require_plain_names"]
 
@@ -22,10 +22,13 @@ def make_room(directory: Path, own: Collection[str]) -> None:
         own: Names in it that are a collection's.
 
     Raises:
-        InvalidInput: It is a file, or holds other things.
+        InvalidInput: It is no folder, or holds other things.
         CollectionDamaged: It holds a link, a pipe, a socket or a device.
         StorageFailed: The disk refuses it.
     """
+    if os.path.lexists(directory) and not directory.is_dir():
+        what = "a file" if directory.is_file() else "no folder, or leads nowhere"
+        raise InvalidInput(f"{directory} is {what}: name a new or an empty folder")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         foreign = {entry.name for entry in directory.iterdir()} - {*own}
@@ -35,8 +38,6 @@ def make_room(directory: Path, own: Collection[str]) -> None:
                 "name a new or an empty folder"
             )
         require_own_files(directory)
-    except FileExistsError:
-        raise InvalidInput(f"{directory} is a file: name a new or an empty folder") from None
     except OSError as error:
         raise StorageFailed(f"the folder {directory} cannot be made ({error.strerror})") from None
 
@@ -56,11 +57,10 @@ def require_own_files(directory: Path) -> None:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.path)
-                elif not entry.is_file(follow_symlinks=False):
-                    mode = entry.stat(follow_symlinks=False).st_mode
+                elif kind := other_than_own(entry.path):
                     raise CollectionDamaged(
                         f"the collection {directory} is not opened: {entry.path} is "
-                        f"{_kind(mode)}, and a collection holds files and folders of its own alone; "
+                        f"{kind}, and a collection holds files and folders of its own alone; "
                         "take it out, if you know where it leads"
                     )
 
@@ -81,8 +81,3 @@ def require_plain_names(directory: Path, files: Iterable[DataFile]) -> None:
                 f"the collection {directory} is not opened: its table lists the file {name!r}, "
                 "which lies outside of it"
             )
-
-
-def _kind(mode: int) -> str:
-    kinds = {stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
-    return kinds.get(stat.S_IFMT(mode), "a device")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar, final
 
@@ -17,10 +15,13 @@ from jaxtyping import Int64
 from resight.collection.checksum import CHECKSUM, row_checksums
 from resight.collection.header import FORMAT, Header
 from resight.collection.lance_errors import reading, reason, vanished, writing
+from resight.collection.leftovers import remove_leftovers, version_of
 from resight.collection.lock import LOCK_NAME, writer_lock
 from resight.collection.own_files import make_room, require_own_files, require_plain_names
+from resight.collection.reserve import RESERVE_NAME, keep_reserve, release_reserve
 from resight.collection.roots import Roots, Sample
 from resight.collection.schema import KEY_COLUMNS, photo_schema
+from resight.collection.sums import SUMS_NAME, file_sum, require_sums, write_sums
 from resight.errors import CollectionNotFound, InvalidInput
 
 __all__ = ["TABLE_NAME", "Store"]
@@ -70,7 +71,7 @@ class Store:
             StorageFailed: The disk refuses it.
         """
         # Before there is a lock in a folder of other things.
-        make_room(path, {LOCK_NAME, TABLE_NAME})
+        make_room(path, {LOCK_NAME, RESERVE_NAME, SUMS_NAME, TABLE_NAME})
         with writer_lock(path, timeout=timeout):
             if _committed(path):
                 raise InvalidInput(
@@ -94,8 +95,8 @@ class Store:
         """
         if not _committed(path):
             what = "it holds other things" if path.is_dir() else "there is no such folder"
-            if path.is_file():
-                what = "it is a file"
+            if path.exists() and not path.is_dir():
+                what = "it is a file" if path.is_file() else "it is no folder"
             if path.name == TABLE_NAME and _committed(path.parent):
                 what = f"it is the table of the collection {path.parent}, which is to be named itself"
             raise CollectionNotFound(
@@ -248,6 +249,8 @@ class Store:
             StorageFailed: The disk refuses it.
         """
         if self.header.purging:
+            # Fragments without a row left go first: that is room on a full disk.
+            self.clean()
             self.compact(purge=True)
             self.clean()
             self.write_header(replace(self.header, purging=False))
@@ -291,25 +294,33 @@ class Store:
             StorageFailed: The disk refuses it.
         """
         sums = dict(self.header.files)
-        files = {name: sums[name] if name in sums else self.file_sum(name) for name in self.files()}
+        files = {
+            name: sums[name] if name in sums else file_sum(self.data_file(name)) for name in self.files()
+        }
         self.write_header(replace(self.header, files=tuple(files.items())))
+
+    def sum_table(self) -> None:
+        """Writes the checksums of the files that the table is opened by; without them nothing is compared.
+
+        Raises:
+            StorageFailed: The disk refuses it.
+        """
+        with writing(self.path):
+            lists = [fragment.deletion_file() for fragment in self._dataset.get_fragments()]
+            names = [name for name in lists if name is not None]
+            for manifest in (self.path / TABLE_NAME / "_versions").glob("*.manifest"):
+                if version_of(manifest.name) == self.version:
+                    names.append(f"_versions/{manifest.name}")
+            write_sums(self.path, [f"{TABLE_NAME}/{name}" for name in names])
 
     def files(self) -> list[str]:
         """Returns the names of the data files of this version, sorted."""
         fragments = self._dataset.get_fragments()
         return sorted(str(file.path) for fragment in fragments for file in fragment.metadata.files)
 
-    def file_sum(self, name: str) -> int:
-        """Returns the CRC-32 of a data file.
-
-        Raises:
-            OSError: It cannot be read.
-        """
-        checksum = 0
-        with (self.path / TABLE_NAME / "data" / name).open("rb") as stream:
-            while block := stream.read(1 << 20):
-                checksum = zlib.crc32(block, checksum)
-        return checksum
+    def data_file(self, name: str) -> Path:
+        """Returns where one of `files` is."""
+        return self.path / TABLE_NAME / "data" / name
 
     def add_columns(self, columns: Sequence[pa.Field]) -> None:
         """Commits columns of the user, empty in every row.
@@ -361,8 +372,20 @@ class Store:
             StorageFailed: The disk refuses it; no row is lost.
         """
         with writing(self.path):
-            # Only with the writer's lock: unverified files could be another writer's work.
-            self._dataset.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
+            remove_leftovers(self.path / TABLE_NAME, _opened(self.path))
+
+    def release_reserve(self) -> None:
+        """Frees the room that is kept for a removal.
+
+        Raises:
+            StorageFailed: The disk refuses it.
+        """
+        with writing(self.path):
+            release_reserve(self.path)
+
+    def keep_reserve(self) -> None:
+        """Keeps room for a removal, where the disk has any."""
+        keep_reserve(self.path)
 
     def _reopen(self) -> None:
         self._dataset = _opened(self.path)
@@ -382,7 +405,10 @@ def _samples(store: Store) -> dict[int, list[Sample]]:
 
 
 def _opened(path: Path) -> lance.LanceDataset:
+    require_sums(path)
     dataset = lance.dataset(path / TABLE_NAME)
+    # Lance makes it only now, and may stop over it, which `reading` turns into words.
+    _ = dataset.schema
     fragments = dataset.get_fragments()
     require_plain_names(path, [file for fragment in fragments for file in fragment.metadata.files])
     return dataset

@@ -15,13 +15,14 @@ __all__ = ["writing"]
 
 
 @contextmanager
-def writing(path: Path, model: Model | None, *, timeout: float) -> Iterator[Store]:
+def writing(path: Path, model: Model | None, *, timeout: float, removing: bool = False) -> Iterator[Store]:
     """Holds the writer's lock around a store of its own, so that other threads go on searching.
 
     Args:
         path: The collection's directory.
         model: Must be the one that made the collection, where it is loaded.
         timeout: Seconds to wait for another writer.
+        removing: What takes room comes last, as a removal must do on a full disk.
 
     Raises:
         CollectionLocked: Another process is writing.
@@ -33,9 +34,15 @@ def writing(path: Path, model: Model | None, *, timeout: float) -> Iterator[Stor
         if model is not None:
             store.header.require(model, path)
         store.clean()
-        store.finish_forgetting()
-        store.migrate()
+        if removing:
+            store.release_reserve()
+        else:
+            store.finish_forgetting()
+            store.migrate()
         if store.header.place != str(path):
             store.write_header(replace(store.header, place=str(path), roots=store.roots.settled().stored))
         yield store
+        store.migrate()
         store.sum_files()
+        store.sum_table()
+        store.keep_reserve()

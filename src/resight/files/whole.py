@@ -12,11 +12,12 @@ import errno
 import hashlib
 import io
 import os
+import re
 import secrets
 import shutil
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,6 +29,9 @@ except ImportError:  # Windows refuses to remove what a living process holds ope
 __all__ = ["whole_file", "whole_files", "whole_folder", "write_whole"]
 
 _SUFFIX = ".partial"
+_MARKS = re.compile(r"[0-9a-f]{8}\.(?:partial|tmp)|[0-9]+\.unfinished")
+"""Ends of the names of partial outputs, after a dot, the output's name and a dot; two are of version 0.1."""
+
 _LONGEST_NAME = 200
 """Bytes of a name to which the marks of a partial output can be added on every usual disk (255 in all)."""
 
@@ -66,7 +70,7 @@ def whole_files(paths: Sequence[str | Path], *, device: bool = True) -> Iterator
 
     No file of the old set ever lies beside one of the new: the old files but the first are removed, then the
     new files take their places one after the other. A process that is killed between these steps leaves a set
-    that lacks a file.
+    that lacks a file. Of two writers at once, one writes the whole set after the other.
 
     Args:
         paths: The files; the first is the one that readers open first.
@@ -80,10 +84,12 @@ def whole_files(paths: Sequence[str | Path], *, device: bool = True) -> Iterator
         yield tuple(output.stream for output in outputs)
         for output in outputs:
             output.finish()
-        for output in outputs[:0:-1]:
-            output.remove_old()
-        for output in outputs:
-            output.take_place()
+        # Two writers of the same set must not take turns.
+        with _locked_folder(outputs[0].place.parent) if len(outputs) > 1 else nullcontext():
+            for output in outputs[:0:-1]:
+                output.remove_old()
+            for output in outputs:
+                output.take_place()
 
 
 @contextmanager
@@ -103,7 +109,8 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
             raise NotADirectoryError(errno.ENOTDIR, "there is a file in the place of the folder", str(path))
         _remove_leftovers(place)
         partial = _partial_name(place)
-        partial.mkdir()
+        with _named(path, partial):
+            partial.mkdir()
         stack.callback(shutil.rmtree, partial, ignore_errors=True)
         stack.enter_context(_locked_folder(partial))
         yield partial
@@ -217,7 +224,8 @@ def _open_partial(place: Path) -> tuple[Path, BinaryIO]:
     """Returns a new partial file, locked."""
     while True:
         partial = _partial_name(place)
-        stream = partial.open("xb")
+        with _named(place, partial):
+            stream = partial.open("xb")
         if fcntl is None:
             return partial, stream
         with suppress(OSError):  # Some network disks cannot lock; there a second writer must not come.
@@ -247,8 +255,8 @@ def _remove_leftovers(place: Path) -> None:
     """Removes the partial outputs that killed writers of the same output have left."""
     stem = _partial_stem(place)
     for entry in place.parent.iterdir():
-        middle = entry.name.removeprefix(stem).removesuffix(_SUFFIX)
-        if entry.name == f"{stem}{middle}{_SUFFIX}" and len(middle) == 8 and _is_abandoned(entry):
+        is_partial = entry.name.startswith(stem) and _MARKS.fullmatch(entry.name.removeprefix(stem))
+        if is_partial and _is_abandoned(entry):
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry, ignore_errors=True)
             else:
@@ -264,6 +272,8 @@ def _is_abandoned(partial: Path) -> bool:
     except OSError:
         return False
     try:
+        if not (stat.S_ISREG(mode := os.fstat(descriptor).st_mode) or stat.S_ISDIR(mode)):
+            return False
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False

@@ -5,7 +5,7 @@ from resight.images.capture import Capture, capture_of
 from resight.images.formats import PHOTO_SUFFIXES
 from resight.images.opening import open_file
 from resight.images.photo import Photo
-from resight.images.read import MAX_PIXELS, read
+from resight.images.read import MAX_PIXELS, is_photo, read
 from resight.images.source import PhotoSource, photo_of, several_photos
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "PhotoSource",
     "PixelBudget",
     "capture_of",
+    "is_photo",
     "open_file",
     "photo_of",
     "read",

@@ -14,11 +14,11 @@ from resight.images import formats
 from resight.images.budget import Limit, PixelBudget
 from resight.images.colour import grey_or_rgb
 from resight.images.decode import decode
-from resight.images.opening import opened, reasons
+from resight.images.opening import open_file, opened, reasons
 from resight.images.photo import Photo
 from resight.images.show import check_side, show
 
-__all__ = ["MAX_PIXELS", "decoded", "read"]
+__all__ = ["MAX_PIXELS", "decoded", "is_photo", "read"]
 
 MAX_PIXELS = 225_000_000
 """Most pixels that are decoded: a panorama of 25,000 by 9,000; as RGB they take 0.9 GB of memory.
@@ -89,3 +89,12 @@ def decoded(image: Image.Image) -> Image.Image:
         image.load()
         # Pillow makes nothing but the same with plain alpha of it.
         return grey_or_rgb(image.convert("LA") if image.mode == "La" else image)
+
+
+def is_photo(path: str | Path) -> bool:
+    """Returns whether there is a file that begins as photos do, whatever its name."""
+    try:
+        with open_file(path) as stream:
+            return formats.detect(stream.read(formats.HEAD)) is not None
+    except (OSError, ValueError, UnreadableImage):
+        return False

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from resight.collection import Collection, IndexReport
 from resight.collection.lock import LOCK_NAME, writer_lock
+from resight.collection.reserve import RESERVE_NAME
 from resight.collection.store import TABLE_NAME
+from resight.collection.sums import SUMS_NAME
 from resight.errors import CollectionNotFound
 from resight.files import Progress, silent
 from resight.images import MAX_PIXELS
@@ -99,6 +101,8 @@ def _remove_empty(path: Path, new_folders: Sequence[Path]) -> None:
     """Removes a collection that holds nothing, and the folders that were made for it, inner ones first."""
     with writer_lock(path, timeout=0):
         shutil.rmtree(path / TABLE_NAME)
+        for name in (SUMS_NAME, RESERVE_NAME):
+            (path / name).unlink(missing_ok=True)
     (path / LOCK_NAME).unlink()
     for folder in new_folders:
         folder.rmdir()

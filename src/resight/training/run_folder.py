@@ -14,13 +14,18 @@ import torch
 import yaml
 
 from resight.errors import InvalidInput, StorageFailed
-from resight.files import to_json, write_whole
+from resight.files import other_than_own, to_json, write_whole
 from resight.training.checkpoint import Best
 from resight.training.recipe import Recipe
 from resight.training.start import Start
 
 __all__ = ["Result", "RunFolder"]
 
+_WRITTEN = (
+    *("recipe.yaml", "environment.json", "log.jsonl", "result.json", "test.json"),
+    *("model.safetensors", "photos.pack", "tensorboard"),
+    *("checkpoints", "checkpoints/last.pt", "checkpoints/best.pt"),
+)
 _PACKAGES = ("torch", "timm", "torchvision", "lightning-fabric", "numpy", "resight")
 
 
@@ -148,6 +153,21 @@ class RunFolder:
                 f"the folder {self.path} holds a run already: continue it with --resume, or name another "
                 "with --into"
             )
+
+    def refuse_links(self) -> None:
+        """Returns if all that a run writes to are files and folders of its own.
+
+        A run's folder may come from elsewhere, and a link in it leads anywhere. The folder itself may be one.
+
+        Raises:
+            InvalidInput: One is a symbolic link, a pipe, a socket or a device.
+        """
+        for name in _WRITTEN:
+            if kind := other_than_own(self.path / name):
+                raise InvalidInput(
+                    f"the run's folder {self.path} is not used: {self.path / name} is {kind}, and a run "
+                    "writes to files and folders of its own alone; take it out, if you know where it leads"
+                )
 
     def write_result(self, result: Result) -> None:
         """Writes ``result.json``, whole or not at all.

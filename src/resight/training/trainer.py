@@ -65,13 +65,14 @@ def train(
         report: Called with the progress of the run, in the first process only.
 
     Raises:
-        InvalidInput: The recipe does not fit the data, the folder holds a finished run, or the checkpoint is
-            of another recipe or other images.
+        InvalidInput: The recipe does not fit the data, the folder holds a finished run or a link, or the
+            checkpoint is of another recipe or other images.
         TrainingDiverged: The objective or its gradient is no longer finite.
         StorageFailed: The disk refused.
         MissingExtra: Something optional that the recipe asks for is not installed.
     """
     folder, processes = RunFolder(run), processes or Processes()
+    folder.refuse_links()
     recipe = settled(recipe, folder, processes)
     fabric = build_fabric(recipe.training, processes)
     if not resume and fabric.is_global_zero:

@@ -1,0 +1,68 @@
+"""Outputs that would replace what is read, a photo or another output are refused, whatever the command."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import typer
+
+from resight.cli.options import refuse_replacing
+
+
+@pytest.fixture
+def photos(rendered, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for photo in sorted(rendered.iterdir())[:3]:
+        shutil.copy(photo, folder)
+    return sorted(folder.iterdir())
+
+
+COMMANDS = [
+    ("search", "{made}", "{0}", "--html", "{1}"),
+    ("search", "{made}", "{0}", "--csv", "{0}"),
+    ("search", "{made}", "{0}", "--without", "{2}", "--csv", "{2}"),
+    ("explain", "{0}", "{1}", "--out", "{1}"),
+    ("explain", "{0}", "{1}", "--html", "{2}"),
+    ("describe", "{folder}", "--attention", "{0}"),
+    ("whiten", "sift", "{folder}", "--out", "{0}"),
+    ("compact", "{1}", "{folder}", "--form", "float16", "--out", "{1}"),
+    ("convert", "{1}", "--out", "{1}"),
+    ("rerank", "--from", "{1}", "--out", "{1}"),
+    ("evaluate", "sift", "folder", "--root", "{folder}", "--out", "{0}"),
+    ("evaluate", "--descriptors", "{1}", "--ground-truth", "{0}", "--html", "{0}"),
+    ("classify", "{made}", "{0}", "--html", "{0}"),
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words))
+def test_no_command_replaces_a_photo_or_what_it_reads(run, made, photos, words):
+    before = [photo.read_bytes() for photo in photos]
+    places = {"made": made, "folder": photos[0].parent}
+    code, _, err = run(*(word.format(*photos, **places) for word in words))
+    assert (code, "it would replace" in err) == (2, True), err
+    assert [photo.read_bytes() for photo in photos] == before
+
+
+def test_other_names_of_what_is_read_are_known(tmp_path):
+    source, link, second = tmp_path / "a.json", tmp_path / "link", tmp_path / "second"
+    source.write_text("{}")
+    link.symlink_to(source)
+    second.hardlink_to(source)
+    for output in (source, link, second):
+        with pytest.raises(typer.BadParameter, match="it would replace the answers"):
+            refuse_replacing({"--out": output}, {"the answers": source})
+    refuse_replacing({"--out": tmp_path / "b.json"}, {"the answers": source, "the model": "sift"})
+
+
+@pytest.mark.parametrize("other", ["a.html", "A.html", "../here/a.html"])
+def test_two_outputs_of_one_name_are_refused(tmp_path, other):
+    here = tmp_path / "here"
+    here.mkdir()
+    with pytest.raises(typer.BadParameter, match="another output has the same name"):
+        refuse_replacing({"--html": here / "a.html", "--csv": here / other}, {})
+
+
+def test_a_picture_may_replace_a_picture_that_is_not_read(photos):
+    refuse_replacing({"--out": photos[2]}, {"the query": photos[0]}, pictures=["--out"])
