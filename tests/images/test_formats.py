@@ -66,7 +66,8 @@ def test_bitmaps() -> None:
     for pixels in (RGB[..., ::-1], GREY):
         assert_shows(cv2.imencode(".bmp", pixels)[1].tobytes(), RGB if pixels.ndim == 3 else GREY)
     four = cv2.imencode(".bmp", np.dstack([RGB[..., ::-1], ALPHA]))[1].tobytes()
-    assert_shows(four, OVER_WHITE, most=1)
+    # OpenCV 4.10 writes four channels under a header that knows three.
+    assert_shows(four, OVER_WHITE if four[14] == 124 else RGB, most=1)
     from_top = [row.tobytes() for row in RGB[..., ::-1]]
     assert_shows(bmp(from_top, 24, height=-ROWS), RGB)
 
