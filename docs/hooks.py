@@ -20,6 +20,7 @@ ROOMS = (
     "resight.collection",
     "resight.models",
     "resight.search",
+    "resight.sfm",
     "resight.evaluation",
     "resight.datasets",
     "resight.training",

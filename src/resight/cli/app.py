@@ -92,6 +92,7 @@ _HOMES = {
     "convert": ("convert", "EXAMPLE"),
     "doctor": ("doctor", "EXAMPLE"),
     "train": ("train", "EXAMPLE"),
+    "tuples": ("tuples", "EXAMPLE"),
     "whiten": ("whiten", "EXAMPLE"),
     "compact": ("compact", "EXAMPLE"),
     "demo": ("demo", "EXAMPLE"),

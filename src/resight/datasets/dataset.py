@@ -136,6 +136,8 @@ class Benchmark:
         validation: For choosing settings and weights, of classes of ``train`` or of others; None where the
             set has no such photos, and some classes of ``train`` are held out instead.
         files: The lists it was read from; none where folders say the labels.
+        pairs: int64 ``(m, 2)``, rows of ``train``: queries and their positives, for losses over tuples; None
+            where photos of one class are all that is known to match.
     """
 
     name: str
@@ -144,6 +146,7 @@ class Benchmark:
     ks: tuple[int, ...]
     validation: LabelledImages | None = None
     files: tuple[Path, ...] = ()
+    pairs: Int64[np.ndarray, "pairs 2"] | None = None
 
     @property
     def parts(self) -> tuple[LabelledImages, ...]:

@@ -26,6 +26,7 @@ from resight.datasets.landmark_folder import (
 )
 from resight.datasets.online_products import read_online_products
 from resight.datasets.table import read_table
+from resight.datasets.tuples import read_tuple_benchmark
 from resight.errors import InvalidInput
 from resight.files import did_you_mean
 
@@ -107,6 +108,7 @@ Entry: TypeAlias = LabelledEntry | LandmarkEntry | RecognitionEntry
 BENCHMARKS: tuple[Entry, ...] = (
     LabelledEntry("folder", read_folder, None, None),
     LabelledEntry("table", read_table, partial(read_table, boxes=True), None),
+    LabelledEntry("tuples", read_tuple_benchmark, None, None),
     # The sizes that every paper of the field states.
     LabelledEntry(
         "cub200", read_cub200, partial(read_cub200, boxes=True), Counts(5864, 100, 5924, 100, 5924, 5924)
@@ -160,7 +162,7 @@ def load(name: str, root: str | Path, *, boxes: bool = False, allow_deviating: b
     ``doctor.examine`` to say.
 
     Args:
-        name: ``folder``, ``table``, ``cub200``, ``cars196``, ``sop`` or ``inshop``.
+        name: ``folder``, ``table``, ``tuples``, ``cub200``, ``cars196``, ``sop`` or ``inshop``.
         root: Where the copy is.
         boxes: Whether photos are cropped to their boxes; the sets record it.
         allow_deviating: Take a copy of an official set with other counts than the published ones.

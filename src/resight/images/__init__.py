@@ -1,7 +1,7 @@
 """Photos in: reading, orientation, colour, resizing."""
 
 from resight.images.budget import PixelBudget
-from resight.images.capture import Capture, capture_of
+from resight.images.capture import Capture, capture_of, focal_of
 from resight.images.formats import PHOTO_SUFFIXES
 from resight.images.opening import open_file
 from resight.images.photo import Photo
@@ -16,6 +16,7 @@ __all__ = [
     "PhotoSource",
     "PixelBudget",
     "capture_of",
+    "focal_of",
     "is_photo",
     "open_file",
     "photo_of",

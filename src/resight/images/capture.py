@@ -9,15 +9,16 @@ import struct
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import BinaryIO, cast, final
 
 from PIL import ExifTags, Image
 
 from resight.errors import UnreadableImage
 from resight.images import formats
-from resight.images.opening import reasons
+from resight.images.opening import open_file, reasons
 
-__all__ = ["Capture", "capture_of"]
+__all__ = ["Capture", "capture_of", "focal_of"]
 
 _MOMENT = re.compile(r"(\d{4})[:/.-](\d\d)[:/.-](\d\d)[ T](\d\d):(\d\d)(?::(\d\d))?")
 
@@ -27,6 +28,9 @@ _MOST_BYTES = 1 << 16
 
 _MOST_READ = 1 << 24
 """Bytes read of a file that is a photo in the first place."""
+
+_SHORTEST, _LONGEST = 0.2, 50.0
+"""Focal lengths that a lens can have, as a share of the long side: a fisheye's and a telescope's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,22 @@ def capture_of(stream: BinaryIO) -> Capture:
         latitude, longitude = _place(exif)
         return Capture(_moment(exif), latitude, longitude)
     return Capture()
+
+
+def focal_of(path: str | Path) -> float | None:
+    """Returns the focal length as a share of the photo's long side, by its EXIF data; None if not said.
+
+    Taken from the length that a camera of 35 mm film would have, whose picture is 36 mm wide.
+
+    Raises:
+        UnreadableImage: The file is no regular file.
+    """
+    seen = formats.pillow_warnings_unseen()
+    with open_file(path) as stream, suppress(UnreadableImage), seen, reasons("the photo"):
+        length = _exif(stream).get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm)
+        if isinstance(length, int | float) and _SHORTEST <= length / 36 <= _LONGEST:
+            return float(length) / 36
+    return None
 
 
 def _exif(stream: BinaryIO) -> Image.Exif:

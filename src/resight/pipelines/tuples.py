@@ -1,0 +1,222 @@
+"""Unlabelled photos to tuples for training: described, matched, reconstructed, and paired."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from resight._lazy import require
+from resight.collection import BrokenPhoto, Collection, find_photos
+from resight.collection.lock import writer_lock
+from resight.errors import InvalidInput
+from resight.files import Progress, silent
+from resight.models.extract import content_of
+from resight.pipelines.index import DEFAULT_MODEL, index_photos
+from resight.sfm import (
+    Covisibility,
+    PositiveConfig,
+    Reconstruction,
+    ReconstructionConfig,
+    candidate_pairs,
+    covisibility,
+    every_pair,
+    read_reconstruction,
+    reconstruct,
+    select_positives,
+    write_tables,
+)
+
+__all__ = ["Stage", "TuplesOutcome", "TuplesSettings", "make_tuples"]
+
+Stage = Callable[[str, str], AbstractContextManager[Progress]]
+"""Called with what begins and the unit of its pieces; what it gives is told how far it is."""
+
+_COLLECTION, _WORK = "photos.resight", "work"
+_WORK_NAME = re.compile(r"[0-9a-f]{16}")
+
+
+def _unseen(title: str, unit: str) -> AbstractContextManager[Progress]:
+    del title, unit
+    return nullcontext(silent)
+
+
+@dataclass(frozen=True, slots=True)
+class TuplesSettings:
+    """How tuples are made.
+
+    Attributes:
+        model: Describes the photos: which ones are matched with one another, and which positive is nearest.
+        reconstruction: How the photos are reconstructed.
+        positives: How positives are selected.
+    """
+
+    model: str = DEFAULT_MODEL
+    reconstruction: ReconstructionConfig = field(default_factory=ReconstructionConfig)
+    positives: PositiveConfig = field(default_factory=PositiveConfig)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TuplesOutcome:
+    """What became of the photos.
+
+    Attributes:
+        folder: Where the tables are.
+        reconstruction: Photos and 3D models.
+        pairs: Photos that see points together.
+        chosen: Rows of ``pairs`` that are a query and its positive.
+        broken: Photos that could not be read or show nothing, and why.
+        seconds: Of this call.
+    """
+
+    folder: Path
+    reconstruction: Reconstruction
+    pairs: Covisibility
+    chosen: Int64[np.ndarray, " tuples"]
+    broken: list[BrokenPhoto]
+    seconds: float
+
+    @property
+    def alone(self) -> list[Path]:
+        """Photos that no model shows."""
+        return [self.reconstruction.photos[row] for row in np.flatnonzero(self.reconstruction.labels < 0)]
+
+
+def make_tuples(
+    photos: Sequence[Path],
+    out: Path,
+    settings: TuplesSettings | None = None,
+    *,
+    models: Path | None = None,
+    stage: Stage = _unseen,
+) -> TuplesOutcome:
+    """Returns what became of unlabelled photos; ``photos``, ``pairs`` and ``tuples.parquet`` are in ``out``.
+
+    A killed call goes on where it ended, and photos that come later are described alone. The same photos and
+    settings give the same tables.
+
+    Args:
+        photos: Files and folders.
+        out: A folder for the tables and for the work on the way; made if it is not there.
+        settings: How; the defaults if None.
+        models: A folder of COLMAP's or hloc's 3D models of these photos, instead of reconstructing them.
+        stage: Shown the progress.
+
+    Raises:
+        MissingExtra: pycolmap is not installed, and no models are given.
+        InvalidInput: There is no tuple in the photos: the sentence says why.
+        CollectionError: Another process works in ``out``, or it cannot be written.
+    """
+    settings = settings or TuplesSettings()
+    if models is None:
+        require("sfm", ["pycolmap"], "structure from motion")
+    start = time.monotonic()
+    out.mkdir(parents=True, exist_ok=True)
+    with writer_lock(out, timeout=0):
+        described = _describe(photos, out, settings.model, stage)
+        if models is None:
+            reconstruction = _reconstruct(described, out, settings, stage)
+        else:
+            reconstruction = read_reconstruction(models, described.paths)
+        pairs = covisibility(reconstruction)
+        chosen = select_positives(
+            pairs,
+            reconstruction,
+            settings.positives,
+            copies=described.copies,
+            descriptors=described.descriptors,
+        )
+        _refuse_empty(described, reconstruction, pairs, chosen, out)
+        write_tables(out, reconstruction, pairs, chosen, asdict(settings))
+    return TuplesOutcome(out, reconstruction, pairs, chosen, described.broken, time.monotonic() - start)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Described:
+    """The photos that can be read: files, descriptors, and a number that is the same for equal contents."""
+
+    paths: list[Path]
+    descriptors: Float32[np.ndarray, "photos dim"]
+    hashes: list[str]
+    broken: list[BrokenPhoto]
+
+    @property
+    def copies(self) -> Int64[np.ndarray, " photos"]:
+        return np.unique(self.hashes, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def _describe(photos: Sequence[Path], out: Path, model: str, stage: Stage) -> _Described:
+    with stage("Describing", "photos") as progress:
+        indexed = index_photos(out / _COLLECTION, photos, model=model, progress=progress)
+    report = indexed.report
+    if not indexed.photos:
+        raise InvalidInput(f"no photo can be read: {_first_reason(report.broken)}")
+    given = {str(path) for path in find_photos(photos)}
+    names, descriptors = Collection.open(out / _COLLECTION).descriptors()
+    rows = sorted((name, row) for row, name in enumerate(names) if name in given)
+    paths = [Path(name) for name, _ in rows]
+    hashes = [content_of(path).hash.hex() for path in paths]
+    return _Described(paths, descriptors[[row for _, row in rows]], hashes, report.broken)
+
+
+def _first_reason(broken: Sequence[BrokenPhoto]) -> str:
+    return f"{broken[0].path}: {broken[0].reason}" if broken else "there is none"
+
+
+def _reconstruct(described: _Described, out: Path, settings: TuplesSettings, stage: Stage) -> Reconstruction:
+    config, count = settings.reconstruction, len(described.paths)
+    if count <= config.exhaustive:
+        pairs = every_pair(count)
+    else:
+        pairs = candidate_pairs(described.descriptors, config.neighbours)
+    key = hashlib.sha256(json.dumps([described.hashes, asdict(config), pairs.tolist()]).encode()).hexdigest()
+    work = out / _WORK / key[:16]
+    with stage("Reconstructing", "steps") as progress:
+        reconstruction = reconstruct(described.paths, work, config, pairs=pairs, progress=progress)
+    for other in work.parent.iterdir():
+        if other != work and _WORK_NAME.fullmatch(other.name):
+            shutil.rmtree(other)
+    return reconstruction
+
+
+def _refuse_empty(
+    described: _Described,
+    reconstruction: Reconstruction,
+    pairs: Covisibility,
+    chosen: Int64[np.ndarray, " tuples"],
+    out: Path,
+) -> None:
+    """Passes what has a tuple.
+
+    Raises:
+        InvalidInput: There is none; the sentence says at which step the last photo was lost.
+    """
+    count = len(described.paths)
+    if len(chosen):
+        return
+    if count < 2:
+        why = "it takes two photos at least that show the same place, and one can be read"
+    elif len(set(described.hashes)) == 1:
+        why = f"all {count:,} photos are copies of one file"
+    elif not reconstruction.clusters:
+        why = (
+            f"none of the {count:,} photos overlaps with another so that a 3D model can be made: it takes "
+            "photos of one place from different viewpoints, neither copies nor views from a single point"
+        )
+    elif not len(pairs):
+        why = "no two photos of a 3D model see a point together"
+    else:
+        why = (
+            f"none of the {len(pairs) // 2:,} pairs that see points together is within the limits of a "
+            "positive: lower the least points or overlap, or raise the largest scale or angle"
+        )
+    raise InvalidInput(f"no tuples for {out}: {why}")

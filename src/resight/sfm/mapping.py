@@ -1,0 +1,124 @@
+"""Incremental mapping: verified matches to 3D models, one connected part of the photos at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from resight.errors import InvalidInput
+from resight.files import Progress, in_threads, silent, whole_folder
+from resight.sfm.colmap import find_models, read_model
+from resight.sfm.database import (
+    ReconstructionConfig,
+    add_photos,
+    colmap,
+    match_pairs,
+    verified_pairs,
+)
+from resight.sfm.models import joined
+from resight.sfm.reconstruction import Reconstruction
+
+__all__ = ["every_pair", "reconstruct"]
+
+_LEAST_PHOTOS = 2
+
+
+def reconstruct(
+    photos: Sequence[Path],
+    work: Path,
+    config: ReconstructionConfig | None = None,
+    *,
+    pairs: Int64[np.ndarray, "n 2"] | None = None,
+    progress: Progress = silent,
+) -> Reconstruction:
+    """Returns the 3D models of photos: SIFT, verified pairs, incremental mapping by COLMAP.
+
+    What is done is kept in ``work``, and a killed call goes on there; a folder belongs to one list of photos,
+    one list of pairs and one config. The same input gives the same models.
+
+    Args:
+        photos: Files.
+        work: A folder for the database and the models; made if it is not there.
+        config: How; the defaults if None.
+        pairs: Rows of the photos that are matched with one another; every pair if None.
+        progress: Called with pieces of work done and in all: a photo, a pair, a photo that is mapped.
+
+    Raises:
+        MissingExtra: pycolmap is not installed.
+        InvalidInput: The pairs name photos that are not there.
+    """
+    config = config or ReconstructionConfig()
+    pairs = every_pair(len(photos)) if pairs is None else np.unique(np.sort(pairs, axis=1), axis=0)
+    if pairs.size and not (
+        pairs.min() >= 0 and pairs.max() < len(photos) and (pairs[:, 0] < pairs[:, 1]).all()
+    ):
+        raise InvalidInput(f"the pairs must be two different rows of the {len(photos):,} photos each")
+    total = 2 * len(photos) + len(pairs)
+    work.mkdir(parents=True, exist_ok=True)
+    database = work / "database.db"
+    with colmap():
+        add_photos(database, photos, config, lambda done, _: progress(done, total))
+        match_pairs(database, pairs, config, lambda done, _: progress(len(photos) + done, total))
+        parts = _connected(verified_pairs(database, config)[:, :2], len(photos))
+        done = len(photos) + len(pairs)
+        progress(done, total)
+        for part, _ in zip(parts, in_threads(partial(_map, work, config), parts), strict=True):
+            done += len(part)
+            progress(done, total)
+    progress(total, total)
+    models = [read_model(model) for part in parts for model in _models(_place(work, part))]
+    names = {str(row): row for row in range(len(photos))}
+    return joined(models, tuple(photos), names)
+
+
+def every_pair(count: int) -> Int64[np.ndarray, "pairs 2"]:
+    """Returns the pairs of so many photos, the smaller row first."""
+    return np.stack(np.triu_indices(count, 1), axis=1).astype(np.int64)
+
+
+def _connected(pairs: Int64[np.ndarray, "n 2"], count: int) -> list[Int64[np.ndarray, " part"]]:
+    """Returns the parts of the graph that have two photos or more, the largest first."""
+    graph = coo_matrix((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+    _, labels = connected_components(graph, directed=False)
+    parts = [
+        np.flatnonzero(labels == label) for label in np.flatnonzero(np.bincount(labels) >= _LEAST_PHOTOS)
+    ]
+    return sorted(parts, key=lambda part: (-len(part), int(part[0])))
+
+
+def _place(work: Path, part: Int64[np.ndarray, " part"]) -> Path:
+    return work / "models" / f"{int(part[0]):06d}"
+
+
+def _models(folder: Path) -> list[Path]:
+    return find_models(folder) if any(folder.iterdir()) else []
+
+
+def _map(work: Path, config: ReconstructionConfig, part: Int64[np.ndarray, " part"]) -> None:
+    """Writes the models of one part of the photos; a part that is done stays as it is."""
+    import pycolmap
+
+    place = _place(work, part)
+    if place.is_dir():
+        return
+    options = pycolmap.IncrementalPipelineOptions()
+    options.image_names = [str(row) for row in part.tolist()]
+    options.min_num_matches = config.least_matches
+    options.min_model_size = _LEAST_PHOTOS
+    options.ignore_watermarks = True
+    options.extract_colors = False
+    # Points that two photos alone see are left out, unless there are no others.
+    options.triangulation.ignore_two_view_tracks = len(part) > _LEAST_PHOTOS
+    # One thread: sums of several come in any order, and the models would differ from run to run.
+    options.num_threads = 1
+    for seeded in (options, options.mapper, options.triangulation):
+        seeded.random_seed = config.seed
+    place.parent.mkdir(exist_ok=True)
+    with whole_folder(place) as folder:
+        pycolmap.incremental_mapping(work / "database.db", work, folder, options)

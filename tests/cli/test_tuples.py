@@ -1,0 +1,46 @@
+"""``resight tuples`` as people and programs call it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "sfm"))
+
+from made_places import write_places
+
+from resight.cli import main
+
+pytest.importorskip("pycolmap")
+
+
+def test_one_object_for_programs_and_a_page_for_people(tmp_path, capsys):
+    write_places(tmp_path / "my photos", {0: [-20, -10, 0], 1: [-15, 0, 15], 2: [0]})
+    command = ["tuples", str(tmp_path / "my photos"), "--out", str(tmp_path / "out"), "--max-side", "360"]
+    assert main([*command, "--json", "--html", str(tmp_path / "page.html")]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert {"photos", "reconstructed", "clusters", "tuples", "seconds"} <= set(content)
+    assert (content["photos"], content["reconstructed"]) == (7, 6)
+    assert [len(cluster) for cluster in content["clusters"]] == [3, 3]
+    assert content["tuples"] == len(pq.read_table(tmp_path / "out" / "tuples.parquet"))
+    assert content["alone"] == [str(tmp_path / "my photos" / "place_2_0.png")]
+    assert "Model 1" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "6 of 7 photos in 2 3D models" in printed
+    assert "resight train small-gem-sfm data.root=" in printed
+
+
+def test_what_holds_nothing_is_one_sentence(tmp_path, capsys):
+    write_places(tmp_path / "photos", {0: [0]})
+    assert main(["tuples", str(tmp_path / "photos"), "--out", str(tmp_path / "out")]) == 1
+    assert "two photos at least that show the same place" in capsys.readouterr().err
+    assert (
+        main(["tuples", str(tmp_path / "photos"), "--out", str(tmp_path / "out"), "--models", str(tmp_path)])
+        == 1
+    )
+    assert "there is no 3D model in" in capsys.readouterr().err

@@ -1,0 +1,36 @@
+"""Photos from known cameras are reconstructed where they stand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from made_places import camera, write_places
+
+from resight.errors import InvalidInput
+from resight.sfm import ReconstructionConfig, reconstruct
+
+pytest.importorskip("pycolmap")
+
+
+def test_cameras_stand_where_they_stood(tmp_path):
+    angles = [-20.0, -8.0, 0.0, 12.0]
+    write_places(tmp_path / "photos", {0: angles})
+    photos = [tmp_path / "photos" / f"place_0_{angle:g}.png" for angle in angles]
+    made = reconstruct(photos, tmp_path / "work", ReconstructionConfig(max_side=360, features=1500))
+    (cluster,) = made.clusters
+    truth = [camera(angle) for angle in angles]
+    centres = np.array([centre for centre, _ in truth])
+    # A model has a scale, axes and an origin of its own: the best similarity, by Procrustes.
+    own, true = (x - x.mean(axis=0) for x in (cluster.centres, centres))
+    u, values, v = np.linalg.svd(true.T @ own)
+    turn = u @ np.diag([1, 1, np.linalg.det(u @ v)]) @ v
+    scale = (values * [1, 1, np.linalg.det(u @ v)]).sum() / (own**2).sum()
+    assert np.linalg.norm(true - scale * own @ turn.T, axis=1).max() < 0.02
+    for rotation, (_, expected) in zip(cluster.rotations, truth, strict=True):
+        cosine = (np.trace(rotation @ turn.T @ expected.T) - 1) / 2
+        assert np.degrees(np.arccos(np.clip(cosine, -1, 1))) < 1.0
+
+
+def test_pairs_of_photos_that_are_not_there_are_refused(tmp_path):
+    with pytest.raises(InvalidInput, match="two different rows of the 2 photos each"):
+        reconstruct([tmp_path / "a.jpg", tmp_path / "b.jpg"], tmp_path / "work", pairs=np.array([[0, 2]]))
