@@ -137,6 +137,9 @@ class Contrastive(PairLoss):
 class TupleContrastive(nn.Module):
     """Contrastive loss over tuples: `contrastive_tuples`."""
 
+    kind: ClassVar = "tuple_contrastive"
+    takes_tuples: ClassVar = True
+
     @checked
     def __init__(
         self, *, margin: Positive = 0.7, epsilon: NotNegative = 1e-6, normalise: bool = True

@@ -155,6 +155,9 @@ class Triplet(PairLoss):
 class TupleTriplet(nn.Module):
     """Triplet loss over tuples: `triplet_tuples`."""
 
+    kind: ClassVar = "tuple_triplet"
+    takes_tuples: ClassVar = True
+
     @checked
     def __init__(
         self, *, margin: NotNegative = 0.1, distance: Distance = "squared", normalise: bool = True

@@ -15,6 +15,7 @@ from torch import nn
 from resight.errors import InvalidInput
 from resight.networks.clamping import CLAMPED, clamped_share
 from resight.training.average import Average
+from resight.training.describing import Describing, Mining
 from resight.training.groups import Group, build_optimiser, group_parameters
 from resight.training.images import Images, open_images
 from resight.training.landmarks import LandmarkSelector
@@ -56,6 +57,7 @@ class Assembly:
         rates: Learning rate of each group before the schedule.
         average: Averaged weights; ``None`` where the recipe wants none.
         selector: Measures the network to choose its weights.
+        mining: Finds the negatives of each epoch; ``None`` where batches are no tuples.
     """
 
     recipe: Recipe
@@ -72,6 +74,7 @@ class Assembly:
     rates: tuple[float, ...]
     average: Average | None
     selector: Selector | LandmarkSelector
+    mining: Mining | None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -111,7 +114,7 @@ def assemble(recipe: Recipe, fabric: Fabric, folder: Path) -> Assembly:
             f"an epoch of {len(batches)} batches is shorter than one step of {recipe.training.accumulate}: "
             "accumulate fewer batches or make them smaller"
         )
-    start, network, objective = _network(recipe, images.train.classes, fabric)
+    start, network, objective = _network(recipe, images.train.classes, batches, fabric)
     recipe = settled_pooling(recipe, network.model)
     if recipe.training.batch_norm == "train":
         _warn_of_batch_norm(network, batches, fabric)
@@ -133,6 +136,7 @@ def assemble(recipe: Recipe, fabric: Fabric, folder: Path) -> Assembly:
         tuple(group["lr"] for group in optimiser.param_groups),
         None if average is None else Average(network, average),
         _selector(recipe, images, fabric),
+        _mining(recipe, images, batches, fabric),
     )
 
 
@@ -142,7 +146,7 @@ def _batches(recipe: Recipe, images: Images, fabric: Fabric) -> TrainingBatches:
         train,
         images.photos(train, transform, fabric.device),
         transform,
-        recipe.sampler.make(photos=len(train), labels=train.labels, seed=recipe.seed),
+        recipe.sampler.make(photos=len(train), labels=train.labels, pairs=images.pairs, seed=recipe.seed),
         seed=recipe.seed,
         rank=fabric.global_rank,
         world=fabric.world_size,
@@ -151,7 +155,9 @@ def _batches(recipe: Recipe, images: Images, fabric: Fabric) -> TrainingBatches:
     )
 
 
-def _network(recipe: Recipe, classes: int, fabric: Fabric) -> tuple[Start | None, Network, Objective]:
+def _network(
+    recipe: Recipe, classes: int, batches: TrainingBatches, fabric: Fabric
+) -> tuple[Start | None, Network, Objective]:
     """Returns the network and the losses on the device, those of the first process in all of them."""
     precision = recipe.training.precision
     model = build_model(recipe, classes=classes)
@@ -160,7 +166,8 @@ def _network(recipe: Recipe, classes: int, fabric: Fabric) -> tuple[Start | None
     start = None if file is None else start_from(model, file)
     if start is not None and fabric.is_global_zero:
         _LOG.info("model.start: %s", start)
-    objective = build_objective(recipe, model, classes=classes).to(fabric.device)
+    size = 0 if batches.tuples is None else batches.tuples.tuple_size
+    objective = build_objective(recipe, model, classes=classes, tuple_size=size).to(fabric.device)
     network = Network(model, objective.outputs)
     _probe(network, recipe, fabric)
     network.to(fabric.device)
@@ -202,6 +209,19 @@ def _warn_of_batch_norm(network: Network, batches: TrainingBatches, fabric: Fabr
 
 def _has_batch_norm(model: nn.Module) -> bool:
     return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+
+
+def _mining(recipe: Recipe, images: Images, batches: TrainingBatches, fabric: Fabric) -> Mining | None:
+    if batches.tuples is None:
+        return None
+    shown = recipe.data.test_transform.make()
+    describing = Describing(
+        rank=fabric.global_rank,
+        world=fabric.world_size,
+        device=fabric.device,
+        workers=recipe.training.workers,
+    )
+    return Mining(batches.tuples, images.photos(images.train, shown, fabric.device), shown, describing)
 
 
 def _selector(recipe: Recipe, images: Images, fabric: Fabric) -> Selector | LandmarkSelector:

@@ -86,6 +86,7 @@ class RunState:
         seconds: Time trained so far.
         start: Fingerprint of what the network started from, empty where that was random or published weights;
             older checkpoints do not have it.
+        tuples: int64 ``(batches, batch)``, the photos of the epoch that goes on, where they were mined.
     """
 
     recipe: str
@@ -104,6 +105,7 @@ class RunState:
     history: tuple[Mapping[str, float], ...]
     seconds: float
     start: str = ""
+    tuples: Tensor | None = None
 
 
 def write(checkpoint: RunState, path: Path) -> None:

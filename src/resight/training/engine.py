@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, final
+from typing import Annotated, Literal, final
 
 import torch
 from lightning_fabric import Fabric
@@ -18,6 +18,7 @@ from torch import nn
 
 from resight.errors import InvalidInput
 from resight.settings.choice import Settings
+from resight.settings.marks import ADDED_LATER
 from resight.training.parallel import Processes
 
 __all__ = [
@@ -37,6 +38,8 @@ class TrainingSettings(Settings):
         epochs: Passes over the sampler.
         accumulate: An optimiser step averages the gradients of so many batches of the sampler, each with
             an objective of its own: pairs are formed within a batch.
+        gradients: ``mean`` over these batches, or their ``sum``, as GeM is trained: then a batch of one tuple
+            five times is a batch of five.
         precision: Of the network: ``bf16`` and ``fp16`` under autocast, losses always in float32 at least.
             ``auto`` takes ``bf16`` where the processor or the GPU has units for it and a short measurement at
             the start shows that they help, else ``fp32``; the run's folder says what was taken, and a resumed
@@ -53,6 +56,7 @@ class TrainingSettings(Settings):
 
     epochs: PositiveInt
     accumulate: PositiveInt = 1
+    gradients: Annotated[Literal["mean", "sum"], ADDED_LATER] = "mean"
     precision: Literal["auto", "fp32", "bf16", "fp16", "fp64"] = "auto"
     clip: PositiveFloat | None = None
     batch_norm: Literal["train", "frozen", "synchronised"] = "train"

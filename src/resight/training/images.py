@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 from lightning_fabric import Fabric
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from pydantic_core import PydanticCustomError
@@ -60,7 +61,7 @@ class DataSettings(Settings):
     """Which photos are trained and measured on, and how they are transformed.
 
     Attributes:
-        benchmark: ``folder``, ``table``, ``cub200``, ``cars196``, ``sop`` or ``inshop``, or
+        benchmark: ``folder``, ``table``, ``tuples``, ``cub200``, ``cars196``, ``sop`` or ``inshop``, or
             ``package.module:Name`` for a set of your own, made with the root.
         root: Folder of the benchmark's copy, or the table's path.
         boxes: Whether photos are cropped to their boxes.
@@ -170,6 +171,16 @@ class Images:
     packed: PackedImages | None
     digests: Mapping[str, str]
     landmark_digests: tuple[str, ...]
+
+    @property
+    def pairs(self) -> Int64[np.ndarray, "pairs 2"] | None:
+        """Rows of ``train`` that are a query and its positive; None where the set has labels alone."""
+        if self.benchmark.pairs is None:
+            return None
+        row_of = {path: row for row, path in enumerate(self.train.paths)}
+        rows = np.array([row_of.get(path, -1) for path in self.benchmark.train.paths], dtype=np.int64)
+        pairs = rows[self.benchmark.pairs]
+        return pairs[(pairs >= 0).all(axis=1)]
 
     def fingerprint(self, of: LabelledImages) -> str:
         """64 hexadecimal digits that change with any path, label, box or byte of one of the sets."""

@@ -20,6 +20,7 @@ from resight.images.augment import ResizeRandomCrop, Transform
 from resight.training.packed import PackedImages
 from resight.training.parallel import part_of
 from resight.training.samplers import Sampler
+from resight.training.tuple_sampler import TupleSampler
 
 __all__ = ["Batch", "DevicePhotos", "PackedPhotos", "PhotoFiles", "Photos", "TrainingBatches", "in_order"]
 
@@ -166,6 +167,11 @@ class TrainingBatches:
         self._seed, self._device, self._workers = seed, device, workers
         self._part = part_of(sampler.batch, rank=rank, world=world)
         self.batch_size = sampler.batch
+
+    @property
+    def tuples(self) -> TupleSampler | None:
+        """The sampler, where it lays out tuples that must be mined before each epoch."""
+        return self._sampler if isinstance(self._sampler, TupleSampler) else None
 
     def __len__(self) -> int:
         return self._sampler.batches_per_epoch

@@ -242,8 +242,14 @@ def _with_pooling(choice: Any, trunk: Backbone) -> Any:
     return choice if pooling is default else choice.model_copy(update={"pooling": pooling})
 
 
-def build_objective(recipe: Recipe, model: GlobalNet, *, classes: int) -> Objective:
+def build_objective(recipe: Recipe, model: GlobalNet, *, classes: int, tuple_size: int = 0) -> Objective:
     """Returns the objective of a recipe for a model: every loss with parameters of the right size.
+
+    Args:
+        recipe: Names the losses.
+        model: Gives the dimension.
+        classes: Number of training classes.
+        tuple_size: Photos of each tuple of a batch; 0 where batches are no tuples.
 
     Raises:
         InvalidInput: A loss does not fit the number of classes or the dimension.
@@ -262,7 +268,7 @@ def build_objective(recipe: Recipe, model: GlobalNet, *, classes: int) -> Object
             for seed in seeds
         ]
         parts.append(Part(settings.name, tuple(losses), settings.output, settings.weight))
-    return Objective(parts)
+    return Objective(parts, tuple_size=tuple_size)
 
 
 def _chosen(best: Best | None, on: str) -> str:

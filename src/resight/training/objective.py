@@ -62,8 +62,13 @@ class Objective(nn.Module):
         outputs: Names of the outputs it needs.
     """
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    def __init__(self, parts: Sequence[Part], *, tuple_size: int = 0) -> None:
         """Joins the parts.
+
+        Args:
+            parts: In order.
+            tuple_size: Photos of each tuple, which stand together in a batch as query, positive, negatives;
+                0 where batches are no tuples.
 
         Raises:
             InvalidInput: There is none, two have one name, or a name is no Python word.
@@ -78,6 +83,7 @@ class Objective(nn.Module):
                     f"a part of the objective is called by letters, digits and underscores, not {name!r}"
                 )
         self.parts = tuple(parts)
+        self._tuple_size = tuple_size
         self.outputs: tuple[OutputName, ...] = tuple(sorted({part.output for part in parts}))
         # One loss lies directly under its part's name, so that its parameters are called part.proxies.
         self.losses = nn.ModuleDict(
@@ -123,11 +129,22 @@ class Objective(nn.Module):
                     f"model gives {', '.join(name for name, each in outputs.items() if each)}"
                 )
             value = torch.stack(
-                [loss(_wide(tensor), labels) for loss, tensor in zip(part.losses, tensors, strict=True)]
+                [
+                    self._value(loss, _wide(tensor), labels)
+                    for loss, tensor in zip(part.losses, tensors, strict=True)
+                ]
             ).sum()
             values[part.name] = value.detach()
             total = total + part.weight * value
         return ObjectiveValue(total, values)
+
+    def _value(self, loss: nn.Module, tensor: Tensor, labels: Tensor) -> Tensor:
+        if not getattr(loss, "takes_tuples", False):
+            value: Tensor = loss(tensor, labels)
+            return value
+        tuples = tensor.view(-1, self._tuple_size, tensor.shape[1])
+        of_tuples: Tensor = loss(tuples[:, 0], tuples[:, 1], tuples[:, 2:])
+        return of_tuples
 
 
 def _wide(tensor: Tensor) -> Tensor:

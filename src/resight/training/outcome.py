@@ -15,6 +15,7 @@ from resight.training.assembly import Assembly
 from resight.training.checkpoint import Best
 from resight.training.position import Position
 from resight.training.run_folder import Result, RunFolder
+from resight.training.whitening import whitened
 
 __all__ = ["TrainResult", "finish"]
 
@@ -101,6 +102,11 @@ def _write_bundle(parts: Assembly, position: Position, folder: RunFolder) -> str
         parts.recipe, position.best, chosen_on=parts.images.chosen_on, start=parts.start
     )
     bundles.write(bundle, folder.bundle)
+    settings = parts.recipe.use.whitening
+    if settings is not None:
+        model = load_model(folder.bundle)
+        bundle = whitened(model, parts.images, settings, seed=parts.recipe.seed).to_bundle()
+        bundles.write(bundle, folder.bundle)
     return bundle.fingerprint
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
+from torch import Tensor
+
 from resight.errors import InvalidInput
 from resight.training import checkpoint as checkpoints
 from resight.training.assembly import Assembly
@@ -61,6 +64,7 @@ def save(parts: Assembly, position: Position, folder: RunFolder) -> None:
             history=tuple(position.history),
             seconds=position.seconds,
             start=_start(parts),
+            tuples=_tuples(parts, position.epoch),
         )
         checkpoints.write(state, folder.last)
     fabric.barrier()
@@ -92,8 +96,16 @@ def restore(parts: Assembly, folder: RunFolder) -> Position:
     if parts.average is not None and state.average is not None:
         parts.average.restore(state.average, state.average_updates)
     checkpoints.restore_random(state.random[fabric.global_rank], fabric.device)
+    if parts.mining is not None and state.tuples is not None:
+        parts.mining.sampler.restore(state.epoch, state.tuples.numpy())
     history = [dict(each) for each in state.history]
     return Position(state.epoch, state.batch, state.step, state.best, history, state.seconds)
+
+
+def _tuples(parts: Assembly, epoch: int) -> Tensor | None:
+    """Returns the tuples of the epoch that goes on: the weights they were mined by are gone."""
+    mined = None if parts.mining is None else parts.mining.sampler.state()
+    return None if mined is None or mined[0] != epoch else torch.from_numpy(mined[1])
 
 
 def _start(parts: Assembly) -> str:

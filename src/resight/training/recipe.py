@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -27,6 +27,7 @@ from resight.models.keypoints import KeypointConfig
 from resight.networks.family import NETWORKS
 from resight.networks.trunks.named import TrunkConfig
 from resight.settings.choice import MAY_IMPORT, Choice, Section, Settings
+from resight.settings.marks import ADDED_LATER
 from resight.settings.sentences import sentence_of, tuples
 from resight.training.engine import TrainingSettings
 from resight.training.groups import OPTIMISERS, GroupRule, Optimiser
@@ -34,10 +35,10 @@ from resight.training.images import DataSettings, SelectionSettings
 from resight.training.loggers import LOGGERS, LoggerSettings
 from resight.training.objective import OutputName
 from resight.training.recipe_file import Values, read_values
-from resight.training.samplers import SAMPLERS
 from resight.training.schedule import SCHEDULES, Constant, Schedule
+from resight.training.tuple_sampler import SAMPLERS
 
-__all__ = ["LogSettings", "PartSettings", "Recipe", "UseSettings"]
+__all__ = ["LogSettings", "PartSettings", "Recipe", "UseSettings", "WhitenSettings"]
 
 # What may change between a run and its resumption: it changes no weight. The photos have their own.
 _NOT_IN_FINGERPRINT: dict[str, Any] = {
@@ -112,6 +113,23 @@ class LogSettings(Settings):
     checkpoint_steps: NonNegativeInt = 0
 
 
+class WhitenSettings(Settings):
+    """A whitening that is learned after the last step, from the pairs of the training photos.
+
+    Attributes:
+        kind: ``learned`` from pairs of a query and its positive (Radenović, Tolias and Chum 2018, section 3),
+            or ``pca`` from the photos alone.
+        dim: Dimensions that are kept; ``null`` for all.
+        shrinkage: 0 to 1, how far the covariance is drawn to a multiple of the identity.
+        pairs: Pairs at most that it is learned from, drawn by the recipe's seed.
+    """
+
+    kind: Literal["learned", "pca"] = "learned"
+    dim: PositiveInt | None = None
+    shrinkage: Annotated[float, Field(ge=0, le=1)] = 0.0
+    pairs: PositiveInt = 20000
+
+
 class UseSettings(Settings):
     """How the finished model sees photos.
 
@@ -120,12 +138,14 @@ class UseSettings(Settings):
         scales: Scales whose descriptors are joined into the one of a photo.
         local: Keypoints; of DELG alone. ``null`` for the authors' settings.
         licence: Of the finished weights.
+        whitening: Learned from the training pairs and kept in the bundle; ``null`` for none.
     """
 
     max_side: PositiveInt | None = None
     scales: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (1.0,)
     local: Annotated[KeypointConfig, Section()] | None = None
     licence: str = "unknown"
+    whitening: Annotated[WhitenSettings | None, ADDED_LATER] = None
 
     @model_validator(mode="after")
     def _differ(self) -> UseSettings:
@@ -186,6 +206,14 @@ class Recipe(Settings):
         names = [part.name for part in self.objective]
         if len(set(names)) < len(names):
             raise PydanticCustomError("unfit", "two parts of the objective have one name")
+        in_tuples = getattr(self.sampler.part, "lays_tuples", False)
+        for part in self.objective:
+            if getattr(part.loss.part, "takes_tuples", False) and not in_tuples:
+                raise PydanticCustomError(
+                    "unfit",
+                    "the loss {kind} takes tuples, and the sampler {sampler} lays out none: take tuples",
+                    {"kind": part.loss.kind, "sampler": self.sampler.kind},
+                )
         outputs = getattr(self.model.part, "outputs", ("descriptor",))
         for part in self.objective:
             if part.output not in outputs:

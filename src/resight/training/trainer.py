@@ -169,6 +169,8 @@ class _Loop:
 
     def _train_epoch(self, log: RunLog) -> None:
         at, logging = self._at, self._recipe.log
+        if self._parts.mining is not None:
+            self._parts.mining.mine(at.epoch, self._parts.network)
         set_training_mode(self._parts.network, batch_norm=self._recipe.training.batch_norm)
         began, step_before = time.monotonic(), at.step
         for batches in self._steps_of_epoch():
@@ -201,6 +203,7 @@ class _Loop:
     def _gradients(self, batches: list[Batch]) -> list[ObjectiveValue]:
         """Adds up the gradients of the batches of a step, and returns the objective of each."""
         module, world = self._parts.module, self._fabric.world_size
+        share = len(batches) if self._recipe.training.gradients == "mean" else 1
         values: list[ObjectiveValue] = []
         for number, batch in enumerate(batches):
             with self._fabric.no_backward_sync(module, enabled=number < len(batches) - 1):
@@ -211,7 +214,7 @@ class _Loop:
                     for name, tensors in outputs.items()
                 }
                 value = self._parts.objective(whole, batch.labels)
-                self._fabric.backward(value.total / len(batches))
+                self._fabric.backward(value.total / share)
             values.append(value)
         return values
 
