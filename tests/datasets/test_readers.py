@@ -201,7 +201,9 @@ def test_an_empty_folder_is_told_what_is_expected(tmp_path, name, file):
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():
-    with pytest.raises(InvalidInput, match="'cub', did you mean cub200; there are folder, table, cub200, "):
+    with pytest.raises(
+        InvalidInput, match="'cub', did you mean cub200; there are folder, table, tuples, cub200, "
+    ):
         load("cub", ".")
     labelled = ["folder", "table", "cub200", "cars196", "sop", "inshop"]
     landmarks = ["roxford5k", "rparis6k", "oxford5k", "paris6k", "holidays", "gldv2", "revisited"]

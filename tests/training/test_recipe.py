@@ -139,10 +139,10 @@ def test_options_of_a_trunk_that_no_bundle_may_hold_are_refused_before_training(
 
 @pytest.mark.parametrize("file", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_recipe_of_the_repository_can_be_read_for_each_of_its_benchmarks(file):
-    names = (
-        read_values(file, [])["data"]["benchmark"],
-        *(("folder",) if "small" in file.stem or "gldv2" in file.stem else PUBLISHED),
-    )
+    own = read_values(file, [])["data"]["benchmark"]
+    others = ("folder",) if "small" in file.stem or "gldv2" in file.stem else PUBLISHED
+    # Tuples are no set of labels, and no set of labels is tuples.
+    names = (own,) if own == "tuples" else (own, *others)
     for name in names:
         recipe = Recipe.from_yaml(file, [f"benchmark={name}"])
         assert recipe.data.benchmark == name
