@@ -205,7 +205,7 @@ def test_an_unknown_name_is_answered_with_the_nearest():
         InvalidInput, match="'cub', did you mean cub200; there are folder, table, tuples, cub200, "
     ):
         load("cub", ".")
-    labelled = ["folder", "table", "cub200", "cars196", "sop", "inshop"]
+    labelled = ["folder", "table", "tuples", "cub200", "cars196", "sop", "inshop"]
     landmarks = ["roxford5k", "rparis6k", "oxford5k", "paris6k", "holidays", "gldv2", "revisited"]
     assert [entry.name for entry in BENCHMARKS] == [*labelled, *landmarks, "gldv2-recognition"]
     with pytest.raises(InvalidInput, match="holidays has no labels"):
