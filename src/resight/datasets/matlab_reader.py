@@ -11,7 +11,8 @@ import pickle
 import sys
 
 # The threads of linear algebra take addresses that count as memory.
-os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
+os.putenv("OPENBLAS_NUM_THREADS", "1")
+os.putenv("OMP_NUM_THREADS", "1")
 
 import numpy as np
 from scipy.io import loadmat
