@@ -8,8 +8,10 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from resight import images, load_model, scenes
+from resight.features import LocalFeatures
 from resight.search import verdict, verify
-from resight.search.geometry.evidence import Evidence, outside_hulls, weigh, with_shared_parts
+from resight.search.geometry.evidence import Evidence, Group, guided, outside_hulls, weigh, with_shared_parts
+from resight.search.geometry.fitting import apply
 from resight.search.geometry.verification import verify_answers
 
 SIDE = 512
@@ -86,8 +88,8 @@ def test_an_edited_copy_is_confirmed(model, views, edit):
 def test_a_part_that_many_answers_share_confirms_none_of_them():
     points = np.array([[x, 5.0] for x in range(30)], dtype=np.float32)
     other = points + 100
-    partial = _evidence(area=0.02, agreeing=3, second=-5.0, epipolar=-2.0)
-    whole = _evidence(area=0.6, agreeing=30, second=8.0, epipolar=30.0)
+    partial = _evidence(area=0.02, lowest=(0.0, 0.01), extent=0.1, beyond=0.1, epipolar=-2.0)
+    whole = _evidence(area=0.6, lowest=(0.4, 0.5), extent=0.9, beyond=0.4, epipolar=30.0)
     assert partial.log_odds < 0 < whole.log_odds
 
     answers = [(points, partial)] * 3 + [(points, whole), (other, whole), (other, None)]
@@ -108,23 +110,65 @@ def test_answers_verified_together_know_what_they_share(model, views):
 
 
 def test_measures_of_a_fit_by_hand():
-    # A grid of features on either side; the left half agrees, the right half does not.
-    grid = np.stack(np.meshgrid(np.arange(0, 100, 2), np.arange(0, 100, 2)), -1).reshape(-1, 2)
-    features = grid.astype(np.float32)
-    inliers = features[features[:, 0] < 50]
-    wrong = features[features[:, 0] > 60]
-    points = np.concatenate([inliers, wrong])
-    moved = np.concatenate([inliers, wrong[::-1]])
-    evidence = weigh(np.eye(3), (inliers, inliers), (points, moved), (features, features), second=-1.5)
+    # Features on a lattice in either photo, each with a descriptor of its own; those of the left half are the
+    # same in both, those of the right half are others.
+    lattice = np.stack(np.meshgrid(np.arange(0, 100, 2), np.arange(0, 100, 2)), -1).reshape(-1, 2)
+    positions = lattice.astype(np.float32)
+    rng, left = np.random.default_rng(0), positions[:, 0] < 50
+    query, other = (rng.integers(0, 256, (len(positions), 128), dtype=np.uint8) for _ in range(2))
+    same = np.flatnonzero(left)
+    features = [
+        LocalFeatures(positions, *np.ones((3, len(positions)), np.float32), descriptors)
+        for descriptors in (query, np.where(left[:, None], query, other))
+    ]
+    group = Group(np.eye(3), same[::2], same[::2])
+    every = np.arange(len(positions))
+    evidence = weigh(*features, [group], (every, every), 0.95)
 
-    hull = cv2.contourArea(cv2.convexHull(inliers))
+    hull = cv2.contourArea(cv2.convexHull(positions[same[::2]]))
     assert evidence.area == pytest.approx(hull / 98**2)
-    assert evidence.inliers == len(inliers)
-    assert (evidence.testable, evidence.agreeing) == (100, 50)
-    assert evidence.density == pytest.approx(1.0)
-    assert evidence.residual == evidence.distortion == 0
-    assert evidence.second == -1.5
-    assert evidence.disagreeing == 0
+    assert evidence.inliers == len(same) // 2
+    assert evidence.residual == 0
+    assert evidence.overlap == pytest.approx(1)
+    assert evidence.extent == pytest.approx(0.5, abs=0.08)
+    # Half of the places see the right half alone; of the 70 % where least agrees two sevenths do not.
+    assert evidence.lowest[0] == pytest.approx(0, abs=0.05)
+    assert evidence.lowest[1] == pytest.approx(2 / 7, abs=0.08)
+    assert evidence.beyond == pytest.approx(0, abs=0.08)
+    # Where more likeness is asked for than there is, only the inliers themselves agree: every second one.
+    assert weigh(*features, [group], (every, every), 1.1).lowest[1] == pytest.approx(1 / 7, abs=0.06)
+
+
+@pytest.mark.parametrize(("size", "turn"), [(0.5, 0.0), (1.0, 1.2), (2.0, -2.5)])
+def test_a_feature_agrees_at_its_place_size_and_turn_alone(size, turn):
+    rng = np.random.default_rng(1)
+    positions = rng.uniform(0, 640, (300, 2)).astype(np.float32)
+    scales = rng.uniform(2, 20, 300).astype(np.float32)
+    orientations = rng.uniform(0, 2 * np.pi, 300).astype(np.float32)
+    codes = rng.integers(0, 256, (300, 128), dtype=np.uint8)
+    cos, sin = size * np.cos(turn), size * np.sin(turn)
+    transform = np.array([[cos, -sin, 50.0], [sin, cos, -20.0], [0.0, 0.0, 1.0]])
+    query = LocalFeatures(positions, scales, orientations, scales, codes)
+    moved = apply(transform, positions).astype(np.float32)
+
+    def agreeing(**changes):
+        values = {
+            "positions": moved,
+            "scales": scales * size,
+            "orientations": (orientations + turn) % (2 * np.pi),
+        }
+        values = {name: value.astype(np.float32) for name, value in (values | changes).items()}
+        answer = LocalFeatures(scores=scales, descriptors=codes, **values)
+        near, alike = guided(query, answer, transform, 24.0 * size, 0.99)
+        assert near.all() or "positions" in changes
+        return alike.mean()
+
+    assert agreeing() == 1
+    assert agreeing(scales=scales * size * 2) == 0
+    assert agreeing(orientations=(orientations + turn + 1) % (2 * np.pi)) == 0
+    assert agreeing(positions=moved + 25 * size) == 0
+    # Depth moves a feature a little.
+    assert agreeing(positions=moved + 10 * size) == 1
 
 
 def test_outside_means_outside_in_both_photos():
@@ -135,18 +179,28 @@ def test_outside_means_outside_in_both_photos():
     assert outside_hulls((square, square), (points, moved)).tolist() == [False, False, False, True, False]
 
 
+@pytest.mark.parametrize(
+    ("name", "worse", "better"),
+    [
+        ("lowest", (0.02, 0.1), (0.2, 0.3)),
+        ("extent", 0.2, 0.6),
+        ("residual", 0.2, 2.0),
+        ("epipolar", 0.0, 20.0),
+    ],
+)
+def test_what_speaks_for_an_answer_never_speaks_against_it(name, worse, better):
+    assert _evidence(**{name: worse}).log_odds <= _evidence(**{name: better}).log_odds
+
+
 def _evidence(**changes):
     values = {
         "inliers": 30,
+        "lowest": (0.2, 0.3),
+        "beyond": 0.2,
+        "extent": 0.5,
+        "overlap": 1.0,
         "area": 0.1,
-        "agreeing": 5,
-        "testable": 40,
-        "covered": 0.1,
-        "density": 0.6,
         "residual": 0.5,
-        "distortion": 0.01,
-        "second": 0.0,
         "epipolar": 0.0,
-        "disagreeing": 0.3,
     }
     return Evidence(**{**values, **changes})

@@ -1,10 +1,10 @@
 """Does the whole agree, or only one part that two photos share, such as a printed frame, a logo or a sign?
 
 Inliers alone cannot tell. Two unrelated photos with one footer have as many as two views of a building. What
-tells them apart is measured here: how much of both photos the inliers cover, which part of the overlap agrees
-and which should have agreed and does not, whether the transform is that of a printed copy rather than of a
-camera, and whether anything outside the agreeing part agrees as well: on a second transform, or on one
-epipolar geometry. `Evidence.log_odds` weighs these by a logistic regression with quadratic terms, fitted by
+tells them apart is what lies around: every feature of the overlap is looked for at the place that the
+transform predicts, and places all over the overlap take the share of agreeing features among those near them.
+In views of one thing these shares fall off gradually; around a printed part they fall to what chance gives.
+`Evidence.log_odds` weighs nine measures by a logistic regression, fitted by
 ``benchmarks/confirmation.py`` on rendered places and photographed scenes, with and without overlays.
 """
 
@@ -22,18 +22,37 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
+from resight.features import LocalFeatures
 from resight.search.geometry.fitting import apply
+from resight.search.geometry.matching import similarities_of
 
-__all__ = ["LEAST_INLIERS", "Evidence", "outside_hulls", "terms", "weigh", "with_shared_parts"]
+__all__ = [
+    "LEAST_INLIERS",
+    "RISING",
+    "Evidence",
+    "Group",
+    "guided",
+    "outside_hulls",
+    "weigh",
+    "with_shared_parts",
+]
 
 LEAST_INLIERS = 12
 """Evidence is gathered from so many inliers on; fewer prove nothing, whatever surrounds them."""
-CELLS = (3, 10)
-"""Fewest and most cells along the long side of the query's features."""
-FEATURES = 5
-"""Features that a cell should hold on average; photos of few features have fewer cells."""
-TESTABLE = 3
-"""A cell could agree if it holds at least this many features of each photo."""
+PLACES = 14
+"""Places along the long side of the query's features at which it is asked whether the photos agree."""
+NEAREST = 10
+"""Features that a place asks."""
+AGREES = 0.2
+"""Share of agreeing features from which a place agrees; chance gives .03 to .1."""
+FEW = 0.14
+"""Share of agreeing features over most of the overlap below which one part alone is the likelier."""
+RISING = 7
+"""So many of the measures speak for an answer the more, the larger they are: the fit is held to it."""
+REACH = 24.0
+"""Distance from the predicted place at which a feature still agrees; depth moves it by so much."""
+TURN, SIZE = 0.45, 0.55
+"""How far its orientation (radians) and the logarithm of its size may be from what the transform predicts."""
 SIDE = 640.0
 """Distances are measured in pixels where the answer's features span 640."""
 EPIPOLAR = 2.0
@@ -53,33 +72,27 @@ class Evidence:
 
     Attributes:
         inliers: Matches that the transform explains.
+        lowest: Mean share of agreeing features over the 50 and the 70 % of the overlap's places where it is
+            least.
+        beyond: Mean share over the places of the overlap outside the hull of what agrees.
+        extent: Share of its photo that the agreeing places cover, in the photo where that is more.
+        overlap: Share of its photo that the overlap covers, in the photo where that is more.
         area: Share of its photo's features' bounding box that the hull of the inliers covers, in the photo
             where that is less.
-        agreeing: Cells of the overlap with an inlier among those that hold features of both photos.
-        testable: Number of the latter.
-        covered: Cells with an inlier, as a share of the cells of the overlap.
-        density: Inliers as a share of the features inside the hull, in the photo with fewer.
         residual: Median distance of the inliers from their place, pixels of a photo of 640.
-        distortion: How far the transform is from a plain resizing: 0 for a copy, Frobenius norm of the
-            difference after dividing by the scale.
-        second: Inliers of a second transform outside the hulls, less those by chance.
         epipolar: Matches outside the hulls on one epipolar geometry with the inliers, less those by chance.
-        disagreeing: Matches inside the hulls that are no inliers, as a share of the inliers.
         shared: Share of the inliers whose point of the query is also what other answers agree on that share
             no more than one part with it (`with_shared_parts`): a collection's frame or logo.
     """
 
     inliers: int
+    lowest: tuple[float, float]
+    beyond: float
+    extent: float
+    overlap: float
     area: float
-    agreeing: int
-    testable: int
-    covered: float
-    density: float
     residual: float
-    distortion: float
-    second: float
     epipolar: float
-    disagreeing: float
     shared: float = 0.0
 
     @property
@@ -88,45 +101,36 @@ class Evidence:
 
         By the log odds; or because nearly all that could agree does, as in a copy.
         """
-        everything = self.area >= 0.5 and self.agreeing >= 0.9 * self.testable > 0
+        everything = self.extent >= 0.5 and self.lowest[0] >= 0.5
         return self.shared < MOST_SHARED and (everything or self.log_odds >= 0)
 
     @property
     def log_odds(self) -> float:
         """Log odds of the regression, moved so that 3 % of the right answers lie below 0."""
         fit = _fit()
-        return float(terms(self.measures[None], fit.centre, fit.scale)[0] @ fit.weights + fit.bias)
+        return float((self.measures - fit.centre) / fit.scale @ fit.weights + fit.bias)
 
     @property
     def measures(self) -> Float64[np.ndarray, " measures"]:
-        """The measures as the regression takes them."""
-        share = self.agreeing / max(self.testable, 1)
+        """The measures as the regression takes them, those of `RISING` first to be rising.
+
+        The third says that less agrees between what agrees than around it, as inside a frame; the last that
+        hardly anything agrees but in one part.
+        """
+        low, most = np.log(np.array(self.lowest) + 0.02)
         return np.array(
             [
-                np.log(self.inliers),
-                np.log(self.area + 0.005),
-                share,
-                np.log1p(self.agreeing),
-                self.covered,
-                self.density,
+                low,
+                most,
+                -max(0.0, float(np.log((self.beyond + 0.1) / (self.lowest[0] + 0.1)))),
+                np.log(self.extent + 0.05),
                 np.log(self.residual + 0.1),
-                np.log(self.distortion + 0.003),
-                np.clip(self.second, -3, 10),
-                np.clip(self.epipolar, -5, 40),
-                min(self.disagreeing, 3.0),
+                np.log1p(max(self.epipolar, 0.0)),
+                -(min(0.0, float(most - np.log(FEW))) ** 2),
+                np.log(self.overlap + 0.05),
+                np.log(self.area + 0.005),
             ]
         )
-
-
-def terms(
-    measures: Float64[np.ndarray, "n measures"],
-    centre: Float64[np.ndarray, " measures"],
-    scale: Float64[np.ndarray, " measures"],
-) -> Float64[np.ndarray, "n terms"]:
-    """Returns what the regression weighs: the standardised measures and their products, each pair once."""
-    centred = (measures - centre) / scale
-    rows, columns = np.triu_indices(measures.shape[1])
-    return np.concatenate([centred, centred[:, rows] * centred[:, columns]], axis=1)
 
 
 def with_shared_parts(
@@ -158,7 +162,7 @@ class _Fit:
 
     centre: Float64[np.ndarray, " measures"]
     scale: Float64[np.ndarray, " measures"]
-    weights: Float64[np.ndarray, " terms"]
+    weights: Float64[np.ndarray, " measures"]
     bias: float
 
 
@@ -178,74 +182,168 @@ def outside_hulls(
     return ~(inside[0] | inside[1])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """Matches that one transform explains.
+
+    Attributes:
+        transform: Query pixels to answer pixels.
+        query: Numbers of their features of the query.
+        answer: Numbers of their features of the answer.
+    """
+
+    transform: Float64[np.ndarray, "3 3"]
+    query: Int64[np.ndarray, " i"]
+    answer: Int64[np.ndarray, " i"]
+
+
 def weigh(
-    transform: Float64[np.ndarray, "3 3"],
-    inliers: tuple[Float32[np.ndarray, "i 2"], Float32[np.ndarray, "i 2"]],
-    matches: tuple[Float32[np.ndarray, "m 2"], Float32[np.ndarray, "m 2"]],
-    features: tuple[Float32[np.ndarray, "q 2"], Float32[np.ndarray, "a 2"]],
-    second: float,
+    query: LocalFeatures,
+    answer: LocalFeatures,
+    groups: Sequence[Group],
+    matches: tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, " m"]],
+    least: float,
 ) -> Evidence:
     """Returns the evidence of a fit.
 
     Args:
-        transform: Query pixels to answer pixels.
-        inliers: Positions of the inliers in the query and in the answer.
-        matches: Positions of all matches, the inliers among them.
-        features: Positions of all features.
-        second: Inliers of a second transform outside the hulls, less those by chance.
+        query: Features of the query.
+        answer: Features of the answer.
+        groups: The inliers, and those of a second transform outside their hulls where there is one.
+        matches: Numbers of the features of all matches, the inliers among them.
+        least: Similarity from which two features agree where one is expected.
     """
-    query, answer = features
-    span = max(float(np.ptp(answer, axis=0).max()), 1.0) / SIDE
-    testable, agreeing, covered = _agreement(transform, inliers[0], query, answer)
-    outside = outside_hulls(inliers, matches)
-    inside = [
-        _distinct(points[_inside(hull, points, 0.0)]) for hull, points in zip(inliers, features, strict=True)
-    ]
-    linear = transform[:2, :2] / transform[2, 2]
-    scale = np.sqrt(max(abs(float(np.linalg.det(linear))), 1e-12))
-    count = len(inliers[0])
+    first = groups[0]
+    inliers = query.positions[first.query], answer.positions[first.answer]
+    points = query.positions[matches[0]], answer.positions[matches[1]]
+    span = max(float(np.ptp(answer.positions, axis=0).max()), 1.0) / SIDE
+    tested, agreeing = np.zeros((2, len(query)), dtype=bool)
+    for group in groups:
+        near, alike = guided(query, answer, group.transform, REACH * span, least)
+        alike[group.query] = True
+        tested |= near | alike
+        agreeing |= alike
+    fitted = np.concatenate([group.query for group in groups])
+    places = _Places.of(query.positions, [group.transform for group in groups], answer.positions)
+    shares = places.shares(query.positions[tested], agreeing[tested])
+    outside = shares[places.inside & ~_inside(query.positions[fitted], places.points, 0.0)]
+    ordered = np.sort(shares[places.inside])
+    low50, low70 = (float(ordered[: max(1, round(part * len(ordered)))].mean()) for part in (0.5, 0.7))
     return Evidence(
-        inliers=count,
-        area=min(_area(hull, points) for hull, points in zip(inliers, features, strict=True)),
-        agreeing=agreeing,
-        testable=testable,
-        covered=covered,
-        density=count / max(min(inside), count),
-        residual=float(np.median(np.linalg.norm(apply(transform, inliers[0]) - inliers[1], axis=1))) / span,
-        distortion=float(np.linalg.norm(linear / scale - np.eye(2))),
-        second=float(second),
-        epipolar=_epipolar(matches, outside, EPIPOLAR * span),
-        disagreeing=float(np.count_nonzero(~outside) - count) / count,
+        inliers=len(first.query),
+        lowest=(low50, low70),
+        beyond=float(outside.mean()) if len(outside) >= 3 else float(ordered.mean()),
+        extent=places.part(shares >= AGREES),
+        overlap=places.part(np.ones(len(shares), dtype=bool)),
+        area=min(_area(*pair) for pair in zip(inliers, (query.positions, answer.positions), strict=True)),
+        residual=float(np.median(np.linalg.norm(apply(first.transform, inliers[0]) - inliers[1], axis=1)))
+        / span,
+        epipolar=_epipolar(points, outside_hulls(inliers, points), EPIPOLAR * span),
     )
 
 
-def _agreement(
+def guided(
+    query: LocalFeatures,
+    answer: LocalFeatures,
     transform: Float64[np.ndarray, "3 3"],
-    inliers: Float32[np.ndarray, "i 2"],
-    query: Float32[np.ndarray, "q 2"],
-    answer: Float32[np.ndarray, "a 2"],
-) -> tuple[int, int, float]:
-    """Returns testable cells of the overlap, those that agree, and the share of all that hold an inlier."""
-    corner, far = query.min(axis=0), query.max(axis=0)
-    count = np.clip(int((min(len(query), len(answer)) / FEATURES) ** 0.5), *CELLS)
-    cell = max(float((far - corner).max()), 1.0) / float(count)
-    shape = tuple((np.floor((far - corner) / cell).astype(int) + 1).tolist())
-    there = apply(transform, query)
-    here = apply(np.linalg.inv(transform), answer)
-    in_overlap = _within(there, answer.min(axis=0), answer.max(axis=0))
-    own = _counts(query[in_overlap], corner, cell, shape)
-    other = _counts(here[_within(here, corner, far)], corner, cell, shape)
-    agreeing = _counts(inliers, corner, cell, shape) > 0
-    testable = np.minimum(own, other) >= TESTABLE
-    centres = np.stack(np.meshgrid(*[np.arange(n) + 0.5 for n in shape], indexing="ij"), axis=-1)
-    moved = apply(transform, (centres.reshape(-1, 2) * cell + corner).astype(np.float32))
-    overlap = int(np.count_nonzero(_within(moved, answer.min(axis=0), answer.max(axis=0))))
-    count = int(np.count_nonzero(agreeing))
-    return (
-        int(np.count_nonzero(testable)),
-        int(np.count_nonzero(testable & agreeing)),
-        count / max(overlap, count, 1),
-    )
+    reach: float,
+    least: float,
+) -> tuple[Bool[np.ndarray, " q"], Bool[np.ndarray, " q"]]:
+    """Returns which features of the query meet any feature where the transform takes them, and a like one."""
+    there = apply(transform, query.positions).astype(np.float32)
+    left, right = _within_columns(there[:, 0], answer.positions[:, 0], reach)
+    x, y = there.T[:, left] - answer.positions.T[:, right]
+    within = x * x + y * y < reach**2
+    left, right = left[within], right[within]
+    near, alike = np.zeros((2, len(query)), dtype=bool)
+    near[left] = True
+    middle = query.positions.mean(axis=0, keepdims=True)
+    moved, depth = apply(transform, middle)[0], float(middle[0] @ transform[2, :2] + transform[2, 2])
+    linear = (transform[:2, :2] - np.outer(moved, transform[2, :2])) / depth
+    turn = float(np.arctan2(linear[1, 0] - linear[0, 1], linear[0, 0] + linear[1, 1]))
+    size = max(abs(float(np.linalg.det(linear))), 1e-12) ** 0.5
+    turned = answer.orientations[right] - query.orientations[left] - turn
+    grown = np.maximum(answer.scales[right], 1e-3) / np.maximum(query.scales[left], 1e-3) / size
+    fits = np.abs(np.log(grown)) < SIZE
+    if query.orientations.any() or answer.orientations.any():
+        fits &= np.abs((turned + np.pi) % (2 * np.pi) - np.pi) < TURN
+    left, right = left[fits], right[fits]
+    alike[left[similarities_of(query, answer, left, right) >= least]] = True
+    return near, alike
+
+
+def _within_columns(
+    points: Float32[np.ndarray, " q"], others: Float32[np.ndarray, " a"], reach: float
+) -> tuple[Int64[np.ndarray, " pairs"], Int64[np.ndarray, " pairs"]]:
+    """Returns the pairs of numbers that differ by no more than ``reach``, without a look at all pairs."""
+    order = np.argsort(others)
+    first, last = (np.searchsorted(others[order], points + side) for side in (-reach, reach))
+    counts = np.maximum(last - first, 0)
+    left = np.repeat(np.arange(len(points)), counts)
+    # Each run counts up from its first place.
+    start = np.repeat(first - (np.cumsum(counts) - counts), counts)
+    return left, order[start + np.arange(len(left))]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Places:
+    """Places all over the query, which of them the answer shows, and what part of a photo one stands for.
+
+    Attributes:
+        points: float32 ``(n, 2)``, pixels of the query.
+        inside: Whether a transform takes a place into the bounding box of the answer's features.
+        here: Part of the query that a place stands for.
+        there: Part of the answer that each place stands for.
+    """
+
+    points: Float32[np.ndarray, "n 2"]
+    inside: Bool[np.ndarray, " n"]
+    here: float
+    there: Float64[np.ndarray, " n"]
+
+    @classmethod
+    def of(
+        cls,
+        query: Float32[np.ndarray, "q 2"],
+        transforms: Sequence[Float64[np.ndarray, "3 3"]],
+        answer: Float32[np.ndarray, "a 2"],
+    ) -> _Places:
+        """Returns a square lattice over the bounding box of the query's features."""
+        (low, far), (corner, end) = ((side.min(axis=0), side.max(axis=0)) for side in (query, answer))
+        step = max(float((far - low).max()), 1.0) / PLACES
+        columns, rows = (np.arange(low[axis] + step / 2, far[axis] + step / 4, step) for axis in (0, 1))
+        # A box narrower than half a step has its middle.
+        columns, rows = (
+            line if len(line) else low[axis : axis + 1] for axis, line in enumerate((columns, rows))
+        )
+        points = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2).astype(np.float32)
+        inside = np.zeros(len(points), dtype=bool)
+        for transform in transforms:
+            inside |= _within(apply(transform, points), corner, end)
+        first = transforms[0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            depth = points @ first[2, :2] + first[2, 2]
+            enlarged = np.abs(np.linalg.det(first) / depth**3)
+        there = np.nan_to_num(enlarged * step**2 / float(np.prod(np.maximum(end - corner, 1.0))), posinf=0.0)
+        # The inliers' own places are always seen.
+        return cls(points, inside if inside.any() else ~inside, 1.0 / len(points), there)
+
+    def shares(
+        self, tested: Float32[np.ndarray, "t 2"], agreeing: Bool[np.ndarray, " t"]
+    ) -> Float64[np.ndarray, " n"]:
+        """Returns the share of agreeing features among the `NEAREST` tested ones of each place."""
+        _, first = np.unique(tested[:, 0] + 1j * tested[:, 1], return_index=True)
+        tested, agreeing = tested[first], agreeing[first]
+        # The squared distance but for what is the same for all features of a place.
+        away = (tested**2).sum(axis=1) - 2 * self.points @ tested.T
+        count = min(NEAREST, len(tested))
+        nearest = np.argpartition(away, count - 1, axis=1)[:, :count]
+        return agreeing[nearest].mean(axis=1)
+
+    def part(self, chosen: Bool[np.ndarray, " n"]) -> float:
+        """Returns what part some places cover, in the photo where that is more."""
+        covered = chosen & self.inside
+        return float(max(np.count_nonzero(covered) * self.here, min(self.there[covered].sum(), 1.0)))
 
 
 def _within(
@@ -255,26 +353,10 @@ def _within(
     return np.asarray(((points >= low) & (points <= high)).all(axis=1))
 
 
-def _counts(
-    points: Float32[np.ndarray, "n 2"],
-    corner: Float32[np.ndarray, " 2"],
-    cell: float,
-    shape: tuple[int, ...],
-) -> Int64[np.ndarray, "columns rows"]:
-    places = np.clip(((points - corner) // cell).astype(np.int64), 0, np.array(shape) - 1)
-    return np.bincount(places[:, 0] * shape[1] + places[:, 1], minlength=shape[0] * shape[1]).reshape(shape)
-
-
 def _area(points: Float32[np.ndarray, "i 2"], features: Float32[np.ndarray, "n 2"]) -> float:
     """Returns the area of the points' hull as a share of the features' bounding box."""
     box = float(np.prod(np.maximum(np.ptp(features, axis=0), 1.0)))
     return min(float(cv2.contourArea(cv2.convexHull(points))) / box, 1.0)
-
-
-def _distinct(points: Float32[np.ndarray, "n 2"]) -> int:
-    """Returns how many different points there are."""
-    # As complex numbers they are sorted much faster than as rows, and without indices NumPy imports numpy.ma.
-    return len(np.unique(points[:, 0] + 1j * points[:, 1], return_index=True)[0])
 
 
 def _inside(

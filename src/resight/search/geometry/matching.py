@@ -13,12 +13,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Int64, Shaped
 
 from resight.errors import InvalidInput
 from resight.features import LocalFeatures
 
-__all__ = ["MatchRule", "Matches", "match_distance", "match_many", "match_mutual", "match_ratio"]
+__all__ = [
+    "MatchRule",
+    "Matches",
+    "match_distance",
+    "match_many",
+    "match_mutual",
+    "match_ratio",
+    "similarities_of",
+]
 
 BLOCK = 1_000_000
 """Similarities held at once: 4 MB, which stay in the processor's cache. On one core of a Xeon a product takes
@@ -114,7 +122,7 @@ def match_many(
         "ratio": lambda similarities: _match_ratio(similarities, ratio),
         "distance": lambda similarities: match_distance(similarities, max_distance),
     }
-    left = _rows([query])
+    left = _rows([query.descriptors], query.metric)
     space = np.empty(0, dtype=np.float32)
     start = 0
     while start < len(answers):
@@ -129,6 +137,23 @@ def match_many(
         start = stop
 
 
+def similarities_of(
+    query: LocalFeatures,
+    answer: LocalFeatures,
+    left: Int64[np.ndarray, " pairs"],
+    right: Int64[np.ndarray, " pairs"],
+) -> Float32[np.ndarray, " pairs"]:
+    """Returns the similarity of pairs of a feature of the query and one of the answer, as in `match_many`."""
+    # Of the pairs' features alone, each once.
+    (some, own), (others, other) = (np.unique(side, return_inverse=True) for side in (left, right))
+    rows, columns = (
+        _rows([query.descriptors[some]], query.metric),
+        _rows([answer.descriptors[others]], query.metric),
+    )
+    products = np.einsum("nd,nd->n", rows[own], columns[other])
+    return products / np.float32(rows.shape[1]) if query.metric == "hamming" else products
+
+
 def _match_block(
     left: Float32[np.ndarray, "q dim"],
     answers: Sequence[LocalFeatures],
@@ -139,7 +164,7 @@ def _match_block(
     if len(left) == 0 or not filled:
         yield from (_none() for _ in answers)
         return
-    right = _rows(filled)
+    right = _rows([answer.descriptors for answer in filled], filled[0].metric)
     similarities = space[: len(left) * len(right)].reshape(len(left), len(right))
     np.matmul(left, right.T, out=similarities)
     if filled[0].metric == "hamming":
@@ -151,10 +176,10 @@ def _match_block(
         yield match(part)
 
 
-def _rows(photos: Sequence[LocalFeatures]) -> Float32[np.ndarray, "n dim"]:
+def _rows(descriptors: Sequence[Shaped[np.ndarray, "_ width"]], metric: str) -> Float32[np.ndarray, "n dim"]:
     """Returns descriptors to be multiplied: unit vectors rounded to `STEP`, or bits as -1 and 1."""
-    stacked = np.concatenate([photo.descriptors for photo in photos])
-    if photos[0].metric == "hamming":
+    stacked = np.concatenate(descriptors)
+    if metric == "hamming":
         return np.unpackbits(stacked, axis=1).astype(np.float32) * 2.0 - 1.0
     rows = stacked.astype(np.float32)
     lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))

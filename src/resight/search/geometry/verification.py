@@ -20,7 +20,14 @@ from resight.files import available_cpus, in_threads
 from resight.search.geometry import hypotheses
 from resight.search.geometry.chance import inliers_by_chance
 from resight.search.geometry.config import SAMPLES, VerificationConfig
-from resight.search.geometry.evidence import LEAST_INLIERS, Evidence, outside_hulls, weigh, with_shared_parts
+from resight.search.geometry.evidence import (
+    LEAST_INLIERS,
+    Evidence,
+    Group,
+    outside_hulls,
+    weigh,
+    with_shared_parts,
+)
 from resight.search.geometry.fitting import GROUP, apply, grow, is_possible, least_squares
 from resight.search.geometry.matching import Matches, match_many
 from resight.search.geometry.plain_ransac import random_consensus
@@ -85,6 +92,9 @@ def verify(
     """
     return _verify_share(query, [answer], region, config)[0]
 
+
+SIMILAR = 0.75
+"""Similarity from which two features agree where one is expected; of .65 to .8 the one that errs least."""
 
 _EMPTY = np.empty(0, dtype=np.float32)
 _NOTHING = LocalFeatures(_EMPTY.reshape(0, 2), _EMPTY, _EMPTY, _EMPTY, np.empty((0, 0), dtype=np.uint8))
@@ -170,11 +180,16 @@ def _evidence(
     if first.transform is None:
         return None
     inliers = query.positions[pairs[0][first.close]], answer.positions[pairs[1][first.close]]
-    points = query.positions[pairs[0]], answer.positions[pairs[1]]
-    outside = outside_hulls(inliers, points)
-    second = _consensus(query, answer, (pairs[0][outside], pairs[1][outside]), config)
-    beyond = np.count_nonzero(second.close) - second.expected
-    return weigh(first.transform, inliers, points, (query.positions, answer.positions), beyond)
+    outside = outside_hulls(inliers, (query.positions[pairs[0]], answer.positions[pairs[1]]))
+    rest = pairs[0][outside], pairs[1][outside]
+    second = _consensus(query, answer, rest, config)
+    groups = [Group(first.transform, pairs[0][first.close], pairs[1][first.close])]
+    if second.transform is not None and np.count_nonzero(second.close) >= max(8, second.expected + 2):
+        groups.append(Group(second.transform, rest[0][second.close], rest[1][second.close]))
+    # Where neighbours in a network's map are matched, what is near enough to be a match agrees.
+    is_distance = config.rule_for(query) == "distance"
+    least = 1.0 - config.max_distance**2 / 2 if is_distance else SIMILAR
+    return weigh(query, answer, groups, pairs, least)
 
 
 def _consensus(
