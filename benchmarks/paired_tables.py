@@ -79,6 +79,8 @@ BEFORE: list[tuple[Compared, Compared]] = [
     *((("pair losses", f"SM {a}"), ("pair losses", f"S {a}")) for a in ("multi_similarity", "contrastive")),
     *((("centres", f"K={k} tau=0.2"), ("centres", "K=1 tau=0.2")) for k in (2, 5, 10)),
     (("centres", "K=10 tau=0.2"), ("centres", "K=10 tau=0.0")),
+    (("centres", "K=10 tau=0.2"), ("softtriple", "normalised_softmax")),
+    (("softtriple", "normalised_softmax"), ("softtriple", "proxy_nca")),
 ]
 
 
