@@ -286,15 +286,15 @@ class Stopper:
 
 def _resight(words: Sequence[str]) -> None:
     """Does what a command line says, in small commits, and ends the process."""
-    from resight.cli import run
+    from resight.cli import main as command
     from resight.collection import batching, store
 
     # So that stops meet compaction and clean-up, too.
     batching.COMMIT_PHOTOS, batching.COMPACT_EVERY, store.LOOSE_FRAGMENTS = 4, 3, 2
     code: object = 125
+    # Not as a program of its own: what a program does at its end would remove the parent's temporary files.
     try:
-        sys.argv = ["resight", *words]
-        run()
+        code = command(list(words))
     except SystemExit as end:
         code = end.code
     sys.stdout.flush()

@@ -40,7 +40,7 @@ def test_links_lead_to_the_photos_and_are_made_anew(answer, tmp_path):
     assert first.resolve() == tmp_path / "bare" / "0.png"
     first.unlink()
     first.write_text("a file")
-    with pytest.raises(InvalidInput, match=r"001-0\.png is no link"):
+    with pytest.raises(InvalidInput, match=r"001-0\.png is there and is something else"):
         link_photos(answer.hits, tmp_path / "out")
     assert first.read_text() == "a file"
 
