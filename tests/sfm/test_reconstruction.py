@@ -31,6 +31,20 @@ def test_cameras_stand_where_they_stood(tmp_path):
         assert np.degrees(np.arccos(np.clip(cosine, -1, 1))) < 1.0
 
 
+def test_a_place_is_mapped_as_if_it_were_alone(tmp_path, monkeypatch):
+    write_places(tmp_path / "photos", {0: [-20, -10, 0], 1: [-15, 0, 15]})
+    photos = sorted((tmp_path / "photos").iterdir())
+    config = ReconstructionConfig(max_side=360, features=1500)
+    # One thread maps both, one after the other.
+    monkeypatch.setattr("resight.files.threads.available_cpus", lambda: 1)
+    both = reconstruct(photos, tmp_path / "both", config)
+    for number in (0, 1):
+        (alone,) = reconstruct(photos[3 * number : 3 * number + 3], tmp_path / f"{number}", config).clusters
+        (same,) = (cluster for cluster in both.clusters if cluster.photos[0] == 3 * number)
+        np.testing.assert_array_equal(same.centres, alone.centres)
+        np.testing.assert_array_equal(same.points, alone.points)
+
+
 def test_pairs_of_photos_that_are_not_there_are_refused(tmp_path):
     with pytest.raises(InvalidInput, match="two different rows of the 2 photos each"):
         reconstruct([tmp_path / "a.jpg", tmp_path / "b.jpg"], tmp_path / "work", pairs=np.array([[0, 2]]))

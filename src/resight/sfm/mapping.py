@@ -119,6 +119,8 @@ def _map(work: Path, config: ReconstructionConfig, part: Int64[np.ndarray, " par
     options.num_threads = 1
     for seeded in (options, options.mapper, options.triangulation):
         seeded.random_seed = config.seed
+    # COLMAP draws some numbers from a generator of the thread, which may have mapped another part before.
+    pycolmap.set_random_seed(config.seed)
     place.parent.mkdir(exist_ok=True)
     with whole_folder(place) as folder:
         pycolmap.incremental_mapping(work / "database.db", work, folder, options)

@@ -36,7 +36,9 @@ class Termination:
             # A question to a GPU would wait for all that it has to do.
             self._group = distributed.new_group(backend="gloo")
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in self._signals}
+            # What the process was started to ignore, as in the background of a shell, it goes on to ignore.
+            minded = [number for number in self._signals if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._note) for number in minded}
             if signal.SIGINT in self._signals:
                 # The command line ends a process that does not end within a second of Ctrl-C.
                 self._wakeup = signal.set_wakeup_fd(-1)
