@@ -166,7 +166,7 @@ def test_damaged_features_are_no_reason_to_go_without_geometry(run, own, rendere
     # A vote would count without geometry; an answer says that nothing has checked it.
     for verb, expected in (("classify", 1), ("search", 0)):
         code, _, err = run(verb, own, photo)
-        assert code == expected
+        assert code == expected, (verb, err)
         assert "is damaged" in err
         assert name in err
 

@@ -19,7 +19,7 @@ from resight.collection.roots import Key
 from resight.collection.scan import canonical
 from resight.collection.schema import Value, metadata_names, read_cell
 from resight.collection.store import Store
-from resight.errors import InvalidInput, UnreadableImage
+from resight.errors import CollectionDamaged, InvalidInput, UnreadableImage
 from resight.files import Progress, silent
 from resight.models.extract import content_of
 from resight.pipelines.metadata import read_cells
@@ -232,16 +232,24 @@ class Classifier:
                 )
 
     def _neighbours(self, photo: str | Path) -> Answer:
-        """Returns the labelled neighbours, verified where the model has local features."""
+        """Returns the labelled neighbours, verified where the model has local features.
+
+        Raises:
+            CollectionDamaged: Those of a neighbour are damaged: its vote would count without geometry.
+        """
         has_local = self._collection.model.facts.local is not None
-        return self._collection.answer(
+        verify = self.rule.verify if has_local else 0
+        answer = self._collection.answer(
             Query(
                 photo,
                 top=max(self.rule.neighbours, self.rule.verify),
                 where=_labelled(self.label),
-                verify=self.rule.verify if has_local else 0,
+                verify=verify,
             )
         )
+        if any(hit.match is None for hit in answer.hits[:verify]):
+            raise CollectionDamaged("; ".join(answer.notes))
+        return answer
 
 
 def classify_photos(
