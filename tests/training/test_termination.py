@@ -64,8 +64,6 @@ def start(*words):
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            # The tests may run in the background of a shell, which lets them ignore Ctrl-C.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         for rank in range(WORLD)
     ]
