@@ -68,7 +68,9 @@ def reconstruct(
         parts = _connected(verified_pairs(database, config)[:, :2], len(photos))
         done = len(photos) + len(pairs)
         progress(done, total)
-        for part, _ in zip(parts, in_threads(partial(_map, work, config), parts), strict=True):
+        # One at a time: COLMAP fails where two open a database at once. In a thread, so that Ctrl-C ends it.
+        mapped = in_threads(partial(_map, work, config), parts, workers=1, ahead=1)
+        for part, _ in zip(parts, mapped, strict=True):
             done += len(part)
             progress(done, total)
     progress(total, total)
