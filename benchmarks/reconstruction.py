@@ -45,7 +45,6 @@ class Cameras:
     centre_most: float
     rotation_median: float
     rotation_most: float
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -115,23 +114,19 @@ def photos_of(scene: Path) -> list[Path]:
 
 
 def ours(scene: Path, work: Path) -> Cameras:
-    start = time.monotonic()
-    made = reconstruct(photos_of(scene), work)
-    return compared(scene, "resight", made, time.monotonic() - start)
+    return compared(scene, "resight", reconstruct(photos_of(scene), work))
 
 
 def plain(scene: Path, work: Path) -> Cameras:
     """Returns the errors of pycolmap as its own examples call it."""
     work.mkdir(parents=True)
-    start = time.monotonic()
     pycolmap.extract_features(work / "database.db", scene / "images")
     pycolmap.match_exhaustive(work / "database.db")
     pycolmap.incremental_mapping(work / "database.db", scene / "images", work)
-    seconds = time.monotonic() - start
-    return compared(scene, "pycolmap", read_reconstruction(work, photos_of(scene)), seconds)
+    return compared(scene, "pycolmap", read_reconstruction(work, photos_of(scene)))
 
 
-def compared(scene: Path, by: str, made: Reconstruction, seconds: float) -> Cameras:
+def compared(scene: Path, by: str, made: Reconstruction) -> Cameras:
     truth = json.loads((scene / "cameras.json").read_text(encoding="utf-8"))["cameras"]
     cluster = made.clusters[0]
     known = [truth[made.photos[row].name] for row in cluster.photos]
@@ -152,7 +147,6 @@ def compared(scene: Path, by: str, made: Reconstruction, seconds: float) -> Came
         float(off.max()),
         float(np.median(angles)),
         float(max(angles)),
-        seconds,
     )
 
 
