@@ -16,11 +16,12 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from resight._lazy import require
-from resight.collection import BrokenPhoto, Collection, find_photos
+from resight.collection import BrokenPhoto, find_photos
 from resight.collection.lock import writer_lock
+from resight.collection.store import Store
+from resight.collection.stored_photos import stored_photos
 from resight.errors import InvalidInput
 from resight.files import Progress, silent
-from resight.models.extract import content_of
 from resight.pipelines.index import DEFAULT_MODEL, index_photos
 from resight.sfm import (
     Covisibility,
@@ -161,11 +162,20 @@ def _describe(photos: Sequence[Path], out: Path, model: str, stage: Stage) -> _D
     if not indexed.photos:
         raise InvalidInput(f"no photo can be read: {_first_reason(report.broken)}")
     given = {str(path) for path in find_photos(photos)}
-    names, descriptors = Collection.open(out / _COLLECTION).descriptors()
+    names, descriptors = indexed.collection.descriptors()
     rows = sorted((name, row) for row, name in enumerate(names) if name in given)
     paths = [Path(name) for name, _ in rows]
-    hashes = [content_of(path).hash.hex() for path in paths]
+    hash_of = _hashes(out / _COLLECTION)
+    hashes = [hash_of[name] for name, _ in rows]
     return _Described(paths, descriptors[[row for _, row in rows]], hashes, report.broken)
+
+
+def _hashes(collection: Path) -> dict[str, str]:
+    """Returns the hash of each photo's bytes, as they were described, by its path."""
+    store = Store.open(collection)
+    return {
+        store.roots.path_of(key): (photo.hash or b"").hex() for key, photo in stored_photos(store).items()
+    }
 
 
 def _first_reason(broken: Sequence[BrokenPhoto]) -> str:

@@ -9,8 +9,6 @@ from resight.search import ExactIndex
 
 __all__ = ["candidate_pairs"]
 
-_BLOCK = 256
-
 
 def candidate_pairs(
     descriptors: Float32[np.ndarray, "photos dim"], neighbours: int
@@ -24,10 +22,6 @@ def candidate_pairs(
     count = len(descriptors)
     index = ExactIndex(descriptors.shape[1], fingerprint="photos")
     index.add(np.arange(count), descriptors)
-    found = []
-    for start in range(0, count, _BLOCK):
-        ids = index.search(descriptors[start : start + _BLOCK], min(neighbours + 1, count)).ids
-        rows = np.arange(start, start + len(ids))
-        found.append(np.stack([np.repeat(rows, ids.shape[1]), ids.reshape(-1)], axis=1))
-    pairs = np.sort(np.concatenate(found), axis=1) if found else np.zeros((0, 2), np.int64)
+    ids = index.search(descriptors, min(neighbours + 1, max(count, 1))).ids
+    pairs = np.sort(np.stack([np.repeat(np.arange(count), ids.shape[1]), ids.reshape(-1)], axis=1), axis=1)
     return np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)

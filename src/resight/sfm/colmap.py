@@ -26,47 +26,29 @@ Content = TypeVar("Content")
 
 _NAMES = ("cameras", "images", "points3D")
 
-# Parameters of each camera model, by number: how many, and how many of the first are focal lengths.
+# Parameters of each camera model: how many, and how many of the first are focal lengths. In the order of
+# COLMAP's numbers, from 0.
 _CAMERA_MODELS = {
-    0: (3, 1),
-    1: (4, 2),
-    2: (4, 1),
-    3: (5, 1),
-    4: (8, 2),
-    5: (8, 2),
-    6: (12, 2),
-    7: (5, 2),
-    8: (4, 1),
-    9: (5, 1),
-    10: (12, 2),
-    11: (16, 2),
-    12: (4, 1),
-    13: (5, 2),
-    14: (3, 1),
-    15: (4, 2),
-    16: (6, 2),
-    17: (2, 0),
+    "SIMPLE_PINHOLE": (3, 1),
+    "PINHOLE": (4, 2),
+    "SIMPLE_RADIAL": (4, 1),
+    "RADIAL": (5, 1),
+    "OPENCV": (8, 2),
+    "OPENCV_FISHEYE": (8, 2),
+    "FULL_OPENCV": (12, 2),
+    "FOV": (5, 2),
+    "SIMPLE_RADIAL_FISHEYE": (4, 1),
+    "RADIAL_FISHEYE": (5, 1),
+    "THIN_PRISM_FISHEYE": (12, 2),
+    "RAD_TAN_THIN_PRISM_FISHEYE": (16, 2),
+    "SIMPLE_DIVISION": (4, 1),
+    "DIVISION": (5, 2),
+    "SIMPLE_FISHEYE": (3, 1),
+    "FISHEYE": (4, 2),
+    "EUCM": (6, 2),
+    "EQUIRECTANGULAR": (2, 0),
 }
-_NUMBERS = {
-    "SIMPLE_PINHOLE": 0,
-    "PINHOLE": 1,
-    "SIMPLE_RADIAL": 2,
-    "RADIAL": 3,
-    "OPENCV": 4,
-    "OPENCV_FISHEYE": 5,
-    "FULL_OPENCV": 6,
-    "FOV": 7,
-    "SIMPLE_RADIAL_FISHEYE": 8,
-    "RADIAL_FISHEYE": 9,
-    "THIN_PRISM_FISHEYE": 10,
-    "RAD_TAN_THIN_PRISM_FISHEYE": 11,
-    "SIMPLE_DIVISION": 12,
-    "DIVISION": 13,
-    "SIMPLE_FISHEYE": 14,
-    "FISHEYE": 15,
-    "EUCM": 16,
-    "EQUIRECTANGULAR": 17,
-}
+_BY_NUMBER = tuple(_CAMERA_MODELS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -207,7 +189,7 @@ def _rotations(quaternions: Float64[np.ndarray, "n 4"]) -> Float64[np.ndarray, "
     return np.moveaxis(np.array(rows), 2, 0)
 
 
-def _focal(model: int, width: int, height: int, parameters: Sequence[float]) -> float:
+def _focal(model: str, width: int, height: int, parameters: Sequence[float]) -> float:
     focal_lengths = parameters[: _CAMERA_MODELS[model][1]]
     if width < 1 or height < 1 or not focal_lengths or not min(focal_lengths) > 0:
         raise InvalidInput(f"a camera of {width} x {height} pixels has no focal length")
@@ -248,10 +230,11 @@ def _binary_cameras(content: bytes) -> _Cameras:
     data, cameras = _Bytes(content), {}
     for _ in range(data.count(24)):
         number, model, width, height = (int(value) for value in data.take("IiQQ"))
-        if model not in _CAMERA_MODELS:
+        if not 0 <= model < len(_BY_NUMBER):
             raise InvalidInput(f"it has a camera of the unknown model {model}")
-        parameters = data.take(f"{_CAMERA_MODELS[model][0]}d")
-        cameras[number] = _focal(model, width, height, parameters)
+        name = _BY_NUMBER[model]
+        parameters = data.take(f"{_CAMERA_MODELS[name][0]}d")
+        cameras[number] = _focal(name, width, height, parameters)
     return cameras
 
 
@@ -284,10 +267,10 @@ def _lines(content: bytes) -> Iterator[list[str]]:
 def _text_cameras(content: bytes) -> _Cameras:
     cameras = {}
     for number, model, width, height, *parameters in filter(None, _lines(content)):
-        if model not in _NUMBERS:
+        if model not in _CAMERA_MODELS:
             raise InvalidInput(f"it has a camera of the unknown model {shown(model)}")
         values = [float(value) for value in parameters]
-        cameras[int(number)] = _focal(_NUMBERS[model], int(width), int(height), values)
+        cameras[int(number)] = _focal(model, int(width), int(height), values)
     return cameras
 
 

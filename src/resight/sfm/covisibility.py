@@ -78,7 +78,7 @@ def _row(sees: csr_matrix, photo: int) -> Int64[np.ndarray, " points"]:
 def _views(cluster: Cluster, a: int, b: int, points: Float64[np.ndarray, "n 3"]) -> tuple[float, float]:
     """Returns how much larger the second photo shows the points, and the angle between the rays, degrees."""
     rays = [points - cluster.centres[photo] for photo in (a, b)]
-    # Points lie in front of a camera; half a unit in the last place keeps the division finite.
+    # Points lie in front of a camera; the floor keeps the division finite where a damaged model says not.
     depths = [
         np.maximum(ray @ cluster.rotations[photo][2], 1e-12) for ray, photo in zip(rays, (a, b), strict=True)
     ]

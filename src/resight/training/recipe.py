@@ -35,8 +35,8 @@ from resight.training.images import DataSettings, SelectionSettings
 from resight.training.loggers import LOGGERS, LoggerSettings
 from resight.training.objective import OutputName
 from resight.training.recipe_file import Values, read_values
+from resight.training.samplers import SAMPLERS
 from resight.training.schedule import SCHEDULES, Constant, Schedule
-from resight.training.tuple_sampler import SAMPLERS
 
 __all__ = ["LogSettings", "PartSettings", "Recipe", "UseSettings", "WhitenSettings"]
 

@@ -14,8 +14,10 @@ from jaxtyping import Int64
 
 from resight.errors import InvalidInput
 from resight.settings.bounds import Count, Number, checked
+from resight.settings.choice import Family
+from resight.training.tuple_sampler import TupleSampler
 
-__all__ = ["ClassBalancedSampler", "MPerClassSampler", "PlainSampler", "Sampler"]
+__all__ = ["SAMPLERS", "ClassBalancedSampler", "MPerClassSampler", "PlainSampler", "Sampler"]
 
 # Keeps the samplers' numbers apart from others drawn with the same seed and epoch.
 _STREAM = 0x5A3B1E
@@ -195,6 +197,16 @@ class MPerClassSampler:
                     photos[label] = _rounds(self._members[label], self.per_class, rng)
                 row[place] = next(photos[label])
         return chosen.reshape(len(chosen), self.batch)
+
+
+SAMPLERS = Family(
+    "sampler",
+    lambda: {
+        each.kind: each for each in (PlainSampler, ClassBalancedSampler, MPerClassSampler, TupleSampler)
+    },
+    frozenset({"photos", "labels", "pairs", "seed"}),
+)
+"""The samplers a recipe can name."""
 
 
 def _rounds(members: Int64[np.ndarray, " n"], count: int, rng: np.random.Generator) -> Iterator[list[int]]:

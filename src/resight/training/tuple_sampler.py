@@ -15,11 +15,9 @@ from jaxtyping import Float32, Int64
 
 from resight.errors import InvalidInput
 from resight.settings.bounds import Count, Number, checked
-from resight.settings.choice import Family
 from resight.sfm.mining import hard_negatives
-from resight.training.samplers import ClassBalancedSampler, MPerClassSampler, PlainSampler
 
-__all__ = ["SAMPLERS", "Describe", "TupleSampler"]
+__all__ = ["Describe", "TupleSampler"]
 
 Describe = Callable[[Int64[np.ndarray, " n"]], Float32[np.ndarray, "n dim"]]
 """Returns the descriptors of photos, in their order."""
@@ -137,13 +135,3 @@ class TupleSampler:
     def restore(self, epoch: int, batches: Int64[np.ndarray, "batches batch"]) -> None:
         """Takes back what `state` gave."""
         self._mined = (epoch, batches)
-
-
-SAMPLERS = Family(
-    "sampler",
-    lambda: {
-        each.kind: each for each in (PlainSampler, ClassBalancedSampler, MPerClassSampler, TupleSampler)
-    },
-    frozenset({"photos", "labels", "pairs", "seed"}),
-)
-"""The samplers a recipe can name."""
