@@ -37,6 +37,9 @@ __all__ = ["Assembly", "assemble"]
 
 _LOG = logging.getLogger(__name__)
 
+_KEPT_BYTES = 1 << 29
+"""Pixels of validation photos that are held from one measurement to the next."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Assembly:
@@ -216,12 +219,13 @@ def _mining(recipe: Recipe, images: Images, batches: TrainingBatches, fabric: Fa
         return None
     shown = recipe.data.test_transform.make()
     describing = Describing(
+        images.photos(images.train, shown, fabric.device),
+        shown,
         rank=fabric.global_rank,
         world=fabric.world_size,
         device=fabric.device,
-        workers=recipe.training.workers,
     )
-    return Mining(batches.tuples, images.photos(images.train, shown, fabric.device), shown, describing)
+    return Mining(batches.tuples, describing)
 
 
 def _selector(recipe: Recipe, images: Images, fabric: Fabric) -> Selector | LandmarkSelector:
@@ -234,13 +238,18 @@ def _selector(recipe: Recipe, images: Images, fabric: Fabric) -> Selector | Land
             world=fabric.world_size,
         )
     shown, validation = recipe.data.test_transform.make(), images.validation
+    describing = None
+    if validation is not None:
+        describing = Describing(
+            images.measured(validation, shown),
+            shown,
+            scales=recipe.use.scales,
+            rank=fabric.global_rank,
+            world=fabric.world_size,
+            device=fabric.device,
+            # A test transform gives the same every time.
+            keep_bytes=_KEPT_BYTES,
+        )
     return Selector(
-        recipe.selection,
-        validation,
-        None if validation is None else images.measured(validation, shown),
-        shown,
-        scales=recipe.use.scales,
-        rank=fabric.global_rank,
-        world=fabric.world_size,
-        device=fabric.device,
+        recipe.selection, validation, describing, rank=fabric.global_rank, world=fabric.world_size
     )
