@@ -15,7 +15,7 @@ from resight.errors import InvalidBundle, MissingExtra, UnknownModel, WeightsUna
 from resight.models import Model, NetworkDescriber, available, load_model
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle, Preprocessing
-from resight.models.zoo import _TRUNKS
+from resight.models.zoo import _TRUNKS, load_recorded
 from resight.networks import Backbone, GeMNet
 from resight.networks.gem import GeMNetConfig
 from resight.networks.trunks import _timm
@@ -59,8 +59,9 @@ def test_available_lists_every_name_once():
     assert entries[0].name == "sift"
     assert entries[0].needs is None
     assert entries[0].megabytes < 10
-    assert [entry.name for entry in entries[1:]] == list(_TRUNKS)
-    assert all(entry.needs == "torch" for entry in entries[1:])
+    assert (entries[1].name, entries[1].needs) == ("efficientnet-lite0", "lite0")
+    assert [entry.name for entry in entries[2:]] == list(_TRUNKS)
+    assert all(entry.needs == "torch" for entry in entries[2:])
     assert all(entry.licence and entry.summary and entry.dim > 0 for entry in entries)
 
 
@@ -126,7 +127,7 @@ def test_timm_folder_by_name(tmp_path):
             r"there is no model 'gem-resnet5' and no bundle at that path: did you mean .*gem-resnet50",
         ),
         ("shift", r"did you mean sift\?"),
-        ("???", r"known are sift, gem-resnet18, .*timm:NAME .* path of a bundle"),
+        ("???", r"known are sift, efficientnet-lite0, gem-resnet18, .*timm:NAME .* path of a bundle"),
         ("absent/mine.safetensors", "there is no model 'absent/mine.safetensors' and no bundle at that path"),
         ("timm:resnet1xt", "timm has no trunk 'resnet1xt': did you mean"),
     ],
@@ -162,3 +163,14 @@ def test_face_without_torch(monkeypatch):
         face.__getattr__("GeMNet")
     with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
         face.__getattr__("Nothing")
+
+
+def test_lite0_is_known_offline(unreachable_hub, tmp_path):
+    model = load_model("efficientnet-lite0")
+    entry = available()[1]
+    assert (model.dim, model.licence, model.local) == (entry.dim, entry.licence, None)
+    photo = np.random.default_rng(1).integers(0, 256, (97, 131, 3), dtype=np.uint8)
+    vector = model.describe(photo)
+    bundles.write(model.to_bundle(), tmp_path / "lite0.safetensors")
+    assert np.array_equal(load_model(tmp_path / "lite0.safetensors").describe(photo), vector)
+    assert load_recorded("efficientnet-lite0", model.fingerprint).fingerprint == model.fingerprint

@@ -22,7 +22,7 @@ from torch.nn.modules.module import (
 
 from resight.errors import InvalidInput
 from resight.files.json import JSON
-from resight.networks.trunks import bn_inception, torchvision_trunk
+from resight.networks.trunks import bn_inception, lite0, torchvision_trunk
 from resight.networks.trunks._timm import import_timm
 from resight.settings.foreign import foreign_part, is_dotted
 
@@ -78,7 +78,11 @@ def check_trunk(trunk: str, options: Mapping[str, JSON]) -> None:
                 f"its trunk_options set {name!r} to {value!r}; accepted are truth values, numbers of at most "
                 f"{_LARGEST_NUMBER}, words, and short lists of them"
             )
-    if is_dotted(trunk) or trunk == bn_inception.NAME or trunk.startswith(f"{torchvision_trunk.SOURCE}:"):
+    if (
+        is_dotted(trunk)
+        or trunk in (bn_inception.NAME, lite0.NAME)
+        or trunk.startswith(f"{torchvision_trunk.SOURCE}:")
+    ):
         return
     if not _TIMM_NAME.fullmatch(trunk):
         raise InvalidInput(

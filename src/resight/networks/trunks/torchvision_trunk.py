@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import final
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from resight.errors import UnknownModel
 from resight.files.json import JSON
@@ -18,6 +16,7 @@ from resight.networks.trunks.strides import Tap
 from resight.networks.trunks.trunk_net import (
     IMAGENET_MEAN,
     IMAGENET_STD,
+    Chain,
     TrunkNet,
     choose,
     refuse_timm_options,
@@ -35,32 +34,6 @@ NAMES = ("alexnet", "shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "shufflenet_v2_x
 _ALEXNET_PIXELS = 31
 _ALEXNET_LAYERS = 12  # all but the last pooling, as in the code of Radenović, Tolias and Chum 2018
 _LEFTOVER = ("classifier.", "fc.", "features.12")
-
-
-@final
-class _Chain(nn.Module):
-    """Modules one after the other; some of their outputs are the feature maps."""
-
-    def __init__(
-        self, parts: Mapping[str, nn.Module], steps: Sequence[str], taps: Sequence[Tap], smallest: int
-    ) -> None:
-        super().__init__()
-        for name, part in parts.items():
-            self.add_module(name, part)
-        self._steps = tuple(steps)
-        self._taps = frozenset(tap.module for tap in taps)
-        self._smallest = smallest
-
-    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> tuple[Tensor, ...]:
-        down, right = (max(0, self._smallest - size) for size in images.shape[2:])
-        # Zero is the mean colour.
-        x = nn.functional.pad(images, (0, right, 0, down)) if down or right else images
-        maps = []
-        for step in self._steps:
-            x = self.get_submodule(step)(x)
-            if step in self._taps:
-                maps.append(x)
-        return tuple(maps)
 
 
 def build(
@@ -107,7 +80,7 @@ def _alexnet(model: nn.Module) -> tuple[nn.Module, tuple[Tap, ...]]:
     layers = list(model.get_submodule("features").children())[:_ALEXNET_LAYERS]
     taps = (Tap("features.1", 64, 4), Tap("features.4", 192, 8), Tap("features.11", 256, 16))
     steps = [f"features.{number}" for number in range(_ALEXNET_LAYERS)]
-    return _Chain({"features": nn.Sequential(*layers)}, steps, taps, _ALEXNET_PIXELS), taps
+    return Chain({"features": nn.Sequential(*layers)}, steps, taps, _ALEXNET_PIXELS), taps
 
 
 def _shufflenet(model: nn.Module) -> tuple[nn.Module, tuple[Tap, ...]]:
@@ -123,7 +96,7 @@ def _shufflenet(model: nn.Module) -> tuple[nn.Module, tuple[Tap, ...]]:
         Tap("stage3", middle[1], 16),
         Tap("conv5", last, 32),
     )
-    return _Chain(parts, list(parts), taps, 1), taps
+    return Chain(parts, list(parts), taps, 1), taps
 
 
 def _initialise_(net: nn.Module) -> None:

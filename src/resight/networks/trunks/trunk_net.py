@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, final
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from resight.errors import InvalidInput
 from resight.files.json import JSON
 from resight.networks.trunks.strides import Tap
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "TrunkNet", "choose", "refuse_timm_options"]
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Chain", "TrunkNet", "choose", "refuse_timm_options"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Mean of ImageNet's pixels in R, G, B of 0..1."""
@@ -58,6 +59,41 @@ class TrunkNet:
     signed: bool = False
     has_class_token: bool = False
     channels_last: bool = False
+
+
+@final
+class Chain(nn.Module):
+    """Modules one after the other; some of their outputs are the feature maps."""
+
+    def __init__(
+        self, parts: Mapping[str, nn.Module], steps: Sequence[str], taps: Sequence[Tap], smallest: int
+    ) -> None:
+        """Takes the modules.
+
+        Args:
+            parts: Modules by name.
+            steps: Names of those that follow each other, ``block.0`` for one within a part.
+            taps: Which of the steps give a map.
+            smallest: Rows and columns to which smaller images are padded with zero.
+        """
+        super().__init__()
+        for name, part in parts.items():
+            self.add_module(name, part)
+        self._steps = tuple(steps)
+        self._taps = frozenset(tap.module for tap in taps)
+        self._smallest = smallest
+
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> tuple[Tensor, ...]:
+        """Returns the maps of the taps, shallow to deep."""
+        down, right = (max(0, self._smallest - size) for size in images.shape[2:])
+        # Zero is the mean colour.
+        x = nn.functional.pad(images, (0, right, 0, down)) if down or right else images
+        maps = []
+        for step in self._steps:
+            x = self.get_submodule(step)(x)
+            if step in self._taps:
+                maps.append(x)
+        return tuple(maps)
 
 
 def choose(trunk: str, taps: Sequence[Tap], out_indices: Sequence[int] | None) -> tuple[int, ...]:
