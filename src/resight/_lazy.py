@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from resight.errors import MissingExtra
 
-__all__ = ["face", "require"]
+__all__ = ["face", "lacks", "require"]
 
 
 def face(
@@ -47,5 +47,10 @@ def require(extra: str, modules: Collection[str], needed_for: str) -> None:
     Raises:
         MissingExtra: One of them is not.
     """
-    if any(find_spec(module) is None for module in modules):
+    if lacks(modules):
         raise MissingExtra(extra, needed_for)
+
+
+def lacks(modules: Collection[str]) -> bool:
+    """Returns whether one of the modules is not installed; imports none of them."""
+    return any(find_spec(module) is None for module in modules)

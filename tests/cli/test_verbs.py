@@ -319,7 +319,16 @@ def test_models_are_listed(run):
     _, out, _ = run("models", "--json")
     entries = json.loads(out)
     assert entries[0]["name"] == "sift"
-    assert set(entries[0]) == {"name", "summary", "dim", "megabytes", "licence", "needs"}
+    assert set(entries[0]) == {
+        "name",
+        "summary",
+        "dim",
+        "megabytes",
+        "licence",
+        "needs",
+        "local",
+        "published",
+    }
 
 
 def test_the_sift_verbs_import_no_torch(made, rendered, tmp_path):

@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import save_file
 
 from resight.errors import InvalidBundle, MissingExtra, UnknownModel, WeightsUnavailable
-from resight.models import Model, NetworkDescriber, available, load_model
+from resight.models import Model, NetworkDescriber, available, load_model, load_recorded, model_of, to_input
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle, Preprocessing
-from resight.models.zoo import _TRUNKS, load_recorded
+from resight.models.catalogue import SUFFIXES, find_trunk, trunks
 from resight.networks import Backbone, GeMNet
 from resight.networks.gem import GeMNetConfig
 from resight.networks.trunks import _timm
@@ -39,19 +39,29 @@ def unreachable_hub(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
 
 
-@pytest.mark.parametrize("name", _TRUNKS)
-def test_figures_are_timms(name):
+@pytest.mark.parametrize("name", trunks())
+def test_figures_are_timms_and_odd_sizes_are_taken(name):
+    """Without weights: on torch's meta device, where sizes are all there is."""
     timm = _timm.import_timm("this test")
-    trunk = _TRUNKS[name]
+    trunk = trunks()[name]
     configuration = timm.get_pretrained_cfg(trunk.timm)
     assert trunk.licence == configuration.license
-    assert configuration.hf_hub_id
+    assert configuration.hf_hub_id == f"timm/{trunk.timm}"
+    assert configuration.hf_hub_filename is None
     with torch.device("meta"):
         whole = timm.create_model(trunk.timm)
-        maps = timm.create_model(trunk.timm, features_only=True, out_indices=(-1,))
+        # Large transformers are the small ones again, and take a second each.
+        if trunk.pooling == "gem" or trunk.megabytes < 400:
+            backbone = Backbone(
+                trunk.timm, out_indices=(-1,), options=trunk.options, whole=trunk.pooling == "trunk"
+            )
+            assert (backbone.channels, backbone.image_size) == ((trunk.dim,), None)
+            # NaFlex asks which device it is on.
+            if backbone.whole and "naflex" not in name:
+                assert backbone.eval().read_whole(torch.zeros(1, 3, 75, 101)).pooled.shape == (1, trunk.dim)
     weights = [*whole.parameters(), *whole.buffers()]
     assert trunk.megabytes == round(sum(each.numel() * 4 for each in weights) / 1e6, 1)
-    assert [trunk.dim] == maps.feature_info.channels()
+    assert trunk.pooling == "gem" or whole.num_features == trunk.dim
 
 
 def test_available_lists_every_name_once():
@@ -60,7 +70,7 @@ def test_available_lists_every_name_once():
     assert entries[0].needs is None
     assert entries[0].megabytes < 10
     assert (entries[1].name, entries[1].needs) == ("efficientnet-lite0", "lite0")
-    assert [entry.name for entry in entries[2:]] == list(_TRUNKS)
+    assert [entry.name for entry in entries[2:]] == list(trunks())
     assert all(entry.needs == "torch" for entry in entries[2:])
     assert all(entry.licence and entry.summary and entry.dim > 0 for entry in entries)
 
@@ -174,3 +184,76 @@ def test_lite0_is_known_offline(unreachable_hub, tmp_path):
     bundles.write(model.to_bundle(), tmp_path / "lite0.safetensors")
     assert np.array_equal(load_model(tmp_path / "lite0.safetensors").describe(photo), vector)
     assert load_recorded("efficientnet-lite0", model.fingerprint).fingerprint == model.fingerprint
+
+
+@pytest.fixture
+def made_hub(monkeypatch, tmp_path):
+    """Puts random weights of a trunk into a cache of their own, as the hub's library keeps them."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+
+    def fill(name, state):
+        folder = tmp_path / "hub" / f"models--timm--{name}"
+        revision = "0" * 40
+        for each in (folder / "refs", folder / "snapshots" / revision):
+            each.mkdir(parents=True)
+        (folder / "refs" / "main").write_text(revision)
+        save_file(state, folder / "snapshots" / revision / "model.safetensors")
+
+    return fill
+
+
+@pytest.mark.parametrize("name", ["dinov2-reg-small", "dinov3-small", "pe-core-tiny"])
+def test_frozen_trunks_describe_as_timm_does(name, made_hub):
+    timm = _timm.import_timm("this test")
+    trunk = find_trunk(name)
+    torch.manual_seed(3)
+    options = {"dynamic_img_size": True, "dynamic_img_pad": True, **trunk.options}
+    reference = timm.create_model(trunk.timm, num_classes=0, **options).eval()
+    made_hub(trunk.timm, reference.state_dict())
+    assert next(entry for entry in available(look=True) if entry.name == name).local
+    photo = np.random.default_rng(5).integers(0, 256, (75, 101, 3), dtype=np.uint8)
+    model = load_model(name)
+    assert (model.name, model.dim, model.licence) == (name, trunk.dim, trunk.licence)
+    (found,) = model.describe([photo])
+    with torch.inference_mode():
+        preprocessing = model.describer.preprocessing
+        values = to_input(torch.from_numpy(photo[None]), preprocessing)
+        expected = torch.nn.functional.normalize(reference(values))[0].numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    # A bundle of it needs the hub no more, and a file that names the model may load it.
+    again = model_of(model.to_bundle(), name="again")
+    np.testing.assert_array_equal(again.describe([photo])[0], found)
+    assert load_recorded(name, "").fingerprint == model.fingerprint
+
+
+@pytest.mark.parametrize(("suffix", "pooling"), SUFFIXES.items())
+def test_other_poolings_of_a_frozen_trunk(suffix, pooling, made_hub):
+    timm = _timm.import_timm("this test")
+    trunk = find_trunk("pe-core-tiny")
+    torch.manual_seed(4)
+    reference = timm.create_model(trunk.timm, num_classes=0, dynamic_img_size=True, dynamic_img_pad=True)
+    made_hub(trunk.timm, reference.eval().state_dict())
+    model = load_model(f"pe-core-tiny{suffix}")
+    photo = np.random.default_rng(6).integers(0, 256, (50, 64, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        values = to_input(torch.from_numpy(photo[None]), model.describer.preprocessing)
+        tokens = reference.forward_features(values)
+        own = reference.forward_head(tokens, pre_logits=True)[0]
+        patches = tokens[0, 1:]
+        both = [(part.clamp(min=1e-6) ** 3).mean(dim=0) ** (1 / 3) for part in (patches, -patches)]
+        gem = both[0] - both[1]
+    unit = [each / each.norm() for each in (own, gem)]
+    expected = unit[1] if pooling == "patches" else torch.cat(unit) / 2**0.5
+    (found,) = model.describe([photo])
+    assert model.dim == len(expected) == find_trunk(model.name).dim
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
+
+
+def test_a_suffix_belongs_to_transformers():
+    assert find_trunk("gem-resnet50-both") is None
+    assert find_trunk("-gem") is None
+    with pytest.raises(UnknownModel, match="there is no model 'gem-resnet50-both'"):
+        load_model("gem-resnet50-both")

@@ -209,3 +209,39 @@ def test_torchvision_is_mended_only_where_it_must_be(monkeypatch):
     code = "import torchvision"
     works = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
     assert (_timm._declare_torchvision_operators() is None) == works
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "test_vit",
+        "test_convnext",
+        "test_resnet",
+        pytest.param("naflexvit_base_patch16_siglip", marks=pytest.mark.slow),
+    ],
+)
+def test_a_whole_trunk_gives_what_timm_gives(name):
+    torch.manual_seed(3)
+    backbone = Backbone(name, out_indices=(-1,), whole=True).eval()
+    reference = timm.create_model(name, num_classes=0, **backbone.options).eval()
+    reference.load_state_dict(backbone.net.model.state_dict())
+    stride = backbone.strides[-1]
+    images = torch.randn(1, 3, 3 * stride, 2 * stride)
+    with torch.inference_mode():
+        whole = backbone.read_whole(images)
+        torch.testing.assert_close(whole.pooled, reference(images))
+        torch.testing.assert_close(whole.maps, backbone(images)[-1])
+        assert backbone.read_whole(torch.randn(1, 3, 75, 101)).pooled.shape == whole.pooled.shape
+
+
+@pytest.mark.parametrize("name", ["bn_inception", "torchvision:alexnet"])
+def test_only_trunks_of_timm_are_built_whole(name):
+    with pytest.raises(InvalidInput, match=rf"the trunk {name} cannot be built whole: only timm's can"):
+        Backbone(name, out_indices=(-1,), whole=True)
+
+
+def test_two_maps_are_no_whole_trunk():
+    with pytest.raises(InvalidInput, match="with their last map alone"):
+        Backbone("test_resnet", out_indices=(-2, -1), whole=True)
+    with pytest.raises(InvalidInput, match=r"was built without its own pooling: build it with whole=True"):
+        Backbone("test_resnet", out_indices=(-1,)).read_whole(torch.zeros(1, 3, 64, 64))

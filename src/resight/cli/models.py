@@ -17,25 +17,33 @@ RECIPES_EXAMPLE = (
     "  resight train softtriple data.root=~/CUB_200_2011"
 )
 
+_ALSO = (
+    "\nAlso: NAME-gem and NAME-both for those with a pooling of their own, timm:NAME for any trunk of timm, "
+    "and a bundle's path."
+)
+
 NameArgument = Annotated[
     str | None, typer.Argument(metavar="[NAME]", help="One recipe, with its command and results.")
 ]
 
 
 def models(as_json: JsonOption = False) -> None:
-    """List the models, with dimension, size and licence."""
+    """List the models: dimension, size, licence, whether the weights are here, published figures."""
     from resight.models import available
 
-    entries = available()
+    entries = available(look=True)
     if as_json:
         write_json(entries)
         return
-    table = plain_table("model", "dim", "MB", "licence", "needs", "what it is", right=("dim", "MB"))
+    columns = ("model", "dim", "MB", "licence", "needs", "here", "what it is", "published")
+    table = plain_table(*columns, right=("dim", "MB"))
     for entry in entries:
         size = f"{entry.megabytes:.1f}" if entry.megabytes is not None else "?"
         needs = f"resight[{entry.needs}]" if entry.needs else ""
-        table.add_row(entry.name, str(entry.dim), size, entry.licence, needs, entry.summary)
+        facts = (str(entry.dim), size, entry.licence, needs, "yes" if entry.local else "")
+        table.add_row(entry.name, *facts, entry.summary, entry.published or "")
     console().print(table)
+    console().print(_ALSO, soft_wrap=True)
 
 
 def recipes(name: NameArgument = None, as_json: JsonOption = False) -> None:

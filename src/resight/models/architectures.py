@@ -45,6 +45,7 @@ class _Trunk:
     trunk_without_stride: Annotated[Stage | None, ADDED_LATER] = None
     trunk_deepest: Annotated[int, ADDED_LATER] = -1
     trunk_maps: Annotated[tuple[int, ...], ADDED_LATER] = ()
+    trunk_whole: Annotated[bool, ADDED_LATER] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ def settings_of(net: GlobalNet) -> dict[str, JSON]:
         trunk.without_stride,
         trunk.deepest,
         trunk.maps if len(trunk.maps) > 1 else (),
+        trunk.whole,
     )
     settings = stored_settings(stored) | stored_settings(net.config)
     if not isinstance(net, CGD):
@@ -132,6 +134,7 @@ def build(architecture: str, settings: Mapping[str, JSON]) -> GlobalNet:
         output_stride=stored.trunk_output_stride,
         without_stride=stored.trunk_without_stride,
         options=stored.trunk_options,
+        whole=stored.trunk_whole,
     )
     values = dict(settings)
     pooling = values.get("pooling")

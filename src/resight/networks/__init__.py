@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from resight.networks.embedding import Embedding, EmbeddingConfig
     from resight.networks.gem import GeMNet, GeMNetConfig
     from resight.networks.global_net import GlobalOutput
-    from resight.networks.pooling import MAC, POOLINGS, RMAC, AverageMax, ClassToken, GeM, SignedGeM, SPoC
+    from resight.networks.pooling import (
+        MAC,
+        POOLINGS,
+        RMAC,
+        AverageMax,
+        ClassToken,
+        GeM,
+        SignedGeM,
+        SPoC,
+        TrunkAndGeM,
+        TrunkPooling,
+    )
     from resight.networks.trunks.backbone import Backbone
     from resight.networks.trunks.named import TrunkConfig
 
@@ -41,7 +52,9 @@ __all__ = [
     "GlobalOutput",
     "SPoC",
     "SignedGeM",
+    "TrunkAndGeM",
     "TrunkConfig",
+    "TrunkPooling",
 ]
 
 _HOMES = {
@@ -67,7 +80,9 @@ _HOMES = {
     "RMAC": "pooling",
     "SPoC": "pooling",
     "SignedGeM": "pooling",
+    "TrunkAndGeM": "pooling",
     "TrunkConfig": "trunks.named",
+    "TrunkPooling": "pooling",
 }
 
 # So that torch is imported only with what needs it.

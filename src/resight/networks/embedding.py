@@ -19,6 +19,7 @@ from resight.networks.global_net import (
     join_scales,
     make_linear,
     pool,
+    pooled_channels,
     project,
     unit,
 )
@@ -83,7 +84,8 @@ class Embedding(nn.Module):
         self.trunk = trunk
         self.config = config
         self.pooling: nn.Module = config.pooling.make(channels=trunk.channels[-1])
-        self.linear = make_linear(trunk.channels[-1], config.dim, bias=config.bias, generator=generator)
+        channels = pooled_channels(trunk, self.pooling)
+        self.linear = make_linear(channels, config.dim, bias=config.bias, generator=generator)
         self.dim = config.dim
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> GlobalOutput:

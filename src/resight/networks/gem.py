@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from resight.networks.global_net import GlobalOutput, join_scales, pool, project
+from resight.networks.global_net import GlobalOutput, join_scales, pool, pooled_channels, project
 from resight.networks.pooling import EPSILON, POOLINGS, ClassToken, GeM, SignedGeM
 from resight.networks.trunks.backbone import Backbone
 from resight.settings.bounds import Count, check_fields
@@ -69,10 +69,10 @@ class GeMNet(nn.Module):
             config: The settings.
         """
         super().__init__()
-        channels = trunk.channels[-1]
         self.trunk = trunk
         self.config = config
-        self.pooling: nn.Module = config.pooling.make(channels=channels)
+        self.pooling: nn.Module = config.pooling.make(channels=trunk.channels[-1])
+        channels = pooled_channels(trunk, self.pooling)
         self.whitening = None if config.dim is None else nn.Linear(channels, config.dim)
         self.dim = channels if config.dim is None else config.dim
 

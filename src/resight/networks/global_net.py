@@ -11,10 +11,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from resight.errors import InvalidInput
-from resight.networks.pooling import ClassToken
+from resight.networks.pooling import ClassToken, TrunkAndGeM, TrunkPooling
 from resight.networks.trunks.backbone import Backbone
 
-__all__ = ["GlobalOutput", "at_least_a_cell", "join_scales", "make_linear", "pool", "project", "unit"]
+__all__ = [
+    "GlobalOutput",
+    "at_least_a_cell",
+    "join_scales",
+    "make_linear",
+    "pool",
+    "pooled_channels",
+    "project",
+    "unit",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +67,25 @@ def make_linear(
 def pool(
     trunk: Backbone, pooling: nn.Module, images: Float[Tensor, "batch 3 height width"]
 ) -> Float[Tensor, "batch channels"]:
-    """Returns the deepest map of the images pooled, or the trunk's class token for `ClassToken`.
+    """Returns the deepest map of the images pooled, or what the trunk itself gives where the pooling is that.
 
     Raises:
-        InvalidInput: The trunk has no class token.
+        InvalidInput: The trunk has no class token, or not its own pooling.
     """
     shown = at_least_a_cell(trunk, images)
     if isinstance(pooling, ClassToken):
         return trunk.class_token(shown)
+    if isinstance(pooling, TrunkPooling | TrunkAndGeM):
+        whole = trunk.read_whole(shown)
+        both: Tensor = pooling(whole.pooled, whole.maps)
+        return both
     pooled: Tensor = pooling(trunk(shown)[-1])
     return pooled
+
+
+def pooled_channels(trunk: Backbone, pooling: nn.Module) -> int:
+    """Returns how many numbers `pool` gives an image."""
+    return trunk.channels[-1] * (2 if isinstance(pooling, TrunkAndGeM) else 1)
 
 
 def at_least_a_cell(trunk: Backbone, images: Tensor) -> Tensor:

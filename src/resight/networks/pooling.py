@@ -6,7 +6,7 @@ overflows from an activation of 40 on. None normalises its result.
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeAlias, final
+from typing import ClassVar, TypeAlias, final, get_args
 
 import torch
 from jaxtyping import Float
@@ -28,6 +28,8 @@ __all__ = [
     "Pooling",
     "SPoC",
     "SignedGeM",
+    "TrunkAndGeM",
+    "TrunkPooling",
     "average_max",
     "gem",
     "mac",
@@ -295,6 +297,51 @@ class ClassToken(nn.Module):
 
 
 @final
+class TrunkPooling(nn.Module):
+    """A whole trunk's own pooling: class token, attention or average; of `GeMNet` and `Embedding`."""
+
+    kind: ClassVar = "trunk"
+
+    def forward(
+        self, pooled: Float[Tensor, "batch channels"], maps: Float[Tensor, "batch channels rows cols"]
+    ) -> Float[Tensor, "batch channels"]:
+        """Returns what the trunk pooled."""
+        del maps
+        return pooled
+
+
+@final
+class TrunkAndGeM(nn.Module):
+    """`TrunkPooling` beside signed GeM of the map, both of unit norm: twice the channels.
+
+    Attributes:
+        gem: Holds the exponent.
+    """
+
+    kind: ClassVar = "trunk_and_gem"
+
+    @checked
+    def __init__(self, p: Positive = 3.0, *, learnable: bool = True) -> None:
+        """Sets the exponent.
+
+        Args:
+            p: The exponent at the start.
+            learnable: Whether the exponent is learned.
+
+        Raises:
+            InvalidInput: ``p`` is not positive.
+        """
+        super().__init__()
+        self.gem = GeM(p, learnable=learnable)
+
+    def forward(
+        self, pooled: Float[Tensor, "batch channels"], maps: Float[Tensor, "batch channels rows cols"]
+    ) -> Float[Tensor, "batch both"]:
+        """Returns both, joined."""
+        return torch.cat([_unit(_precise(pooled)), _unit(signed_gem(maps, self.gem.p))], dim=1)
+
+
+@final
 class RMAC(nn.Module):
     """Regional maximum pooling: `rmac`.
 
@@ -322,12 +369,14 @@ class RMAC(nn.Module):
         return rmac(maps, self.levels)
 
 
-Pooling: TypeAlias = SPoC | MAC | AverageMax | GeM | SignedGeM | RMAC | ClassToken
+Pooling: TypeAlias = (
+    SPoC | MAC | AverageMax | GeM | SignedGeM | RMAC | ClassToken | TrunkPooling | TrunkAndGeM
+)
 """A pooling of this package."""
 
 POOLINGS = Family(
     "pooling",
-    lambda: {each.kind: each for each in (SPoC, MAC, AverageMax, GeM, SignedGeM, RMAC, ClassToken)},
+    lambda: {each.kind: each for each in get_args(Pooling)},
     frozenset({"channels"}),
 )
 """The poolings a network's ``Config`` can name."""

@@ -14,6 +14,7 @@ from resight.errors import InvalidInput
 from resight.files.json import JSON
 from resight.networks.trunks import bn_inception, foreign_trunk, lite0, timm_trunk, torchvision_trunk
 from resight.networks.trunks.strides import STAGES, Stage, remove_stride_
+from resight.networks.trunks.whole_trunk import Whole, read_whole
 from resight.settings.foreign import is_dotted
 
 __all__ = ["Backbone"]
@@ -42,6 +43,7 @@ class Backbone(nn.Module):
         image_size: Rows and columns of the only size it takes; ``None`` where it takes any.
         signed: Whether it is a transformer or its like, whose maps are negative as often as positive.
         has_class_token: Whether `class_token` gives one.
+        whole: Whether it has its last normalisation and its own pooling, for `read_whole`.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Backbone(nn.Module):
         output_stride: int | None = None,
         without_stride: Stage | None = None,
         options: Mapping[str, JSON] | None = None,
+        whole: bool = False,
     ) -> None:
         """Builds the trunk, with random weights (torch's own generator) or with published ones.
 
@@ -71,6 +74,8 @@ class Backbone(nn.Module):
             output_stride: Stride of the deepest map, where the trunk can dilate its convolutions.
             without_stride: A stage whose down-sampling is removed, see `remove_stride_`.
             options: Further arguments of timm to build the trunk.
+            whole: Keep the last normalisation and the trunk's own pooling, for `read_whole`; its one map is
+                then the last one, normalised. Of trunks of timm alone.
 
         Raises:
             UnknownModel: There is no trunk of that name.
@@ -82,6 +87,8 @@ class Backbone(nn.Module):
         # As models of it are named: timm:local-dir:PATH.
         name = name.removeprefix("timm:")
         source, _, rest = name.partition(":")
+        if whole:
+            self._check_whole(name, out_indices)
         if name == bn_inception.NAME:
             made = bn_inception.build(
                 pretrained=pretrained,
@@ -124,6 +131,7 @@ class Backbone(nn.Module):
                 out_indices=out_indices,
                 output_stride=output_stride,
                 options=options,
+                whole=whole,
             )
         self.net = made.net
         self.trunk = made.name
@@ -139,6 +147,7 @@ class Backbone(nn.Module):
         self.image_size = made.image_size
         self.signed = made.signed
         self.has_class_token = made.has_class_token
+        self.whole = whole
         self.without_stride: Stage | None = None
         self._taps = made.taps
         self._picks = made.picks
@@ -171,12 +180,7 @@ class Backbone(nn.Module):
             InvalidInput: The trunk takes one size only and these have another, or it gave another number of
                 channels than it declares.
         """
-        self._check_size(images)
-        if self._whole_cells:
-            # Such a trunk takes any number of whole cells; zero is the mean colour.
-            down, right = (-size % self.strides[-1] for size in images.shape[2:])
-            images = nn.functional.pad(images, (0, right, 0, down))
-        every = tuple(self.net(images))
+        every = tuple(self.net(self._fitting(images)))
         maps = tuple(every[number] for number in self._picks)
         if self._channels_last:
             maps = tuple(each.permute(0, 3, 1, 2) for each in maps)
@@ -200,6 +204,42 @@ class Backbone(nn.Module):
             )
         self._check_size(images)
         return timm_trunk.class_token(self.net, images)
+
+    def read_whole(self, images: Float[Tensor, "batch 3 height width"]) -> Whole:
+        """Returns the trunk's own descriptor of the images and its last map, normalised, in one pass.
+
+        Raises:
+            InvalidInput: The trunk was not built whole, or takes images of another size.
+        """
+        if not self.whole:
+            raise InvalidInput(
+                f"the trunk {self.trunk} was built without its own pooling: build it with whole=True, or "
+                "take the pooling class_token, signed_gem, spoc or gem"
+            )
+        return read_whole(self.net, self._fitting(images), stride=self.strides[-1])
+
+    def _fitting(self, images: Tensor) -> Tensor:
+        """Returns images that the trunk takes: some take any number of whole cells, filled with zero."""
+        self._check_size(images)
+        if not self._whole_cells:
+            return images
+        # Zero is the mean colour.
+        down, right = (-size % self.strides[-1] for size in images.shape[2:])
+        return nn.functional.pad(images, (0, right, 0, down))
+
+    @staticmethod
+    def _check_whole(name: str, out_indices: Sequence[int] | None) -> None:
+        source = name.partition(":")[0]
+        is_timm = (
+            name not in (bn_inception.NAME, lite0.NAME)
+            and source != torchvision_trunk.SOURCE
+            and not is_dotted(name)
+        )
+        if not is_timm or tuple(out_indices or ()) != (-1,):
+            raise InvalidInput(
+                f"the trunk {name} cannot be built whole: only timm's can, with their last map alone "
+                "(out_indices=(-1,))"
+            )
 
     def _check_size(self, images: Tensor) -> None:
         if self.image_size is not None and tuple(images.shape[2:]) != self.image_size:

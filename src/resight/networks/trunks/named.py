@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 from resight.networks.trunks import lite0, torchvision_trunk
 from resight.networks.trunks.backbone import Backbone
 from resight.networks.trunks.strides import Stage
 from resight.settings.bounds import Count, check_fields
 from resight.settings.foreign import foreign_part, is_dotted
+from resight.settings.marks import ADDED_LATER
 
 __all__ = ["NAMES", "TrunkConfig"]
 
@@ -58,6 +59,8 @@ class TrunkConfig:
         weights: A file of published weights, for the trunks that are not timm's.
         output_stride: Stride of the deepest map, where timm can dilate the trunk.
         options: Further arguments of timm to build the trunk.
+        whole: Keep the last normalisation and the trunk's own pooling, which the poolings ``trunk`` and
+            ``trunk_and_gem`` take; of timm's trunks.
 
     Raises:
         InvalidInput: A setting is outside of its range.
@@ -68,6 +71,7 @@ class TrunkConfig:
     weights: str | None = None
     output_stride: Count | None = None
     options: dict[str, Scalar | tuple[Scalar, ...]] = field(default_factory=dict)
+    whole: Annotated[bool, ADDED_LATER] = False
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -102,4 +106,5 @@ class TrunkConfig:
             output_stride=self.output_stride,
             without_stride=without_stride,
             options=self.options,
+            whole=self.whole,
         )

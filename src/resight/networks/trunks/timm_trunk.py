@@ -23,6 +23,7 @@ from resight.networks.trunks._hub import cached_file, check_hub, check_url, unav
 from resight.networks.trunks._timm import import_timm
 from resight.networks.trunks.strides import Tap
 from resight.networks.trunks.trunk_net import TrunkNet
+from resight.networks.trunks.whole_trunk import whole_trunk
 
 __all__ = ["build", "class_token"]
 
@@ -48,6 +49,7 @@ def build(
     out_indices: Sequence[int] | None,
     output_stride: int | None,
     options: Mapping[str, JSON] | None,
+    whole: bool,
 ) -> TrunkNet:
     """Returns the trunk for `Backbone`, whose arguments these are.
 
@@ -74,12 +76,15 @@ def build(
         arguments["out_indices"] = tuple(out_indices)
     if output_stride is not None:
         arguments["output_stride"] = output_stride
+    if whole:
+        arguments |= {"feature_cls": whole_trunk(), "num_classes": 0}
     if pretrained and download:
         _check_weights(timm, name)
     elif pretrained:
         arguments["pretrained_cfg_overlay"] = {"file": str(_cached_weights(timm, name))}
     net = _build(timm, name, arguments, pretrained=pretrained)
     declared: Any = net  # timm's wrappers have no common type that declares these attributes
+    whole_cells |= whole and hasattr(declared.model, "num_prefix_tokens")
     info = declared.feature_info
     taps = tuple(Tap(each["module"], each["num_chs"], each["reduction"]) for each in info.info)
     chosen = tuple(index % len(taps) for index in info.out_indices)
@@ -162,7 +167,8 @@ def _freedom_of_size(timm: ModuleType, trunk: str, options: Mapping[str, JSON]) 
     )
     for candidate in candidates:
         try:
-            timm.create_model(trunk, features_only=True, **{**options, **candidate})
+            with torch.device("meta"):
+                timm.create_model(trunk, features_only=True, **{**options, **candidate})
         except TypeError:
             continue
         except _BUILD_ERRORS:
@@ -218,7 +224,8 @@ def _build(timm: ModuleType, name: str, arguments: Mapping[str, object], *, pret
         # timm raises the same types for weights that do not fit and for a trunk without feature maps.
         _build(timm, _resolve(timm, name)[0], arguments, pretrained=False)
         raise unavailable(name, reason)
-    asked = ", ".join(f"{key}={value}" for key, value in arguments.items()) or "default options"
+    named = {key: value for key, value in arguments.items() if not isinstance(value, type)}
+    asked = ", ".join(f"{key}={value}" for key, value in named.items()) or "default options"
     raise InvalidInput(
         f"the timm trunk {name} gives no feature maps with {asked} ({reason}): "
         "choose another trunk or other options"
