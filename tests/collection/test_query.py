@@ -119,7 +119,7 @@ def test_an_open_file_is_read_once(collection, photos):
 
 
 def test_by_default_as_many_are_verified_as_the_model_can_verify(collection, photos, tmp_path, monkeypatch):
-    monkeypatch.setattr("resight.collection.searching.VERIFY_DEPTH", 3)
+    monkeypatch.setattr("resight.collection.describing.VERIFY_DEPTH", 3)
     query = photos / "a" / "p02.png"
     assert [hit.match is not None for hit in collection.search(query, top=5)] == [True] * 3 + [False] * 2
     plain = Collection.create(tmp_path / "plain", model=grid_model(with_local=False))

@@ -79,6 +79,7 @@ def build(verb: str = "") -> typer.Typer:
 _HOMES = {
     "index": ("index", "EXAMPLE"),
     "search": ("search", "EXAMPLE"),
+    "serve": ("serve", "EXAMPLE"),
     "rerank": ("rerank", "EXAMPLE"),
     "remove": ("collection", "REMOVE_EXAMPLE"),
     "info": ("collection", "INFO_EXAMPLE"),

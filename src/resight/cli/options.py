@@ -7,9 +7,11 @@ import os
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar, get_type_hints
+from typing import Annotated, TypeVar, get_args, get_type_hints
 
 import typer
+
+from resight.settings.marks import Meaning
 
 __all__ = [
     "CollectionArgument",
@@ -130,8 +132,17 @@ def _parameters(kind: type) -> Iterator[inspect.Parameter]:
                 field.name,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=inspect.Parameter.empty if field.default is MISSING else field.default,
-                annotation=hint,
+                annotation=_option(hint),
             )
+
+
+def _option(hint: object) -> object:
+    """Returns the annotation of a parameter; a number whose meaning stands beside it is an option."""
+    marks = getattr(hint, "__metadata__", ())
+    if not marks or not isinstance(marks[0], Meaning):
+        return hint
+    kind, meaning = get_args(hint)[0], marks[0]
+    return Annotated[kind, typer.Option(metavar="N", min=kind(meaning.least), help=meaning.text)]
 
 
 def _filled(kind: type[Options], values: Mapping[str, object]) -> Options:

@@ -88,6 +88,7 @@ class Hit:
         missing: The file is not there any more, or may not be shown: it lies in no folder that was named on
             this machine.
         changed: The file has other bytes than when it was described: it may show something else now.
+        id: Number of the photo in its collection, the same as long as it is there; None outside of one.
     """
 
     rank: int
@@ -101,6 +102,7 @@ class Hit:
     keypoints: ShownKeypoints | None = None
     missing: bool = False
     changed: bool = False
+    id: int | None = None
 
     def __repr__(self) -> str:
         inliers = "" if self.inliers is None else f" with {self.inliers} inliers"

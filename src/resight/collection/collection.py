@@ -19,7 +19,7 @@ from resight.collection.query import Query, RefineMethod
 from resight.collection.resident import ResidentIndex
 from resight.collection.scan import canonical, printable
 from resight.collection.schema import Value
-from resight.collection.searching import answer_query
+from resight.collection.searching import Searcher
 from resight.collection.store import Store
 from resight.collection.stored_photos import described, keys_under, searchable, stored_photos
 from resight.collection.writing import writing
@@ -350,6 +350,17 @@ class Collection:
             self._store, self._resident, lambda: self.model, sample=sample, progress=progress
         )
 
+    def warm(self) -> None:
+        """Loads the model and the descriptors, so that the first search takes no longer than the next.
+
+        Raises:
+            ModelError: The model cannot be loaded, or is another.
+            CollectionError: The collection is gone or cannot be read.
+        """
+        pixels = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+        self.model.describe(pixels)
+        self._resident.current()
+
     def search(
         self,
         photos: PhotoSource | Iterable[PhotoSource],
@@ -394,7 +405,15 @@ class Collection:
             CollectionError: The collection is gone or cannot be read.
         """
         asked = query if isinstance(query, Query) else Query(query)
-        return answer_query(self._store, self._resident, lambda: self.model, asked)
+        ranked = (searcher := self.searcher).rank([searcher.describe(asked)])[0]
+        if isinstance(ranked, InvalidInput):
+            raise ranked
+        return searcher.answer(ranked)
+
+    @property
+    def searcher(self) -> Searcher:
+        """What answers queries step by step, for who has many at once."""
+        return Searcher(self._store, self._resident, lambda: self.model)
 
 
 def _reopened(path: str, model: str | None, lock_timeout: float) -> Collection:

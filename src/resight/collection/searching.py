@@ -5,27 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from pathlib import Path
+from typing import final
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from resight import images
-from resight.collection.answer import Answer, Hit, QueryPhoto, Seconds, ShownKeypoints
-from resight.collection.query import VERIFY_DEPTH, Query
+from resight.collection.answer import Answer, Hit, Seconds, ShownKeypoints
+from resight.collection.describing import Described, describe_query, has_attention
+from resight.collection.query import Query, RefineMethod
 from resight.collection.resident import ResidentIndex
 from resight.collection.roots import Key
 from resight.collection.schema import metadata_names
 from resight.collection.store import Store
 from resight.collection.stored_local import StoredLocal
 from resight.collection.stored_photos import has_changed
-from resight.errors import InvalidInput, NoLocalFeatures
-from resight.features import Box, LocalFeatures
+from resight.errors import InvalidInput
+from resight.features import LocalFeatures
 from resight.models.codec import LocalCodec, as_stored
-from resight.models.extract import shows_nothing
 from resight.models.model import Model
-from resight.search.expansion import combine, search_expanded
+from resight.search.expansion import search_expanded
 from resight.search.geometry.reranking import VerifiedRanking
 from resight.search.geometry.verdict import verdict
 from resight.search.geometry.verification import Verification, verify_answers
@@ -33,7 +31,7 @@ from resight.search.ranking import Ranking
 from resight.search.reciprocal import rerank_reciprocal
 from resight.search.super_global import rerank_super_global
 
-__all__ = ["answer_query"]
+__all__ = ["Ranked", "Searcher"]
 
 UNWANTED_DEPTH = 1000
 """So many answers are ranked beyond those that are shown where some may be left out for what they show."""
@@ -45,162 +43,174 @@ _DEPTHS = {"reciprocal": 100, "superglobal": 400}
 """Answers that a re-ranking by descriptors looks at; those of the papers."""
 
 
-def answer_query(
-    store: Store, resident: ResidentIndex, load_model: Callable[[], Model], query: Query
-) -> Answer:
-    """Returns the answer to a query.
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranked:
+    """A query with the photos that are nearest to it, to be verified.
 
-    Raises:
-        InvalidInput: The box lies outside its photo, nothing in a query photo can be recognised, or the
-            filter cannot be understood.
-        NoLocalFeatures: Verification is wanted and the model has none.
-        UnreadableImage: A query photo cannot be read.
-        CollectionDamaged: The collection cannot be read.
+    Attributes:
+        described: The query.
+        ranking: One row; its ids are row ids.
+        searched: Photos that were searched, after the filter.
+        load: Seconds of bringing the descriptors into memory.
+        search: Seconds of filter, scan and query expansion.
     """
-    clock = [time.perf_counter()]
-    model = load_model()
-    depth = _depth(model, query)
-    described = _describe(model, query)
-    clock.append(time.perf_counter())
-    with resident.lock:
-        index = resident.current()
-        if query.refine == "diffusion":
+
+    described: Described
+    ranking: Ranking
+    searched: int
+    load: float
+    search: float
+
+
+@final
+class Searcher:
+    """Answers queries in three steps, so that one scan can serve several of them: describe, rank, answer.
+
+    Safe to use from several threads.
+    """
+
+    def __init__(self, store: Store, resident: ResidentIndex, load_model: Callable[[], Model]) -> None:
+        self._store = store
+        self._resident = resident
+        self._load_model = load_model
+
+    def describe(self, query: Query) -> Described:
+        """Returns the query with its photos described.
+
+        Raises:
+            InvalidInput: The box lies outside its photo, or nothing in a query photo can be recognised.
+            NoLocalFeatures: Verification is wanted and the model has none.
+            UnreadableImage: A query photo cannot be read.
+            ModelError: The model cannot be loaded, or is another.
+        """
+        started = time.perf_counter()
+        return describe_query(self._load_model(), query, started=started)
+
+    def rank(self, queries: Sequence[Described]) -> list[Ranked | InvalidInput]:
+        """Returns the nearest photos of each query, or why its filter cannot be used.
+
+        Queries of one filter, expansion and refinement share a scan; each gets what it would get alone.
+
+        Raises:
+            CollectionDamaged: The collection cannot be read.
+        """
+        alike: dict[tuple[str | None, int, RefineMethod | None], list[int]] = {}
+        for number, described in enumerate(queries):
+            query = described.query
+            alike.setdefault((query.where, query.expand, query.refine), []).append(number)
+        ranked: dict[int, Ranked | InvalidInput] = {}
+        with self._resident.lock:
+            for numbers in alike.values():
+                try:
+                    ranked |= zip(numbers, self._rank_alike([queries[n] for n in numbers]), strict=True)
+                except InvalidInput as error:
+                    ranked |= dict.fromkeys(numbers, error)
+        return [ranked[number] for number in range(len(queries))]
+
+    def rank_these(self, described: Described, ids: Int64[np.ndarray, " n"]) -> Ranked:
+        """Returns some photos as the ranking of a query, to be verified; those that are gone are left out.
+
+        Raises:
+            CollectionDamaged: The collection cannot be read.
+        """
+        started = time.perf_counter()
+        with self._resident.lock:
+            index = self._resident.current()
+            loaded = time.perf_counter()
+            allowed = np.intersect1d(ids, index.ids)
+            ranking = index.search(described.descriptor[None], max(1, len(allowed)), allowed=allowed)
+        done = time.perf_counter()
+        return Ranked(described, ranking, len(allowed), loaded - started, done - loaded)
+
+    def answer(self, ranked: Ranked) -> Answer:
+        """Returns the answer to a query: its nearest photos verified, in their order, with their rows.
+
+        Raises:
+            CollectionDamaged: The collection cannot be read.
+        """
+        started = time.perf_counter()
+        store, described, ranking, model = self._store, ranked.described, ranked.ranking, self._load_model()
+        query, depth = described.query, described.depth
+        stored = StoredLocal(store, model.codec)
+        if depth and query.without:
+            ranking = _without_shown(described, ranking, depth, stored)
+        head = ranking.row(0)[0][:depth]
+        local = stored.of(head)
+        found = [
+            (row, number, None if row in stored.damaged else match)
+            for row, (number, match) in zip(
+                head.tolist(), _matches(described, local, model.codec), strict=True
+            )
+        ]
+        verified = VerifiedRanking.of(ranking, [[match for _, _, match in found]])
+        numbers = {row: number for row, number, match in found if match is not None}
+        keypoints = {}
+        if has_attention(model):
+            pairs = zip(head.tolist(), local, strict=True)
+            keypoints = {row: ShownKeypoints.of(features) for row, features in pairs if features is not None}
+        verify = time.perf_counter() - started
+        hits = _hits(store, verified, query.top, numbers, keypoints)
+        total = time.perf_counter() - described.started
+        seconds = Seconds(described.seconds, ranked.load, ranked.search, verify, total)
+        notes = (*store.roots.notes(), *stored.notes())
+        return Answer(described.photos, hits, ranked.searched, seconds, notes)
+
+    def _rank_alike(self, queries: Sequence[Described]) -> list[Ranked]:
+        """Returns the nearest photos of queries with one filter, expansion and refinement."""
+        started = time.perf_counter()
+        first = queries[0].query
+        index = self._resident.current()
+        if first.refine == "diffusion":
             # Its graph counts as loading: it is built once.
-            resident.diffusion()
-        clock.append(time.perf_counter())
-        allowed = None if query.where is None else store.ids_where(query.where)
+            self._resident.diffusion()
+        loaded = time.perf_counter()
+        allowed = None if first.where is None else self._store.ids_where(first.where)
         if allowed is not None:
             # A photo may have come or gone between the two reads.
             allowed = np.intersect1d(allowed, index.ids)
         searched = len(index) if allowed is None else len(allowed)
-        more = UNWANTED_DEPTH if query.without else 0
-        k = max(1, min(max(query.top, depth) + more, searched))
-        ranking = _ranking(resident, described.descriptor, k, query, allowed)
-        if query.without:
-            copies = _copies(index.descriptors(ranking.row(0)[0]), described.unwanted)
-            ranking = _keep(ranking, ~copies)
-    clock.append(time.perf_counter())
-    stored = StoredLocal(store, model.codec)
-    if depth and query.without:
-        ranking = _without_shown(described, ranking, depth, stored)
-    head = ranking.row(0)[0][:depth]
-    local = stored.of(head)
-    found = [
-        (row, number, None if row in stored.damaged else match)
-        for row, (number, match) in zip(head.tolist(), _matches(described, local, model.codec), strict=True)
-    ]
-    verified = VerifiedRanking.of(ranking, [[match for _, _, match in found]])
-    queries = {row: number for row, number, match in found if match is not None}
-    keypoints = {}
-    if _has_attention(model):
-        pairs = zip(head.tolist(), local, strict=True)
-        keypoints = {row: ShownKeypoints.of(features) for row, features in pairs if features is not None}
-    clock.append(time.perf_counter())
-    hits = _hits(store, verified, query.top, queries, keypoints)
-    describe, load, search, verify = (after - before for before, after in pairwise(clock))
-    seconds = Seconds(describe, load, search, verify, time.perf_counter() - clock[0])
-    return Answer(described.photos, hits, searched, seconds, (*store.roots.notes(), *stored.notes()))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Described:
-    """A query's photos as the model sees them.
-
-    Attributes:
-        photos: Those of the thing first.
-        descriptor: float32 ``(dim,)``: of the one photo, or of all combined.
-        local: Local features of the photos of the thing, inside the box where there is one.
-        unwanted: float32 ``(n, dim)``: of each photo of what the answers must not show.
-        unwanted_local: Local features of these.
-    """
-
-    photos: list[QueryPhoto]
-    descriptor: Float32[np.ndarray, " dim"]
-    local: list[LocalFeatures | None]
-    unwanted: Float32[np.ndarray, "n dim"]
-    unwanted_local: list[LocalFeatures | None]
-
-    @property
-    def boxes(self) -> list[Box]:
-        """What is searched for in each photo of the thing, in its pixels."""
-        return [
-            photo.box or Box(0.0, 0.0, float(photo.width), float(photo.height))
-            for photo in self.photos
-            if photo.wanted
+        depths = [
+            max(1, min(max(each.query.top, each.depth) + UNWANTED_DEPTH * bool(each.query.without), searched))
+            for each in queries
         ]
-
-
-def _depth(model: Model, query: Query) -> int:
-    """Returns how many answers are verified.
-
-    Raises:
-        NoLocalFeatures: The query says a number and the model has no local features.
-    """
-    has_local = model.facts.local is not None
-    if query.verify == "auto":
-        return VERIFY_DEPTH if has_local else 0
-    if query.verify and not has_local:
-        raise NoLocalFeatures("this model has no local features to verify with: search without verify")
-    return query.verify
-
-
-def _has_attention(model: Model) -> bool:
-    local = model.facts.local
-    return local is not None and local.attention
-
-
-def _describe(model: Model, query: Query) -> _Described:
-    photos: list[QueryPhoto] = []
-    descriptors: list[Float32[np.ndarray, " dim"]] = []
-    local: list[LocalFeatures | None] = []
-    for source in [*query.photos, *query.without]:
-        is_wanted = len(photos) < len(query.photos)
-        photo = images.photo_of(
-            source,
-            max_side=model.max_side,
-            box=query.box if is_wanted else None,
-            max_pixels=query.max_pixels,
-        )
-        (features,) = model.extract([photo])
-        if shows_nothing(photo, features):
-            name = source if isinstance(source, str | Path) else "the query photo"
-            where = "the box of " if query.box is not None and is_wanted else ""
-            raise InvalidInput(
-                f"nothing in {where}{name} can be recognised: it is of one colour, or shows nothing but "
-                "smooth areas; search for another photo"
-            )
-        box = photo.region if query.box is not None and is_wanted else None
-        attended = features.local if _has_attention(model) else None
-        keypoints = None if attended is None else ShownKeypoints.of(attended)
-        photos.append(QueryPhoto(source, box, photo.width, photo.height, is_wanted, keypoints))
-        descriptors.append(features.descriptor)
-        local.append(features.local)
-    rows = np.stack(descriptors)
-    count = len(query.photos)
-    combined = combine(rows[:count], rows[count:])
-    return _Described(photos, combined, local[:count], rows[count:], local[count:])
+        descriptors = np.stack([each.descriptor for each in queries])
+        rankings = _ranking(self._resident, descriptors, max(depths), first, allowed)
+        ranked = []
+        for row, (described, k) in enumerate(zip(queries, depths, strict=True)):
+            # A refinement looks at more than a query asks for, and all of it counts.
+            k = max(k, min(_DEPTHS.get(first.refine or "", 0), searched))
+            ranking = Ranking(rankings.ids[row : row + 1, :k], rankings.scores[row : row + 1, :k])
+            if described.query.without:
+                copies = _copies(index.descriptors(ranking.row(0)[0]), described.unwanted)
+                ranking = _keep(ranking, ~copies)
+            ranked.append((described, ranking))
+        done = time.perf_counter()
+        return [
+            Ranked(described, ranking, searched, loaded - started, done - loaded)
+            for described, ranking in ranked
+        ]
 
 
 def _ranking(
     resident: ResidentIndex,
-    descriptor: Float32[np.ndarray, " dim"],
+    descriptors: Float32[np.ndarray, "queries dim"],
     k: int,
     query: Query,
     allowed: Int64[np.ndarray, " m"] | None,
 ) -> Ranking:
-    """Returns the best k or more for one descriptor, refined as the query says; hold the resident's lock."""
+    """Returns the best k or more for each descriptor, refined as the query says; hold the resident's lock."""
     if query.refine == "diffusion":
-        return resident.diffusion().rank(descriptor[None], k)
+        return resident.diffusion().rank(descriptors, k)
     index = resident.current()
     searched = len(index) if allowed is None else len(allowed)
     k = max(1, min(max(k, _DEPTHS.get(query.refine or "", 0)), searched))
     # Never more than there are: memory is asked for that many.
     n = min(query.expand, searched)
-    ranking = search_expanded(index, descriptor[None], k, n=n, allowed=allowed)
+    ranking = search_expanded(index, descriptors, k, n=n, allowed=allowed)
     if query.refine == "reciprocal":
-        return rerank_reciprocal(ranking, descriptor[None], index.descriptors, top=_DEPTHS["reciprocal"])
+        return rerank_reciprocal(ranking, descriptors, index.descriptors, top=_DEPTHS["reciprocal"])
     if query.refine == "superglobal":
-        return rerank_super_global(ranking, descriptor[None], index.descriptors, top=_DEPTHS["superglobal"])
+        return rerank_super_global(ranking, descriptors, index.descriptors, top=_DEPTHS["superglobal"])
     return ranking
 
 
@@ -211,7 +221,7 @@ def _copies(
     return (descriptors @ unwanted.T >= SAME_SIMILARITY).any(axis=1)
 
 
-def _without_shown(described: _Described, ranking: Ranking, depth: int, stored: StoredLocal) -> Ranking:
+def _without_shown(described: Described, ranking: Ranking, depth: int, stored: StoredLocal) -> Ranking:
     """Leaves out answers that geometry confirms to show what an unwanted photo shows.
 
     Those that move up are looked at in turn, until none of the first ``depth`` is such an answer.
@@ -237,7 +247,7 @@ def _keep(ranking: Ranking, are_kept: Bool[np.ndarray, " head"]) -> Ranking:
 
 
 def _matches(
-    described: _Described, answers: Sequence[LocalFeatures | None], codec: LocalCodec
+    described: Described, answers: Sequence[LocalFeatures | None], codec: LocalCodec
 ) -> list[tuple[int, Verification]]:
     """Returns for each answer the query photo with most inliers and its match; the first photo at ties.
 
@@ -300,6 +310,7 @@ def _hits(
                 keypoints=keypoints.get(row_id),
                 missing=not is_here or (changed and not roots.is_named_here(key.root)),
                 changed=changed,
+                id=row_id,
             )
         )
     return hits

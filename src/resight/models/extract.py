@@ -28,6 +28,7 @@ __all__ = [
     "Content",
     "Extraction",
     "PhotoModel",
+    "content_in",
     "content_of",
     "describe_photos",
     "extract",
@@ -150,7 +151,7 @@ def content_of(path: str | Path) -> Content:
     except UnreadableImage as error:
         raise OSError(errno.EINVAL, error.reason, str(path)) from None
     with stream:
-        return _content(stream)
+        return content_in(stream)
 
 
 def extract(
@@ -303,7 +304,7 @@ def _read_file(
     try:
         # One opening for both, so that a file replaced meanwhile cannot be hashed old and described new.
         with images.open_file(path) as stream:
-            content = _content(stream)
+            content = content_in(stream)
             capture = images.capture_of(stream)
             if content.hash not in known:
                 photo = images.read(stream, max_side=max_side, box=box, max_pixels=max_pixels, budget=budget)
@@ -327,7 +328,8 @@ def _read_file(
     return _Read(note, photo)
 
 
-def _content(stream: BufferedReader) -> Content:
+def content_in(stream: BufferedReader) -> Content:
+    """Returns what identifies the bytes of an open file, which is read from where it stands to its end."""
     status = os.fstat(stream.fileno())
     digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=HASH_BYTES)).digest()
     return Content(digest, status.st_size, modified_ns(status))

@@ -21,6 +21,7 @@ from resight.collection.schema import Value, metadata_names, read_cell
 from resight.collection.store import Store
 from resight.errors import CollectionDamaged, InvalidInput, UnreadableImage
 from resight.files import Progress, silent
+from resight.images import MAX_PIXELS, PhotoSource
 from resight.models.extract import content_of
 from resight.pipelines.metadata import read_cells
 from resight.search.recognition import Calibration, VotingRule, choose_threshold, neighbour_scores, recognise
@@ -121,8 +122,12 @@ class Classifier:
         """How many photos have each label."""
         self._collection = collection
 
-    def classify(self, photo: str | Path) -> Classified:
+    def classify(self, photo: PhotoSource, *, max_pixels: int = MAX_PIXELS) -> Classified:
         """Returns what a photo shows.
+
+        Args:
+            photo: In any form that a query takes.
+            max_pixels: Most pixels of it that are decoded.
 
         Raises:
             InvalidInput: No photo of the collection has a label any more.
@@ -130,7 +135,7 @@ class Classifier:
             ModelError: The model cannot be loaded, or is another.
             CollectionError: The collection is gone or cannot be read.
         """
-        answer = self._neighbours(photo)
+        answer = self._neighbours(photo, max_pixels)
         # Labels may have gone since they were counted.
         hits = [hit for hit in answer.hits if self.label in hit.metadata]
         if not hits:
@@ -148,7 +153,7 @@ class Classifier:
 
         is_known = self.threshold is None or best.score >= self.threshold
         return Classified(
-            str(photo),
+            answer.queries[0].path,
             best.label if is_known else None,
             best.label,
             best.score,
@@ -231,7 +236,7 @@ class Classifier:
                     f"threshold on photos that are not"
                 )
 
-    def _neighbours(self, photo: str | Path) -> Answer:
+    def _neighbours(self, photo: PhotoSource, max_pixels: int) -> Answer:
         """Returns the labelled neighbours, verified where the model has local features.
 
         Raises:
@@ -245,6 +250,7 @@ class Classifier:
                 top=max(self.rule.neighbours, self.rule.verify),
                 where=_labelled(self.label),
                 verify=verify,
+                max_pixels=max_pixels,
             )
         )
         if any(hit.match is None for hit in answer.hits[:verify]):

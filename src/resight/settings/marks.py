@@ -1,11 +1,12 @@
-"""Marks in the annotation of a setting that say where its value is written down."""
+"""Marks in the annotation of a setting: what it means, and where its value is written down."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Literal
 
-__all__ = ["ADDED_LATER", "NOT_STORED", "Mark"]
+__all__ = ["ADDED_LATER", "NOT_STORED", "Mark", "Meaning"]
 
 
 class Mark(Enum):
@@ -20,3 +21,16 @@ NOT_STORED: Final[Literal[Mark.NOT_STORED]] = Mark.NOT_STORED
 
 ADDED_LATER: Final[Literal[Mark.ADDED_LATER]] = Mark.ADDED_LATER
 """Only where it differs from its default: older bundles and recipes keep their fingerprints."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a number means, for help and reference.
+
+    Attributes:
+        text: One sentence.
+        least: The least value.
+    """
+
+    text: str
+    least: float
