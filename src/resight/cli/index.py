@@ -29,6 +29,7 @@ __all__ = ["EXAMPLE", "index"]
 
 EXAMPLE = (
     "Example:\n\n  resight index ~/Pictures ~/scans/old.jpg --collection photos.resight\n\n"
+    "  resight index ~/Pictures --model efficientnet-lite0+sift --collection other.resight\n\n"
     "Run it again at any time: only what is new or has changed is described. "
     "Exit code 3 says that some files could not be read, each listed with its reason, "
     "or that no photo was found."

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from resight.features import Box
+from resight.images.resize import fit, shown_side
 
 __all__ = ["Photo"]
 
@@ -36,6 +37,15 @@ class Photo:
         step = np.array([self.region.width / columns, self.region.height / rows])
         origin = np.array([self.region.x0, self.region.y0])
         return ((positions + 0.5) * step + origin - 0.5).astype(np.float32)
+
+    def shown_at(self, max_side: int) -> Photo:
+        """Returns the photo as it is shown where whole photos have that long side; itself where it is.
+
+        Args:
+            max_side: Long side at which the whole photo is shown, pixels; it is never enlarged.
+        """
+        side = shown_side(self.region, self.width, self.height, max_side)
+        return replace(self, pixels=fit(self.pixels, side)) if max(self.pixels.shape[:2]) > side else self
 
     @property
     def scale(self) -> float:

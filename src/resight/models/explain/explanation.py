@@ -10,7 +10,7 @@ from jaxtyping import Float32
 
 from resight.errors import InvalidInput
 from resight.images import Photo
-from resight.models.explain.parts import Method, Parts, resample, whiten_parts
+from resight.models.explain.parts import Method, Parts, join_parts, resample, whiten_parts
 from resight.models.model import Model
 from resight.networks.trunks._timm import require_torch
 
@@ -102,9 +102,16 @@ def _parts(model: Model, photo: Photo) -> Parts:
 
 
 def _describers_parts(model: Model, photo: Photo) -> Parts:
+    from resight.models.composite import Composite
     from resight.models.sift.sift import Sift
 
     describer = model.describer
+    if isinstance(describer, Composite):
+        whole = _parts(describer.whole, photo.shown_at(describer.whole.max_side))
+        if describer.weight is None:
+            return whole
+        local = _parts(describer.local, photo.shown_at(describer.local.max_side))
+        return join_parts(whole, local, describer.weight)
     if isinstance(describer, Sift):
         from resight.models.explain.keypoint_parts import parts_of_keypoints
 

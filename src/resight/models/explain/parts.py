@@ -10,7 +10,7 @@ from jaxtyping import Float32, Float64
 
 from resight.models.whitening import Whitening
 
-__all__ = ["Method", "Parts", "resample", "whiten_parts"]
+__all__ = ["Method", "Parts", "join_parts", "resample", "whiten_parts"]
 
 Method: TypeAlias = Literal["exact", "gradient", "keypoints"]
 """How the shares were found: ``exact`` for average pooling, where every location's share is a fact;
@@ -61,6 +61,32 @@ def whiten_parts(parts: Parts, whitening: Whitening) -> Parts:
         )
     vectors = (flat / norm).astype(np.float32).reshape(rows, columns, -1)
     return Parts(vectors, (constant / norm).astype(np.float32), parts.method)
+
+
+def join_parts(first: Parts, second: Parts, weight: float) -> Parts:
+    """Returns the parts of both descriptors one after the other, as `resight.models.composite` joins them.
+
+    Args:
+        first: Of the descriptor with that weight.
+        second: Of the descriptor with the rest of 1.
+        weight: Of the first one's score.
+    """
+    rows, columns = np.maximum(first.vectors.shape[:2], second.vectors.shape[:2])
+    shares = (weight**0.5, (1 - weight) ** 0.5)
+    vectors, constants = [], []
+    for parts, share in zip((first, second), shares, strict=True):
+        down, across = (
+            resample(old, new) for old, new in zip(parts.vectors.shape[:2], (rows, columns), strict=True)
+        )
+        vectors.append(share * np.einsum("rh,hwd,cw->rcd", down, parts.vectors, across, optimize=True))
+        constants.append(share * parts.constant)
+    # The weaker of two statements: only averages have shares that are facts.
+    method: Method = first.method if first.method != "exact" else second.method
+    return Parts(
+        np.concatenate(vectors, axis=2).astype(np.float32),
+        np.concatenate(constants).astype(np.float32),
+        method,
+    )
 
 
 def resample(cells: int, new_cells: int) -> Float64[np.ndarray, "new_cells cells"]:

@@ -1,0 +1,161 @@
+"""Chooses how the model ``efficientnet-lite0`` describes: map, size, scales, exponent and whitening.
+
+    python benchmarks/choose_lite0.py --data DIR [--made DIR] [--cache DIR] [--json FILE]
+
+Judged on the photos of ``selection_photos.py`` alone: each is a query against the others of its kind, and
+what counts is the mean over the kinds of the mean average precision. Pooled maps are cached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import selection_photos
+import torch
+from jaxtyping import Float32, Float64
+from selection_photos import LabelledFiles
+
+from resight import images
+from resight.models.bundle import Preprocessing
+from resight.models.preprocess import to_input
+from resight.networks.trunks.backbone import Backbone
+
+SIDE = 640
+SCALES = (1.0, 0.75, 2**-0.5, 0.75 * 2**-0.5, 0.5)
+POWERS = (2.0, 3.0, 4.0, 6.0)
+MAPS = ("320", "1280")
+Pooled = Mapping[tuple[str, float, float], Float32[np.ndarray, "n channels"]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--made", type=Path, default=Path("build/selection"))
+    parser.add_argument("--cache", type=Path, default=Path("build/lite0"))
+    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/choose_lite0.json"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    arguments.cache.mkdir(parents=True, exist_ok=True)
+    judged = selection_photos.judged(arguments.data, arguments.made)
+    fitted = selection_photos.fitted(arguments.data, arguments.made)
+    pooled = {
+        role: [pool(kind, arguments.cache / f"{role}-{kind.name}.npz") for kind in kinds]
+        for role, kinds in (("judged", judged), ("fitted", fitted))
+    }
+    rows = choose(judged, pooled["judged"], pooled["fitted"])
+    arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def pool(kind: LabelledFiles, cache: Path) -> Pooled:
+    """Returns GeM-pooled unit vectors of all photos by map, exponent and scale."""
+    if not cache.exists():
+        trunk = Backbone("efficientnet-lite0", pretrained=True, out_indices=(-2, -1)).eval()
+        sizes = Preprocessing(SIDE, trunk.mean, trunk.std)
+        found: dict[tuple[str, float, float], list[np.ndarray]] = {}
+        for path in kind.paths:
+            pixels = torch.from_numpy(images.read(path, max_side=SIDE).pixels)[None]
+            image = to_input(pixels, sizes)
+            for scale in SCALES:
+                with torch.inference_mode():
+                    shown = image
+                    if scale != 1:
+                        shown = torch.nn.functional.interpolate(
+                            image, scale_factor=scale, mode="bilinear", align_corners=False
+                        )
+                    maps = trunk(shown)
+                for name, values in zip(MAPS, maps, strict=True):
+                    positive = values[0].flatten(1).clamp(min=1e-6)
+                    for power in POWERS:
+                        vector = positive.pow(power).mean(dim=1).pow(1 / power)
+                        found.setdefault((name, power, scale), []).append(
+                            (vector / vector.norm()).numpy().astype(np.float32)
+                        )
+        np.savez(cache, **{"|".join(map(str, key)): np.stack(rows) for key, rows in found.items()})
+    with np.load(cache) as file:
+        keys = [(key, key.split("|")) for key in file.files]
+        return {(name, float(power), float(scale)): file[key] for key, (name, power, scale) in keys}
+
+
+def joined(pooled: Pooled, name: str, power: float, scales: Sequence[float]) -> Float32[np.ndarray, "n dim"]:
+    """Returns unit vectors of several scales joined as `resight.networks.gem.GeMNet` joins them."""
+    total = np.mean([pooled[name, power, scale] ** power for scale in scales], axis=0) ** (1 / power)
+    vectors: Float32[np.ndarray, "n dim"] = total / np.linalg.norm(total, axis=1, keepdims=True)
+    return vectors
+
+
+def average_precision(vectors: np.ndarray, labels: np.ndarray) -> float:
+    """Returns the mean average precision of every photo with a partner against all the others."""
+    scores = vectors @ vectors.T
+    np.fill_diagonal(scores, -np.inf)
+    return of_scores(scores, labels)
+
+
+def of_scores(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Returns the same for scores whose diagonal is -inf."""
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :-1]
+    right = (labels[order] == labels[:, None]) & (labels >= 0)[:, None]
+    right = right[right.any(axis=1)]
+    precision = np.cumsum(right, axis=1) / np.arange(1, right.shape[1] + 1)
+    return float(((precision * right).sum(axis=1) / right.sum(axis=1)).mean())
+
+
+def whitening(
+    fitted: Sequence[np.ndarray], dim: int, power: float
+) -> tuple[Float64[np.ndarray, " inputs"], Float64[np.ndarray, "dim inputs"]]:
+    """Returns mean and matrix of PCA whitening, each kind of photos counting the same; power 1 is full."""
+    mean = np.mean([each.mean(axis=0, dtype=np.float64) for each in fitted], axis=0)
+    spread = np.mean([np.cov((each - mean).T.astype(np.float64), bias=True) for each in fitted], axis=0)
+    variances, axes = np.linalg.eigh(spread)
+    variances, axes = variances[::-1][:dim], axes[:, ::-1][:, :dim]
+    return mean, (axes * np.maximum(variances, 1e-12) ** (-power / 2)).T
+
+
+def whitened(vectors: np.ndarray, mean: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    values = (vectors - mean) @ matrix.T
+    unit: np.ndarray = values / np.linalg.norm(values, axis=1, keepdims=True)
+    return unit
+
+
+def choose(judged: Sequence[LabelledFiles], own: Sequence[Pooled], others: Sequence[Pooled]) -> list[dict]:
+    """Returns the mAP of every way on every kind, best mean first."""
+    rows = []
+    ways = [(scale,) for scale in SCALES] + [(1.0, 2**-0.5), (1.0, 2**-0.5, 0.5), (0.75, 0.75 * 2**-0.5)]
+    for name, power, scales in itertools.product(MAPS, POWERS, ways):
+        vectors = [joined(each, name, power, scales) for each in own]
+        fitted = [joined(each, name, power, scales) for each in others]
+        forms: list[tuple[int | None, float]] = [(None, 0.0)]
+        forms += [(dim, white) for dim in (256, 320, 512, 640) for white in (0.0, 0.25, 0.5, 0.75, 1.0)]
+        for dim, white in forms:
+            if dim is not None and dim > vectors[0].shape[1]:
+                continue
+            shown = vectors
+            if dim is not None:
+                mean, matrix = whitening(fitted, dim, white)
+                shown = [whitened(each, mean, matrix) for each in vectors]
+            found = {
+                kind.name: round(average_precision(each, kind.labels), 4)
+                for kind, each in zip(judged, shown, strict=True)
+            }
+            mean_ap = round(float(np.mean(list(found.values()))), 4)
+            rows.append(
+                {
+                    "map": name,
+                    "p": power,
+                    "scales": scales,
+                    "dim": dim,
+                    "power": white,
+                    **found,
+                    "mean": mean_ap,
+                }
+            )
+        print(max(rows, key=lambda row: row["mean"]), flush=True)
+    return sorted(rows, key=lambda row: -row["mean"])
+
+
+if __name__ == "__main__":
+    main()
