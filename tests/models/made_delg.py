@@ -20,6 +20,7 @@ class BrightTrunk(nn.Module):
     maps = (-2, -1)
     deepest = -1
     output_stride = without_stride = image_size = None
+    whole = False
     mean = (0.0, 0.0, 0.0)
     std = (1.0, 1.0, 1.0)
     channel_order = "RGB"
