@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
-from resight.images import Capture, capture_of, read
+from resight.images import Capture, capture_of, focal_of, read
 
 EXIF, GPS = 0x8769, 0x8825
 RIGHT = Capture("2024-05-31T18:30:05", 48.5, -(2 + 15 / 60 + 36 / 3600))
@@ -157,3 +157,35 @@ def test_metadata_that_claim_gigabytes_are_not_read():
     stream = Counting(head + claim + bytes(4))
     assert capture_of(stream) == Capture()
     assert stream.largest < 1 << 20
+
+
+FILM, LENGTH, WIDTH, HEIGHT, RESOLUTION, UNIT = 0xA405, 0x920A, 0xA002, 0xA003, 0xA20E, 0xA210
+
+
+@pytest.mark.parametrize(
+    ("values", "share"),
+    [
+        ({FILM: 27}, 27 / 36),
+        # 3000 pixels on 25.4 mm, so that 4000 of them are 33.87 mm.
+        ({LENGTH: IFDRational(50), WIDTH: 4000, HEIGHT: 3000, RESOLUTION: IFDRational(3000)}, 1.4764),
+        ({LENGTH: IFDRational(50), WIDTH: 3000, HEIGHT: 4000, RESOLUTION: IFDRational(3000), UNIT: 2}, 1.4764),
+        ({LENGTH: IFDRational(5), WIDTH: 4000, RESOLUTION: IFDRational(8000), UNIT: 3}, 1.0),
+        ({LENGTH: IFDRational(5), HEIGHT: 4000, RESOLUTION: IFDRational(8000), UNIT: 3}, 1.0),
+        ({LENGTH: IFDRational(5), WIDTH: 4000, RESOLUTION: IFDRational(800), UNIT: 4}, 1.0),
+        # Zero is how a camera says that it does not know.
+        ({FILM: 0, LENGTH: IFDRational(5), WIDTH: 4000, RESOLUTION: IFDRational(800), UNIT: 4}, 1.0),
+        ({FILM: 0}, None),
+        ({LENGTH: IFDRational(50)}, None),
+        ({LENGTH: IFDRational(50), WIDTH: 4000, RESOLUTION: IFDRational(0, 0)}, None),
+        ({LENGTH: IFDRational(50), WIDTH: 0, RESOLUTION: IFDRational(3000)}, None),
+        ({LENGTH: IFDRational(50), WIDTH: 4000, RESOLUTION: IFDRational(3000), UNIT: 9}, None),
+        ({FILM: 65535}, None),
+        ({}, None),
+    ],
+)
+@pytest.mark.parametrize("format_", ["JPEG", "TIFF"])
+def test_the_focal_length_is_a_share_of_the_long_side(values, share, format_):
+    exif = Image.Exif()
+    exif.get_ifd(EXIF).update(values)
+    found = focal_of(saved(format_, exif.tobytes()))
+    assert found == (None if share is None else pytest.approx(share, abs=1e-4))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import numpy as np
 import pytest
-from made_places import camera, write_places
+from made_places import camera, photo, write_places
+from PIL import ExifTags, Image
 
 from resight.errors import InvalidInput
 from resight.sfm import ReconstructionConfig, reconstruct
+from resight.sfm.database import add_photos
 
 pytest.importorskip("pycolmap")
 
@@ -43,6 +47,21 @@ def test_a_place_is_mapped_as_if_it_were_alone(tmp_path, monkeypatch):
         (same,) = (cluster for cluster in both.clusters if cluster.photos[0] == 3 * number)
         np.testing.assert_array_equal(same.centres, alone.centres)
         np.testing.assert_array_equal(same.points, alone.points)
+
+
+def test_cameras_begin_with_the_focal_length_that_the_photo_names(tmp_path):
+    import pycolmap
+
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLengthIn35mmFilm] = 54
+    photos = [tmp_path / "with.jpg", tmp_path / "without.jpg", tmp_path / "gone.jpg"]
+    Image.fromarray(photo(0, 0.0)).save(photos[0], exif=exif)
+    Image.fromarray(photo(0, 0.0)).save(photos[1])
+    add_photos(tmp_path / "database.db", photos, ReconstructionConfig(max_side=180, features=100))
+    with closing(pycolmap.Database.open(tmp_path / "database.db")) as database:
+        cameras = [database.read_camera(number) for number in (1, 2, 3)]
+    assert [camera.has_prior_focal_length for camera in cameras] == [True, False, False]
+    assert [camera.params[0] for camera in cameras[:2]] == [1.5 * 180, 1.2 * 180]
 
 
 def test_pairs_of_photos_that_are_not_there_are_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""When and where a photo was taken, by its EXIF data (CIPA DC-008-2023, sections 4.6.5 and 4.6.6)."""
+"""When, where and through which lens a photo was taken: EXIF data (CIPA DC-008-2023, 4.6.5 and 4.6.6)."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import io
 import math
 import re
 import struct
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import BinaryIO, cast, final
 
 from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import IFDRational
 
 from resight.errors import UnreadableImage
 from resight.images import formats
-from resight.images.opening import open_file, reasons
+from resight.images.opening import reasons
 
 __all__ = ["Capture", "capture_of", "focal_of"]
 
@@ -28,6 +29,9 @@ _MOST_BYTES = 1 << 16
 
 _MOST_READ = 1 << 24
 """Bytes read of a file that is a photo in the first place."""
+
+_MILLIMETRES: Mapping[object, float] = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
+"""Of the units in which pixels of a sensor are counted: inch, centimetre, millimetre, micrometre."""
 
 _SHORTEST, _LONGEST = 0.2, 50.0
 """Focal lengths that a lens can have, as a share of the long side: a fisheye's and a telescope's."""
@@ -65,20 +69,37 @@ def capture_of(stream: BinaryIO) -> Capture:
     return Capture()
 
 
-def focal_of(path: str | Path) -> float | None:
+def focal_of(stream: BinaryIO) -> float | None:
     """Returns the focal length as a share of the photo's long side, by its EXIF data; None if not said.
 
-    Taken from the length that a camera of 35 mm film would have, whose picture is 36 mm wide.
+    Taken from the length that a camera of 35 mm film would have, whose picture is 36 mm wide; or else from the
+    lens's own length and the pixels that the sensor has on a millimetre. Reads the file's head alone.
 
-    Raises:
-        UnreadableImage: The file is no regular file.
+    Args:
+        stream: The photo's file; left at any place.
     """
-    seen = formats.pillow_warnings_unseen()
-    with open_file(path) as stream, suppress(UnreadableImage), seen, reasons("the photo"):
-        length = _exif(stream).get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm)
-        if isinstance(length, int | float) and _SHORTEST <= length / 36 <= _LONGEST:
-            return float(length) / 36
+    with suppress(UnreadableImage), formats.pillow_warnings_unseen(), reasons("the photo"):
+        values = _exif(stream).get_ifd(ExifTags.IFD.Exif)
+        for share in (_number(values, ExifTags.Base.FocalLengthIn35mmFilm) / 36, _on_sensor(values)):
+            if _SHORTEST <= share <= _LONGEST:
+                return share
     return None
+
+
+def _on_sensor(values: Mapping[int, object]) -> float:
+    """Returns the lens's focal length as a share of the sensor's long side; nan if not said."""
+    sides = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)
+    pixels = max((count for count in (_number(values, side) for side in sides) if count > 0), default=math.nan)
+    # A camera that does not name the unit counts in inches (CIPA DC-008-2023, section 4.6.5).
+    unit = _MILLIMETRES.get(values.get(ExifTags.Base.FocalPlaneResolutionUnit, 2), math.nan)
+    resolution = _number(values, ExifTags.Base.FocalPlaneXResolution) / unit
+    return _number(values, ExifTags.Base.FocalLength) * resolution / pixels
+
+
+def _number(values: Mapping[int, object], tag: int) -> float:
+    """Returns a tag's value; nan where it is missing or no number."""
+    value = values.get(tag)
+    return float(value) if isinstance(value, int | float | IFDRational) else math.nan
 
 
 def _exif(stream: BinaryIO) -> Image.Exif:

@@ -105,9 +105,10 @@ def _features(path: Path, config: ReconstructionConfig) -> _Features:
     options.num_threads = 1
     options.sift.max_num_features = config.features
     try:
-        photo = images.read(path, max_side=config.max_side)
-        focal = images.focal_of(path)
-    except UnreadableImage:
+        with images.open_file(path) as stream:
+            focal = images.focal_of(stream)
+            photo = images.read(stream, max_side=config.max_side)
+    except (OSError, UnreadableImage):
         nothing = pycolmap.FeatureDescriptors(
             type=pycolmap.FeatureExtractorType.SIFT, data=np.zeros((0, 128), np.uint8)
         )
