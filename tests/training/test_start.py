@@ -4,6 +4,7 @@ import json
 import logging
 import pickle
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -103,8 +104,8 @@ def test_trunks_of_every_form_are_filled(tmp_path, trunk):
     )
 
 
-def bundle_of(net, folder, name="start.safetensors"):
-    bundles.write(NetworkDescriber(net).to_bundle(), folder / name)
+def bundle_of(net, folder, name="start.safetensors", scales=None):
+    bundles.write(NetworkDescriber(net, scales=scales).to_bundle(), folder / name)
     return folder / name
 
 
@@ -140,6 +141,44 @@ def test_a_whitened_bundle_gives_its_network(tmp_path):
     assert (start.missing, start.left_over) == ((), ())
     assert start.fingerprint == whitened.fingerprint
     assert torch.equal(other.linear.weight, net.linear.weight)
+
+
+def gem(dim=None):
+    return GeMNet(Backbone("test_resnet", out_indices=(-1,)), GeMNetConfig(dim=dim))
+
+
+def test_a_whitening_layer_begins_as_the_whitening_of_the_bundle(tmp_path):
+    model = resight.load_model(bundle_of(gem(), tmp_path, scales=[1.0]))
+    photos = list(torch.randint(0, 256, (40, 48, 48, 3), dtype=torch.uint8).numpy())
+    learned = fit_pca(model.describe(photos), 24, shrinkage=0.1, provenance="made")
+    whitened = model.whitened(learned, name="w")
+    bundles.write(whitened.to_bundle(), tmp_path / "w.safetensors")
+    for dim in (24, 8):
+        net = gem(dim)
+        start = start_from(net, tmp_path / "w.safetensors")
+        assert (start.missing, start.left_over, start.reshaped) == ((), (), ())
+        expected = model.whitened(learned.reduced(dim), name="w").describe(photos)
+        layered = resight.load_model(bundle_of(net, tmp_path, f"{dim}.safetensors", [1.0]))
+        np.testing.assert_allclose(layered.describe(photos), expected, atol=1e-5)
+    # It has fewer dimensions than the layer, goes to another place, or comes after another.
+    wide = start_from(gem(32), tmp_path / "w.safetensors")
+    assert wide.missing == ("whitening.weight", "whitening.bias")
+    other = network()
+    assert start_from(other, tmp_path / "w.safetensors").missing == ("linear.weight", "linear.bias")
+    twice = whitened.whitened(fit_pca(whitened.describe(photos), 8, shrinkage=0.1), name="ww")
+    bundles.write(twice.to_bundle(), tmp_path / "ww.safetensors")
+    assert start_from(gem(8), tmp_path / "ww.safetensors").missing == ("whitening.weight", "whitening.bias")
+
+
+def test_a_trained_whitening_layer_comes_before_a_whitening_behind_it(tmp_path):
+    net = gem(24)
+    model = resight.load_model(bundle_of(net, tmp_path))
+    photos = list(torch.randint(0, 256, (40, 48, 48, 3), dtype=torch.uint8).numpy())
+    after = fit_pca(model.describe(photos), 24, shrinkage=0.1)
+    bundles.write(model.whitened(after, name="w").to_bundle(), tmp_path / "w.safetensors")
+    other = gem(24)
+    start_from(other, tmp_path / "w.safetensors")
+    assert torch.equal(other.whitening.weight, net.whitening.weight)
 
 
 def test_what_has_another_shape_is_drawn_anew_and_said(tmp_path):

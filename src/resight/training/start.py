@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from resight.models.architectures import GlobalNet
 from resight.models.bundle import Preprocessing
 from resight.models.parts import split
 from resight.models.published.checkpoint import load_plain
+from resight.models.whitening import Whitening, initialise_whitening
+from resight.networks.gem import GeMNet
 
 __all__ = ["Start", "start_from"]
 
@@ -65,11 +67,12 @@ class Start:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _File:
-    """A file's tensors by name, in all places that could be meant, and a bundle's preprocessing."""
+    """A file's tensors by name, in all places that could be meant, and what a bundle says besides."""
 
     fingerprint: str
     states: tuple[Mapping[str, Tensor], ...]
     preprocessing: Preprocessing | None = None
+    whitenings: Sequence[Whitening] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +89,8 @@ def start_from(net: GlobalNet, path: str | Path) -> Start:
 
     The file is a bundle, also of another system that shares the trunk; or tensors by name, alone or within a
     mapping such as ``state_dict``, under whatever words training put before their names. Shapes must agree;
-    weights of a half precision are widened.
+    weights of a half precision are widened. The whitening layer of a `GeMNet` is filled with the whitening
+    behind a bundle, cut to its dimensions, so that training goes on from the descriptors of that bundle.
 
     Raises:
         InvalidInput: There is no such file, it holds no tensors, or anything but tensors and plain values,
@@ -113,14 +117,31 @@ def start_from(net: GlobalNet, path: str | Path) -> Start:
     if file.preprocessing is not None:
         net.trunk.mean, net.trunk.std = file.preprocessing.mean, file.preprocessing.std
     used = set(best.names.values())
+    matched = (*filled, *_whitened(net, file, best.names))
+    known = {*matched, *best.names}
     return Start(
         str(path),
         file.fingerprint,
-        tuple(filled),
-        tuple(name for name in own if name not in best.names and not name.endswith(_COUNTER)),
+        matched,
+        tuple(name for name in own if name not in known and not name.endswith(_COUNTER)),
         tuple(name for name in best.state if name not in used),
         tuple(reshaped),
     )
+
+
+def _whitened(net: GlobalNet, file: _File, filled: Container[str]) -> tuple[str, ...]:
+    """Fills the layer from the whitening behind a network without one; returns the names of its tensors.
+
+    A layer that would be another's, behind two whitenings or of a network that has fewer dimensions, stays.
+    """
+    layer = getattr(net, "whitening", None)
+    if not isinstance(net, GeMNet) or layer is None or len(file.whitenings) != 1:
+        return ()
+    (whitening,) = file.whitenings
+    if "whitening.weight" in filled or whitening.inputs != layer.in_features or whitening.dim < net.dim:
+        return ()
+    initialise_whitening(net, whitening.reduced(net.dim))
+    return "whitening.weight", "whitening.bias"
 
 
 def _check_fit(net: GlobalNet, path: Path, match: _Match, filled: Mapping[str, Tensor]) -> None:
@@ -151,9 +172,10 @@ def _read(path: Path) -> _File:
             raise InvalidInput(f"model.start: {path} holds no tensors by name") from None
         return _File(_digest(path), states)
     if is_bundle:
-        bundle = split(bundles.read(path), name=str(path)).describer
-        tensors = {name: torch.tensor(tensor) for name, tensor in bundle.tensors.items()}
-        return _File(bundles.read_header(path).fingerprint, (tensors,), bundle.preprocessing)
+        parts = split(bundles.read(path), name=str(path))
+        tensors = {name: torch.tensor(tensor) for name, tensor in parts.describer.tensors.items()}
+        fingerprint = bundles.read_header(path).fingerprint
+        return _File(fingerprint, (tensors,), parts.describer.preprocessing, parts.whitenings)
     with reading(path, f"model.start: {path} is no whole safetensors file"):
         return _File(_digest(path), (safetensors.torch.load_file(path),))
 
