@@ -51,6 +51,8 @@ MARGIN = 0.1
 # Dimensions kept, of the 96 of the trunk.
 WHITENED = 64
 Describe = Callable[[Tensor], Tensor]
+Way = tuple[np.ndarray, dict[str, float]]
+"""The measure of each query, and means by their names."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def main() -> None:
     for each in arguments.plan:
         study, epochs, data = each.split(":", 2)
         photos = opened(study, Path(data), arguments.packed)
-        book = Book(arguments.out / f"{study}-{photos.name}", photos.test)
+        book = Book(arguments.out / f"{study}-{photos.name}", photos.test.labels)
         for seed in [0] if study == "baseline" else arguments.seeds:
             for configuration in configurations(study, arguments.out):
                 if not book.has(configuration.name, seed) and configuration.name in (
@@ -107,10 +109,10 @@ def opened(study: str, data: Path, folder: Path) -> Set:
 class Book:
     """Where the runs of a study on a set are written down."""
 
-    def __init__(self, path: Path, test: LabelledImages) -> None:
+    def __init__(self, path: Path, classes: np.ndarray) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.lines, self.values = path.with_suffix(".jsonl"), path.with_suffix(".npz")
-        self.found: dict[str, np.ndarray] = {"classes": test.labels.astype(np.int16)}
+        self.found: dict[str, np.ndarray] = {"classes": classes.astype(np.int16)}
         if self.values.exists():
             self.found = dict(np.load(self.values))
 
@@ -118,13 +120,13 @@ class Book:
         """Returns whether a run is written down."""
         return f"{name}|descriptor|{seed}" in self.found
 
-    def add(self, name: str, seed: int, facts: dict[str, object], ways: dict[str, LabelResult]) -> None:
-        """Writes a run: MAP@R of each query in sixteen bits, and the means of each way of describing."""
-        means = {}
-        for way, result in ways.items():
-            values = result.per_query.map_at_r
+    def add(self, name: str, seed: int, facts: dict[str, object], ways: dict[str, Way]) -> None:
+        """Writes a run: the measure of each query in sixteen bits, and the means of each way."""
+        for way, (values, _) in ways.items():
             self.found[f"{name}|{way}|{seed}"] = np.round(values * 65535).astype(np.uint16)
-            means[way] = {"map_at_r": round(result.map_at_r, 5), "recall_at_1": round(result.recall[0][1], 5)}
+        means = {
+            way: {key: round(value, 5) for key, value in shown.items()} for way, (_, shown) in ways.items()
+        }
         np.savez_compressed(self.values, **self.found)  # type: ignore[arg-type]
         line = {"name": name, "seed": seed, **facts, "ways": means}
         with self.lines.open("a") as stream:
@@ -147,7 +149,13 @@ def run(study: str, configuration: Configuration, photos: Set, seed: int, epochs
         facts["p"] = [
             round(float(value), 3) for value in (exponents.min(), exponents.mean(), exponents.max())
         ]
-    ways = dict(described(network, settings, photos, whitened=study == "pooling"))
+    ways = {
+        way: (
+            result.per_query.map_at_r,
+            {"map_at_r": result.map_at_r, "recall_at_1": result.recall[0][1]},
+        )
+        for way, result in described(network, settings, photos, whitened=study == "pooling")
+    }
     book.add(configuration.name, seed, facts | {"watch": watch[::3]}, ways)
 
 

@@ -18,6 +18,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -175,13 +176,20 @@ def all_together(scenes: Path, work: Path) -> tuple[Clusters, TuplesOutcome]:
         make_tuples(sorted(folder.iterdir())[:count], work / f"out{count}")
         growth.append((count, round(time.monotonic() - start, 1)))
     outcome = make_tuples([folder], work / "out")
+    return judged(outcome, place_of, growth), outcome
+
+
+def judged(
+    outcome: TuplesOutcome, place_of: Mapping[str, str], growth: Sequence[tuple[int, float]] = ()
+) -> Clusters:
+    """Returns how the 3D models compare with the true places, which are known by the photos' names."""
     made = outcome.reconstruction
     shown = [Counter(place_of[made.photos[row].name] for row in cluster.photos) for cluster in made.clusters]
     places = set(place_of.values())
     models_of = Counter(place for counts in shown for place in counts)
     sides = (outcome.pairs.query[outcome.chosen], outcome.pairs.other[outcome.chosen])
     query, positive = ([place_of[made.photos[row].name] for row in side] for side in sides)
-    result = Clusters(
+    return Clusters(
         photos=len(made.photos),
         places=len(places),
         reconstructed=sum(map(len, made.clusters)),
@@ -192,9 +200,8 @@ def all_together(scenes: Path, work: Path) -> tuple[Clusters, TuplesOutcome]:
         tuples=len(outcome.chosen),
         wrong_tuples=sum(a != b for a, b in zip(query, positive, strict=True)),
         seconds=round(outcome.seconds, 1),
-        growth=growth,
+        growth=list(growth),
     )
-    return result, outcome
 
 
 if __name__ == "__main__":
