@@ -168,7 +168,7 @@ FILM, LENGTH, WIDTH, HEIGHT, RESOLUTION, UNIT = 0xA405, 0x920A, 0xA002, 0xA003, 
         ({FILM: 27}, 27 / 36),
         # 3000 pixels on 25.4 mm, so that 4000 of them are 33.87 mm.
         ({LENGTH: IFDRational(50), WIDTH: 4000, HEIGHT: 3000, RESOLUTION: IFDRational(3000)}, 1.4764),
-        ({LENGTH: IFDRational(50), WIDTH: 3000, HEIGHT: 4000, RESOLUTION: IFDRational(3000), UNIT: 2}, 1.4764),
+        ({LENGTH: IFDRational(50), WIDTH: 30, HEIGHT: 4000, RESOLUTION: IFDRational(3000), UNIT: 2}, 1.4764),
         ({LENGTH: IFDRational(5), WIDTH: 4000, RESOLUTION: IFDRational(8000), UNIT: 3}, 1.0),
         ({LENGTH: IFDRational(5), HEIGHT: 4000, RESOLUTION: IFDRational(8000), UNIT: 3}, 1.0),
         ({LENGTH: IFDRational(5), WIDTH: 4000, RESOLUTION: IFDRational(800), UNIT: 4}, 1.0),

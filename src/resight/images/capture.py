@@ -72,8 +72,8 @@ def capture_of(stream: BinaryIO) -> Capture:
 def focal_of(stream: BinaryIO) -> float | None:
     """Returns the focal length as a share of the photo's long side, by its EXIF data; None if not said.
 
-    Taken from the length that a camera of 35 mm film would have, whose picture is 36 mm wide; or else from the
-    lens's own length and the pixels that the sensor has on a millimetre. Reads the file's head alone.
+    Taken from the length that a camera of 35 mm film would have, whose picture is 36 mm wide; or else from
+    the lens's own length and the pixels that the sensor has on a millimetre. Reads the file's head alone.
 
     Args:
         stream: The photo's file; left at any place.
@@ -89,7 +89,8 @@ def focal_of(stream: BinaryIO) -> float | None:
 def _on_sensor(values: Mapping[int, object]) -> float:
     """Returns the lens's focal length as a share of the sensor's long side; nan if not said."""
     sides = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)
-    pixels = max((count for count in (_number(values, side) for side in sides) if count > 0), default=math.nan)
+    known = [count for count in (_number(values, side) for side in sides) if count > 0]
+    pixels = max(known, default=math.nan)
     # A camera that does not name the unit counts in inches (CIPA DC-008-2023, section 4.6.5).
     unit = _MILLIMETRES.get(values.get(ExifTags.Base.FocalPlaneResolutionUnit, 2), math.nan)
     resolution = _number(values, ExifTags.Base.FocalPlaneXResolution) / unit
