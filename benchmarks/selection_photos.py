@@ -3,7 +3,7 @@
     python benchmarks/selection_photos.py --data DIR [--made DIR]
 
 makes what is not there yet: rendered places, and printed labels on bottles and boxes. Four kinds are
-judged: ``rendered`` (places of two towns, six views each, among places seen once), ``grocery`` (products of
+judged: ``rendered`` (places of two towns, four views each, among places seen once), ``grocery`` (products of
 the train split, second half of its classes), ``sfm`` (photos of 21 scenes) and ``labels`` (flat prints, and
 the same prints bent and in perspective on photos). What is fitted, as a whitening, sees other photos: other
 towns, the first half of grocery's train classes, other prints.
@@ -24,10 +24,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from resight import scenes
 
-JUDGED_TOWNS, FITTED_TOWNS = (5001, 5002), range(2001, 2021)
+JUDGED_TOWNS, FITTED_TOWNS = (5001, 5002), range(2001, 2007)
 JUDGED_PRINTS, FITTED_PRINTS = 7001, 7002
-PRINTS, VIEWS = 50, 3
-PER_CLASS = 12
+PRINTS, VIEWS = 40, 3
+PER_CLASS = 8
 # One place in three sets of photos.
 SAME_PLACE = {"entry-P10": "fountain-P11", "castle-P30": "fountain-P11"}
 _SYLLABLES = ("ba", "lo", "mi", "ra", "ten", "sol", "ver", "ka", "no", "pri", "ol", "est")
@@ -67,7 +67,7 @@ def places(made: Path, towns: Sequence[int]) -> LabelledFiles:
     for seed in towns:
         town = made / f"views-{seed}"
         if not (town / "done").exists():
-            scenes.write_collection(town, places=20, views=6, distractors=30, seed=seed, workers=1)
+            scenes.write_collection(town, places=12, views=4, distractors=16, seed=seed, workers=1)
             (town / "done").touch()
         for path in sorted(town.glob("*.jpg")):
             paths.append(path)
@@ -127,7 +127,7 @@ def prints(made: Path, seed: int) -> LabelledFiles:
             Image.fromarray(flat).save(folder / f"{number:03d}_flat.jpg", quality=90)
             for view in range(VIEWS):
                 rng = np.random.default_rng([seed, number, view])
-                ground = scenes.render_distractor(number * VIEWS + view, seed=seed)
+                ground = _ground(rng)
                 Image.fromarray(photographed(flat, ground, rng)).save(
                     folder / f"{number:03d}_view_{view}.jpg", quality=int(rng.integers(60, 92))
                 )
@@ -185,6 +185,14 @@ def photographed(
     mask = cv2.warpPerspective(np.full((rows, columns), 255, np.uint8), pose, size)[..., None] / 255
     photo = shown * mask + ground * (1 - mask) + rng.normal(0, rng.uniform(1, 6), ground.shape)
     return cv2.GaussianBlur(np.clip(photo, 0, 255).astype(np.uint8), (0, 0), rng.uniform(0.3, 1.1))
+
+
+def _ground(rng: np.random.Generator) -> UInt8[np.ndarray, "rows columns 3"]:
+    """Returns 480 by 640 pixels of smooth patches: shelves, walls and tables out of focus."""
+    patches = rng.integers(20, 235, (int(rng.integers(3, 9)), int(rng.integers(3, 12)), 3)).astype(np.uint8)
+    ground = cv2.resize(patches, (640, 480), interpolation=cv2.INTER_NEAREST)
+    ground = cv2.GaussianBlur(ground, (0, 0), rng.uniform(1.0, 12.0))
+    return np.clip(ground + rng.normal(0, 6, ground.shape), 0, 255).astype(np.uint8)
 
 
 def _corners(

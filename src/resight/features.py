@@ -138,6 +138,16 @@ class LocalFeatures:
     def __len__(self) -> int:
         return len(self.positions)
 
+    @property
+    def has_orientations(self) -> bool:
+        """Whether keypoints have orientations of their own."""
+        return bool(self.orientations.any())
+
+    @property
+    def has_sizes(self) -> bool:
+        """Whether keypoints differ in size; those of one size say nothing of how large a thing is shown."""
+        return bool(len(self)) and bool(np.ptp(self.scales) > 0)
+
     def best(self, count: int) -> LocalFeatures:
         """Returns the first ``count`` features."""
         return LocalFeatures(

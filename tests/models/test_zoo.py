@@ -98,8 +98,8 @@ def test_bundle_of_an_unknown_kind(tmp_path):
     bundles.write(Bundle("strange", {}, Preprocessing(8), "", "", {"x": np.zeros(1)}), path)
     with pytest.raises(
         InvalidBundle,
-        match="'strange' and this Resight knows cgd, composite, delg, dolg, embedding, gem, sift, whitened: "
-        "upgrade",
+        match="'strange' and this Resight knows cgd, composite, delg, dolg, embedding, gem, sift, "
+        "whitened, xfeat: upgrade",
     ):
         load_model(path)
 

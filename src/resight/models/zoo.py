@@ -125,10 +125,26 @@ def load_model(name_or_path: str | Path) -> Model:
     """
     name = str(name_or_path)
     pair = PairName.parse(name)
-    return _load_one(name) if pair is None else _load_pair(pair, _load_one)
+    return _describing(_load_one(name)) if pair is None else _load_pair(pair, _load_one)
+
+
+def _describing(model: Model) -> Model:
+    """Returns the model, which must have a descriptor.
+
+    Raises:
+        UnknownModel: It has local features alone.
+    """
+    if not model.dim:
+        raise UnknownModel(
+            f"{model.name} is a source of local features and no model by itself: put it behind one, as in "
+            "efficientnet-lite0+xfeat"
+        )
+    return model
 
 
 def _load_one(name: str) -> Model:
+    if name == _XFEAT:
+        return _load_xfeat()
     if name == "sift":
         return model_of(bundles.read(_SIFT_WEIGHTS), name=name)
     if name == _LITE0:
@@ -163,7 +179,7 @@ def load_recorded(name: str, fingerprint: str) -> Model:
     """
     pair = PairName.parse(name)
     if pair is None:
-        return _load_recorded_one(name, fingerprint)
+        return _describing(_load_recorded_one(name, fingerprint))
     model = _load_pair(pair, lambda part: _load_recorded_one(part, None))
     if model.fingerprint != fingerprint:
         raise _mismatch(f"the model {name}", model.fingerprint, fingerprint)
@@ -250,7 +266,7 @@ def _mismatch(what: str, own: str, recorded: str) -> ModelMismatch:
 
 def _load_pair(pair: PairName, load: Callable[[str], Model]) -> Model:
     """Returns the model of two names; ``load`` makes a model of each."""
-    whole, local = load(pair.whole), load(pair.local)
+    whole, local = _describing(load(pair.whole)), load(pair.local)
     # Descriptors of networks know what local ones of a network know; sift's differs from all of them.
     joined = local.facts.kind == "sift" and not pair.alone
     weight = _WEIGHTS.get(pair.whole, _USUAL_WEIGHT) if joined else None
@@ -282,6 +298,25 @@ def _load_network(bundle: Bundle, name: str) -> Describer:
     from resight.models.network_describer import NetworkDescriber
 
     return NetworkDescriber.from_bundle(bundle, name=name)
+
+
+def _load_xfeat() -> Model:
+    require_torch("local features of xfeat")
+    from resight.models.xfeat import WEIGHTS, XFeatDescriber
+
+    return Model(
+        XFeatDescriber.published(),
+        name=_XFEAT,
+        licence="Apache-2.0",
+        provenance=f"the authors' weights of XFeat (CVPR 2024) in the package {WEIGHTS.requirement}",
+    )
+
+
+def _load_xfeat_bundle(bundle: Bundle, name: str) -> Describer:
+    require_torch(f"the model {name}")
+    from resight.models.xfeat import XFeatDescriber
+
+    return XFeatDescriber.from_bundle(bundle, name=name)
 
 
 def _load_delg(bundle: Bundle, name: str) -> Describer:
@@ -357,4 +392,5 @@ _LOADERS: Mapping[str, Callable[[Bundle, str], Describer]] = {
     "embedding": _load_network,
     "gem": _load_network,
     "sift": _load_sift,
+    "xfeat": _load_xfeat_bundle,
 }

@@ -102,13 +102,16 @@ class VerificationConfig:
     def rule_for(self, features: LocalFeatures) -> MatchRule:
         """Returns how these features of a query are matched.
 
-        By default by the ratio test where keypoints have orientations. Those without are cells of
-        a network's maps, whose neighbours, in place and in size, look alike: the test would refuse the right
-        matches. They are matched within a distance.
+        By default by the ratio test where keypoints have orientations. Those without, in several sizes, are
+        cells of a network's maps, whose neighbours, in place and in size, look alike: the test would refuse
+        the right matches. They are matched within a distance. Those without that have one size are points
+        apart from each other (XFeat), matched where both are each other's nearest.
         """
         if self.matching is not None:
             return self.matching
-        return "ratio" if features.orientations.any() else "distance"
+        if features.has_orientations:
+            return "ratio"
+        return "distance" if features.has_sizes else "mutual"
 
 
 PROTOCOLS: dict[str, VerificationConfig] = {

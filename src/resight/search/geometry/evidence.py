@@ -265,6 +265,8 @@ def guided(
     turned = answer.orientations[right] - query.orientations[left] - turn
     grown = np.maximum(answer.scales[right], 1e-3) / np.maximum(query.scales[left], 1e-3) / size
     fits = np.abs(np.log(grown)) < SIZE
+    if not (query.has_sizes or answer.has_sizes):
+        fits[:] = True
     if query.orientations.any() or answer.orientations.any():
         fits &= np.abs((turned + np.pi) % (2 * np.pi) - np.pi) < TURN
     left, right = left[fits], right[fits]
