@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from resight.cli import main
-from resight.models import load_model
+from resight.models import checkpoints, load_model
 from resight.models.bundle import read
 
 torch = pytest.importorskip("torch")
@@ -80,3 +82,20 @@ def test_errors_leave_no_bundle(checkpoint, tmp_path, capsys):
     assert main(["convert", str(checkpoint), "--out", str(out), "--scales", "1,x"]) == 2
     assert "scales are positive numbers" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_name_keeps_the_bundle(checkpoint, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    entry = replace(checkpoints.checkpoints()["gl18-resnet50-gem-w"], trunk="torchvision:alexnet")
+    monkeypatch.setattr(checkpoints, "checkpoints", lambda: {entry.name: entry})
+    assert main(["convert", str(checkpoint), "--as", entry.name]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{entry.name} is kept in ")
+    assert f"resight index PHOTOS --model {entry.name}" in out
+    assert (tmp_path / ".cache" / "resight" / "models" / f"{entry.name}.safetensors").is_file()
+    for words, text in (
+        (["--as", "gl18-resnet5-gem-w"], "is no checkpoint of authors: gl18-resnet50-gem-w"),
+        ([], "name the bundle to write, or a model with --as"),
+    ):
+        assert main(["convert", str(checkpoint), *words]) == 2
+        assert text in capsys.readouterr().err

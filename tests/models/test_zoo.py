@@ -16,6 +16,7 @@ from resight.models import Model, NetworkDescriber, available, load_model, load_
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle, Preprocessing
 from resight.models.catalogue import SUFFIXES, find_trunk, trunks
+from resight.models.checkpoints import checkpoints
 from resight.networks import Backbone, GeMNet
 from resight.networks.gem import GeMNetConfig
 from resight.networks.trunks import _timm
@@ -70,7 +71,7 @@ def test_available_lists_every_name_once():
     assert entries[0].needs is None
     assert entries[0].megabytes < 10
     assert (entries[1].name, entries[1].needs) == ("efficientnet-lite0", "lite0")
-    assert [entry.name for entry in entries[2:]] == list(trunks())
+    assert [entry.name for entry in entries[2:]] == [*trunks(), *checkpoints()]
     assert all(entry.needs == "torch" for entry in entries[2:])
     assert all(entry.licence and entry.summary and entry.dim > 0 for entry in entries)
 

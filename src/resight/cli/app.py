@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from resight.cli.failures import exit_code, leave
+from resight.cli.progress import said
 from resight.settings.foreign import import_named
 
 __all__ = ["build", "main", "run"]
@@ -40,9 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     command = typer.main.get_command(build(words[0] if words else ""))
-    return exit_code(
-        lambda: command.main(words, prog_name="resight", standalone_mode=False), debug="--debug" in words
-    )
+    with said("resight.models"):
+        return exit_code(
+            lambda: command.main(words, prog_name="resight", standalone_mode=False), debug="--debug" in words
+        )
 
 
 def run() -> NoReturn:

@@ -9,6 +9,7 @@ import typer
 
 from resight.cli.options import JsonOption, refuse_replacing
 from resight.cli.output import command_line, console, count, plain_table, shown_path, write_json
+from resight.files import nearest
 
 if TYPE_CHECKING:
     from resight.cli.output import Json
@@ -19,13 +20,22 @@ __all__ = ["EXAMPLE", "convert"]
 EXAMPLE = (
     "Example:\n\n  resight convert rSfM120k-tl-resnet101-gem-w.pth --out gem.safetensors\n\n"
     "  resight convert retrievalSfM120k-vgg16-gem.pth --whitening retrieval-SfM-120k --out vgg.bundle\n\n"
+    "  resight convert CVPR2022_CVNet_R101.pyth --as cvnet-resnet101\n\n"
     "Known are files of cnnimageretrieval-pytorch, CVNet, DOLG and DELG (PyTorch). Nothing in them is run."
 )
 
 CheckpointArgument = Annotated[
     Path, typer.Argument(metavar="CHECKPOINT", help="The authors' file, .pth or .pyth.")
 ]
-OutOption = Annotated[Path, typer.Option(metavar="BUNDLE", help="The bundle to write.")]
+OutOption = Annotated[Path | None, typer.Option(metavar="BUNDLE", help="The bundle to write.")]
+AsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        metavar="NAME",
+        help="Keep it as the model of that name (resight models), with the authors' settings.",
+    ),
+]
 FamilyOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="Whose file it is, where it is not known by itself.")
 ]
@@ -41,7 +51,8 @@ LicenceOption = Annotated[str, typer.Option(metavar="TEXT", help="Licence of the
 
 def convert(
     checkpoint: CheckpointArgument,
-    out: OutOption,
+    out: OutOption = None,
+    name: AsOption = None,
     family: FamilyOption = None,
     whitening: WhiteningOption = None,
     scales: ScalesOption = None,
@@ -50,6 +61,11 @@ def convert(
     as_json: JsonOption = False,
 ) -> None:
     """Turn the authors' own checkpoint into a bundle, tensor by tensor."""
+    if name is not None:
+        _keep(checkpoint, name)
+        return
+    if out is None:
+        raise typer.BadParameter("name the bundle to write, or a model with --as", param_hint="--out")
     shown = _parse_scales(scales)
     refuse_replacing({"--out": out}, {"the checkpoint": checkpoint})
     from resight.networks.trunks._timm import require_torch
@@ -66,6 +82,18 @@ def convert(
         write_json(_conversion_json(conversion, out))
     else:
         _print(conversion, out)
+
+
+def _keep(checkpoint: Path, name: str) -> None:
+    from resight.models.checkpoints import checkpoints, keep
+
+    if name not in checkpoints():
+        meant = ", ".join(nearest(name, list(checkpoints()), most=3)) or ", ".join(checkpoints())
+        raise typer.BadParameter(f"{name!r} is no checkpoint of authors: {meant}", param_hint="--as")
+    path = keep(checkpoints()[name], checkpoint)
+    console().print(f"{name} is kept in {shown_path(path)}", soft_wrap=True)
+    line = command_line("resight", "index", "PHOTOS", "--model", name)
+    console().print(f"\nUse it:  {line}", soft_wrap=True)
 
 
 def _parse_scales(text: str | None) -> tuple[float, ...] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 
 from resight.files import Progress
 
-__all__ = ["progress"]
+__all__ = ["progress", "said"]
 
 _FIRST_LINE_SECONDS, _LINE_SECONDS = 2.0, 10.0
 
@@ -22,6 +23,26 @@ def progress(title: str, unit: str = "photos") -> Iterator[Progress]:
             yield report
     else:
         yield _lines(title, unit)
+
+
+@contextmanager
+def said(logger_name: str, *, shown: bool = True) -> Iterator[None]:
+    """Prints, while the block runs, what a part of the package says of its work, on standard error.
+
+    Args:
+        logger_name: Of the part's logger.
+        shown: Whether to; errors are always printed, so that of several processes one alone speaks.
+    """
+    logger, handler = logging.getLogger(logger_name), logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("resight: %(message)s"))
+    level = logger.level
+    logger.setLevel(logging.INFO if shown else logging.ERROR)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 @contextmanager

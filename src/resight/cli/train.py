@@ -12,7 +12,8 @@ import typer
 
 from resight.cli.options import JsonOption
 from resight.cli.output import command_line, console, shown_path, write_json
-from resight.cli.train_progress import speed, train_progress, training_notes
+from resight.cli.progress import said
+from resight.cli.train_progress import speed, train_progress
 from resight.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def train(
     folder = run if run is not None else Path("runs") / settings.name
     processes, first = processes_of(os.environ), os.environ.get("RANK", "0") == "0"
     title = f"Training {settings.name}"
-    with training_notes(shown=first), train_progress(title, shown=first) as report:
+    with said("resight.training", shown=first), train_progress(title, shown=first) as report:
         outcome = training.train(settings, folder, resume=resume, processes=processes, report=report)
     if not first:
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from resight.training import Standing
 
-__all__ = ["describe_progress", "speed", "train_progress", "training_notes"]
+__all__ = ["describe_progress", "speed", "train_progress"]
 
 _LINE_SECONDS = 10.0
 
@@ -27,25 +26,6 @@ def train_progress(title: str, *, shown: bool) -> Iterator[Callable[[Standing], 
             yield report
     else:
         yield _lines(title)
-
-
-@contextmanager
-def training_notes(*, shown: bool) -> Iterator[None]:
-    """Prints, while the block runs, what a training says of itself, on standard error.
-
-    Args:
-        shown: Whether to; errors are always printed, so that of several processes one alone speaks.
-    """
-    logger, handler = logging.getLogger("resight.training"), logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("resight: %(message)s"))
-    level = logger.level
-    logger.setLevel(logging.INFO if shown else logging.ERROR)
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
 
 
 def describe_progress(standing: Standing) -> str:

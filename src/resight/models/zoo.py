@@ -13,6 +13,7 @@ from resight.files import nearest, typed_path
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle
 from resight.models.catalogue import Trunk, build_net, find_trunk, has_weights, trunks
+from resight.models.checkpoints import cached_bundle, checkpoints, load_published
 from resight.models.composite import ARCHITECTURE as COMPOSITE
 from resight.models.composite import SOURCES, Composite, PairName
 from resight.models.describer import Describer
@@ -102,7 +103,20 @@ def available(*, look: bool = False) -> list[ZooEntry]:
         )
         for name, trunk in trunks().items()
     ]
-    return [sift, lite0, *frozen]
+    authors = [
+        ZooEntry(
+            name,
+            each.about,
+            each.dim,
+            each.megabytes,
+            each.licence,
+            "torch",
+            cached_bundle(each) is not None if look else None,
+            each.published,
+        )
+        for name, each in checkpoints().items()
+    ]
+    return [sift, lite0, *frozen, *authors]
 
 
 def load_model(name_or_path: str | Path) -> Model:
@@ -151,6 +165,8 @@ def _load_one(name: str) -> Model:
         return _load_lite0()
     if trunk := find_trunk(name):
         return _load_trunk(trunk)
+    if name in checkpoints():
+        return _load_checkpoint(name)
     if name.startswith(_TIMM):
         return _load_timm(name.removeprefix(_TIMM), name)
     path = typed_path(name)
@@ -192,6 +208,8 @@ def _load_recorded_one(name: str, fingerprint: str | None) -> Model:
         return _load_one(name)
     if trunk := find_trunk(name):
         return _load_trunk(trunk, download=False)
+    if name in checkpoints():
+        return _load_checkpoint(name, download=False)
     if name.startswith(_TIMM) and ":" not in name.removeprefix(_TIMM):
         return _load_timm(name.removeprefix(_TIMM), name, download=False)
     # Windows takes //HOST/PATH for a folder of another machine.
@@ -251,7 +269,7 @@ def _hint(name: str) -> str:
             f"; if {whole!r} is the model that is meant, behind the + stands {', '.join(SOURCES)} or the "
             f"path of a bundle that has local features, and not {local!r}"
         )
-    known = ["sift", _LITE0, *trunks()]
+    known = ["sift", _LITE0, *trunks(), *checkpoints()]
     if near := nearest(name, known, most=3):
         return f": did you mean {' or '.join(near)}?"
     return f": known are {', '.join(known)}, timm:NAME for any trunk of timm, and the path of a bundle"
@@ -339,6 +357,11 @@ def _load_trunk(trunk: Trunk, *, download: bool = True) -> Model:
         licence=net.trunk.licence,
         provenance=f"weights of {trunk.timm} through timm; {trunk.summary}, not fine-tuned",
     )
+
+
+def _load_checkpoint(name: str, *, download: bool = True) -> Model:
+    require_torch(f"the model {name}")
+    return model_of(load_published(checkpoints()[name], download=download), name=name)
 
 
 def _load_timm(trunk: str, name: str, *, download: bool = True) -> Model:
