@@ -1,0 +1,204 @@
+/** The view that searches: greeting and photos without a query, else the query and its answers. */
+
+import { call } from "./api.js";
+import { condition } from "./address.js";
+import { Ask, greeting } from "./ask.js";
+import { Compare } from "./compare.js";
+import { button, copyText, fill, make } from "./dom.js";
+import { FilterRows } from "./filters.js";
+import { onJobs, say } from "./jobs.js";
+import { notice } from "./notices.js";
+import { formOf, pictureOf } from "./photos.js";
+import { Browse, Results } from "./results.js";
+import { now } from "./state.js";
+import { welcome } from "./welcome.js";
+
+const FIRST = 60;
+const MORE = 100;
+const EXPANDED = 3;
+
+/** Shows what is asked for in the search view. */
+export class SearchView {
+  /** @param {(files: File[], target: string) => void} onfiles Photos came in: `search`, `more` or `not`. */
+  constructor(onfiles) {
+    this.element = document.getElementById("search");
+    this.onfiles = onfiles;
+    this.results = new Results(() => this.more());
+    this.ask = new Ask((files, wanted) => onfiles(files, wanted ? "more" : "not"));
+    this.browse = new Browse();
+    this.filters = new FilterRows();
+    this.compare = new Compare(() => this.hits);
+    this.share = button("link", "Copy link", () => this.copyLink(), { class: "soft share" });
+    this.hits = [];
+    onJobs((_, version) => {
+      const isNew = this.version !== undefined && version !== null && version !== this.version;
+      this.version = version ?? this.version;
+      this.ask.filters.version = this.filters.version = version;
+      if (isNew) this.changed();
+    });
+  }
+
+  /** The collection has changed: what is shown may be gone, or more may be there. */
+  changed() {
+    this.done = null;
+    if (!this.element.hidden && now().view === "search") this.show(now());
+  }
+
+  async show(asked) {
+    this.element.hidden = asked.view !== "search";
+    document.title = asked.view === "search" && asked.photos.length ? "Search · Resight" : "Resight";
+    if (asked.view === "search") {
+      try {
+        this.facts = await this.collection();
+        if (asked !== now()) return;
+        await (asked.photos.some((photo) => photo.wanted) ? this.showQuery(asked) : this.showHome(asked));
+      } catch (error) {
+        say(error);
+      }
+    }
+    await this.compare.show(asked);
+  }
+
+  async collection() {
+    if (!this.facts || this.factsVersion !== this.version) {
+      this.facts = await call("/collection");
+      this.factsVersion = this.version;
+    }
+    return this.facts;
+  }
+
+  async showHome(asked) {
+    this.abort?.abort();
+    this.results.setWorking(false);
+    this.done = null;
+    if (this.facts.photos === 0) {
+      this.put("welcome", () => [welcome()]);
+      return;
+    }
+    this.put("home", () => [greeting((files) => this.onfiles(files, "search")), this.filters.element, this.browse.element]);
+    this.filters.show(asked);
+    await this.browse.show(condition(asked), this.facts.version);
+  }
+
+  async showQuery(asked) {
+    this.put("query", () => [make("div", { class: "columns" }, make("div", { class: "aside" }, this.ask.element, this.share), this.results.element)]);
+    const shown = this.ask.show(asked, this.facts.verifies);
+    const name = this.nameOf(asked);
+    if (this.done !== name) {
+      this.done = name;
+      await this.search(asked, name);
+    }
+    await shown;
+  }
+
+  /** Puts parts on the view, unless it shows them already. */
+  put(name, parts) {
+    if (this.putName === name) return;
+    this.putName = name;
+    this.element.className = name;
+    fill(this.element, parts());
+  }
+
+  nameOf({ photos, verify, expand, ...filtered }) {
+    return JSON.stringify([photos, verify, expand, condition(filtered), this.version]);
+  }
+
+  /** Returns what stays the same when a switch is flipped. */
+  sameAs({ photos, ...filtered }) {
+    return JSON.stringify([photos, condition(filtered)]);
+  }
+
+  async search(asked, name) {
+    this.abort?.abort();
+    this.abort = new AbortController();
+    const { signal } = this.abort;
+    const same = this.sameAs(asked);
+    const isFlipped = this.same === same && this.flips !== `${asked.verify} ${asked.expand}` && this.hits.length > 0;
+    const before = isFlipped ? new Map(this.hits.map((hit) => [hit.id, hit.rank])) : null;
+    this.results.setWorking(true);
+    try {
+      const answer = await this.answer(asked, 0, FIRST, signal);
+      if (this.done !== name) return;
+      [this.same, this.flips] = [same, `${asked.verify} ${asked.expand}`];
+      if (!isFlipped) scrollTo({ top: 0 });
+      this.take(answer, [], before, asked);
+    } catch (error) {
+      if (error.name === "AbortError" || this.done !== name) return;
+      this.done = null;
+      this.same = null;
+      this.hits = [];
+      this.results.fail(error.message);
+    } finally {
+      if (this.abort.signal === signal) this.results.setWorking(false);
+    }
+  }
+
+  async answer(asked, offset, top, signal) {
+    const { form, order } = await formOf(asked.photos);
+    signal?.throwIfAborted();
+    form.append("top", top);
+    form.append("offset", offset);
+    form.append("verify", asked.verify && this.facts.verifies ? "auto" : "0");
+    if (asked.expand) form.append("expand", EXPANDED);
+    const where = condition(asked);
+    if (where) form.append("where", where);
+    const answer = await call("/search", { method: "POST", form, signal });
+    for (const hit of answer.hits) hit.photo = order[hit.query ?? 0];
+    return answer;
+  }
+
+  take(answer, earlier, before, asked) {
+    const own = new Set(asked.photos.map(({ id }) => id));
+    const known = new Set(earlier.map(({ id }) => id));
+    const fresh = answer.hits.filter(({ id }) => !own.has(id) && !known.has(id));
+    this.hits = [...earlier, ...fresh];
+    this.offset = (this.offset ?? 0) + answer.hits.length;
+    if (!earlier.length) this.offset = answer.hits.length;
+    this.hasMore = answer.more;
+    const shown = earlier.length ? { ...answer, ...this.first } : answer;
+    this.first = { searched: shown.searched, seconds: shown.seconds, notes: shown.notes };
+    this.results.show(this.hits, shown, { moved: before, isVerified: asked.verify && this.facts.verifies });
+  }
+
+  /** Brings further answers, when the last one is near. */
+  async more() {
+    if (!this.hasMore || this.isLoading || !this.done) return;
+    this.isLoading = true;
+    const { done } = this;
+    const asked = now();
+    try {
+      const limits = this.limits ?? (this.limits = (await call("/server")).limits);
+      const top = Math.min(MORE, limits.max_top - this.offset);
+      if (top <= 0) {
+        this.hasMore = false;
+        return;
+      }
+      const answer = await this.answer(asked, this.offset, top, this.abort.signal);
+      if (this.done === done) this.take(answer, this.hits, this.results.before, asked);
+    } catch (error) {
+      say(error);
+    } finally {
+      this.isLoading = false;
+    }
+  }
+
+  async copyLink() {
+    await copyText(location.href);
+    const uploads = now().photos.filter(({ id }) => id === null).length;
+    notice(
+      uploads
+        ? "Link copied. It opens in this browser alone, since the photo you brought is not in the collection."
+        : "Link copied. Whoever can open this server sees this search.",
+    );
+  }
+}
+
+/** Returns whether a query photo can still be shown, and why not. */
+export async function trouble(photo) {
+  try {
+    await pictureOf(photo);
+    return null;
+  } catch (error) {
+    return error.message;
+  }
+}
