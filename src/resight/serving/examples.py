@@ -6,7 +6,7 @@ from typing import Final
 
 from resight.serving.shapes import Detail
 
-__all__ = ["ADD_BODY", "CLASSIFY_BODY", "MATCHES_BODY", "SEARCH_BODY", "TOO_LARGE"]
+__all__ = ["ADD_BODY", "CLASSIFY_BODY", "MATCHES_BODY", "PREVIEW_BODY", "SEARCH_BODY", "TOO_LARGE"]
 
 _PHOTO: Final = {"type": "string", "format": "binary"}
 _PHOTOS: Final = {"type": "array", "items": _PHOTO}
@@ -69,6 +69,7 @@ CLASSIFY_BODY: Final = _form(
     },
     [],
 )
+PREVIEW_BODY: Final = _form({"photo": {**_PHOTO, "description": "the photo"}}, ["photo"])
 ADD_BODY: Final = _form({"photo": {**_PHOTOS, "description": "photos to add"}}, ["photo"])
 
 TOO_LARGE: Final[dict[int | str, dict[str, object]]] = {

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import Final, final
+from typing import Final, cast, final
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from jaxtyping import Int64
 from PIL import Image
 
 from resight import images
+from resight.collection.filter_terms import kind_of
 from resight.collection.roots import Key
 from resight.collection.schema import Value, metadata_names
 from resight.collection.store import Store
@@ -28,8 +29,9 @@ from resight.models.extract import content_in, modified_ns
 from resight.serving.below import NotBelow, open_below
 from resight.serving.cache import ThumbnailCache
 from resight.serving.refusals import Refusal
+from resight.serving.shapes import MetadataKind, MetadataShape
 
-__all__ = ["SIDES", "Library", "LibraryPhoto", "Original"]
+__all__ = ["SIDES", "Library", "LibraryPhoto", "Original", "as_jpeg"]
 
 SIDES: Final = (256, 512, 1024, 2048)
 """Long sides of thumbnails, pixels."""
@@ -50,6 +52,7 @@ _TYPES: Final = {
 
 _COLUMNS = ("root", "path", "width", "height", "file_size", "modified_ns", "hash")
 _LISTINGS = 4
+_MOST_VALUES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +156,14 @@ class Library:
             raise Refusal(404, f"the collection has no photo {unknown[0]}: it may have been removed")
         return [held[each] for each in ids]
 
+    def metadata(self) -> list[MetadataShape]:
+        """Returns what the photos hold under each name of the user's metadata, by name."""
+        with self._lock:
+            self._store.refresh()
+            names = metadata_names(self._store.schema)
+            table = self._store.table(names, where="broken IS NULL")
+        return [_summarised(name, table[name]) for name in sorted(names)]
+
     @contextmanager
     def original(self, photo: LibraryPhoto) -> Iterator[Original]:
         """Opens the file of a photo for the time of the block.
@@ -201,9 +212,7 @@ class Library:
                     shown = images.read(original.stream, max_side=side, max_pixels=max_pixels)
                 except UnreadableImage as error:
                     raise Refusal(404, f"photo {photo.id} cannot be read: {error.reason}") from None
-                stream = io.BytesIO()
-                Image.fromarray(shown.pixels).save(stream, "JPEG", quality=_QUALITY, progressive=True)
-                kept = stream.getvalue()
+                kept = as_jpeg(shown)
                 self._cache.put(name, kept)
         return kept, name
 
@@ -251,3 +260,26 @@ class Library:
                 )
             )
         return photos
+
+
+def as_jpeg(photo: images.Photo) -> bytes:
+    """Returns a photo as a JPEG to look at."""
+    stream = io.BytesIO()
+    Image.fromarray(photo.pixels).save(stream, "JPEG", quality=_QUALITY, progressive=True)
+    return stream.getvalue()
+
+
+def _summarised(name: str, column: pa.ChunkedArray) -> MetadataShape:
+    kind = kind_of(name, column.type)
+    held = column.drop_null()
+    values = held.unique().to_pylist() if kind == "text" else []
+    bounds = pc.min_max(held).as_py() if kind in ("number", "moment") and len(held) else {}
+    return MetadataShape(
+        name=name,
+        # Columns of the user hold no other kind.
+        kind=cast("MetadataKind", kind),
+        photos=len(held),
+        values=sorted(values) if kind == "text" and len(values) <= _MOST_VALUES else None,
+        least=bounds.get("min"),
+        most=bounds.get("max"),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -13,8 +14,12 @@ from fastapi import APIRouter, Request
 from fastapi import Query as Parameter
 from fastapi.responses import Response, StreamingResponse
 
+from resight import images
 from resight.collection.store import TABLE_NAME
-from resight.serving.library import LibraryPhoto
+from resight.serving import examples
+from resight.serving.forms import read_form
+from resight.serving.library import LibraryPhoto, as_jpeg
+from resight.serving.refusals import Refusal
 from resight.serving.searching import PhotoId
 from resight.serving.service import Service
 from resight.serving.shapes import (
@@ -23,14 +28,17 @@ from resight.serving.shapes import (
     Detail,
     Folder,
     Groups,
+    MetadataShape,
     PhotoList,
     PhotoShape,
+    Preview,
     Problems,
 )
 
 __all__ = ["collection_routes", "photo_routes"]
 
 _PIECE = 1 << 18
+_SHOWN_SIDE = 1024
 _KEPT = "private, max-age=0, must-revalidate"
 """A browser asks whether a picture has changed, and is told 304 where it has not."""
 
@@ -55,6 +63,20 @@ def photo_routes(service: Service) -> APIRouter:
     ) -> PhotoList:
         listed, total = await service.run(library.listed, offset, limit, where or None)
         return PhotoList(photos=[_shape(photo) for photo in listed], total=total, offset=offset)
+
+    @routes.post(
+        "/preview",
+        summary="A photo as a browser can show it; nothing is kept",
+        openapi_extra=examples.PREVIEW_BODY,
+        responses=examples.TOO_LARGE,
+    )
+    async def preview(request: Request) -> Preview:
+        length = request.headers.get("content-length")
+        async with service.admitted(None if length is None else int(length)):
+            form = await read_form(request, service.limits, files=["photo"], texts=[])
+            if len(form.files["photo"]) != 1:
+                raise Refusal(422, "one photo is shown at a time: send one as `photo`")
+            return await service.run(_preview, form.files["photo"][0].content, service.limits.max_pixels)
 
     @routes.get("/photos/{photo_id}/info", summary="What is known of a photo", responses=_NOT_HERE)
     async def info(photo_id: PhotoId) -> PhotoShape:
@@ -107,6 +129,12 @@ def photo_routes(service: Service) -> APIRouter:
     return routes
 
 
+def _preview(content: bytes, max_pixels: int) -> Preview:
+    shown = images.read(content, max_side=_SHOWN_SIDE, max_pixels=max_pixels)
+    picture = b64encode(as_jpeg(shown)).decode("ascii")
+    return Preview(picture=f"data:image/jpeg;base64,{picture}", width=shown.width, height=shown.height)
+
+
 def _pieces(stream: BufferedReader, size: int, held: ExitStack) -> Iterator[bytes]:
     """Yields the first bytes of a file, as many as were promised."""
     with held:
@@ -122,6 +150,10 @@ def collection_routes(service: Service) -> APIRouter:
     @routes.get("/collection", summary="The collection in numbers")
     async def collection() -> CollectionShape:
         return await service.run(_collection, service)
+
+    @routes.get("/metadata", summary="What the photos hold under each name, for filters")
+    async def metadata() -> list[MetadataShape]:
+        return await service.run(service.library.metadata)
 
     @routes.get("/problems", summary="Files that are not searched, and why")
     async def problems() -> Problems:

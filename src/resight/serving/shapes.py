@@ -18,8 +18,11 @@ __all__ = [
     "Job",
     "Label",
     "Matches",
+    "MetadataKind",
+    "MetadataShape",
     "PhotoList",
     "PhotoShape",
+    "Preview",
     "Problems",
     "QueryShape",
     "Ready",
@@ -29,6 +32,7 @@ __all__ = [
 ]
 
 Verdict = Literal["confirmed", "partial", "likely", "unlikely", "unchecked"]
+MetadataKind = Literal["text", "number", "truth", "moment"]
 Value = str | int | float | bool | None
 Corners = Annotated[tuple[float, float, float, float], Field(description="x0, y0, x1, y1, pixels")]
 Id = Annotated[int, Field(description="number of a photo, the same as long as the collection has it", ge=0)]
@@ -147,6 +151,25 @@ class PhotoList(Shape):
     photos: list[PhotoShape]
     total: Annotated[int, Field(description="photos of all pages")]
     offset: int
+
+
+class Preview(Shape):
+    """An upload as a browser can show it."""
+
+    picture: Annotated[str, Field(description="reduced upright JPEG as a data URL")]
+    width: Annotated[int, Field(description="of the whole upright photo, pixels")]
+    height: int
+
+
+class MetadataShape(Shape):
+    """What the photos hold under one name."""
+
+    name: str
+    kind: MetadataKind
+    photos: Annotated[int, Field(description="photos that have a value")]
+    values: Annotated[list[str] | None, Field(description="all texts, sorted; null: too many, or no texts")]
+    least: Annotated[Value, Field(description="smallest number or moment; null: none")]
+    most: Annotated[Value, Field(description="largest number or moment; null: none")]
 
 
 class Folder(Shape):
