@@ -14,13 +14,13 @@ from typing import Annotated
 from fastapi import APIRouter, Request
 from fastapi import Query as Parameter
 from fastapi.responses import Response, StreamingResponse
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from resight.collection.scan import canonical
 from resight.files import typed_path, write_whole
 from resight.images.formats import ACCEPTED, HEAD, detect, what_else
 from resight.serving import examples
-from resight.serving.forms import Upload, read_form
+from resight.serving.forms import Upload, length_of, read_form
 from resight.serving.jobs import Removal
 from resight.serving.library import LibraryPhoto
 from resight.serving.refusals import Refusal
@@ -42,6 +42,7 @@ _SUFFIXES = {
     "HEIC": ".heic",
 }
 _EVENT_SECONDS = 0.2
+_MOST_STREAMS = 64
 _PING_SECONDS = 15.0
 _REFUSED: dict[int | str, dict[str, object]] = {
     404: {"model": Detail, "description": "there is none"},
@@ -52,12 +53,14 @@ _REFUSED: dict[int | str, dict[str, object]] = {
 class FolderPath(Shape):
     """A folder of this machine."""
 
+    model_config = ConfigDict(strict=True, extra="forbid")
     path: Annotated[str, Field(min_length=1, max_length=4096, examples=["~/Pictures"])]
 
 
 class PhotoIds(Shape):
     """Photos of the collection."""
 
+    model_config = ConfigDict(strict=True, extra="forbid")
     ids: Annotated[
         list[Annotated[int, Field(ge=0, le=LARGEST_ID)]],
         Field(min_length=1, max_length=10_000),
@@ -77,8 +80,7 @@ def change_routes(service: Service) -> APIRouter:
         responses=examples.TOO_LARGE,
     )
     async def add(request: Request) -> Job:
-        length = request.headers.get("content-length")
-        async with service.admitted(None if length is None else int(length)):
+        async with service.admitted(length_of(request)):
             form = await read_form(request, service.limits, files=["photo"], texts=[])
             if not form.files["photo"]:
                 raise Refusal(422, "there is no photo to add: send one as `photo`")
@@ -135,6 +137,8 @@ def change_routes(service: Service) -> APIRouter:
         responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
     )
     async def events(request: Request) -> StreamingResponse:
+        if service.streams >= _MOST_STREAMS:
+            raise Refusal.overloaded(f"{_MOST_STREAMS} pages follow the events already")
         return StreamingResponse(_events(service, request), media_type="text/event-stream")
 
     return routes
@@ -190,15 +194,19 @@ def _removal(service: Service, photos: Sequence[LibraryPhoto]) -> Removal:
 async def _events(service: Service, request: Request) -> AsyncIterator[str]:
     """Yields an event whenever a job moves on or the collection changes, until the client or server goes."""
     revision, version, pinged = -1, -1, time.monotonic()
-    while not service.stopping.is_set() and not await request.is_disconnected():
-        if service.jobs.revision != revision:
-            revision = service.jobs.revision
-            held = [job.model_dump() for job in service.jobs.all()[:20]]
-            yield f"event: jobs\ndata: {json.dumps(held)}\n\n"
-        if (now := await service.run(lambda: service.library.version)) != version:
-            version = now
-            yield f"event: collection\ndata: {json.dumps({'version': version})}\n\n"
-        if time.monotonic() - pinged > _PING_SECONDS:
-            pinged = time.monotonic()
-            yield ": here\n\n"
-        await asyncio.sleep(_EVENT_SECONDS)
+    service.streams += 1
+    try:
+        while not service.stopping.is_set() and not await request.is_disconnected():
+            if service.jobs.revision != revision:
+                revision = service.jobs.revision
+                held = [job.model_dump() for job in service.jobs.all()[:20]]
+                yield f"event: jobs\ndata: {json.dumps(held)}\n\n"
+            if (now := await service.version()) != version:
+                version = now
+                yield f"event: collection\ndata: {json.dumps({'version': version})}\n\n"
+            if time.monotonic() - pinged > _PING_SECONDS:
+                pinged = time.monotonic()
+                yield ": here\n\n"
+            await asyncio.sleep(_EVENT_SECONDS)
+    finally:
+        service.streams -= 1

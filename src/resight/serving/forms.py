@@ -18,7 +18,7 @@ from resight.files import did_you_mean
 from resight.serving.refusals import Refusal
 from resight.serving.settings import Limits
 
-__all__ = ["Form", "Upload", "read_form", "whole_number"]
+__all__ = ["Form", "Upload", "length_of", "read_form", "whole_number"]
 
 _LONGEST_TEXT = 64 << 10
 _MOST_FIELDS = 256
@@ -85,6 +85,16 @@ def whole_number(name: str, text: str, *, least: int, most: int) -> int:
     return int(text)
 
 
+def length_of(request: Request) -> int | None:
+    """Returns how many bytes a request says that its body has; None where it does not say.
+
+    Raises:
+        Refusal: It says no number.
+    """
+    said = request.headers.get("content-length")
+    return None if said is None else whole_number("content-length", said, least=0, most=10**18 - 1)
+
+
 async def read_form(request: Request, limits: Limits, *, files: Iterable[str], texts: Iterable[str]) -> Form:
     """Returns the form of a request; its files stay in memory.
 
@@ -107,6 +117,9 @@ async def read_form(request: Request, limits: Limits, *, files: Iterable[str], t
         raise Refusal(400, f"the form cannot be read: {error.message}") from None
     except ClientDisconnect:
         raise Refusal(400, "the request ended before its time") from None
+    if not parser.is_whole:
+        parser.close()
+        raise Refusal(400, "the form cannot be read: it has no end")
     try:
         return await _sorted(form, files, texts)
     finally:
@@ -147,6 +160,16 @@ class _Parser(MultiPartParser):
             max_part_size=_LONGEST_TEXT,
         )
         self.spool_max_size = limits.max_bytes + 1
+        self.is_whole = False
+
+    def on_end(self) -> None:
+        """Notes that the last boundary has come."""
+        self.is_whole = True
+
+    def close(self) -> None:
+        """Closes the files of parts that have no end, too."""
+        for file in self._files_to_close_on_error:
+            file.close()
 
 
 async def _bounded(request: Request, limits: Limits) -> AsyncGenerator[bytes, None]:
@@ -157,7 +180,7 @@ async def _bounded(request: Request, limits: Limits) -> AsyncGenerator[bytes, No
     """
     stream, total = aiter(request.stream()), 0
     too_large = Refusal(413, f"the request is larger than {limits.max_bytes:,} bytes: send smaller photos")
-    if int(request.headers.get("content-length", "0")) > limits.max_bytes:
+    if (length_of(request) or 0) > limits.max_bytes:
         await _drain(stream)
         raise too_large
     while True:

@@ -16,6 +16,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Final, final
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from resight.serving.refusals import Refusal
@@ -55,6 +56,9 @@ HEADERS = {
 
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::(?P<port>[0-9]{1,5}))?")
 _SIGN_IN = f"{API}/session"
+LARGEST_JSON = 1 << 20
+"""Bytes of a request that is no form of photos."""
+
 WRONG_SECONDS = 0.2
 """Delay of a wrong token's answer, so that guessing takes time."""
 
@@ -90,6 +94,7 @@ class Guard:
                 headers.setdefault("cache-control", "no-store")
             await send(message)
 
+        headers = Headers(scope=scope)
         try:
             self._check_caller(scope)
             is_known = self._has_token(scope)
@@ -100,7 +105,8 @@ class Guard:
             await asyncio.sleep(WRONG_SECONDS)
             await self._unknown(scope).response()(scope, receive, with_headers)
             return
-        await self._app(scope, receive, with_headers)
+        is_form = headers.get("content-type", "").lower().startswith("multipart/form-data")
+        await self._app(scope, receive if is_form else _bounded(receive), with_headers)
 
     def _check_caller(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
@@ -149,6 +155,22 @@ class Guard:
         if scope["path"].startswith("/api"):
             return Refusal(401, "this needs the header `Authorization: Bearer TOKEN`", challenge)
         return Refusal(401, f"sign in at {_SIGN_IN}", challenge)
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Returns a body that ends with an error when it is larger than any JSON that the API takes."""
+    total = 0
+
+    async def bounded() -> Message:
+        nonlocal total
+        message = await receive()
+        total += len(message.get("body", b""))
+        if total > LARGEST_JSON:
+            # Starlette's own, which its parsers let through.
+            raise HTTPException(413, f"the request is larger than {LARGEST_JSON:,} bytes")
+        return message
+
+    return bounded
 
 
 def _own_names(access: Access) -> frozenset[str]:

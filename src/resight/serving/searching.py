@@ -13,7 +13,7 @@ from resight.features import Box
 from resight.pipelines.classify import Classifier, Vote
 from resight.reports.verdict import verdict_reason
 from resight.serving import examples
-from resight.serving.forms import Form, read_form, whole_number
+from resight.serving.forms import Form, length_of, read_form, whole_number
 from resight.serving.refusals import Refusal
 from resight.serving.service import Service
 from resight.serving.settings import Limits
@@ -44,7 +44,7 @@ def search_routes(service: Service) -> APIRouter:
         responses=examples.TOO_LARGE,
     )
     async def search(request: Request, response: Response) -> SearchAnswer:
-        async with service.admitted(_length(request)):
+        async with service.admitted(length_of(request)):
             form = await read_form(request, limits, files=_SEARCH_FILES, texts=_SEARCH_TEXTS)
             offset = form.number("offset", 0, least=0, most=limits.max_top - 1)
             query, ids = await service.run(_query, service, form, offset)
@@ -90,7 +90,7 @@ def search_routes(service: Service) -> APIRouter:
         responses=examples.TOO_LARGE,
     )
     async def matches_of_upload(request: Request) -> Matches:
-        async with service.admitted(_length(request)):
+        async with service.admitted(length_of(request)):
             form = await read_form(request, limits, files=["photo"], texts=["answer", "box"])
             number = form.text("answer")
             if len(form.files["photo"]) != 1 or number is None:
@@ -111,7 +111,7 @@ def search_routes(service: Service) -> APIRouter:
         responses=examples.TOO_LARGE,
     )
     async def classify(request: Request) -> Label:
-        async with service.admitted(_length(request)):
+        async with service.admitted(length_of(request)):
             form = await read_form(request, limits, files=["photo"], texts=["id", "label"])
             contents = [upload.content for upload in form.files["photo"]]
             contents += await service.run(_contents, service, form.numbers("id", most=LARGEST_ID))
@@ -120,11 +120,6 @@ def search_routes(service: Service) -> APIRouter:
             return await service.run(_label, service, contents[0], form.text("label"))
 
     return routes
-
-
-def _length(request: Request) -> int | None:
-    said = request.headers.get("content-length")
-    return int(said) if said is not None else None
 
 
 def _query(service: Service, form: Form, offset: int) -> tuple[Query, list[int | None]]:

@@ -25,6 +25,9 @@ _GRACE = 30
 _IDLE = 30
 """Seconds that a connection without requests is kept."""
 
+_MOST_CONNECTIONS = 512
+"""Beyond, a connection is told 503: one that sends nothing takes a place for as long as it likes."""
+
 _TICK = 0.05
 
 
@@ -67,6 +70,7 @@ def serve(service: Service, port: int, *, on_ready: Callable[[str], None]) -> No
         timeout_keep_alive=_IDLE,
         timeout_graceful_shutdown=_GRACE,
         h11_max_incomplete_event_size=32 << 10,
+        limit_concurrency=_MOST_CONNECTIONS,
     )
     asyncio.run(_serve(_Server(config), bound, service, lambda: on_ready(url)))
 

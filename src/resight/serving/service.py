@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -31,6 +32,8 @@ __all__ = ["Service"]
 P = ParamSpec("P")
 Value = TypeVar("Value")
 
+_VERSION_SECONDS = 0.5
+
 
 @final
 @dataclass(slots=True)
@@ -49,6 +52,7 @@ class Service:
         scans: Its scans, one for all searches that wait.
         watches: Folders that it follows.
         is_ready: Whether searches are answered.
+        streams: Pages that follow the events.
     """
 
     collection: Collection
@@ -62,6 +66,8 @@ class Service:
     scans: Scans = field(init=False)
     watches: Watches = field(init=False)
     is_ready: bool = False
+    streams: int = 0
+    _version: tuple[float, int] = (-1.0, -1)
     _pool: ThreadPoolExecutor = field(init=False)
     _held: int = 0
     _held_bytes: int = 0
@@ -132,6 +138,15 @@ class Service:
     async def run(self, work: Callable[P, Value], *args: P.args, **kwargs: P.kwargs) -> Value:
         """Returns what a function returns in one of the server's threads."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *args, **kwargs))
+
+    async def version(self) -> int:
+        """Returns the collection's version of at most half a second ago, larger after each change."""
+        now = time.monotonic()
+        if now - self._version[0] > _VERSION_SECONDS:
+            # Others that ask meanwhile take the old one.
+            self._version = (now, self._version[1])
+            self._version = (now, await self.run(lambda: self.library.version))
+        return self._version[1]
 
     @asynccontextmanager
     async def admitted(self, length: int | None) -> AsyncIterator[None]:
