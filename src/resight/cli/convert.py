@@ -20,6 +20,7 @@ __all__ = ["EXAMPLE", "convert"]
 EXAMPLE = (
     "Example:\n\n  resight convert rSfM120k-tl-resnet101-gem-w.pth --out gem.safetensors\n\n"
     "  resight convert retrievalSfM120k-vgg16-gem.pth --whitening retrieval-SfM-120k --out vgg.bundle\n\n"
+    "  resight convert gem-resnet101 --super-global --out super.safetensors\n\n"
     "  resight convert CVPR2022_CVNet_R101.pyth --as cvnet-resnet101\n\n"
     "Known are files of cnnimageretrieval-pytorch, CVNet, DOLG and DELG (PyTorch). Nothing in them is run."
 )
@@ -46,6 +47,13 @@ ScalesOption = Annotated[
     str | None, typer.Option(metavar="S,S,...", help="Scales of a photo; the authors' own by default.")
 ]
 SideOption = Annotated[int, typer.Option(min=1, metavar="N", help="Long side of photos in pixels.")]
+SuperGlobalOption = Annotated[
+    bool,
+    typer.Option(
+        "--super-global",
+        help="Describe as SuperGlobal does; CHECKPOINT may then be a model's name or bundle, too.",
+    ),
+]
 LicenceOption = Annotated[str, typer.Option(metavar="TEXT", help="Licence of the weights.")]
 
 
@@ -58,6 +66,7 @@ def convert(
     scales: ScalesOption = None,
     max_side: SideOption = 1024,
     licence: LicenceOption = "unknown",
+    super_global: SuperGlobalOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Turn the authors' own checkpoint into a bundle, tensor by tensor."""
@@ -74,8 +83,13 @@ def convert(
     from resight.models import bundle as bundles
     from resight.models.published import ConversionConfig
     from resight.models.published import convert as convert_checkpoint
+    from resight.networks.super_global import SuperGlobalConfig
 
-    config = ConversionConfig(shown, max_side, whitening, licence)
+    if super_global and (not checkpoint.is_file() or checkpoint.suffix == ".safetensors"):
+        _describe_otherwise(str(checkpoint), shown, out)
+        return
+    changed = SuperGlobalConfig() if super_global else None
+    config = ConversionConfig(shown, max_side, whitening, licence, changed)
     conversion = convert_checkpoint(checkpoint, config, family=family)
     bundles.write(conversion.bundle, out)
     if as_json:
@@ -94,6 +108,16 @@ def _keep(checkpoint: Path, name: str) -> None:
     console().print(f"{name} is kept in {shown_path(path)}", soft_wrap=True)
     line = command_line("resight", "index", "PHOTOS", "--model", name)
     console().print(f"\nUse it:  {line}", soft_wrap=True)
+
+
+def _describe_otherwise(name: str, scales: tuple[float, ...] | None, out: Path) -> None:
+    from resight.models import bundle as bundles
+    from resight.models import load_model
+    from resight.models.super_global import PAPER_SCALES, with_super_global
+
+    changed = with_super_global(load_model(name), scales=scales or PAPER_SCALES)
+    bundles.write(changed.to_bundle(), out)
+    console().print(f"{changed.name} written to {shown_path(out)}", soft_wrap=True)
 
 
 def _parse_scales(text: str | None) -> tuple[float, ...] | None:

@@ -46,6 +46,7 @@ class Published:
         url: Its address, with the first digits of its SHA-256 at the end of its name; ``None`` where no
             program can fetch it.
         whitening: Name of the file's whitening that the figures were measured with.
+        super_global: Whether it describes as SuperGlobal does.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Published:
     published: str | None = None
     url: str | None = None
     whitening: str | None = None
+    super_global: bool = False
 
 
 @functools.cache
@@ -113,8 +115,13 @@ def keep(published: Published, checkpoint: Path) -> Path:
         MissingExtra: torch or timm is not installed.
     """
     from resight.models.published import ConversionConfig, convert
+    from resight.networks.super_global import SuperGlobalConfig
 
-    config = ConversionConfig(whitening=published.whitening, licence=published.licence)
+    config = ConversionConfig(
+        whitening=published.whitening,
+        licence=published.licence,
+        super_global=SuperGlobalConfig() if published.super_global else None,
+    )
     converted = convert(checkpoint, config, family=published.family).bundle
     trunk = split(converted, name=published.name).describer.settings["trunk"]
     if trunk != published.trunk:

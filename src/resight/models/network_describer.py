@@ -32,7 +32,14 @@ from resight.models.foreign_bundle import bounded_network, check_settings
 from resight.models.parts import whole_network
 from resight.models.preprocess import to_input
 from resight.networks.gem import GeMNet
+from resight.networks.super_global import (
+    SuperGlobalConfig,
+    check_super_global,
+    describe_super_global,
+    raise_activations_,
+)
 from resight.networks.trunks.backbone import Backbone
+from resight.settings.stored import read_config, stored_settings
 
 __all__ = ["SCALES", "NetworkDescriber", "check_scales", "exact_arithmetic", "pooling_in", "read_net"]
 
@@ -52,6 +59,7 @@ class NetworkDescriber:
     Attributes:
         net: The network; changing it afterwards makes a model's fingerprint wrong.
         preprocessing: How photos become its input.
+        super_global: How SuperGlobal describes with it; ``None`` for the network's own way.
     """
 
     def __init__(
@@ -62,6 +70,7 @@ class NetworkDescriber:
         scales: Sequence[float] | None = None,
         device: str | None = None,
         batch_size: int | None = None,
+        super_global: SuperGlobalConfig | None = None,
     ) -> None:
         """Takes a network; mean, standard deviation and order of channels are its trunk's.
 
@@ -73,12 +82,19 @@ class NetworkDescriber:
             device: torch's name of a device; the GPU where there is one by default.
             batch_size: Photos described together; by default eight on a GPU and one on a CPU, where a batch
                 gains nothing and takes memory.
+            super_global: Describe as SuperGlobal does, for convolutional networks; its ReLUP changes the
+                network. By default the network's own way.
 
         Raises:
             InvalidInput: No scale, one that is not positive, several for a trunk that takes one size, or
-                ``max_side`` below 1.
+                ``max_side`` below 1, or the network cannot be described so.
         """
         trunk = net.trunk
+        if super_global is not None:
+            check_super_global(net, super_global)
+            if super_global.relup:
+                raise_activations_(trunk, super_global.relup)
+        self.super_global = super_global
         if scales is None:
             scales = SCALES if isinstance(net, GeMNet) and trunk.image_size is None else (1.0,)
         if not scales or min(scales) <= 0:
@@ -127,6 +143,8 @@ class NetworkDescriber:
             InvalidInput: The trunk was built with options that no bundle may hold, see `check_settings`.
         """
         settings = {**settings_of(self.net), "scales": self._traits.scales}
+        if self.super_global is not None:
+            settings["super_global"] = stored_settings(self.super_global)
         check_settings(self._traits.kind, settings)
         return Bundle(self._traits.kind, settings, self.preprocessing, "", "", tensors_of(self.net))
 
@@ -142,7 +160,10 @@ class NetworkDescriber:
             scales = numbers(bundle.settings["scales"])
             if not scales or min(scales) <= 0:
                 raise InvalidInput(f"its scales are {scales}")
-        return cls(net, max_side=bundle.preprocessing.max_side, scales=scales, device=device)
+            stored = bundle.settings.get("super_global")
+            super_global = None if stored is None else read_config(SuperGlobalConfig, stored)
+            max_side = bundle.preprocessing.max_side
+            return cls(net, max_side=max_side, scales=scales, device=device, super_global=super_global)
 
     def _shown(self, pixels: UInt8[np.ndarray, "rows columns 3"]) -> UInt8[np.ndarray, "rows_ columns_ 3"]:
         size = self.net.trunk.image_size
@@ -155,12 +176,19 @@ class NetworkDescriber:
     def _describe_pixels(self, pixels: Tensor) -> Float32[np.ndarray, "batch dim"]:
         with torch.inference_mode(), exact_arithmetic(self._device, self._lock):
             values = to_input(pixels.to(self._device), self.preprocessing)
-            output = self.net.describe_at(values, self._traits.scales)
-            descriptors = output.descriptor.cpu().numpy()
+            descriptors = _describe_at(self.net, values, self._traits.scales, self.super_global).cpu().numpy()
         # A photo without any response (all-zero maps under MAC) has no direction: give it the one without a
         # preference, so that every descriptor is of unit length.
         descriptors[~descriptors.any(axis=1)] = self._traits.dim**-0.5
         return descriptors
+
+
+def _describe_at(
+    net: GlobalNet, values: Tensor, scales: Sequence[float], super_global: SuperGlobalConfig | None
+) -> Tensor:
+    if super_global is None:
+        return net.describe_at(values, scales).descriptor
+    return describe_super_global(net, values, scales, super_global).descriptor
 
 
 def check_scales(trunk: Backbone, scales: Sequence[float]) -> None:

@@ -235,6 +235,15 @@ def test_what_no_program_can_fetch_is_fetched_by_hand(home, made, tmp_path):
     assert load_recorded(NAME, "").licence == "MIT"
 
 
+def test_super_global_over_the_same_file(home, made, tmp_path):
+    path = tmp_path / "made.pth"
+    path.write_bytes(made)
+    entry = checkpoints.checkpoints()["superglobal-resnet50"]
+    # AlexNet is no ResNet: the settings arrive where they are checked.
+    with pytest.raises(InvalidInput, match="ReLUP is defined for ResNets, and the trunk is torchv"):
+        keep(replace(entry, family="cirtorch", trunk=TRUNK), path)
+
+
 def test_names_and_hashes_stand_once():
     entries = checkpoints.checkpoints().values()
     urls = [each.url for each in entries if each.url is not None]

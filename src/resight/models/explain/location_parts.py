@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from resight.errors import InvalidInput
 from resight.images import Photo
 from resight.models.architectures import GlobalNet
 from resight.models.delg_describer import DELGDescriber
@@ -70,6 +71,11 @@ def parts_of_network(describer: NetworkDescriber | DELGDescriber, photo: Photo) 
 
     Cells share the image evenly; padding moves what a cell sees by less than one cell.
     """
+    if isinstance(describer, NetworkDescriber) and describer.super_global is not None:
+        raise InvalidInput(
+            "a descriptor of SuperGlobal is a maximum over scales and has no parts that add up to it: "
+            "explain with the same network described in its own way"
+        )
     net: GlobalNet = describer.net
     device = next(net.parameters()).device
     pixels = torch.from_numpy(np.ascontiguousarray(photo.pixels))[None].to(device)

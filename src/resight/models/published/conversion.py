@@ -12,6 +12,7 @@ from resight.models.describer import Describer
 from resight.models.model import Model
 from resight.models.network_describer import NetworkDescriber
 from resight.models.published.checkpoint import Checkpoint
+from resight.networks.super_global import SuperGlobalConfig
 
 __all__ = ["LONG_SIDE", "Conversion", "ConversionConfig", "LeftOut", "Match", "describer_of", "model_of_file"]
 
@@ -28,12 +29,14 @@ class ConversionConfig:
         max_side: Long side in pixels to which photos are reduced.
         whitening: Name of a whitening that comes with the file; ``None`` for none.
         licence: Licence of the weights.
+        super_global: Describe as SuperGlobal does; ``None`` for the authors' own way.
     """
 
     scales: tuple[float, ...] | None = None
     max_side: int = LONG_SIDE
     whitening: str | None = None
     licence: str = "unknown"
+    super_global: SuperGlobalConfig | None = None
 
 
 def describer_of(net: GlobalNet, config: ConversionConfig, *, scales: Sequence[float]) -> NetworkDescriber:
@@ -48,7 +51,9 @@ def describer_of(net: GlobalNet, config: ConversionConfig, *, scales: Sequence[f
         InvalidInput: A scale or the long side is not positive.
     """
     own = scales if config.scales is None else config.scales
-    return NetworkDescriber(net, max_side=config.max_side, scales=own, device="cpu")
+    return NetworkDescriber(
+        net, max_side=config.max_side, scales=own, device="cpu", super_global=config.super_global
+    )
 
 
 def model_of_file(
