@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
+from PIL import Image
 
 from resight.datasets import examine
 from resight.errors import InvalidInput
@@ -237,3 +239,25 @@ def test_recognition_is_looked_at_too(tmp_path, write_photo, write_text):
 def test_a_real_set_is_sound(data):
     findings = examine("table", data / "grocery")
     assert kinds(findings) == ([], ["boxes", "counts"])
+
+
+def test_photos_that_are_pipes_or_no_paths_are_told_and_not_waited_for(tmp_path):
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        Image.effect_noise((40, 30), 60).save(tmp_path / name)
+    os.mkfifo(tmp_path / "pipe.jpg")
+    rows = [
+        "a.jpg,1,train",
+        "pipe.jpg,1,train",
+        "x\0.jpg,1,train",
+        "none.jpg,1,train",
+        "b.jpg,2,test",
+        "c.jpg,2,test",
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["path,label,split", *rows]))
+    sentences = [finding.sentence for finding in examine("table", tmp_path / "t.csv")]
+    assert any(
+        "cannot be read (it is a pipe, a socket or a device, not a file): pipe.jpg" in one
+        for one in sentences
+    )
+    assert any("cannot be read (embedded null byte)" in one for one in sentences)
+    assert any("1 of 4 photos are missing: none.jpg" in one for one in sentences)

@@ -20,12 +20,15 @@ from resight.errors import ResightError
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from foreign_files import READERS
+from foreign_files import READERS as FILES
+from foreign_places import PLACES
+
+READERS = FILES | PLACES
 
 # CI tries few files a reader; `make fuzz` sets more.
 TRIES = int(os.environ.get("RESIGHT_FUZZ", "40"))
-SLOW = {".mat": 20, ".settings": 20}
-"""By how many times fewer are tried: a MATLAB file takes a process, a network's settings a network."""
+SLOW = {".mat": 20, ".settings": 20, ".h5": 20, ".parquet": 20}
+"""By how many times fewer are tried: some files take a process, a network's settings a network."""
 
 
 @st.composite

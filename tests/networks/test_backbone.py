@@ -184,6 +184,40 @@ def test_broken_local_folders(tmp_path):
         Backbone(name, pretrained=True)
 
 
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (
+            {"model_args": {"checkpoint_path": "/a.pth"}},
+            "set 'checkpoint_path' to '/a.pth'; accepted",
+        ),
+        (
+            {"model_args": {"checkpoint_path": "weights.pth"}},
+            "set 'checkpoint_path', which is no part of the",
+        ),
+        ({"model_args": {"cache_dir": "x"}}, "set 'cache_dir', which is no part of the architecture"),
+        ({"model_args": {"layers": [10**9]}}, "set 'layers' to"),
+        ({"model_args": [1]}, "arguments without names"),
+        ({"architecture": "../other"}, "timm has no architecture '../other'"),
+    ],
+)
+def test_the_configuration_of_a_folder_sets_its_architecture_and_nothing_else(changed, words, tmp_path):
+    folder = tmp_path / "trunk"
+    make_folder(folder)
+    values = json.loads((folder / "config.json").read_text()) | changed
+    (folder / "config.json").write_text(json.dumps(values))
+    with pytest.raises(WeightsUnavailable) as refused:
+        Backbone(f"local-dir:{folder}", pretrained=False)
+    assert words in str(refused.value)
+
+
+def test_a_configuration_that_is_nested_deeply_is_one_sentence(tmp_path):
+    make_folder(tmp_path)
+    (tmp_path / "config.json").write_text("[" * 100_000)
+    with pytest.raises(WeightsUnavailable, match=r"config\.json cannot be used: it is nested too deeply"):
+        Backbone(f"local-dir:{tmp_path}", pretrained=False)
+
+
 def test_unknown_names_suggest_the_nearest():
     with pytest.raises(UnknownModel, match=r"timm has no trunk 'resnet1xt': did you mean .*resnet10t"):
         Backbone("resnet1xt")

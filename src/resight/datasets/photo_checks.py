@@ -140,17 +140,18 @@ def _files(parts: Sequence[_Photos], *, workers: int | None, progress: Progress 
 
 def _look(part: _Photos, index: int) -> _File:
     path = part.root / part.paths[index]
+    content: bytes | None = None
     try:
-        data = path.read_bytes()
+        with images.open_file(path) as stream:
+            content = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=20)).digest()
+            photo = images.read(stream, max_side=_DECODED_SIDE)
     except FileNotFoundError:
         return _File(None, missing=True)
-    except OSError as error:
-        return _File(None, reason=error.strerror or type(error).__name__)
-    content = hashlib.blake2b(data, digest_size=20).digest()
-    try:
-        photo = images.read(data, max_side=_DECODED_SIDE)
     except UnreadableImage as error:
         return _File(content, reason=error.reason)
+    except (OSError, ValueError) as error:
+        # A name with a null character is no path.
+        return _File(None, reason=getattr(error, "strerror", None) or str(error))
     box = part.boxes[index]
     return _File(
         content,

@@ -106,7 +106,10 @@ def _foreign(path: Path, reason: str) -> InvalidInput:
 
 def _rows(part: Mapping[str, Plain], name: str, path: Path) -> Int64[np.ndarray, " n"]:
     value = part.get(name)
-    rows = np.asarray(value if isinstance(value, list | np.ndarray) else None)
+    try:
+        rows = np.asarray(value if isinstance(value, list | np.ndarray) else None)
+    except (ValueError, OverflowError):
+        raise _foreign(path, f"{name!r} is no list of whole numbers") from None
     if rows.ndim != 1 or (rows.dtype.kind not in "iu" and rows.size):
         raise _foreign(path, f"{name!r} is no list of whole numbers")
     return rows.astype(np.int64)

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Bool, Int64
 
 from resight.datasets.dataset import Benchmark, LabelledImages
@@ -16,11 +14,13 @@ from resight.datasets.folder import KS
 from resight.datasets.retrieval_sfm import read_retrieval_sfm
 from resight.datasets.tuple_set import TupleSet
 from resight.errors import InvalidInput
-from resight.files import reading
+from resight.files import reading, shown
+from resight.files.apart import parquet_rows
 
 __all__ = ["PHOTOS", "TUPLES", "read_tuple_benchmark", "read_tuples"]
 
 PHOTOS, TUPLES = "photos.parquet", "tuples.parquet"
+_NO_TABLE = "is no table of resight tuples"
 _NO_CLUSTER = -1
 _EVERY = 5
 """Every so many clusters, from the largest on, one is for testing."""
@@ -33,18 +33,18 @@ def read_tuples(folder: str | Path) -> TupleSet:
         InvalidInput: A table is missing or damaged, or names a photo that is not there.
     """
     folder = Path(folder)
-    photos = _read(folder / PHOTOS, ["photo", "cluster"])
-    names = photos["photo"].to_pylist()
+    names, numbers = _read(folder / PHOTOS, ("photo", "cluster"))
     row_of = {name: row for row, name in enumerate(names)}
-    clusters = photos["cluster"].fill_null(_NO_CLUSTER).to_numpy().astype(np.int64)
-    tuples = _read(folder / TUPLES, ["query", "positive"])
+    with reading(folder / PHOTOS, f"{folder / PHOTOS} {_NO_TABLE}"):
+        clusters = np.array([int(number or _NO_CLUSTER) for number in numbers], dtype=np.int64)
     sides = []
-    for column in ("query", "positive"):
-        rows = [row_of.get(name) for name in tuples[column].to_pylist()]
-        if None in rows:
-            name = tuples[column][rows.index(None)].as_py()
-            raise InvalidInput(f"{folder / TUPLES} names {name!r}, which {PHOTOS} does not")
-        sides.append(np.array(rows, dtype=np.int64))
+    for column in _read(folder / TUPLES, ("query", "positive")):
+        strangers = [name for name in column if name not in row_of]
+        if strangers:
+            raise InvalidInput(
+                f"{folder / TUPLES} names {shown(repr(strangers[0]))}, which {PHOTOS} does not"
+            )
+        sides.append(np.array([row_of[name] for name in column], dtype=np.int64))
     return TupleSet(tuple(Path(name) for name in names), clusters, sides[0], sides[1])
 
 
@@ -103,6 +103,11 @@ def _labelled(
     return labelled, pairs[(pairs >= 0).all(axis=1)]
 
 
-def _read(path: Path, columns: list[str]) -> pa.Table:
-    with reading(path, f"{path} is no table of resight tuples"), path.open("rb") as stream:
-        return pq.read_table(stream, columns=columns)
+def _read(path: Path, columns: tuple[str, str]) -> list[list[str]]:
+    """Returns two columns of a table."""
+    with reading(path, f"{path} {_NO_TABLE}"):
+        rows = parquet_rows(path, columns)
+        names = next(rows)
+        places = [names.index(column) for column in columns]
+        cells = list(rows)
+        return [[row[place] for row in cells] for place in places]

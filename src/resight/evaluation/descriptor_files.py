@@ -8,21 +8,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
 from resight.datasets.lists import text_lines
-from resight.datasets.matlab import read_datasets, read_matlab
+from resight.datasets.matlab import read_arrays, read_matlab
 from resight.datasets.plain_pickle import Plain, read_plain_pickle
-from resight.errors import InvalidInput, MissingExtra
+from resight.errors import InvalidInput
 from resight.files import name_key, reading, shown
+from resight.files.apart import named_arrays
 from resight.files.budget import check_array, check_unpacked, require_file
-
-if TYPE_CHECKING:
-    import h5py
-    import pyarrow.parquet as parquet
 
 __all__ = ["NamedDescriptors", "open_matrix", "read_descriptors", "read_named"]
 
@@ -30,8 +26,6 @@ _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG"})
 _HLOC = "global_descriptor"
 _MATRICES = ("descriptors", "features", "vectors", "descriptor", "embedding", "embeddings")
 _NAMES = ("path", "name", "names")
-_LEAST_BYTES = 4
-"""Of a value of a Parquet file in memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -218,59 +212,23 @@ def _check_members(path: Path) -> None:
 
 
 def _hloc(path: Path) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
-    try:
-        import h5py
-    except ImportError:
-        raise MissingExtra("formats", f"reading the HDF5 file {path}") from None
-    entries: dict[str, h5py.Dataset] = {}
-
-    def visit(name: str, entry: object) -> None:
-        if isinstance(entry, h5py.Dataset) and PurePosixPath(name).name == _HLOC:
-            entries[str(PurePosixPath(name).parent)] = entry
-
     with reading(path, f"{path} is no HDF5 file, or a damaged one"):
-        require_file(path)
-        with h5py.File(path, "r") as file:
-            # Links are not followed: a soft one may lead to another file.
-            file.visititems(visit)
-            parts = read_datasets(entries, path.stat().st_size)
+        parts = read_arrays(path, _HLOC)
     if not parts:
         raise InvalidInput(f"{path} has no group with a {_HLOC}, as hloc writes one for each photo")
     return _stacked(path, parts)
 
 
 def _parquet(path: Path) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
-    import pyarrow as pa
-    import pyarrow.parquet as parquet
-
+    listed: list[str] = []
+    parts: list[np.ndarray] = []
     with reading(path, f"{path} is no Parquet file, or a damaged one"):
-        require_file(path)
-        with parquet.ParquetFile(path) as file:
-            rows, schema = file.metadata.num_rows, file.schema_arrow
-            named = [name for name in _NAMES if name in schema.names]
-            vectors = [name for name in _MATRICES if name in schema.names]
-            if not named or not vectors:
-                raise InvalidInput(
-                    f"it needs a column {' or '.join(_NAMES)} and a column {' or '.join(_MATRICES)} of lists"
-                )
-            check_array((rows,), 1, stored=path.stat().st_size)
-            check_unpacked(_values(file.metadata) * _LEAST_BYTES, path.stat().st_size)
-            table = file.read(columns=[named[0], vectors[0]])
-        column = table.column(vectors[0]).combine_chunks()
-        if not (pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)):
-            raise InvalidInput(f"{vectors[0]} is a column of {column.type}, not of lists of numbers")
-        numbers = column.flatten().to_numpy(zero_copy_only=False)
-        if column.null_count or not rows or len(numbers) % rows or numbers.dtype.kind != "f":
-            raise InvalidInput(f"{vectors[0]} must hold lists of floating-point numbers, all of one length")
-        if pa.types.is_list(column.type) and len(set(np.diff(column.offsets.to_numpy()))) > 1:
-            raise InvalidInput(f"the lists of {vectors[0]} are of several lengths")
-        return numbers.reshape(rows, -1), [str(name) for name in table.column(named[0]).to_pylist()]
-
-
-def _values(metadata: parquet.FileMetaData) -> int:
-    """Returns how many values the columns of a Parquet file hold: repeated ones take no room in it."""
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    return sum(group.column(place).num_values for group in groups for place in range(group.num_columns))
+        for names, rows in named_arrays("parquet vectors", path, ",".join(_NAMES), ",".join(_MATRICES)):
+            listed += names
+            parts.append(rows)
+        if len({rows.shape[1] for rows in parts}) != 1:
+            raise InvalidInput("it must hold lists of floating-point numbers, all of one length")
+        return np.concatenate(parts), listed
 
 
 def _stacked(path: Path, parts: Mapping[str, np.ndarray]) -> tuple[Float[np.ndarray, "n dim"], list[str]]:

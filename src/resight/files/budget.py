@@ -21,6 +21,7 @@ __all__ = [
     "MOST_LINE",
     "MOST_VALUES",
     "check_array",
+    "check_cells",
     "check_columns",
     "check_tree",
     "check_unpacked",
@@ -116,6 +117,21 @@ def check_unpacked(size: int, stored: int) -> None:
         raise InvalidInput(
             f"its arrays take {size:,} bytes unpacked from {stored:,}; at most {most:,} are unpacked"
         )
+
+
+def check_cells(count: int, *, stored: int) -> None:
+    """Returns if a table has few enough cells: as text each takes tens of bytes, and repeated ones no room.
+
+    Args:
+        count: Cells that the file declares.
+        stored: Bytes of the file.
+
+    Raises:
+        InvalidInput: It has too many.
+    """
+    most = max(MOST_VALUES, _USUAL_COMPRESSION * stored)
+    if count > most:
+        raise InvalidInput(f"it declares {count:,} cells in {stored:,} bytes; at most {most:,} are read")
 
 
 def require_file(path: str | Path) -> None:

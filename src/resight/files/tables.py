@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TextIO
 
 from resight.errors import InvalidInput
+from resight.files.apart import parquet_rows
 from resight.files.budget import MOST_LINE, check_columns, shown
 from resight.files.foreign import reading
 from resight.files.names import name_key
-from resight.files.parquet import parquet_rows
 
 __all__ = ["Row", "read_rows"]
 

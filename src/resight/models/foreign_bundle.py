@@ -9,7 +9,6 @@ the bundle holds.
 from __future__ import annotations
 
 import contextlib
-import inspect
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -23,18 +22,12 @@ from torch.nn.modules.module import (
 from resight.errors import InvalidInput
 from resight.files.json import JSON
 from resight.networks.trunks import bn_inception, lite0, torchvision_trunk
-from resight.networks.trunks._timm import import_timm
+from resight.networks.trunks.options import check_options, check_plain
 from resight.settings.foreign import foreign_part, is_dotted
 
 __all__ = ["bounded_network", "check_settings", "check_trunk"]
 
 _TIMM_NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*", re.ASCII)
-_WORD = re.compile(r"[A-Za-z0-9_.+-]{0,64}", re.ASCII)
-_LONGEST_LIST = 64
-_DEEPEST_LIST = 3
-_LARGEST_NUMBER = 2**20
-# Parameters of timm's classes that say where a network lives or what it is built from, and not its shape.
-_NO_SETTING = frozenset({"self", "args", "kwargs", "device", "dtype", "cfg"})
 # Whose classes a bundle does not name: their constructors were written for callers that are trusted.
 _LIBRARIES = frozenset({"lightning_fabric", "resight", "timm", "torch", "torchvision"})
 # timm builds the classifier too, and takes it away: 103 million weights of VGG-16 are the most.
@@ -72,12 +65,7 @@ def check_trunk(trunk: str, options: Mapping[str, JSON]) -> None:
         InvalidInput: The name is that of a folder, a hub or an address, or an option is none of the trunk's
             architecture.
     """
-    for name, value in options.items():
-        if not _is_plain(value):
-            raise InvalidInput(
-                f"its trunk_options set {name!r} to {value!r}; accepted are truth values, numbers of at most "
-                f"{_LARGEST_NUMBER}, words, and short lists of them"
-            )
+    check_plain(options, whose="its trunk_options")
     if (
         is_dotted(trunk)
         or trunk in (bn_inception.NAME, lite0.NAME)
@@ -88,13 +76,7 @@ def check_trunk(trunk: str, options: Mapping[str, JSON]) -> None:
         raise InvalidInput(
             f"its trunk {trunk!r} is no name of a trunk: a bundle names no folder and no address"
         )
-    accepted = _options_of(trunk)
-    for name in options:
-        if name not in accepted:
-            raise InvalidInput(
-                f"its trunk_options set {name!r}, which is no part of the architecture of {trunk}; "
-                f"accepted are {', '.join(sorted(accepted)) or 'none'}"
-            )
+    check_options(trunk, options, whose="its trunk_options")
 
 
 @contextlib.contextmanager
@@ -156,30 +138,3 @@ def _check_class(name: str) -> None:
     own = package in _LIBRARIES and not name.startswith(("torch.nn:", "torch.nn.modules."))
     if own or package in sys.stdlib_module_names or not issubclass(part, nn.Module):
         raise InvalidInput(f"it names the class {name}, which is no part of a network of your own")
-
-
-def _is_plain(value: JSON, depth: int = 0) -> bool:
-    if isinstance(value, bool) or value is None:
-        return True
-    if isinstance(value, int | float):
-        return abs(value) <= _LARGEST_NUMBER
-    if isinstance(value, str):
-        return bool(_WORD.fullmatch(value))
-    short = isinstance(value, list | tuple) and len(value) <= _LONGEST_LIST and depth < _DEEPEST_LIST
-    return short and all(_is_plain(each, depth + 1) for each in value)
-
-
-def _options_of(trunk: str) -> frozenset[str]:
-    """Returns the settings of the architecture in timm: the parameters of its family's constructors."""
-    timm = import_timm(f"the backbone {trunk}")
-    plain = trunk.partition(".")[0]
-    if not timm.is_model(plain):
-        # An unknown trunk is told where it is built.
-        return frozenset()
-    module = sys.modules[timm.model_entrypoint(plain).__module__]
-    names: set[str] = set()
-    for each in vars(module).values():
-        if isinstance(each, type) and issubclass(each, nn.Module) and each.__module__.startswith("timm."):
-            parameters = inspect.signature(each.__init__).parameters
-            names.update(parameters if "num_classes" in parameters else ())
-    return frozenset(names) - _NO_SETTING

@@ -46,7 +46,7 @@ from jaxtyping import Float32
 
 from resight.errors import InvalidInput
 from resight.features import Box
-from resight.files import reading
+from resight.files import parse_json, reading
 from resight.files.budget import MOST_JSON_BYTES, read_within, require_file
 from resight.search.ranking import PADDING_ID, Ranking
 from resight.search.searched import from_answers, from_lines
@@ -136,8 +136,8 @@ def _parsed(data: bytes, wrong: Callable[[str], InvalidInput]) -> object:
     lines = data.splitlines()
     if len(lines) > 1 or b'"query_path"' in data:
         with suppress(json.JSONDecodeError, UnicodeDecodeError):
-            return from_lines([json.loads(line) for line in lines], wrong)
-    return json.loads(data)
+            return from_lines([parse_json(line) for line in lines], wrong)
+    return parse_json(data)
 
 
 @final

@@ -25,6 +25,8 @@ __all__ = ["ColmapModel", "find_models", "read_model"]
 Content = TypeVar("Content")
 
 _NAMES = ("cameras", "images", "points3D")
+_MOST_LINE = 2**24
+"""Characters of a line of text: half a million keypoints."""
 
 # Parameters of each camera model: how many, and how many of the first are focal lengths. In the order of
 # COLMAP's numbers, from 0.
@@ -258,15 +260,19 @@ def _binary_points(content: bytes) -> _Points:
     return points
 
 
-def _lines(content: bytes) -> Iterator[list[str]]:
-    for line in io.TextIOWrapper(io.BytesIO(content), "utf-8", "surrogateescape"):
+def _lines(content: bytes) -> Iterator[str]:
+    text = io.TextIOWrapper(io.BytesIO(content), "utf-8", "surrogateescape")
+    while line := text.readline(_MOST_LINE):
+        if len(line) == _MOST_LINE:
+            # Its words would take ten times its room.
+            raise InvalidInput(f"a line of it has more than {_MOST_LINE:,} characters")
         if not line.startswith("#"):
-            yield line.split()
+            yield line.strip()
 
 
 def _text_cameras(content: bytes) -> _Cameras:
     cameras = {}
-    for number, model, width, height, *parameters in filter(None, _lines(content)):
+    for number, model, width, height, *parameters in map(str.split, filter(None, _lines(content))):
         if model not in _CAMERA_MODELS:
             raise InvalidInput(f"it has a camera of the unknown model {shown(model)}")
         values = [float(value) for value in parameters]
@@ -281,16 +287,15 @@ def _text_images(content: bytes) -> _Images:
     for line in lines:
         if not line:
             continue
-        number, *values = line[:8]
-        camera, *words = line[8:]
-        images[int(number)] = _Image(" ".join(words), int(camera), tuple(float(value) for value in values))
+        number, *pose, camera, name = line.split(maxsplit=9)
+        images[int(number)] = _Image(name, int(camera), tuple(float(value) for value in pose))
         next(lines, None)
     return images
 
 
 def _text_points(content: bytes) -> _Points:
     points = []
-    for line in filter(None, _lines(content)):
+    for line in map(str.split, filter(None, _lines(content))):
         x, y, z = (float(value) for value in line[1:4])
         points.append(((x, y, z), [int(value) for value in line[8::2]]))
     return points

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self, TypeAlias, final
 
 from resight.errors import StorageFailed
-from resight.files import write_whole
+from resight.files import parse_json, write_whole
 from resight.training.loggers import Logger
 from resight.training.watch import StepValues
 
@@ -193,9 +193,9 @@ def _forget_after(path: Path, step: int, epochs: int) -> None:
     lines = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            entry = json.loads(line)
+            entry = parse_json(line)
             # After its last step an epoch may have been saved before it was measured.
-            holds = entry["step"] <= step and (entry["kind"] == "step" or entry["epoch"] <= epochs)
+            holds = entry["step"] <= step and (entry["kind"] == "step" or entry["epoch"] <= epochs)  # type: ignore[index,call-overload,operator]
         except (ValueError, KeyError, TypeError):
             continue
         if holds:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import json
 import logging
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,10 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from resight.errors import InvalidInput, UnknownModel
-from resight.files import nearest
+from resight.files import nearest, read_json, shown
 from resight.files.json import JSON
 from resight.networks.trunks._hub import cached_file, check_hub, check_url, unavailable
 from resight.networks.trunks._timm import import_timm
+from resight.networks.trunks.options import check_options, check_plain
 from resight.networks.trunks.strides import Tap
 from resight.networks.trunks.trunk_net import TrunkNet
 from resight.networks.trunks.whole_trunk import whole_trunk
@@ -135,18 +135,19 @@ def _resolve(timm: ModuleType, name: str) -> tuple[str, dict[str, JSON]]:
     """Returns timm's name without its source, and the arguments its configuration file asks for."""
     source, _, rest = name.partition(":")
     if source == "local-dir":
+        place = Path(rest, "config.json")
         try:
-            configuration = json.loads(Path(rest, "config.json").read_text(encoding="utf-8"))
-            return configuration["architecture"], dict(configuration.get("model_args", {}))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise unavailable(name, f"{Path(rest, 'config.json')} cannot be used ({error})") from None
+            unreadable = f"{place} cannot be used"
+            return _configured(timm, place, read_json(place, unreadable, unreadable=unreadable))
+        except InvalidInput as error:
+            raise unavailable(name, str(error)) from None
     if source == "hf-hub":
         check_hub(rest, ["config.json"], wanted=name)
         try:
             _, architecture, arguments = timm.models.load_model_config_from_hf(rest)
         except _fetch_errors() as error:
             raise unavailable(name, _first_line(error)) from None
-        return architecture, dict(arguments)
+        return _configured(timm, rest, {"architecture": architecture, "model_args": arguments})
     plain = name.partition(".")[0]
     tags = timm.list_pretrained(f"{plain}.*")
     if not timm.is_model(plain) or ("." in name and name not in tags):
@@ -155,6 +156,19 @@ def _resolve(timm: ModuleType, name: str) -> tuple[str, dict[str, JSON]]:
         hint = f": did you mean {', '.join(near)}?" if near else ": timm.list_models() lists them"
         raise UnknownModel(f"timm has no trunk {name!r}{hint}")
     return name, {}
+
+
+def _configured(timm: ModuleType, place: str | Path, configuration: JSON) -> tuple[str, dict[str, JSON]]:
+    """Returns the architecture and the arguments of a configuration, which may come from anybody."""
+    values = configuration if isinstance(configuration, Mapping) else {}
+    architecture, arguments = values.get("architecture"), values.get("model_args", {})
+    if not isinstance(architecture, str) or not isinstance(arguments, Mapping):
+        raise InvalidInput(f"{place} cannot be used: it names no architecture, or arguments without names")
+    if not timm.is_model(architecture.partition(".")[0]):
+        raise InvalidInput(f"{place} cannot be used: timm has no architecture {shown(architecture)!r}")
+    check_plain(arguments, whose=f"the arguments in {place}")
+    check_options(architecture, arguments, whose=f"the arguments in {place}")
+    return architecture, dict(arguments)
 
 
 def _freedom_of_size(timm: ModuleType, trunk: str, options: Mapping[str, JSON]) -> dict[str, JSON]:
