@@ -19,51 +19,35 @@ import importlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
+import torch
 from PIL import Image
+from tiny import write_photos, write_recipe
 
 HERE = Path(__file__).parent
 COUNTING, BEFORE, HALF, FULL = range(4)
 MODES = {BEFORE: "killed before", HALF: "killed after half of", FULL: "disk full at"}
 ROOM = 1 << 16
 KILLED = 128 + 9
+PATIENCE = 180.0
+"""Seconds after which a run stands still: libraries were not made to be forked."""
+
+LINKED = (
+    *("photos", "earlier", "tiny.yaml", "delg.safetensors", "c"),
+    *("answers.json", "alexnet.pth", "models"),
+)
 
 Contents = dict[str, str]
 """What a folder holds, as it is compared: by name of file, or of photo in a collection."""
-
-RECIPE = """
-name: tiny
-data:
-  benchmark: folder
-  root: {photos}
-  packed: {{side: 40}}
-  train_transform: {{kind: resize_random_crop, size: 32, resize: 40}}
-  test_transform: {{kind: stretch, size: 32}}
-sampler: {{kind: m_per_class, batch: 8, per_class: 2}}
-model:
-  kind: delg
-  trunk: {{name: test_resnet, pretrained: false}}
-  dim: 16
-  local_dim: 8
-  attention_dim: 8
-objective:
-  - {{name: ranking, loss: {{kind: arcface, scale: 4, margin: 0.1, rule: delg, learn_scale: true}}}}
-  - {{name: attention, output: logits, loss: {{kind: classification, temperature: 1.0, smoothing: 0.0}}}}
-  - {{name: reconstruction, output: reconstruction, loss: {{kind: mean}}, weight: 10}}
-optimiser: {{kind: adam, learning_rate: 1e-3}}
-selection: {{on: validation, share: 0.5}}
-training: {{epochs: 2, workers: 1, device: cpu}}
-log: {{tensorboard: false, every: 1}}
-use: {{max_side: 64, scales: [1.0]}}
-"""
 
 
 @dataclass(frozen=True)
@@ -128,6 +112,19 @@ COMMANDS = [
         ["compact", "../delg.safetensors", "../photos", "--form", "bits-64", "--out", "s.safetensors"],
         [["compact", "../delg.safetensors", "../photos", "--form", "float16", "--out", "s.safetensors"]],
         named="s.safetensors",
+    ),
+    Command(
+        "convert",
+        ["convert", "../alexnet.pth", "--licence", "MIT", "--out", "x.safetensors"],
+        [["convert", "../alexnet.pth", "--max-side", "64", "--out", "x.safetensors"]],
+        named="x.safetensors",
+    ),
+    Command(
+        "tuples",
+        ["tuples", "../photos", "--models", "../models", "--min-points", "1", "--out", "t"],
+        [["tuples", "../earlier", "--models", "../models", "--min-points", "1", "--out", "t"]],
+        named="t/",
+        together=["t/photos.parquet", "t/pairs.parquet", "t/tuples.parquet"],
     ),
     Command(
         "evaluate",
@@ -280,8 +277,15 @@ class Stopper:
             )
             kinds.write_bytes(buffer.value)
             os._exit(code)
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        return code, said.read_text(), kinds.read_text()
+        end = time.monotonic() + PATIENCE
+        while not (ended := os.waitpid(pid, os.WNOHANG))[0]:
+            if time.monotonic() > end:
+                # The processes that it traces end with it.
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                raise TimeoutError(f"{' '.join(words)} stands still")
+            time.sleep(0.02)
+        return os.waitstatus_to_exitcode(ended[1]), said.read_text(), kinds.read_text()
 
 
 def _resight(words: Sequence[str]) -> None:
@@ -302,16 +306,24 @@ def _resight(words: Sequence[str]) -> None:
     os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
 
-def make_photos(work: Path) -> None:
-    """Writes two states of a folder of photos: classes for training and for test."""
-    rng = np.random.default_rng(0)
-    for number in range(10):
-        for photo in range(2):
-            path = work / "photos" / ("train" if number < 8 else "test") / str(number) / f"{photo}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            blocks = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-            Image.fromarray(blocks).resize((96, 80), Image.Resampling.NEAREST).save(path)
-    shutil.copytree(work / "photos", work / "earlier")
+def write_checkpoint(path: Path) -> None:
+    """Writes a checkpoint as the authors of cnnimageretrieval-pytorch write theirs."""
+    shapes = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
+    state = {"pool.p": torch.tensor([2.9])}
+    for number, (out, into, side) in shapes.items():
+        state[f"features.{number}.weight"] = torch.full((out, into, side, side), 0.01)
+        state[f"features.{number}.bias"] = torch.zeros(out)
+    meta = {"architecture": "alexnet", "pooling": "gem", "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.2, 0.2]}
+    torch.save({"state_dict": state, "meta": meta}, path)
+
+
+def write_model(folder: Path) -> None:
+    """Writes a 3D model of two of the photos, as COLMAP writes it in text."""
+    folder.mkdir()
+    (folder / "cameras.txt").write_text("1 SIMPLE_PINHOLE 96 80 90 48 40\n")
+    poses = {1: "1 0 0 0 0 0 0 1 train/0/0.png", 2: "1 0 0 0 0.5 0 0 1 train/0/1.png"}
+    (folder / "images.txt").write_text("".join(f"{key} {pose}\n\n" for key, pose in poses.items()))
+    (folder / "points3D.txt").write_text("".join(f"{n} {n} 0 9 0 0 0 0.5 1 {n} 2 {n}\n" for n in range(9)))
 
 
 class Collections:
@@ -371,7 +383,8 @@ def contents(folder: Path) -> Contents:
     """Returns a hash of each file below a folder that is the same whenever a command has done the same."""
     found = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_dir():
+        # The rows of collections are compared where these are the output.
+        if path.is_dir() or "photos.resight" in path.parts:
             continue
         data = path.read_bytes()
         if path.name in ("result.json", "environment.json"):
@@ -466,7 +479,17 @@ class Trial:
         return self.collections.read(folder / "c")[0] if self.command.writes else contents(folder)
 
     def _stop(self, mode: int, at: int) -> None:
-        self._begin()
+        for attempt in range(3):
+            self._begin()
+            try:
+                self._stop_once(mode, at)
+            except TimeoutError as error:
+                print(f"{error}: attempt {attempt + 1} at call {at}", file=sys.stderr, flush=True)
+            else:
+                return
+        self.outcome.problems.append(f"{MODES[mode]} call {at}: it stands still")
+
+    def _stop_once(self, mode: int, at: int) -> None:
         code, said, _ = self._run(self.command.words, self.folder, mode, at)
         outcome, where = self.outcome, f"{MODES[mode]} call {at}"
         if mode == FULL:
@@ -493,6 +516,8 @@ class Trial:
                 strays = self.collections.read(self.folder / "c")[1]
                 if len(strays) > len(self.strays):
                     outcome.problems.append(f"{where}: run again, these stay: {strays}")
+        except TimeoutError:
+            raise
         except (OSError, ValueError) as error:
             outcome.problems.append(f"{where}: {error!r}")
 
@@ -543,8 +568,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         stopper, collections = Stopper(work), Collections()
-        make_photos(work)
-        (work / "tiny.yaml").write_text(RECIPE.format(photos=work / "photos"))
+        write_photos(work / "photos")
+        shutil.copytree(work / "photos", work / "earlier")
+        write_recipe(work / "tiny.yaml", work / "photos")
+        write_checkpoint(work / "alexnet.pth")
+        write_model(work / "models")
         made = [["index", "photos", "--collection", "c"], ["train", "tiny.yaml", "--run", "trained"]]
         for words in made:
             code, said, _ = stopper.run(words, work)
@@ -562,7 +590,7 @@ def main() -> None:
             place = work / "trial"
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir()
-            for name in ("photos", "earlier", "tiny.yaml", "delg.safetensors", "c", "answers.json"):
+            for name in LINKED:
                 (place / name).symlink_to(work / name)
             outcome = Trial(command, place, stopper, collections).go(every=arguments.every)
             results[command.name] = asdict(outcome)

@@ -24,7 +24,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
-from PIL import Image
+from tiny import write_photos, write_recipe
 
 from resight import Collection, load_model
 from resight.collection.writing import writing
@@ -36,24 +36,6 @@ from resight.training import Recipe, train
 from resight.training.packed import PackedImages
 
 OUTCOMES = ("noticed", "told apart", "harmless", "silent", "crashed")
-
-RECIPE = """
-name: tiny
-data:
-  benchmark: folder
-  root: {photos}
-  packed: {{side: 40}}
-  train_transform: {{kind: resize_random_crop, size: 32, resize: 40}}
-  test_transform: {{kind: stretch, size: 32}}
-sampler: {{kind: m_per_class, batch: 8, per_class: 2}}
-model: {{kind: embedding, trunk: {{name: test_resnet, pretrained: false}}, dim: 16}}
-objective:
-  - {{name: ranking, loss: {{kind: contrastive}}}}
-optimiser: {{kind: adam, learning_rate: 1e-3}}
-selection: {{on: validation, share: 0.5}}
-training: {{epochs: 2, workers: 1, device: cpu}}
-log: {{tensorboard: false}}
-"""
 
 
 @dataclass(frozen=True)
@@ -191,19 +173,13 @@ KINDS = [
 
 def make(work: Path) -> None:
     """Writes a file of every kind."""
-    rng = np.random.default_rng(0)
-    for number in range(10):
-        for photo in range(2):
-            path = work / "photos" / ("train" if number < 8 else "test") / str(number) / f"{photo}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            blocks = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-            Image.fromarray(blocks).resize((96, 80), Image.Resampling.NEAREST).save(path)
+    write_photos(work / "photos")
     collection = Collection.create(work / "c", model="sift")
     collection.add(work / "photos", metadata={str(path): {"year": 2000}})
     # A row that is dropped and not purged has a file of deletions.
     with writing(collection.path, None, timeout=0.0) as store:
         store.drop(np.array([0], dtype=np.int64))
-    (work / "tiny.yaml").write_text(RECIPE.format(photos=work / "photos"))
+    write_recipe(work / "tiny.yaml", work / "photos")
     train(Recipe.from_yaml(work / "tiny.yaml"), work / "run")
     shutil.copy(work / "run" / "model.safetensors", work)
     shutil.copy(work / "run" / "photos.pack", work)
