@@ -122,6 +122,8 @@ def test_a_recorded_bundle_is_read_where_its_fingerprint_is_the_recorded_one(sma
         "//host/share/model",
         "\\\\host\\share",
         "http://a/b",
+        "sift+//host/share/model",
+        "//host/share/model+sift",
     ],
 )
 def test_a_recorded_name_that_leads_elsewhere_is_not_followed(name):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from resight._lazy import lacks
 from resight.errors import InvalidBundle, InvalidInput, ModelMismatch, UnknownModel
-from resight.files import nearest, typed_path
+from resight.files import nearest, shown, typed_path
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle
 from resight.models.catalogue import Trunk, build_net, find_trunk, has_weights, trunks
@@ -193,6 +193,9 @@ def load_recorded(name: str, fingerprint: str) -> Model:
         WeightsUnavailable: The weights are not in the local cache.
         MissingExtra: The model needs an optional part that is not installed.
     """
+    # Windows takes //HOST/PATH for a folder of another machine: it is not even looked for.
+    if "://" in name or any(part.startswith(("//", r"\\")) for part in name.split("+")):
+        raise _elsewhere(name)
     pair = PairName.parse(name)
     if pair is None:
         return _describing(_load_recorded_one(name, fingerprint))
@@ -200,6 +203,13 @@ def load_recorded(name: str, fingerprint: str) -> Model:
     if model.fingerprint != fingerprint:
         raise _mismatch(f"the model {name}", model.fingerprint, fingerprint)
     return model
+
+
+def _elsewhere(name: str) -> UnknownModel:
+    return UnknownModel(
+        f"the recorded model {shown(name)!r} lies elsewhere, and is loaded only where that is allowed: name "
+        "the model yourself, or allow downloads"
+    )
 
 
 def _load_recorded_one(name: str, fingerprint: str | None) -> Model:
@@ -212,12 +222,8 @@ def _load_recorded_one(name: str, fingerprint: str | None) -> Model:
         return _load_checkpoint(name, download=False)
     if name.startswith(_TIMM) and ":" not in name.removeprefix(_TIMM):
         return _load_timm(name.removeprefix(_TIMM), name, download=False)
-    # Windows takes //HOST/PATH for a folder of another machine.
-    if name.startswith((_TIMM, "//", r"\\")) or "://" in name:
-        raise UnknownModel(
-            f"the recorded model {name!r} lies elsewhere, and is loaded only where that is allowed: name the "
-            "model yourself, or allow downloads"
-        )
+    if name.startswith(_TIMM):
+        raise _elsewhere(name)
     if fingerprint is not None and Path(name).is_file():
         own = bundles.read_header(name).fingerprint
         if own != fingerprint:
