@@ -26,8 +26,8 @@ from resight.models.preprocess import to_input
 from resight.networks.trunks.backbone import Backbone
 
 SIDE = 640
-SCALES = (1.0, 0.75, 2**-0.5, 0.75 * 2**-0.5, 0.5)
-POWERS = (2.0, 3.0, 4.0, 6.0)
+SCALES = (1.0, 0.75, 0.75 * 2**-0.5)
+POWERS = (2.0, 3.0, 4.0)
 MAPS = ("320", "1280")
 Pooled = Mapping[tuple[str, float, float], Float32[np.ndarray, "n channels"]]
 
@@ -37,12 +37,18 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--made", type=Path, default=Path("build/selection"))
     parser.add_argument("--cache", type=Path, default=Path("build/lite0"))
+    parser.add_argument("--only", help="describe one kind of one role and stop: judged-sfm for example")
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/choose_lite0.json"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     arguments.cache.mkdir(parents=True, exist_ok=True)
-    judged = selection_photos.judged(arguments.data, arguments.made)
-    fitted = selection_photos.fitted(arguments.data, arguments.made)
+    makers = {"judged": selection_photos.judged, "fitted": selection_photos.fitted}
+    if arguments.only:
+        role, _, name = arguments.only.partition("-")
+        kinds = makers[role](arguments.data, arguments.made)
+        pool(next(kind for kind in kinds if kind.name == name), arguments.cache / f"{arguments.only}.npz")
+        return
+    judged, fitted = (makers[role](arguments.data, arguments.made) for role in ("judged", "fitted"))
     pooled = {
         role: [pool(kind, arguments.cache / f"{role}-{kind.name}.npz") for kind in kinds]
         for role, kinds in (("judged", judged), ("fitted", fitted))
@@ -55,11 +61,12 @@ def pool(kind: LabelledFiles, cache: Path) -> Pooled:
     """Returns GeM-pooled unit vectors of all photos by map, exponent and scale."""
     if not cache.exists():
         trunk = Backbone("efficientnet-lite0", pretrained=True, out_indices=(-2, -1)).eval()
+        trunk = trunk.to(memory_format=torch.channels_last)
         sizes = Preprocessing(SIDE, trunk.mean, trunk.std)
         found: dict[tuple[str, float, float], list[np.ndarray]] = {}
         for path in kind.paths:
             pixels = torch.from_numpy(images.read(path, max_side=SIDE).pixels)[None]
-            image = to_input(pixels, sizes)
+            image = to_input(pixels, sizes).to(memory_format=torch.channels_last)
             for scale in SCALES:
                 with torch.inference_mode():
                     shown = image
@@ -124,7 +131,7 @@ def whitened(vectors: np.ndarray, mean: np.ndarray, matrix: np.ndarray) -> np.nd
 def choose(judged: Sequence[LabelledFiles], own: Sequence[Pooled], others: Sequence[Pooled]) -> list[dict]:
     """Returns the mAP of every way on every kind, best mean first."""
     rows = []
-    ways = [(scale,) for scale in SCALES] + [(1.0, 2**-0.5), (1.0, 2**-0.5, 0.5), (0.75, 0.75 * 2**-0.5)]
+    ways = [(scale,) for scale in SCALES] + [SCALES[:2], SCALES[1:], SCALES]
     for name, power, scales in itertools.product(MAPS, POWERS, ways):
         vectors = [joined(each, name, power, scales) for each in own]
         fitted = [joined(each, name, power, scales) for each in others]

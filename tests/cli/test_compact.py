@@ -165,7 +165,7 @@ def test_a_broken_photo_is_listed_and_the_rest_goes_on(run, places, delg, tmp_pa
 
 
 def test_a_model_whose_features_take_no_codec_is_refused_before_photos_are_described(run, places):
-    code, out, err = run("sift", places, "--form", "bits-128", "--out", "none.safetensors")
+    code, out, err = run("sift", places, "--form", "float16", "--out", "none.safetensors")
     assert (code, out) == (1, "")
     assert "models of kind 'sift' store their local features as they are" in err
     assert "Describing" not in err

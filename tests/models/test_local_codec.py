@@ -6,15 +6,29 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy.linalg import orthogonal_procrustes
 
 from resight.errors import InvalidInput
 from resight.features import LocalFeatures
-from resight.models import BinaryCodec, Float16Codec, PlainCodec, ProductCodec, load_model
+from resight.images import photo_of
+from resight.models import (
+    BinaryCodec,
+    Float16Codec,
+    Model,
+    NetworkDescriber,
+    PlainCodec,
+    ProductCodec,
+    load_model,
+)
 from resight.models.binary_codec import quantising_directions, random_rotation
 from resight.models.bundle import Bundle, Preprocessing, read, write
 from resight.models.codec import as_stored, bytes_a_photo
 from resight.models.parts import Parts, join, split
+from resight.networks import Backbone, GeMNet
+from resight.networks.gem import GeMNetConfig
+from resight.scenes.render import render_view
+from resight.search.geometry.matching import match_many
 
 DIM = 32
 
@@ -228,3 +242,49 @@ def test_a_bundle_carries_its_codec(codec, tmp_path):
 def test_only_models_with_float_features_take_a_codec():
     with pytest.raises(InvalidInput, match="'sift' store their local features as they are"):
         load_model("sift").with_codec(CODECS[0])
+
+
+def test_bytes_become_codes_and_queries_the_halves_they_are_compared_with():
+    """SIFT's bytes: the codec clusters their directions, and a query keeps its own finer ones."""
+    rng = np.random.default_rng(8)
+    codes = rng.integers(0, 200, (400, DIM)).astype(np.uint8)
+    stored = replace(features(directions(400)), descriptors=codes)
+    unit = codes / np.linalg.norm(codes, axis=1, keepdims=True)
+    codec = ProductCodec.fit(unit.astype(np.float32), 8)
+    query = as_stored(codec, stored)
+    np.testing.assert_array_equal(query.descriptors, unit.astype(np.float32).astype(np.float16))
+    decoded = codec.decode(codec.encode(stored))
+    assert (codec.encode(stored).descriptors.shape, decoded.descriptors.dtype) == ((400, 8), np.float16)
+    matches = next(match_many(query, [decoded], rule="mutual", ratio=0.9))
+    assert np.mean(matches.query == matches.answer) > 0.9
+    bits = BinaryCodec.fit(unit.astype(np.float32), 2 * DIM, rotation="random")
+    assert as_stored(bits, stored).metric == "hamming"
+
+
+@pytest.mark.parametrize("name", ["sift", "sift+xfeat"])
+def test_models_of_bytes_and_of_learned_keypoints_take_a_codec(name, tmp_path):
+    model = load_model(name)
+    dim = model.local.dim
+    photo = photo_of(render_view(1, 0, side=200), max_side=model.max_side)
+    (plain,) = model.extract([photo])
+    values = np.random.default_rng(9).standard_normal((300, dim)).astype(np.float32)
+    coded = model.with_codec(ProductCodec.fit(values, 8))
+    assert coded.fingerprint != model.fingerprint
+    write(coded.to_bundle(), tmp_path / "coded.safetensors")
+    again = load_model(tmp_path / "coded.safetensors")
+    assert (again.fingerprint, again.facts.local.codec) == (coded.fingerprint, "product of 8")
+    assert np.array_equal(again.extract([photo])[0].descriptor, plain.descriptor)
+    stored = again.codec.encode(plain.local)
+    assert stored.to_bytes() == coded.codec.encode(plain.local).to_bytes()
+    assert len(stored.to_bytes()) < len(plain.local.to_bytes()) / 4
+    assert codec_of_pair(again, tmp_path) == "product of 8"
+
+
+def codec_of_pair(model, folder):
+    """Returns the codec of the model's local features behind another model."""
+    if model.facts.kind == "composite":
+        return model.codec.name
+    torch.manual_seed(1)
+    net = GeMNet(Backbone("test_resnet", out_indices=(-1,)), GeMNetConfig())
+    write(Model(NetworkDescriber(net, max_side=64), name="x").to_bundle(), folder / "gem.safetensors")
+    return load_model(f"{folder}/gem.safetensors+{folder}/coded.safetensors").codec.name

@@ -322,7 +322,12 @@ def as_stored(codec: LocalCodec, features: LocalFeatures) -> LocalFeatures:
     Where bits are stored the query becomes bits too; otherwise it keeps its own, finer descriptors.
     """
     decoded = codec.decode(codec.encode(features))
-    return decoded if decoded.metric == "hamming" else features
+    if decoded.metric == "hamming":
+        return decoded
+    if decoded.descriptors.dtype == features.descriptors.dtype:
+        return features
+    # Bytes beside the halves that codes stand for: both as halves.
+    return features.with_descriptors(unit_descriptors(features).astype(np.float16), "cosine")
 
 
 def bytes_a_photo(codec: LocalCodec, features: int) -> int:

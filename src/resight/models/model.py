@@ -14,7 +14,7 @@ from resight.features import Box, ImageFeatures, ReceptiveField
 from resight.files.json import JSON
 from resight.images import Photo, PhotoSource
 from resight.models.bundle import Bundle, Preprocessing
-from resight.models.codec import LocalCodec, PlainCodec
+from resight.models.codec import Float16Codec, LocalCodec, PlainCodec
 from resight.models.describer import Describer, LocalSource
 from resight.models.extract import describe_photos
 from resight.models.parts import Parts, join, provenance_lines
@@ -305,10 +305,15 @@ def _check_inputs(whitening: Whitening, dim: int, name: str) -> None:
 def _check_codec(codec: LocalCodec, kind: str, local: LocalSource | None) -> None:
     if not codec.settings:
         return
-    if local is None or local.dtype != "float16":
+    if local is None:
         raise InvalidInput(
-            f"models of kind {kind!r} store their local features as they are: only those of kind 'delg' take "
-            "a codec"
+            f"models of kind {kind!r} store their local features as they are, for they have none: a codec is "
+            "for those of a DELG, of sift or behind a +"
+        )
+    if local.dtype == "uint8" and isinstance(codec, Float16Codec):
+        raise InvalidInput(
+            f"models of kind {kind!r} store their local features as they are, a byte a number: float16 would "
+            "take twice that, so take product or bits"
         )
     if codec.dim != local.dim:
         raise InvalidInput(

@@ -171,8 +171,13 @@ def compact(
     """
     model = load_model(name)
     # Refused before any photo is described.
-    model.with_codec(Float16Codec(0 if model.local is None else model.local.dim)).to_bundle()
-    described = _describe(model, photos, form, seed=seed, progress=progress)
+    dim = 0 if model.local is None else model.local.dim
+    if model.local is not None:
+        form.check(dim)
+    if dim == 0 or form.kind == "float16":
+        model.with_codec(Float16Codec(dim))
+    model.to_bundle()
+    described = _describe(model, photos, seed=seed, progress=progress)
     count = len(described.counts)
     fitted_to = f"{count:,} photo{'s' * (count != 1)} of {folder_names(photos)}"
     codec = replace(_fit(form, described, seed=seed), fitted_to=fitted_to)
@@ -192,13 +197,13 @@ def compact(
 
 
 def _describe(
-    model: Model, photos: Sequence[Path], form: StoredForm, *, seed: int, progress: Progress
+    model: Model, photos: Sequence[Path], *, seed: int, progress: Progress
 ) -> _LocalDescriptors:
     """Returns the local features of the photos under files and folders.
 
     Raises:
         InvalidInput: A path does not exist, no photo can be described (one without local features cannot),
-            or local features cannot take the form: said after the first photo.
+            or the photos have no local features.
     """
     scanned, random = scan(photos), np.random.default_rng(seed)
     share = -(-_MOST_FITTED // max(1, len(scanned.photos)))
@@ -216,7 +221,6 @@ def _describe(
         counts.append(len(local))
         stored += len(model.codec.encode(local).to_bytes())
         if not examples:
-            form.check(local.descriptors.shape[1])
             examples.append(local.best(1))
         chosen = random.permutation(len(local))[:share]
         values.append(unit_descriptors(local)[np.sort(chosen)])
