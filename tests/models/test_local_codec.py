@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.linalg import orthogonal_procrustes
 
-from resight.errors import InvalidInput
+from resight.errors import InvalidBundle, InvalidInput
 from resight.features import LocalFeatures
 from resight.images import photo_of
 from resight.models import (
@@ -288,3 +288,46 @@ def codec_of_pair(model, folder):
     net = GeMNet(Backbone("test_resnet", out_indices=(-1,)), GeMNetConfig())
     write(Model(NetworkDescriber(net, max_side=64), name="x").to_bundle(), folder / "gem.safetensors")
     return load_model(f"{folder}/gem.safetensors+{folder}/coded.safetensors").codec.name
+
+
+@pytest.mark.parametrize("largest", [640.0, 4000.0, 16000.0, 31000.0])
+def test_rounded_keypoints_come_back_within_their_loss(largest):
+    rng = np.random.default_rng(10)
+    values = directions(500)
+    exact = LocalFeatures(
+        rng.uniform(-0.5, largest, (500, 2)).astype(np.float32),
+        np.exp(rng.uniform(0, 8, 500)).astype(np.float32),
+        rng.uniform(0, 2 * np.pi, 500).astype(np.float32),
+        np.sort(rng.uniform(0, 1, 500).astype(np.float32))[::-1].copy(),
+        values.astype(np.float16),
+    )
+    codec = replace(CODECS[1], keypoints="rounded")
+    stored = LocalFeatures.from_bytes(codec.encode(exact).to_bytes())
+    part = next(part for part in (32, 16, 8, 4, 2) if (largest + 1) * part < 65535)
+    assert np.abs(stored.positions - exact.positions).max() <= 0.5 / part + 1e-3
+    assert np.abs(np.log(stored.scales / exact.scales)).max() <= np.log(2) / 32 + 1e-3
+    turned = np.abs((stored.orientations - exact.orientations + np.pi) % (2 * np.pi) - np.pi)
+    assert turned.max() <= np.pi / 256 + 1e-4
+    assert (np.diff(stored.scores) < 0).all()
+    assert 0 <= stored.orientations.min() <= stored.orientations.max() < 2 * np.pi
+    np.testing.assert_array_equal(
+        codec.decode(stored).descriptors, CODECS[1].decode(CODECS[1].encode(exact)).descriptors
+    )
+    assert stored.to_bytes() == codec.encode(exact).to_bytes()
+    assert bytes_a_photo(codec, 500) == 500 * (8 + 6) < len(stored.to_bytes()) < 500 * 14 + 300
+
+
+def test_rounded_keypoints_in_a_bundle(tmp_path):
+    for codec in (replace(CODECS[1], keypoints="rounded"), replace(CODECS[2], keypoints="rounded")):
+        coded = join(Parts(bundle(), codec, (), "mine", "made"))
+        write(coded, tmp_path / "coded.safetensors")
+        again = split(read(tmp_path / "coded.safetensors"), name="coded").codec
+        assert (again.name, again.keypoints) == (codec.name, "rounded")
+        assert "keypoints rounded" in codec.name
+        nothing = again.encode(features(directions(3)).best(0))
+        assert len(LocalFeatures.from_bytes(nothing.to_bytes())) == 0
+        exact = replace(codec, keypoints="exact")
+        assert coded.fingerprint != join(Parts(bundle(), exact, (), "mine", "made")).fingerprint
+    strange = {**coded.settings, "local_codec": {"kind": "binary", "keypoints": "lost"}}
+    with pytest.raises(InvalidBundle, match="keypoints are stored exact or rounded, not 'lost'"):
+        split(replace(coded, settings=strange), name="strange")

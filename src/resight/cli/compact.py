@@ -19,15 +19,21 @@ __all__ = ["EXAMPLE", "compact"]
 
 EXAMPLE = (
     "Example:\n\n  resight compact delg.safetensors ~/places --form product-16 --out compact.safetensors\n\n"
+    "  resight compact sift ~/places --form bits-128-rounded --out small.safetensors\n\n"
     "  resight index ~/Pictures --model compact.safetensors\n\n"
     "Of 128 dimensions a feature takes 256 bytes as float16, N as product-N, N / 8 as bits-N, and 14 more "
-    "for its place. Give some hundred photos like those to be searched, never those a benchmark measures."
+    "(6 with -rounded) for its place. Give some hundred photos like those to be searched, "
+    "never those a benchmark measures."
 )
 _ENOUGH = 10_000
 """Features from which fitting gains little by more."""
 
 BundleArgument = Annotated[
-    str, typer.Argument(metavar="BUNDLE", help="The bundle of a DELG model, whitened or not.")
+    str,
+    typer.Argument(
+        metavar="BUNDLE",
+        help="A model with local features, its name or bundle: sift, efficientnet-lite0+xfeat, a DELG.",
+    ),
 ]
 PhotosArgument = Annotated[
     list[Path], typer.Argument(metavar="PHOTOS...", help="Photos to learn from, and folders of photos.")
@@ -37,7 +43,8 @@ FormOption = Annotated[
     typer.Option(
         metavar="FORM",
         help="float16: as it is; product-32, product-16, product-8: so many codes of a byte; bits-256, "
-        "bits-128: so many bits. Fewer bytes tell features apart less well.",
+        "bits-128: so many bits. Fewer bytes tell features apart less well. With -rounded behind it a "
+        "keypoint takes 6 bytes and not 14: bits-128-rounded.",
     ),
 ]
 OutOption = Annotated[Path, typer.Option(metavar="BUNDLE", help="Where the model is written.")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, final
 
 import numpy as np
@@ -12,7 +12,15 @@ from jaxtyping import Float, Float32, Float64
 from resight.errors import InvalidInput
 from resight.features import LocalFeatures
 from resight.files.json import JSON
-from resight.models.codec import check_dim, foreign, no_descriptors, unit_descriptors
+from resight.models.codec import (
+    Keypoints,
+    check_dim,
+    foreign,
+    in_words,
+    no_descriptors,
+    stored_keypoints,
+    unit_descriptors,
+)
 
 __all__ = ["BinaryCodec", "quantising_directions", "random_rotation"]
 
@@ -29,6 +37,7 @@ class BinaryCodec:
         mean: float32 ``(dim,)``, the planes go through it.
         planes: float32 ``(bits, dim)``, their normals; bits are a multiple of 8.
         fitted_to: The photos whose features decided the planes, in words.
+        keypoints: How keypoints are stored.
 
     Raises:
         InvalidInput: Shapes do not fit, or a number is not finite.
@@ -37,6 +46,7 @@ class BinaryCodec:
     mean: Float32[np.ndarray, " dim"]
     planes: Float32[np.ndarray, "bits dim"]
     fitted_to: str = ""
+    keypoints: Keypoints = "exact"
 
     def __post_init__(self) -> None:
         shapes = self.mean.shape, self.planes.shape
@@ -106,7 +116,7 @@ class BinaryCodec:
     @property
     def name(self) -> str:
         """``binary`` and its bits."""
-        return f"binary of {len(self.planes)} bits"
+        return f"binary of {len(self.planes)} bits{in_words(self.keypoints)}"
 
     @property
     def bytes_per_feature(self) -> int:
@@ -120,8 +130,8 @@ class BinaryCodec:
 
     @property
     def settings(self) -> Mapping[str, JSON]:
-        """The kind."""
-        return {"kind": "binary"}
+        """The kind, and how keypoints are stored where they are rounded."""
+        return {"kind": "binary", **stored_keypoints(self.keypoints)}
 
     @property
     def tensors(self) -> Mapping[str, Float32[np.ndarray, "*shape"]]:
@@ -135,10 +145,12 @@ class BinaryCodec:
             InvalidInput: The descriptors have another length.
         """
         if not len(features):
-            return no_descriptors(features, self.bytes_per_feature, np.uint8, "hamming")
+            features = no_descriptors(features, self.bytes_per_feature, np.uint8, "hamming")
+            return replace(features, rounded=self.keypoints == "rounded")
         check_dim(features, self.dim, self.name)
         sides = (unit_descriptors(features) - self.mean) @ self.planes.T > 0
-        return features.with_descriptors(np.packbits(sides, axis=1), "hamming")
+        bits = np.packbits(sides, axis=1)
+        return replace(features, descriptors=bits, metric="hamming", rounded=self.keypoints == "rounded")
 
     def decode(self, features: LocalFeatures) -> LocalFeatures:
         """Returns the features themselves: bits are compared as they are.

@@ -1,7 +1,8 @@
 """How local features are stored: as they are, as codes of a product quantiser, or as bits.
 
-What a photo costs besides its descriptors are 14 bytes a feature (position, scale, orientation, score) and
-about 200 bytes of header. Descriptors of 128 dimensions take, for 1000 features a photo:
+What a photo costs besides its descriptors are 14 bytes a feature (position, scale, orientation, score), or 6
+where keypoints are rounded, and about 200 bytes of header. Descriptors of 128 dimensions take, for 1000
+exact features a photo:
 
 =================  =================  ==============
 form               bytes a feature    bytes a photo
@@ -20,8 +21,8 @@ Nothing here needs torch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, Protocol, final
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol, TypeAlias, final
 
 import numpy as np
 from jaxtyping import Float32
@@ -32,6 +33,7 @@ from resight.files.json import JSON
 
 __all__ = [
     "Float16Codec",
+    "Keypoints",
     "LocalCodec",
     "PlainCodec",
     "ProductCodec",
@@ -39,12 +41,18 @@ __all__ = [
     "bytes_a_photo",
     "check_dim",
     "foreign",
+    "in_words",
     "no_descriptors",
+    "stored_keypoints",
     "unit_descriptors",
 ]
 
 _CODES = 256
-_KEYPOINT_BYTES = 14
+_KEYPOINT_BYTES = {"exact": 14, "rounded": 6}
+
+
+Keypoints: TypeAlias = Literal["exact", "rounded"]
+"""How keypoints are stored: in 14 bytes, or in 6."""
 
 
 class LocalCodec(Protocol):
@@ -61,6 +69,10 @@ class LocalCodec(Protocol):
     @property
     def bytes_per_feature(self) -> int:
         """Bytes of one stored descriptor."""
+
+    @property
+    def keypoints(self) -> Keypoints:
+        """How keypoints are stored, see `resight.features.LocalFeatures.rounded`."""
 
     @property
     def metric(self) -> Literal["cosine", "hamming"]:
@@ -117,6 +129,11 @@ class PlainCodec:
         return self.dim * np.dtype(self.dtype).itemsize
 
     @property
+    def keypoints(self) -> Literal["exact"]:
+        """``exact``."""
+        return "exact"
+
+    @property
     def metric(self) -> Literal["cosine"]:
         """``cosine``."""
         return "cosine"
@@ -169,6 +186,11 @@ class Float16Codec:
         return 2 * self.dim
 
     @property
+    def keypoints(self) -> Literal["exact"]:
+        """``exact``."""
+        return "exact"
+
+    @property
     def metric(self) -> Literal["cosine"]:
         """``cosine``."""
         return "cosine"
@@ -212,6 +234,7 @@ class ProductCodec:
     Attributes:
         codebooks: float32 ``(parts, 256, dim / parts)``.
         fitted_to: The photos whose features were clustered, in words.
+        keypoints: How keypoints are stored.
 
     Raises:
         InvalidInput: The codebooks have another shape, or a number that is not finite.
@@ -219,6 +242,7 @@ class ProductCodec:
 
     codebooks: Float32[np.ndarray, "parts 256 part_dim"]
     fitted_to: str = ""
+    keypoints: Keypoints = "exact"
 
     def __post_init__(self) -> None:
         shape = self.codebooks.shape
@@ -262,7 +286,7 @@ class ProductCodec:
     @property
     def name(self) -> str:
         """``product of`` its parts."""
-        return f"product of {len(self.codebooks)}"
+        return f"product of {len(self.codebooks)}{in_words(self.keypoints)}"
 
     @property
     def bytes_per_feature(self) -> int:
@@ -276,8 +300,8 @@ class ProductCodec:
 
     @property
     def settings(self) -> Mapping[str, JSON]:
-        """The kind."""
-        return {"kind": "product"}
+        """The kind, and how keypoints are stored where they are rounded."""
+        return {"kind": "product", **stored_keypoints(self.keypoints)}
 
     @property
     def tensors(self) -> Mapping[str, Float32[np.ndarray, "*shape"]]:
@@ -291,7 +315,8 @@ class ProductCodec:
             InvalidInput: The descriptors have another length.
         """
         if not len(features):
-            return no_descriptors(features, self.bytes_per_feature, np.uint8, "cosine")
+            features = no_descriptors(features, self.bytes_per_feature, np.uint8, "cosine")
+            return replace(features, rounded=self.keypoints == "rounded")
         check_dim(features, self.dim, self.name)
         values = unit_descriptors(features)
         codes = np.empty((len(values), len(self.codebooks)), dtype=np.uint8)
@@ -301,7 +326,7 @@ class ProductCodec:
             # ||x - c||^2 less ||x||^2, which is the same for all centres.
             distances = np.einsum("cd,cd->c", centres, centres)[None, :] - 2.0 * (columns @ centres.T)
             codes[:, part] = distances.argmin(axis=1)
-        return features.with_descriptors(codes, "cosine")
+        return replace(features, descriptors=codes, metric="cosine", rounded=self.keypoints == "rounded")
 
     def decode(self, features: LocalFeatures) -> LocalFeatures:
         """Returns the features with the centres' numbers put together, unit, float16.
@@ -314,6 +339,16 @@ class ProductCodec:
             raise foreign(features, self.name)
         parts = [centres[codes[:, part]] for part, centres in enumerate(self.codebooks)]
         return features.with_descriptors(_unit(np.concatenate(parts, axis=1)).astype(np.float16), "cosine")
+
+
+def in_words(keypoints: Keypoints) -> str:
+    """Returns what the name of a codec says of keypoints, nothing of exact ones."""
+    return ", keypoints rounded" if keypoints == "rounded" else ""
+
+
+def stored_keypoints(keypoints: Keypoints) -> Mapping[str, JSON]:
+    """Returns what a bundle says of keypoints, nothing of exact ones, as before there were others."""
+    return {"keypoints": keypoints} if keypoints == "rounded" else {}
 
 
 def as_stored(codec: LocalCodec, features: LocalFeatures) -> LocalFeatures:
@@ -332,7 +367,7 @@ def as_stored(codec: LocalCodec, features: LocalFeatures) -> LocalFeatures:
 
 def bytes_a_photo(codec: LocalCodec, features: int) -> int:
     """Returns the bytes that so many stored features of a photo take, without the header."""
-    return features * (codec.bytes_per_feature + _KEYPOINT_BYTES)
+    return features * (codec.bytes_per_feature + _KEYPOINT_BYTES[codec.keypoints])
 
 
 def unit_descriptors(features: LocalFeatures) -> Float32[np.ndarray, "n dim"]:

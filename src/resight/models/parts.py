@@ -17,7 +17,7 @@ from resight.errors import InvalidBundle, InvalidInput, UnknownModel
 from resight.files.json import JSON
 from resight.models.binary_codec import BinaryCodec
 from resight.models.bundle import Bundle
-from resight.models.codec import Float16Codec, LocalCodec, ProductCodec
+from resight.models.codec import Float16Codec, Keypoints, LocalCodec, ProductCodec
 from resight.models.whitening import Whitening
 
 __all__ = ["WHITENED", "Parts", "join", "provenance_lines", "split", "whole_network"]
@@ -160,14 +160,18 @@ def _read_whitening(
 def _read_codec(
     settings: Mapping[str, JSON], tensors: Mapping[str, Shaped[np.ndarray, "*shape"]], fitted_to: str
 ) -> LocalCodec:
+    stored = settings.get("keypoints", "exact")
+    if stored not in ("exact", "rounded"):
+        raise InvalidInput(f"keypoints are stored exact or rounded, not {stored!r}")
+    keypoints: Keypoints = "rounded" if stored == "rounded" else "exact"
     match settings["kind"], settings.get("dim"):
         case "float16", int(dim):
             return Float16Codec(dim, fitted_to)
         case "product", _:
-            return ProductCodec(tensors[f"{_CODEC_TENSORS}codebooks"], fitted_to)
+            return ProductCodec(tensors[f"{_CODEC_TENSORS}codebooks"], fitted_to, keypoints)
         case "binary", _:
             mean, planes = tensors[f"{_CODEC_TENSORS}mean"], tensors[f"{_CODEC_TENSORS}planes"]
-            return BinaryCodec(mean, planes, fitted_to)
+            return BinaryCodec(mean, planes, fitted_to, keypoints)
         case kind, _:
             raise InvalidInput(f"local features are stored as float16, product or binary, not {kind!r}")
 

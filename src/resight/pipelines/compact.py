@@ -20,6 +20,7 @@ from resight.models import Model, bundle, load_model
 from resight.models.binary_codec import BinaryCodec
 from resight.models.codec import (
     Float16Codec,
+    Keypoints,
     LocalCodec,
     ProductCodec,
     bytes_a_photo,
@@ -42,29 +43,35 @@ class StoredForm:
     Attributes:
         kind: Values as they are, codes of a product quantiser, or bits.
         size: Codes or bits of a descriptor; 0 for float16.
+        keypoints: How the keypoints beside them are stored.
     """
 
     kind: Literal["float16", "product", "bits"]
     size: int = 0
+    keypoints: Keypoints = "exact"
 
     @classmethod
     def parse(cls, text: str) -> StoredForm:
-        """Returns the form that ``float16``, ``product-16`` or ``bits-128`` names.
+        """Returns the form that ``float16``, ``product-16``, ``bits-128`` or ``bits-128-rounded`` names.
 
         Raises:
             InvalidInput: It names none.
         """
-        parts = re.fullmatch(r"(product|bits)-([1-9]\d{0,4})", text)
+        parts = re.fullmatch(r"(product|bits)-([1-9]\d{0,4})(-rounded)?", text)
         if text == "float16":
             return cls("float16")
         if parts is None:
-            raise InvalidInput(f"a form is float16, product-16 or bits-128, or another number, not {text!r}")
+            raise InvalidInput(
+                f"a form is float16, product-16 or bits-128, or another number, not {text!r}; -rounded may "
+                "stand behind the last two"
+            )
         size = int(parts[2])
+        keypoints: Keypoints = "rounded" if parts[3] else "exact"
         if parts[1] == "product":
-            return cls("product", size)
+            return cls("product", size, keypoints)
         if size % 8:
             raise InvalidInput(f"a code has a multiple of 8 bits, not {size}")
-        return cls("bits", size)
+        return cls("bits", size, keypoints)
 
     @property
     def least(self) -> int:
@@ -181,6 +188,8 @@ def compact(
     count = len(described.counts)
     fitted_to = f"{count:,} photo{'s' * (count != 1)} of {folder_names(photos)}"
     codec = replace(_fit(form, described, seed=seed), fitted_to=fitted_to)
+    if not isinstance(codec, Float16Codec):
+        codec = replace(codec, keypoints=form.keypoints)
     made = model.with_codec(codec).to_bundle()
     bundle.write(made, out)
     return CompactOutcome(
@@ -196,9 +205,7 @@ def compact(
     )
 
 
-def _describe(
-    model: Model, photos: Sequence[Path], *, seed: int, progress: Progress
-) -> _LocalDescriptors:
+def _describe(model: Model, photos: Sequence[Path], *, seed: int, progress: Progress) -> _LocalDescriptors:
     """Returns the local features of the photos under files and folders.
 
     Raises:
