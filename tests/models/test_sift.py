@@ -19,6 +19,7 @@ from resight.models import bundle, model_of
 from resight.models.sift import rootsift
 from resight.models.sift.sift import Sift
 from resight.scenes.render import render_view
+from resight.search import verify
 
 WEIGHTS = Path(resight.__file__).parent / "models" / "weights" / "sift.safetensors"
 
@@ -284,3 +285,33 @@ def test_parts_that_do_not_fit_together_are_refused():
     tensors = {**original.tensors, "centres": original.tensors["centres"][:3]}
     with pytest.raises(InvalidBundle, match="no whole sift model"):
         Sift(with_changes(original, tensors=tensors), name="x")
+
+
+# What is known of a turned and a mirrored photo without reading it
+
+
+def test_mirrored_features_are_those_of_the_mirrored_photo(model, place):
+    width = place.shape[1]
+    (features, other) = (model.extract([whole(pixels)])[0].local for pixels in (place, place[:, ::-1]))
+    mirrored = rootsift.mirrored(features, width)
+
+    match = verify(mirrored, other)
+    assert match.inliers == min(500, match.inliers)
+    assert match.inliers > 0.9 * min(500, len(features))
+    np.testing.assert_allclose(match.transform, np.eye(3), atol=0.2)
+    assert verify(features, other).inliers < 20
+    again = rootsift.mirrored(mirrored, width)
+    np.testing.assert_array_equal(again.descriptors, features.descriptors)
+    np.testing.assert_allclose(again.positions, features.positions, atol=1e-3)
+
+
+def test_turned_descriptors_are_near_those_of_the_turned_photo(model, place):
+    features = model.extract([whole(place)])[0].local
+    turned = model.turned(features, max(place.shape[:2]))
+    assert turned.shape == (4, model.dim)
+    np.testing.assert_allclose(np.linalg.norm(turned, axis=1), 1, atol=1e-5)
+    for quarters in range(4):
+        photo = whole(np.rot90(place, -quarters))
+        similarities = turned @ model.extract([photo])[0].descriptor
+        assert similarities.argmax() == quarters
+        assert similarities[quarters] > 0.7

@@ -13,6 +13,7 @@ MODULES = (
     "resight.search.exact.ranks",
     "resight.search.expansion",
     "resight.search.geometry.chance",
+    "resight.search.grouping",
     "resight.search.recognition",
 )
 

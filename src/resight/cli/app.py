@@ -82,6 +82,7 @@ _HOMES = {
     "index": ("index", "EXAMPLE"),
     "search": ("search", "EXAMPLE"),
     "serve": ("serve", "EXAMPLE"),
+    "groups": ("groups", "EXAMPLE"),
     "rerank": ("rerank", "EXAMPLE"),
     "remove": ("collection", "REMOVE_EXAMPLE"),
     "info": ("collection", "INFO_EXAMPLE"),

@@ -11,6 +11,7 @@ from resight.collection.query import Query, RefineMethod
 
 if TYPE_CHECKING:
     from resight.collection.check import CheckReport
+    from resight.collection.groups import Edit, Group, GroupKind, Groups, KeepRule, Member
     from resight.collection.index_report import IndexReport, IndexSeconds
     from resight.collection.info import CollectionInfo, LocalInfo, RootInfo
     from resight.collection.scan import BrokenPhoto, find_photos
@@ -21,10 +22,16 @@ __all__ = [
     "CheckReport",
     "Collection",
     "CollectionInfo",
+    "Edit",
+    "Group",
+    "GroupKind",
+    "Groups",
     "Hit",
     "IndexReport",
     "IndexSeconds",
+    "KeepRule",
     "LocalInfo",
+    "Member",
     "Query",
     "QueryPhoto",
     "RefineMethod",
@@ -38,9 +45,15 @@ _HOMES = {
     "BrokenPhoto": "scan",
     "CheckReport": "check",
     "CollectionInfo": "info",
+    "Edit": "groups",
+    "Group": "groups",
+    "GroupKind": "groups",
+    "Groups": "groups",
     "IndexReport": "index_report",
     "IndexSeconds": "index_report",
+    "KeepRule": "groups",
     "LocalInfo": "info",
+    "Member": "groups",
     "RootInfo": "info",
     "find_photos": "scan",
 }

@@ -25,12 +25,13 @@ from resight.collection.stored_photos import described, keys_under, searchable, 
 from resight.collection.writing import writing
 from resight.errors import CollectionError, CollectionNotFound, InvalidInput
 from resight.features import Box
-from resight.files import Progress, name_key, on_disk, typed_path, typed_paths
+from resight.files import Progress, name_key, on_disk, silent, typed_path, typed_paths
 from resight.images import MAX_PIXELS, PhotoSource
 from resight.models.model import Model
 
 if TYPE_CHECKING:
     from resight.collection.check import CheckReport
+    from resight.collection.groups import GroupKind, Groups, KeepRule
     from resight.collection.index_report import IndexReport
     from resight.collection.info import CollectionInfo
 
@@ -414,6 +415,42 @@ class Collection:
     def searcher(self) -> Searcher:
         """What answers queries step by step, for who has many at once."""
         return Searcher(self._store, self._resident, lambda: self.model)
+
+    def groups(
+        self, of: GroupKind = "copies", *, keep: KeepRule = "best", progress: Progress | None = None
+    ) -> Groups:
+        """Returns the photos that belong together, the largest group first.
+
+        Every photo is compared with those that are most similar, turned and mirrored as well; what geometry
+        says of a pair, and for copies what their pixels say, is kept in the collection. The next call looks
+        at new photos alone, and `resight index` does so by itself. Killed, the next call goes on. Nothing is
+        moved or deleted.
+
+        Args:
+            of: ``copies`` of one picture, photos of one thing (``things``), or bursts (``scenes``).
+            keep: Which member comes first: ``best``, ``largest``, ``newest``, ``oldest`` or ``first``
+                (`resight.collection.groups.KeepRule`).
+            progress: Called with photos done and new photos in all.
+
+        Raises:
+            InvalidInput: A word is not known.
+            NoLocalFeatures: The model has none to compare photos by.
+            ModelError: The model cannot be loaded, or is another.
+            CollectionLocked: Another process is writing.
+            CollectionError: The collection is gone or cannot be read.
+            StorageFailed: The disk refuses what was found.
+        """
+        from resight.collection.groups import find_groups
+
+        return find_groups(
+            self._store,
+            self._resident,
+            lambda: self.model,
+            of=of,
+            keep=keep,
+            progress=silent if progress is None else progress,
+            lock_timeout=self._lock_timeout,
+        )
 
 
 def _reopened(path: str, model: str | None, lock_timeout: float) -> Collection:

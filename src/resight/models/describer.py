@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 from jaxtyping import Float32
 
-from resight.features import ImageFeatures, ReceptiveField
+from resight.features import ImageFeatures, LocalFeatures, ReceptiveField
 from resight.images import Photo
 from resight.models.bundle import Bundle
 
@@ -39,12 +39,15 @@ class LocalSource:
         dim: Numbers of a local descriptor.
         dtype: Their type. A codec of the bundle takes float16; uint8 values are codes already.
         attention: The map that keypoints are taken from, or ``None`` where there is none.
+        mirrored: Returns the features of a photo with left and right exchanged, from its features as they
+            are compared and its width in pixels; ``None`` where only the photo itself can tell.
     """
 
     kind: str
     dim: int
     dtype: Literal["uint8", "float16"]
     attention: Attention | None = None
+    mirrored: Callable[[LocalFeatures, float], LocalFeatures] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,9 @@ class Traits:
         local: Its local features, or ``None`` where it has none.
         fingerprint: Hexadecimal digits that differ whenever its features could, for a describer that cannot
             be written to a bundle; ``None`` for one that can.
+        turned: Returns descriptors ``(4, dim)`` of a photo turned by no, one, two and three quarters, from
+            its features as they are compared and the long side in pixels of the whole photo; ``None`` where
+            only the photo itself can tell.
     """
 
     kind: str
@@ -71,6 +77,7 @@ class Traits:
     pooling: str = ""
     local: LocalSource | None = None
     fingerprint: str | None = None
+    turned: Callable[[LocalFeatures, float], Float32[np.ndarray, "4 dim"]] | None = None
 
 
 class Describer(Protocol):

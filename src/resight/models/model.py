@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from resight.errors import InvalidInput
-from resight.features import Box, ImageFeatures, ReceptiveField
+from resight.features import Box, ImageFeatures, LocalFeatures, ReceptiveField
 from resight.files.json import JSON
 from resight.images import Photo, PhotoSource
 from resight.models.bundle import Bundle, Preprocessing
@@ -225,6 +225,24 @@ class Model:
         """
         rows = [features.descriptor for features in describe_photos(photos, self, boxes=boxes)]
         return np.stack(rows).astype(np.float32) if rows else np.zeros((0, self.dim), dtype=np.float32)
+
+    def turned(self, local: LocalFeatures, long_side: float) -> Float32[np.ndarray, "4 dim"] | None:
+        """Returns descriptors of a photo turned by no, one, two and three quarters, from its local features.
+
+        They are near those of the turned photo itself; no photo is read. ``None`` where the describer cannot
+        tell (`resight.models.Traits`).
+
+        Args:
+            local: As they are compared: decoded by the codec.
+            long_side: Of the whole photo, pixels.
+        """
+        turned = self.describer.traits.turned
+        if turned is None or not len(local):
+            return None
+        descriptors = turned(local, long_side)
+        for whitening in self.whitenings:
+            descriptors = whitening.apply(descriptors)
+        return descriptors
 
     def whitened(self, whitening: Whitening, *, name: str | None = None) -> Model:
         """Returns the model with one more whitening behind it; local features stay as they are.

@@ -9,6 +9,7 @@ from resight._lazy import face
 if TYPE_CHECKING:
     from resight.reports.comparison import write_comparison
     from resight.reports.evaluation import write_report
+    from resight.reports.groups import write_groups
     from resight.reports.sheet import write_sheet
     from resight.reports.verdict import VERDICT_WORDS, verdict_reason
     from resight.reports.waterfall import write_waterfall
@@ -17,6 +18,7 @@ __all__ = [
     "VERDICT_WORDS",
     "verdict_reason",
     "write_comparison",
+    "write_groups",
     "write_report",
     "write_sheet",
     "write_waterfall",
@@ -26,6 +28,7 @@ _HOMES = {
     "VERDICT_WORDS": "verdict",
     "verdict_reason": "verdict",
     "write_comparison": "comparison",
+    "write_groups": "groups",
     "write_report": "evaluation",
     "write_sheet": "sheet",
     "write_waterfall": "waterfall",

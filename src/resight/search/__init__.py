@@ -15,6 +15,7 @@ from resight.search.geometry.matching import (
     match_mutual,
     match_ratio,
 )
+from resight.search.grouping import groups_of
 from resight.search.imported import ImportedRankings, read_rankings
 from resight.search.ranking import PADDING_ID, Ranking, without
 from resight.search.reciprocal import rerank_reciprocal
@@ -34,7 +35,12 @@ if TYPE_CHECKING:
     from resight.search.geometry.config import VerificationConfig, verification_config
     from resight.search.geometry.reranking import VerifiedRanking, order_verified, rerank
     from resight.search.geometry.verdict import Verdict, verdict
-    from resight.search.geometry.verification import Verification, verify, verify_answers
+    from resight.search.geometry.verification import (
+        Verification,
+        verify,
+        verify_answers,
+        verify_queries,
+    )
 
 __all__ = [
     "PADDING_ID",
@@ -55,6 +61,7 @@ __all__ = [
     "choose_threshold",
     "combine",
     "expand",
+    "groups_of",
     "inliers_by_chance",
     "match_distance",
     "match_many",
@@ -80,6 +87,7 @@ __all__ = [
     "verification_config",
     "verify",
     "verify_answers",
+    "verify_queries",
     "without",
 ]
 
@@ -99,6 +107,7 @@ _HOMES = {
     "verification_config": "geometry.config",
     "verify": "geometry.verification",
     "verify_answers": "geometry.verification",
+    "verify_queries": "geometry.verification",
 }
 
 # FAISS, SciPy and OpenCV are imported only with what needs them.

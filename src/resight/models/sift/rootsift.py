@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from resight.errors import InvalidInput
+from resight.features import LocalFeatures
 
-__all__ = ["DIM", "Keypoints", "keypoints", "root_sift", "to_codes"]
+__all__ = ["DIM", "Keypoints", "from_codes", "keypoints", "mirrored", "root_sift", "to_codes"]
 
 DIM = 128
 """Length of a SIFT descriptor."""
@@ -19,6 +20,9 @@ DIM = 128
 # clipping leaves next to none. Rounding, by 1/1024 a value at most, moves the cosine of two descriptors by
 # 1e-3.
 _CODES_PER_UNIT = 512.0
+
+_CELLS, _DIRECTIONS = 4, 8
+"""A descriptor is 4 x 4 histograms of 8 directions, across its orientation, along it, by direction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +111,34 @@ def root_sift(sift: Float32[np.ndarray, "n 128"]) -> Float32[np.ndarray, "n 128"
 def to_codes(root: Float32[np.ndarray, "n 128"]) -> UInt8[np.ndarray, "n 128"]:
     """Returns RootSIFT descriptors as bytes, 512 codes per unit, values above 255/512 cut off."""
     return np.clip(np.rint(root * np.float32(_CODES_PER_UNIT)), 0, 255).astype(np.uint8)
+
+
+def from_codes(codes: UInt8[np.ndarray, "n 128"]) -> Float32[np.ndarray, "n 128"]:
+    """Returns the RootSIFT descriptors that `to_codes` rounded."""
+    return codes.astype(np.float32) / np.float32(_CODES_PER_UNIT)
+
+
+def mirrored(features: LocalFeatures, width: float) -> LocalFeatures:
+    """Returns the features that a photo with left and right exchanged has; no photo is read for it.
+
+    A keypoint keeps its size and lies at ``width - 1 - x``; its orientation φ becomes π - φ. In its own frame
+    the mirror exchanges the two sides of its orientation: of the 4 x 4 histograms those across from each
+    other, and in each the directions that turn left with those that turn right.
+
+    Args:
+        features: Of the upright photo, with codes of 128 values.
+        width: Of the upright photo, pixels.
+    """
+    count = len(features)
+    positions = features.positions.copy()
+    positions[:, 0] = np.float32(width - 1) - positions[:, 0]
+    histograms = features.descriptors.reshape(count, _CELLS, _CELLS, _DIRECTIONS)
+    swapped = histograms[:, ::-1][..., -np.arange(_DIRECTIONS) % _DIRECTIONS]
+    return LocalFeatures(
+        positions,
+        features.scales,
+        np.mod(np.float32(np.pi) - features.orientations, np.float32(2 * np.pi)),
+        features.scores,
+        np.ascontiguousarray(swapped).reshape(count, DIM),
+        features.metric,
+    )

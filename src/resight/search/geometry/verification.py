@@ -8,7 +8,7 @@ chosen transform is fitted to the group, grown over the other matches, and refus
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -32,7 +32,7 @@ from resight.search.geometry.fitting import GROUP, apply, grow, is_possible, lea
 from resight.search.geometry.matching import Matches, match_many
 from resight.search.geometry.plain_ransac import random_consensus
 
-__all__ = ["DEFAULT", "Verification", "verify", "verify_answers"]
+__all__ = ["DEFAULT", "Verification", "verify", "verify_answers", "verify_queries"]
 
 DEFAULT = VerificationConfig()
 """The settings of `verify` and `rerank` by default."""
@@ -126,6 +126,32 @@ def verify_answers(
     )
     for first, share in enumerate(shares):
         verified[first::threads] = share
+    return _with_shared_parts(verified)
+
+
+def verify_queries(
+    queries: Iterable[tuple[LocalFeatures, Sequence[LocalFeatures | None]]],
+    *,
+    config: VerificationConfig = DEFAULT,
+) -> Iterator[list[Verification]]:
+    """Yields what `verify_answers` does for each of several queries; a processor takes a query at a time.
+
+    Args:
+        queries: Features of each query and of its answers; consumed a few ahead.
+        config: Matching, model and thresholds.
+
+    Raises:
+        InvalidInput: The features come from different models.
+    """
+
+    def work(query: tuple[LocalFeatures, Sequence[LocalFeatures | None]]) -> list[Verification]:
+        answers = [answer if answer is not None else _NOTHING for answer in query[1]]
+        return _with_shared_parts(_verify_share(query[0], answers, None, config))
+
+    yield from in_threads(work, queries, blas_threads=1)
+
+
+def _with_shared_parts(verified: Sequence[Verification]) -> list[Verification]:
     evidence = with_shared_parts([(match.query_points, match.evidence) for match in verified])
     return [replace(match, evidence=each) for match, each in zip(verified, evidence, strict=True)]
 

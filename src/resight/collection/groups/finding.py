@@ -1,0 +1,365 @@
+"""Looks for pairs: candidates by descriptor, verified by geometry, compared by their pixels."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import final
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from resight import images
+from resight.collection.groups.edges import Edge, EdgeStore, GroupConfig, Looked
+from resight.collection.groups.registration import SIDE, Thumbnail, register
+from resight.collection.lock import writer_lock
+from resight.collection.resident import ResidentIndex
+from resight.collection.roots import Key
+from resight.collection.store import Store
+from resight.collection.stored_local import StoredLocal
+from resight.errors import InvalidInput, NoLocalFeatures, UnreadableImage
+from resight.features import LocalFeatures
+from resight.files import Progress, in_threads
+from resight.models.extract import modified_ns
+from resight.models.model import Model
+from resight.search.geometry.verdict import verdict
+from resight.search.geometry.verification import Verification, verify_queries
+
+__all__ = ["Photo", "look", "photos_of"]
+
+BLOCK = 64
+"""Photos whose candidates are looked at before what was found is kept."""
+LEAST_INLIERS = 8
+"""From here on the pixels are asked; unrelated photos reach as many in one of some thousand pairs."""
+ENOUGH = 8
+"""Copies of a photo after which its further candidates are not compared by their pixels."""
+NOT_COMPARED = -1.0
+"""Agreement of a pair that was not compared as the photo has copies enough."""
+THUMBNAILS = 400
+"""Photos held to be compared: 200 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A photo of a collection; of several files with the same bytes one stands for all.
+
+    Attributes:
+        hash: Of its bytes.
+        row: Id of its row.
+        key: Primary key of that.
+        width: Of the whole upright photo, pixels.
+        height: Of the whole upright photo, pixels.
+        file_size: Bytes.
+        modified_ns: When its file was changed last.
+    """
+
+    hash: bytes
+    row: int
+    key: Key
+    width: int
+    height: int
+    file_size: int
+    modified_ns: int
+
+
+def photos_of(store: Store) -> list[Photo]:
+    """Returns the photos that can be searched, in the order of storage, copies of one file included."""
+    columns = ["hash", "root", "path", "width", "height", "file_size", "modified_ns"]
+    table = store.table(columns, where="broken IS NULL AND hash IS NOT NULL")
+    return [
+        Photo(
+            row["hash"],
+            row["_rowid"],
+            Key(row["root"], row["path"]),
+            row["width"],
+            row["height"],
+            row["file_size"] or 0,
+            row["modified_ns"] or 0,
+        )
+        for row in table.to_pylist()
+    ]
+
+
+def look(
+    store: Store,
+    resident: ResidentIndex,
+    model: Model,
+    edges: EdgeStore,
+    config: GroupConfig,
+    progress: Progress,
+    *,
+    lock_timeout: float,
+) -> dict[bytes, Looked]:
+    """Returns what is known of the collection's photos after looking at those that nobody has looked at yet.
+
+    What is found is kept batch by batch: killed, the next call goes on. The cost grows with the number of new
+    photos times that of the candidates of each.
+
+    Raises:
+        NoLocalFeatures: The model has none to verify with.
+        CollectionLocked: Another process is writing.
+        OSError: The disk refuses what was found.
+    """
+    if model.local is None:
+        raise NoLocalFeatures(
+            f"the model {model.name} has no local features, by which photos are compared: index them with "
+            "a model that has, such as sift"
+        )
+    photos = list({photo.hash: photo for photo in reversed(photos_of(store))}.values())[::-1]
+    kept = edges.read()
+    known = {photo.hash: kept[photo.hash] for photo in photos if photo.hash in kept}
+    new = _new(photos, known, store)
+    run = _Run(store, resident, model, config, photos)
+    for start in range(0, len(new), BLOCK):
+        progress(start, len(new))
+        found = run.block(new[start : start + BLOCK])
+        with writer_lock(store.path, timeout=lock_timeout):
+            edges.append(found)
+        known |= {one.photo: one for one in found}
+    progress(len(new), len(new))
+    if new or len(kept) > len(known):
+        known = {
+            photo: replace(one, sharpness=run.sharpness.get(photo, one.sharpness))
+            for photo, one in known.items()
+        }
+        with writer_lock(store.path, timeout=lock_timeout):
+            edges.replace(_among(known))
+    return known
+
+
+def _new(photos: Sequence[Photo], known: Mapping[bytes, Looked], store: Store) -> list[Photo]:
+    """Returns photos that nobody has looked at, or that could not be compared as files were not there."""
+    roots = store.roots
+    keys = {photo.hash: photo.key for photo in photos}
+    new = []
+    for photo in photos:
+        one = known.get(photo.hash)
+        left = [] if one is None else [edge.second for edge in one.edges if np.isnan(edge.agreement)]
+        here = [other for other in left if other in keys and roots.is_here(keys[other])]
+        if one is None or (here and roots.is_here(photo.key)):
+            new.append(photo)
+    return new
+
+
+def _among(known: Mapping[bytes, Looked]) -> Iterator[Looked]:
+    """Yields what is known with the edges between these photos alone."""
+    for one in known.values():
+        yield replace(one, edges=[edge for edge in one.edges if edge.second in known])
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A photo and a candidate, by their places among the photos, as it is or mirrored."""
+
+    query: int
+    other: int
+    mirrored: bool
+
+
+@final
+@dataclass(slots=True)
+class _Run:
+    """One run of `look`: the photos, what was tried, and thumbnails."""
+
+    store: Store
+    resident: ResidentIndex
+    model: Model
+    config: GroupConfig
+    photos: Sequence[Photo]
+    tried: set[_Pair] = field(default_factory=set)
+    sharpness: dict[bytes, float] = field(default_factory=dict)
+    thumbnails: OrderedDict[int, Thumbnail | None] = field(default_factory=OrderedDict)
+    places: dict[int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.places = {photo.row: place for place, photo in enumerate(self.photos)}
+
+    def block(self, new: Sequence[Photo]) -> list[Looked]:
+        """Returns what was found of some photos."""
+        stored = StoredLocal(self.store, self.model.codec)
+        own = [self.places[photo.row] for photo in new]
+        local = dict(zip(own, stored.of(_rows(self.photos, own)), strict=True))
+        mirrored = dict(zip(own, in_threads(self._mirrored, [(n, local[n]) for n in own]), strict=True))
+        pairs = self._candidates(own, local, mirrored)
+        others = sorted({pair.other for pair in pairs} - local.keys())
+        local |= dict(zip(others, stored.of(_rows(self.photos, others)), strict=True))
+        matches = self._verified(pairs, local, mirrored)
+        found: dict[int, list[Edge]] = {place: [] for place in own}
+        for pair, edge in self._edges(matches):
+            found[pair.query].append(edge)
+        return [
+            Looked(self.photos[place].hash, self.sharpness.get(self.photos[place].hash, np.nan), found[place])
+            for place in own
+        ]
+
+    def _mirrored(self, item: tuple[int, LocalFeatures | None]) -> LocalFeatures | None:
+        place, features = item
+        source = self.model.local
+        if features is None or source is None or source.mirrored is None:
+            return None
+        return source.mirrored(features, self.photos[place].width)
+
+    def _candidates(
+        self,
+        own: Sequence[int],
+        local: Mapping[int, LocalFeatures | None],
+        mirrored: Mapping[int, LocalFeatures | None],
+    ) -> list[_Pair]:
+        """Returns pairs not tried yet: the most similar to each photo as it is, turned and mirrored."""
+        turned = list(in_threads(self._turned, [(place, local[place]) for place in own]))
+        flipped = list(in_threads(self._turned, [(place, mirrored[place]) for place in own]))
+        pairs: list[_Pair] = []
+        with self.resident.lock:
+            index = self.resident.current()
+            rows = _rows(self.photos, own)
+            # A photo may have gone since.
+            are_here = np.isin(rows, index.ids)
+            here = [place for place, is_here in zip(own, are_here, strict=True) if is_here]
+            asked = [
+                (place, False, view)
+                for place, view in zip(here, index.descriptors(rows[are_here]), strict=True)
+            ]
+            self._ask(pairs, asked, self.config.neighbours, self.config.similarity)
+            asked = [
+                (place, is_mirrored, view)
+                for views, is_mirrored in ((turned, False), (flipped, True))
+                for place, some in zip(own, views, strict=True)
+                for view in (() if some is None else some if is_mirrored else some[1:])
+            ]
+            self._ask(pairs, asked, self.config.turned, self.config.turned_similarity)
+        return pairs
+
+    def _ask(
+        self,
+        pairs: list[_Pair],
+        asked: Sequence[tuple[int, bool, Float32[np.ndarray, " dim"]]],
+        count: int,
+        least: float,
+    ) -> None:
+        """Adds the most similar photos of some views of photos; hold the resident's lock."""
+        index = self.resident.current()
+        if not asked or not len(index):
+            return
+        ranking = index.search(np.stack([view for _, _, view in asked]), min(count + 1, len(index)))
+        for line, (place, is_mirrored, _) in enumerate(asked):
+            ids, scores = ranking.row(line)
+            for row in ids[scores >= least].tolist():
+                self._add(pairs, place, self.places.get(row), is_mirrored=is_mirrored)
+
+    def _add(self, pairs: list[_Pair], place: int, other: int | None, *, is_mirrored: bool) -> None:
+        if other is None or other == place:
+            return
+        pair = _Pair(place, other, is_mirrored)
+        if pair in self.tried or _Pair(other, place, is_mirrored) in self.tried:
+            return
+        self.tried.add(pair)
+        pairs.append(pair)
+
+    def _turned(self, item: tuple[int, LocalFeatures | None]) -> Float32[np.ndarray, "4 dim"] | None:
+        place, features = item
+        if features is None:
+            return None
+        return self.model.turned(features, max(self.photos[place].width, self.photos[place].height))
+
+    def _verified(
+        self,
+        pairs: Sequence[_Pair],
+        local: Mapping[int, LocalFeatures | None],
+        mirrored: Mapping[int, LocalFeatures | None],
+    ) -> list[tuple[_Pair, Verification]]:
+        """Returns the pairs that geometry does not refuse, in pixels of the photos as they are."""
+        by_query: dict[tuple[int, bool], list[_Pair]] = {}
+        for pair in pairs:
+            by_query.setdefault((pair.query, pair.mirrored), []).append(pair)
+        asked = []
+        for (place, is_mirrored), some in by_query.items():
+            features = (mirrored if is_mirrored else local)[place]
+            if features is not None and len(features):
+                asked.append((features, some))
+        queries = ((features, [local[pair.other] for pair in some]) for features, some in asked)
+        passed = []
+        for (_, some), verified in zip(asked, verify_queries(queries), strict=True):
+            for pair, match in zip(some, verified, strict=True):
+                if match.transform is not None and match.inliers >= max(LEAST_INLIERS, match.expected):
+                    passed.append((pair, match))
+        return passed
+
+    def _edges(self, matches: Sequence[tuple[_Pair, Verification]]) -> Iterator[tuple[_Pair, Edge]]:
+        """Yields what the pixels say of pairs, and what geometry says alone where it is sure."""
+        by_query: dict[int, list[tuple[_Pair, Verification]]] = {}
+        for pair, match in matches:
+            by_query.setdefault(pair.query, []).append((pair, match))
+        for edges in in_threads(self._compared, by_query.values()):
+            yield from edges
+
+    def _compared(self, matches: Sequence[tuple[_Pair, Verification]]) -> list[tuple[_Pair, Edge]]:
+        edges, copies = [], 0
+        for pair, match in sorted(matches, key=lambda item: -item[1].inliers):
+            edge = self._edge(pair, match, are_compared=copies < ENOUGH)
+            copies += edge.agreement >= 0.9
+            if edge.confirmed or edge.agreement > 0:
+                edges.append((pair, edge))
+        return edges
+
+    def _edge(self, pair: _Pair, match: Verification, *, are_compared: bool) -> Edge:
+        one, other = self.photos[pair.query], self.photos[pair.other]
+        transform, points = match.transform, match.query_points
+        if transform is None:
+            raise InvalidInput("a match without a transform is no edge")
+        if pair.mirrored:
+            transform = transform @ np.array([[-1.0, 0, one.width - 1], [0, 1, 0], [0, 0, 1]])
+            points = np.stack([np.float32(one.width - 1) - points[:, 0], points[:, 1]], axis=1)
+        edge = Edge(
+            one.hash, other.hash, pair.mirrored, match.inliers, verdict(match) == "confirmed", transform
+        )
+        if not are_compared:
+            return replace(edge, agreement=NOT_COMPARED)
+        thumbnails = [self._thumbnail(place) for place in (pair.query, pair.other)]
+        if thumbnails[0] is None or thumbnails[1] is None:
+            return edge
+        laid = register(thumbnails[0], thumbnails[1], (points, match.answer_points), transform)
+        if laid is None:
+            return replace(edge, agreement=0.0)
+        framed = [np.nan if side is None else side for side in (laid.first_framed, laid.second_framed)]
+        return replace(
+            edge,
+            transform=laid.transform if laid.agreement > 0.5 else transform,
+            agreement=laid.agreement,
+            exactness=laid.exactness,
+            covered=laid.covered,
+            recoloured=laid.recoloured,
+            faded=laid.faded,
+            first_framed=framed[0],
+            second_framed=framed[1],
+        )
+
+    def _thumbnail(self, place: int) -> Thumbnail | None:
+        """Returns a photo to be compared; None where its file is not here or no longer the same."""
+        if place in self.thumbnails:
+            return self.thumbnails[place]
+        photo, roots = self.photos[place], self.store.roots
+        thumbnail = None
+        if roots.is_here(photo.key):
+            thumbnail = _read(roots.path_of(photo.key), photo)
+        if thumbnail is not None:
+            self.sharpness[photo.hash] = thumbnail.sharpness
+        self.thumbnails[place] = thumbnail
+        while len(self.thumbnails) > THUMBNAILS:
+            self.thumbnails.popitem(last=False)
+        return thumbnail
+
+
+def _read(path: str, photo: Photo) -> Thumbnail | None:
+    try:
+        status = Path(path).stat()
+        if (status.st_size, modified_ns(status)) != (photo.file_size, photo.modified_ns):
+            return None
+        return Thumbnail.of(images.read(path, max_side=SIDE))
+    except (OSError, UnreadableImage):
+        return None
+
+
+def _rows(photos: Sequence[Photo], places: Sequence[int]) -> Int64[np.ndarray, " n"]:
+    return np.array([photos[place].row for place in places], dtype=np.int64)

@@ -1,0 +1,259 @@
+"""Groups taken further: a table; their files moved, linked or put into the trash, and that undone."""
+
+from __future__ import annotations
+
+import csv
+import filecmp
+import io
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from resight.collection.groups import Group, Groups, Member
+from resight.errors import InvalidInput
+from resight.files import whole_file, write_whole
+
+__all__ = ["Action", "Done", "Step", "carry_out", "plan", "undo", "write_table"]
+
+Action = Literal["move", "link", "trash"]
+"""- ``move``: the files go into a folder, one folder a group; of copies the kept one stays where it is.
+- ``link``: links to all members are made there; the files stay.
+- ``trash``: all but the kept one go into the desktop's trash, from where they can be restored."""
+
+_COLUMNS = (
+    "group",
+    "kind",
+    "keep",
+    "path",
+    "edit",
+    "inliers",
+    "share",
+    "width",
+    "height",
+    "bytes",
+    "missing",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is to be done with a file.
+
+    Attributes:
+        action: What.
+        source: The file.
+        target: Where it goes, or where its link is made.
+    """
+
+    action: Action
+    source: Path
+    target: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of steps.
+
+    Attributes:
+        done: Those that were done.
+        left: Files that were left alone, each with the reason.
+        record: The file by which `undo` takes it back; None where nothing was done.
+    """
+
+    done: Sequence[Step]
+    left: Sequence[tuple[Path, str]]
+    record: Path | None = None
+
+
+def write_table(groups: Groups, path: Path) -> None:
+    """Writes a CSV file with a line for each member, the kept one of a group first.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    stream = io.StringIO()
+    table = csv.writer(stream, lineterminator="\n")
+    table.writerow(_COLUMNS)
+    for number, group in enumerate(groups, 1):
+        for member in group:
+            edit = "" if member.edit is None else str(member.edit)
+            numbers = (member.inliers, f"{member.share:.4f}", member.width, member.height, member.file_size)
+            is_kept = int(member is group.keep)
+            table.writerow((number, group.kind, is_kept, member.path, edit, *numbers, int(member.missing)))
+    write_whole(path, os.fsencode(stream.getvalue()))
+
+
+def plan(groups: Groups, action: Action, folder: Path) -> Done:
+    """Returns what an action would do; nothing is touched.
+
+    A group whose kept photo is not there is left alone: it would lose its last member.
+
+    Args:
+        groups: Of a collection.
+        action: What.
+        folder: Where files or links go; of ``trash`` its own folder, which holds ``files`` and ``info``.
+
+    Raises:
+        InvalidInput: Photos of one thing are no copies to be put into the trash, or the folder is a file.
+    """
+    if action == "trash" and any(group.kind == "things" for group in groups):
+        raise InvalidInput(
+            "photos of one thing are different photos: only copies and scenes go into the trash"
+        )
+    if folder.exists() and not folder.is_dir():
+        raise InvalidInput(f"{folder} is a file: name a folder")
+    steps: list[Step] = []
+    left: list[tuple[Path, str]] = []
+    taken: set[Path] = set()
+    for number, group in enumerate(groups, 1):
+        if not _is_here(group.keep):
+            left += [(Path(member.path), "the photo to keep is not there") for member in group]
+            continue
+        for member in _concerned(group, action):
+            path = Path(member.path)
+            if not _is_here(member):
+                left.append((path, "it is not there, or not as it was indexed"))
+                continue
+            place = folder / "files" if action == "trash" else folder / f"{number:04d}"
+            target = _free(place / path.name, taken)
+            taken.add(target)
+            steps.append(Step(action, path, target))
+    return Done(steps, left)
+
+
+def carry_out(planned: Done, record: Path) -> Done:
+    """Does what was planned, and writes down each step before it is taken.
+
+    Nothing is overwritten or deleted: a file is moved to a name that is free, to another disk by a copy that
+    is compared before the file goes.
+
+    Args:
+        planned: By `plan`.
+        record: Takes a line of JSON for each step; `undo` reads it.
+
+    Raises:
+        OSError: A file or the record cannot be written; the steps before are in the record.
+    """
+    if not planned.done:
+        return planned
+    done: list[Step] = []
+    left = list(planned.left)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    with record.open("x", encoding="utf-8", errors="surrogateescape") as stream:
+        for step in planned.done:
+            if os.path.lexists(step.target) or not step.source.is_file():
+                left.append((step.source, "it has gone, or its place was taken meanwhile"))
+                continue
+            line = {"action": step.action, "source": str(step.source), "target": str(step.target)}
+            stream.write(json.dumps(line) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+            _take(step)
+            done.append(step)
+    return Done(done, left, record)
+
+
+def undo(record: Path) -> Done:
+    """Takes back what `carry_out` did, the last step first; what is not as it was left is left alone.
+
+    Raises:
+        InvalidInput: The file is no such record.
+        OSError: A file cannot be moved back.
+    """
+    done: list[Step] = []
+    left: list[tuple[Path, str]] = []
+    for step in reversed(list(_steps(record))):
+        if step.action == "link":
+            if step.target.is_symlink() and step.target.readlink() == step.source:
+                step.target.unlink()
+                done.append(step)
+            else:
+                left.append((step.target, "it is no longer the link that was made"))
+        elif not os.path.lexists(step.target):
+            left.append((step.source, "it was not moved, or is back already"))
+        elif os.path.lexists(step.source):
+            left.append((step.source, f"another file has its place; it lies at {step.target}"))
+        else:
+            step.source.parent.mkdir(parents=True, exist_ok=True)
+            _move(step.target, step.source)
+            if step.action == "trash":
+                _info(step.target).unlink(missing_ok=True)
+            done.append(step)
+        # Folders that were made for it go where they are empty.
+        if step.target.parent.is_dir() and step.action != "trash" and not any(step.target.parent.iterdir()):
+            step.target.parent.rmdir()
+    return Done(done, left, record)
+
+
+def _concerned(group: Group, action: Action) -> Sequence[Member]:
+    if action == "trash" or (action == "move" and group.kind == "copies"):
+        return group.members[1:]
+    return group.members
+
+
+def _is_here(member: Member) -> bool:
+    try:
+        return not member.missing and Path(member.path).stat().st_size == member.file_size
+    except OSError:
+        return False
+
+
+def _free(place: Path, taken: set[Path]) -> Path:
+    """Returns a name that nobody has, nor will have by this plan."""
+    number, free = 1, place
+    while free in taken or os.path.lexists(free):
+        number += 1
+        free = place.with_name(f"{place.stem}-{number}{place.suffix}")
+    return free
+
+
+def _take(step: Step) -> None:
+    step.target.parent.mkdir(parents=True, exist_ok=True)
+    if step.action == "link":
+        step.target.symlink_to(step.source)
+        return
+    if step.action == "trash":
+        # The trash of freedesktop.org: where a file came from stands in a file of its name.
+        info = _info(step.target)
+        info.parent.mkdir(parents=True, exist_ok=True)
+        deleted = time.strftime("%Y-%m-%dT%H:%M:%S")
+        write_whole(info, f"[Trash Info]\nPath={quote(os.fsencode(step.source))}\nDeletionDate={deleted}\n")
+    _move(step.source, step.target)
+
+
+def _info(trashed: Path) -> Path:
+    return trashed.parent.parent / "info" / f"{trashed.name}.trashinfo"
+
+
+def _move(source: Path, target: Path) -> None:
+    """Moves a file to a name that is free; to another disk by a copy that is compared first."""
+    try:
+        # Unlike a rename, a hard link replaces nothing.
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        with source.open("rb") as stream, whole_file(target) as copy:
+            shutil.copyfileobj(stream, copy)
+        shutil.copystat(source, target)
+        if not filecmp.cmp(source, target, shallow=False):
+            raise OSError(None, "the copy differs from the file, which stays", str(target)) from None
+    source.unlink()
+
+
+def _steps(record: Path) -> Iterator[Step]:
+    for line in record.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+        try:
+            values = json.loads(line)
+            action, source, target = (values[name] for name in ("action", "source", "target"))
+        except (ValueError, KeyError, TypeError):
+            raise InvalidInput(
+                f"{record} is no record of moved files: name the file that was printed"
+            ) from None
+        if action not in ("move", "link", "trash"):
+            raise InvalidInput(f"{record} holds the action {action!r}, which this version does not know")
+        yield Step(action, Path(source), Path(target))

@@ -1,0 +1,105 @@
+"""``resight groups``: the form that other programs read, the page, dry runs and undo."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageOps
+
+
+@pytest.fixture(scope="module")
+def edits(tmp_path_factory, rendered) -> Path:
+    """A folder of a photo, a crop and a mirrored copy of it, and another place; with its collection."""
+    from resight.collection import Collection
+
+    folder = tmp_path_factory.mktemp("edits")
+    (folder / "photos").mkdir()
+    photo = Image.open(rendered / "place_000_view_0.jpg")
+    photo.save(folder / "photos" / "a.png")
+    width, height = photo.size
+    photo.crop((10, 30, 10 + width // 2, 30 + height // 2)).save(folder / "photos" / "<b>.jpg", quality=90)
+    ImageOps.mirror(photo).save(folder / "photos" / "c.jpg", quality=90)
+    shutil.copy(rendered / "place_001_view_0.jpg", folder / "photos" / "d.jpg")
+    Collection.create(folder / "edits.resight", model="sift").add(folder / "photos")
+    return folder
+
+
+@pytest.fixture
+def copied(edits, tmp_path) -> Path:
+    return shutil.copytree(edits, tmp_path / "copy") / "edits.resight"
+
+
+def test_json_has_the_form_that_programs_rely_on(run, edits):
+    code, out, _ = run("groups", edits / "edits.resight", "--of", "copies", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert list(found) == ["groups", "photos", "seconds"]
+    assert found["photos"] == 4
+    (group,) = found["groups"]
+    assert list(group) == ["kind", "keep", "members"]
+    assert (group["kind"], group["keep"]) == ("copies", str(edits / "photos" / "a.png"))
+    assert all(list(member) == ["path", "edit", "inliers", "share"] for member in group["members"])
+    kept, mirror, crop = group["members"]
+    assert (kept["path"], kept["edit"], kept["share"]) == (group["keep"], None, 1.0)
+    assert (Path(mirror["path"]).name, mirror["edit"]) == ("c.jpg", "mirrored")
+    assert crop["edit"].startswith("cropped to 10,30,")
+    assert crop["share"] == pytest.approx(0.25, abs=0.01)
+    assert crop["inliers"] > 20
+
+
+def test_table_csv_and_page(run, edits, tmp_path):
+    page, table = tmp_path / "g.html", tmp_path / "g.csv"
+    code, out, _ = run("groups", edits / "edits.resight", "--html", page, "--csv", table)
+    assert code == 0
+    assert "1 group of copies with 3 of 4 photos" in out
+    assert "mirrored" in out
+    assert len(table.read_text().splitlines()) == 4
+    html = page.read_text()
+    assert "&lt;b&gt;.jpg" in html
+    assert "<b>.jpg" not in html
+    assert html.count("<polygon class=") == 1
+    # The photo to keep, two members, and each of these laid over it.
+    assert html.count("data:image/jpeg") == 5
+
+
+def test_trash_is_a_dry_run_until_yes_and_is_undone(run, copied, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    run("index", copied.parent / "photos", "--collection", copied)
+    names = {"a.png", "<b>.jpg", "c.jpg", "d.jpg"}
+
+    def here():
+        return {path.name for path in (copied.parent / "photos").iterdir()}
+
+    code, _, err = run("groups", copied, "--trash")
+    assert code == 0
+    assert "would trash: " in err
+    assert "nothing was done: 2 files with --yes" in err
+    assert here() == names
+    code, _, err = run("groups", copied, "--trash", "--yes")
+    assert here() == {"a.png", "d.jpg"}
+    assert {path.name for path in (tmp_path / "data/Trash/files").iterdir()} == {"<b>.jpg", "c.jpg"}
+    (record,) = (copied / "groups").glob("undo-*.jsonl")
+    assert "2 files put into the trash, 0 left alone" in err
+    assert str(record) in err
+    code, _, err = run("groups", copied, "--undo", record)
+    assert "2 files taken back, 0 left alone" in err
+    assert here() == names
+    # The record is no hindrance to what is kept beside it.
+    assert run("groups", copied)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--trash", "--move-to", "x"), "give one of --move-to and --trash"),
+        (("--yes",), "it needs --move-to, --link-to or --trash"),
+        (("--of", "things", "--trash"), "photos of one thing are different photos"),
+    ],
+)
+def test_contradictions_are_refused(run, edits, words, sentence):
+    code, _, err = run("groups", edits / "edits.resight", *words)
+    assert code == 2
+    assert sentence in " ".join(err.replace("│", " ").split())

@@ -1,0 +1,249 @@
+"""Groups of a collection: which photos are one picture, what was done to them, and what is kept of that."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from grid_model import grid_model
+from PIL import Image, ImageDraw, ImageOps
+
+from resight.collection import Collection, groups
+from resight.collection.groups import EdgeStore, GroupConfig, finding
+from resight.collection.groups.shape import shape_of
+from resight.collection.roots import Roots
+from resight.errors import InvalidInput, NoLocalFeatures
+from resight.scenes.render import render_view
+
+SIDE = 480
+
+
+def write_edits(folder: Path) -> None:
+    """One picture and its edits, another view of the same place, and another place."""
+    folder.mkdir()
+    picture = Image.fromarray(render_view(3, 0, seed=5, side=SIDE))
+    width, height = picture.size
+    captioned = picture.copy()
+    ImageDraw.Draw(captioned).rectangle((0, 0, width, height // 8), fill=(0, 0, 0))
+    edits = {
+        "picture.png": picture,
+        "crop.jpg": picture.crop(
+            (width // 4, height // 4, width // 4 + width // 2, height // 4 + height // 2)
+        ),
+        "quarter.jpg": picture.rotate(-90, expand=True),
+        "half.jpg": picture.rotate(180),
+        "mirror.jpg": ImageOps.mirror(picture),
+        "small.jpg": picture.resize((width // 2, height // 2), Image.Resampling.LANCZOS),
+        "grey.jpg": ImageOps.grayscale(picture),
+        "border.jpg": ImageOps.expand(picture, 40, (250, 20, 120)),
+        "caption.jpg": captioned,
+        "view.jpg": Image.fromarray(render_view(3, 1, seed=5, side=SIDE)),
+        "other.jpg": Image.fromarray(render_view(4, 0, seed=5, side=SIDE)),
+    }
+    for name, edit in edits.items():
+        edit.save(folder / name, quality=88)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A collection of edits with its groups; not to be changed."""
+    folder = tmp_path_factory.mktemp("edits")
+    write_edits(folder / "photos")
+    collection = Collection.create(folder / "edits.resight", model="sift")
+    collection.add(folder / "photos")
+    collection.groups()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def copies(made):
+    return Collection.open(made / "edits.resight").groups()
+
+
+@pytest.fixture
+def copied(made, tmp_path) -> Path:
+    return shutil.copytree(made, tmp_path / "copy")
+
+
+def members(group):
+    return {Path(member.path).name: member for member in group}
+
+
+def test_edits_of_one_picture_are_one_group_and_other_views_are_not(copies):
+    assert len(copies) == 1
+    assert copies.photos == 11
+    assert members(copies[0]).keys() == {
+        *("picture.png", "crop.jpg", "quarter.jpg", "half.jpg", "mirror.jpg", "small.jpg"),
+        *("grey.jpg", "border.jpg", "caption.jpg"),
+    }
+
+
+def test_the_picture_itself_is_kept_and_each_edit_is_named(copies):
+    group = members(copies[0])
+    assert Path(copies[0].keep.path).name == "picture.png"
+    assert copies[0].keep.edit is None
+    width, height = copies[0].keep.width, copies[0].keep.height
+    crop = group["crop.jpg"]
+    np.testing.assert_allclose(
+        crop.edit.crop.corners, (width / 4, height / 4, width * 0.75, height * 0.75), atol=2
+    )
+    assert crop.share == pytest.approx(0.25, abs=0.01)
+    assert str(group["quarter.jpg"].edit) == "turned 90°"
+    assert str(group["half.jpg"].edit) == "turned 180°"
+    assert group["mirror.jpg"].edit.words == ["mirrored"]
+    assert group["small.jpg"].edit.words == ["resized to 50 %"]
+    assert group["grey.jpg"].edit.words == ["recoloured"]
+    np.testing.assert_allclose(
+        group["border.jpg"].edit.inside.corners, (40, 40, 40 + width, 40 + height), atol=2
+    )
+    assert 0.08 < group["caption.jpg"].edit.covered < 0.2
+
+
+def test_views_of_one_place_are_one_thing(made):
+    (things,) = Collection.open(made / "edits.resight").groups(of="things")
+    assert {"view.jpg", "picture.png", "crop.jpg"} <= members(things).keys()
+    assert "other.jpg" not in members(things)
+    assert all(member.edit is None for member in things)
+
+
+def test_times_part_scenes(copied):
+    collection = Collection.open(copied / "edits.resight")
+    photos = copied / "photos"
+    times = {"picture.png": "2026-05-01T10:00:00", "grey.jpg": "2026-05-01T10:00:40"}
+    others = sorted(path.name for path in photos.iterdir() if path.name not in times)
+    times |= {name: f"{2010 + number}-01-01" for number, name in enumerate(others)}
+    collection.add(photos, metadata={str(photos / name): {"taken": time} for name, time in times.items()})
+    (scene,) = collection.groups(of="scenes")
+    assert members(scene).keys() == {"picture.png", "grey.jpg"}
+
+
+def test_rules_of_what_to_keep(made):
+    collection = Collection.open(made / "edits.resight")
+    assert Path(collection.groups(keep="first")[0].keep.path).name == "border.jpg"
+    assert Path(collection.groups(keep="largest")[0].keep.path).name == "border.jpg"
+    with pytest.raises(InvalidInput, match="keep is one of best, largest, newest, oldest, first, not 'big'"):
+        collection.groups(keep="big")
+    with pytest.raises(InvalidInput, match="of is one of copies, things, scenes, not 'thing'"):
+        collection.groups(of="thing")
+
+
+def test_what_was_found_is_kept_and_new_photos_alone_are_looked_at(copied, monkeypatch):
+    collection = Collection.open(copied / "edits.resight")
+    seen = []
+    monkeypatch.setattr(finding, "register", lambda *_: pytest.fail("nothing is new"))
+    assert len(collection.groups(progress=lambda *counts: seen.append(counts))[0]) == 9
+    assert seen == [(0, 0)]
+    monkeypatch.undo()
+    Image.open(copied / "photos" / "other.jpg").rotate(90, expand=True).save(copied / "photos" / "late.jpg")
+    collection.add(copied / "photos")
+    found = collection.groups(progress=lambda *counts: seen.append(counts))
+    assert seen[-1] == (1, 1)
+    assert [len(group) for group in found] == [9, 2]
+
+
+def test_renamed_removed_and_equal_files(copied):
+    collection = Collection.open(copied / "edits.resight")
+    photos = copied / "photos"
+    (photos / "grey.jpg").rename(photos / "renamed.jpg")
+    shutil.copy(photos / "other.jpg", photos / "same.jpg")
+    collection.add(photos)
+    collection.remove(photos / "crop.jpg")
+    first, second = collection.groups()
+    assert {"renamed.jpg"} <= members(first).keys()
+    assert "crop.jpg" not in members(first)
+    assert members(second).keys() == {"other.jpg", "same.jpg"}
+    assert str(members(second)["same.jpg"].edit) == "the same file"
+
+
+def test_damaged_and_foreign_files_of_edges_count_for_nothing(copied):
+    collection = Collection.open(copied / "edits.resight")
+    (file,) = (copied / "edits.resight" / "groups").glob("*.parquet")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    file.write_bytes(content)
+    (file.parent / "00000099.parquet").write_bytes(b"no table")
+    assert len(collection.groups()[0]) == 9
+
+
+def test_other_settings_and_models_are_looked_at_anew(made):
+    path = made / "edits.resight"
+    fingerprint = Collection.open(path).model.fingerprint
+    assert len(EdgeStore(path, fingerprint, GroupConfig()).read()) == 11
+    assert EdgeStore(path, fingerprint, GroupConfig(neighbours=3)).read() == {}
+    assert EdgeStore(path, "another", GroupConfig()).read() == {}
+
+
+def test_photos_that_are_not_here_are_compared_once_they_are(copied, monkeypatch):
+    shutil.rmtree(copied / "edits.resight" / "groups")
+    collection = Collection.open(copied / "edits.resight")
+    with monkeypatch.context() as away:
+        away.setattr(Roots, "is_here", lambda *_: False)
+        assert len(collection.groups()) == 0
+        (things,) = collection.groups(of="things")
+        assert all(member.missing for member in things)
+    assert len(collection.groups()[0]) == 9
+
+
+def test_many_equal_black_photos_make_no_group(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for number in range(60):
+        Image.new("RGB", (64, 48)).save(tmp_path / "photos" / f"{number}.png", compress_level=number % 9)
+    collection = Collection.create(tmp_path / "black.resight", model="sift")
+    collection.add(tmp_path / "photos")
+    assert len(collection.groups()) == 0
+
+
+def test_a_model_without_local_features_is_refused(tmp_path):
+    collection = Collection.create(tmp_path / "c", model=grid_model(with_local=False))
+    with pytest.raises(NoLocalFeatures, match="has no local features, by which photos are compared"):
+        collection.groups()
+
+
+def test_killed_while_comparing_it_goes_on(copied, monkeypatch):
+    path = copied / "edits.resight"
+    shutil.rmtree(path / "groups")
+    program = (
+        "import sys; from resight.collection import Collection;"
+        "from resight.collection.groups import finding;"
+        "finding.BLOCK = 2; Collection.open(sys.argv[1]).groups()"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program, str(path)])
+    while not list((path / "groups").glob("*.parquet")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    seen = []
+    found = Collection.open(path).groups(progress=lambda *counts: seen.append(counts))
+    assert 0 < seen[0][1] < 11
+    assert [len(group) for group in found] == [9]
+    assert len(list((path / "groups").iterdir())) == 1
+
+
+def test_the_shape_of_a_crop_turned_and_mirrored():
+    # A part of 100 x 60 at (30, 20) of a photo of 200 x 100, turned a quarter clockwise, twice as large.
+    crop = np.array([[1.0, 0, -30], [0, 1, -20], [0, 0, 1]])
+    turned = np.array([[0.0, -1, 59], [1, 0, 0], [0, 0, 1]])
+    larger = np.array([[2.0, 0, 0.5], [0, 2, 0.5], [0, 0, 1]])
+    shape = shape_of(larger @ turned @ crop, (200, 100), (120, 200))
+    assert shape.part.corners == pytest.approx((30, 20, 130, 80))
+    assert (shape.share, shape.other_share) == pytest.approx((0.3, 1.0))
+    assert (shape.angle, shape.scale) == pytest.approx((90, 2))
+    assert (shape.mirrored, shape.tilted, shape.stretch) == (False, False, 1.0)
+    mirror = np.array([[-1.0, 0, 199], [0, 1, 0], [0, 0, 1]])
+    assert shape_of(mirror, (200, 100), (200, 100)).mirrored
+    wide = shape_of(np.diag([0.6, 1.0, 1.0]), (200, 100), (120, 100))
+    assert (wide.stretch, wide.tilted) == (pytest.approx(0.6), False)
+    aslant = np.array([[1.0, 0.1, 0], [0, 1, 0], [0.0008, 0, 1]])
+    assert shape_of(aslant, (200, 100), (200, 100)).tilted
+    assert shape_of(np.array([[1.0, 0, 500], [0, 1, 0], [0, 0, 1]]), (200, 100), (200, 100)) is None
+
+
+def test_the_face_names_what_there_is():
+    assert set(groups.__all__) >= {"Group", "Groups", "Member", "Edit"}

@@ -1,0 +1,164 @@
+"""What becomes of groups: moved, linked, put into the trash, and all of it taken back."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+
+from resight.collection.groups import Edit, Group, Groups, Member
+from resight.errors import InvalidInput
+from resight.pipelines.groups import carry_out, plan, undo, write_table
+
+
+def member(path: Path, **values) -> Member:
+    return Member(str(path), 4, 3, path.stat().st_size, values.pop("edit", None), 50, 1.0, None, **values)
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    for folder, name in (("a", "keep.jpg"), ("a", "copy.jpg"), ("b", "copy.jpg"), ("b", "more.jpg")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / name).write_bytes(f"{folder}/{name}".encode())
+    return tmp_path
+
+
+def groups(photos, kind="copies") -> Groups:
+    paths = [photos / name for name in ("a/keep.jpg", "a/copy.jpg", "b/copy.jpg", "b/more.jpg")]
+    edit = Edit(mirrored=True) if kind == "copies" else None
+    members = [member(paths[0]), *(member(path, edit=edit) for path in paths[1:])]
+    return Groups([Group(kind, members)], 9, 0.5)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix == ".jpg")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_a_plan_touches_nothing(photos):
+    before = contents(photos)
+    planned = plan(groups(photos), "move", photos / "out")
+    assert [step.target.name for step in planned.done] == ["copy.jpg", "copy-2.jpg", "more.jpg"]
+    assert contents(photos) == before
+    assert not (photos / "out").exists()
+
+
+@pytest.mark.parametrize("action", ["move", "trash"])
+def test_copies_go_the_kept_one_stays_and_undo_brings_them_back(photos, action):
+    before = contents(photos)
+    done = carry_out(plan(groups(photos), action, photos / "out"), photos / "log" / "undo.jsonl")
+    assert len(done.done) == 3
+    place = "out/files" if action == "trash" else "out/0001"
+    names = {"a/keep.jpg", f"{place}/copy.jpg", f"{place}/copy-2.jpg", f"{place}/more.jpg"}
+    assert contents(photos).keys() == names
+    assert sorted(contents(photos).values()) == sorted(before.values())
+    if action == "trash":
+        info = (photos / "out" / "info" / "copy.jpg.trashinfo").read_text()
+        assert info.startswith("[Trash Info]\nPath=" + str(photos / "a" / "copy.jpg"))
+    taken_back = undo(photos / "log" / "undo.jsonl")
+    assert (len(taken_back.done), len(taken_back.left)) == (3, 0)
+    assert contents(photos) == before
+    assert not list((photos / "out").rglob("*.trashinfo"))
+    assert [reason for _, reason in undo(photos / "log" / "undo.jsonl").left] == [
+        "it was not moved, or is back already"
+    ] * 3
+
+
+def test_links_are_made_and_taken_back(photos):
+    before = contents(photos)
+    done = carry_out(plan(groups(photos, "things"), "link", photos / "out"), photos / "undo.jsonl")
+    assert len(done.done) == 4
+    assert (photos / "out" / "0001" / "keep.jpg").resolve() == photos / "a" / "keep.jpg"
+    undo(photos / "undo.jsonl")
+    assert contents(photos) == before
+    assert not (photos / "out" / "0001").exists()
+
+
+def test_of_a_thing_all_photos_move(photos):
+    carry_out(plan(groups(photos, "things"), "move", photos / "out"), photos / "undo.jsonl")
+    assert len(list((photos / "out" / "0001").iterdir())) == 4
+
+
+def test_without_the_kept_photo_nothing_moves(photos):
+    found = groups(photos)
+    (photos / "a" / "keep.jpg").write_bytes(b"another photo now")
+    planned = plan(found, "trash", photos / "out")
+    assert planned.done == []
+    assert {reason for _, reason in planned.left} == {"the photo to keep is not there"}
+
+
+def test_what_has_changed_meanwhile_is_left_alone(photos):
+    planned = plan(groups(photos), "move", photos / "out")
+    (photos / "b" / "more.jpg").unlink()
+    (photos / "out" / "0001").mkdir(parents=True)
+    (photos / "out" / "0001" / "copy.jpg").write_bytes(b"somebody else's")
+    done = carry_out(planned, photos / "undo.jsonl")
+    assert [step.target.name for step in done.done] == ["copy-2.jpg"]
+    assert len(done.left) == 2
+    assert (photos / "out" / "0001" / "copy.jpg").read_bytes() == b"somebody else's"
+
+
+def test_undo_replaces_nothing(photos):
+    carry_out(plan(groups(photos), "move", photos / "out"), photos / "undo.jsonl")
+    (photos / "b" / "more.jpg").write_bytes(b"new")
+    done = undo(photos / "undo.jsonl")
+    assert len(done.done) == 2
+    assert (photos / "b" / "more.jpg").read_bytes() == b"new"
+    assert "another file has its place" in done.left[0][1]
+
+
+def test_a_move_that_is_stopped_has_been_written_down(photos, monkeypatch):
+    before = contents(photos)
+    moved = []
+
+    def stop(source, target, **_):
+        moved.append(target)
+        if len(moved) == 2:
+            raise KeyboardInterrupt
+        source.rename(target)
+        source.write_bytes(b"")
+
+    planned = plan(groups(photos), "move", photos / "out")
+    monkeypatch.setattr(os, "link", stop)
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(planned, photos / "undo.jsonl")
+    monkeypatch.undo()
+    assert len(undo(photos / "undo.jsonl").done) == 1
+    assert contents(photos) == before
+
+
+def test_another_disk_gets_a_copy_that_is_compared(photos, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(18, "another disk")
+
+    monkeypatch.setattr(os, "link", refuse)
+    before = contents(photos)
+    carry_out(plan(groups(photos), "move", photos / "out"), photos / "undo.jsonl")
+    assert sorted(contents(photos).values()) == sorted(before.values())
+    assert not (photos / "b" / "more.jpg").exists()
+
+
+def test_things_do_not_go_into_the_trash(photos):
+    with pytest.raises(InvalidInput, match="photos of one thing are different photos"):
+        plan(groups(photos, "things"), "trash", photos / "out")
+    with pytest.raises(InvalidInput, match="is a file: name a folder"):
+        plan(groups(photos), "move", photos / "a" / "keep.jpg")
+
+
+@pytest.mark.parametrize(
+    "text", ["no record", '{"action": "move"}', '{"action": "delete", "source": "a", "target": "b"}']
+)
+def test_another_file_is_no_record(tmp_path, text):
+    (tmp_path / "undo.jsonl").write_text(text)
+    with pytest.raises(InvalidInput, match=r"is no record of moved files|which this version does not know"):
+        undo(tmp_path / "undo.jsonl")
+
+
+def test_the_table_has_a_line_for_each_member(photos):
+    write_table(groups(photos), photos / "groups.csv")
+    rows = list(csv.DictReader((photos / "groups.csv").read_text().splitlines()))
+    assert [row["keep"] for row in rows] == ["1", "0", "0", "0"]
+    assert rows[1]["edit"] == "mirrored"
+    assert {row["group"] for row in rows} == {"1"}
