@@ -4,7 +4,8 @@
 
     ResightError
     ├── InvalidInput            an argument that cannot be right (also a ValueError)
-    │   └── NoLocalFeatures     verification is asked of a model without local features
+    │   ├── NoLocalFeatures     verification is asked of a model without local features
+    │   └── NoTuples            photos that hold nothing to train on (in resight.pipelines.tuples)
     ├── MissingExtra            an optional part is not installed
     ├── UnreadableImage         a file that is no image, or a broken one
     ├── ModelError

@@ -44,3 +44,31 @@ def test_what_holds_nothing_is_one_sentence(tmp_path, capsys):
         == 1
     )
     assert "there is no 3D model in" in capsys.readouterr().err
+
+
+def test_programs_get_their_object_where_there_is_no_tuple_too(tmp_path, capsys):
+    write_places(tmp_path / "apart", {0: [0], 1: [0]})
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "text.jpg").write_text("no photo")
+    for folder, photos, broken in (("apart", 2, 0), ("empty", 0, 0), ("broken", 0, 1)):
+        command = ["tuples", str(tmp_path / folder), "--out", str(tmp_path / "out" / folder), "--json"]
+        assert main(command) == 1
+        printed = capsys.readouterr()
+        content = json.loads(printed.out)
+        assert (content["photos"], content["reconstructed"], content["clusters"]) == (photos, 0, [])
+        assert (content["tuples"], len(content["alone"])) == (0, photos)
+        assert [photo["path"] for photo in content["broken"]] == [
+            str(tmp_path / "broken" / "text.jpg")
+        ] * broken
+        assert "no photo can be read" in printed.err or "none of the 2 photos overlaps" in printed.err
+        assert not (tmp_path / "out" / folder / "tuples.parquet").exists()
+
+
+def test_a_broken_folder_is_not_taken_for_photos_of_an_earlier_call(tmp_path, capsys):
+    write_places(tmp_path / "photos", {0: [-10, 0]})
+    command = ["--out", str(tmp_path / "out"), "--max-side", "360"]
+    assert main(["tuples", str(tmp_path / "photos"), *command]) == 0
+    (tmp_path / "text.jpg").write_text("no photo")
+    assert main(["tuples", str(tmp_path / "text.jpg"), *command]) == 1
+    assert "no photo can be read" in capsys.readouterr().err

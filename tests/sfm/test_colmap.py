@@ -76,6 +76,18 @@ def test_models_below_a_folder_are_found_and_copies_of_one_are_not(tmp_path):
         find_models(tmp_path / "sparse/0/nothing")
 
 
+def test_the_places_that_hloc_leaves_behind_are_read(tmp_path):
+    write_colmap(tmp_path / "sfm", ring(4), ["a.jpg", "b.jpg", "c.jpg", "d.jpg"])
+    # What stays of the largest, which was moved, and the models of two other places.
+    (tmp_path / "sfm" / "models" / "0").mkdir(parents=True)
+    (tmp_path / "sfm" / "models" / "0" / "project.ini").touch()
+    write_colmap(tmp_path / "sfm" / "models" / "1", ring(3, seed=1), ["e.jpg", "f.jpg", "g.jpg"])
+    write_colmap(tmp_path / "sfm" / "models" / "2", ring(2, seed=2), ["h.jpg", "i.jpg"], text=True)
+    photos = [Path(f"/p/{name}.jpg") for name in "abcdefghij"]
+    made = read_reconstruction(tmp_path, photos)
+    assert made.labels.tolist() == [0, 0, 0, 0, 1, 1, 1, 2, 2, -1]
+
+
 def test_photos_belong_to_the_longest_name_their_path_ends_with(tmp_path):
     write_colmap(tmp_path / "m", ring(4), ["a.jpg", "x/a.jpg", "b.jpg", "gone.jpg"])
     photos = [Path("/p/x/a.jpg"), Path("/p/y/a.jpg"), Path("/p/y/b.jpg"), Path("/p/other.jpg")]

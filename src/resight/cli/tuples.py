@@ -96,11 +96,16 @@ def _tuples(options: _Options) -> None:
     """Make training tuples from unlabelled photos: 3D models say which photos show the same place."""
     if options.html is not None:
         refuse_missing_folder(options.html, option="--html")
-    from resight.pipelines.tuples import make_tuples
+    from resight.pipelines.tuples import NoTuples, make_tuples
 
-    outcome = make_tuples(
-        options.photos, options.out, _settings(options), models=options.models, stage=progress
-    )
+    try:
+        outcome = make_tuples(
+            options.photos, options.out, _settings(options), models=options.models, stage=progress
+        )
+    except NoTuples as error:
+        if options.as_json:
+            write_json(summary(error.outcome))
+        raise
     if options.html is not None:
         from resight.reports.reconstruction import ShownTuples, write_reconstruction
 
@@ -151,6 +156,7 @@ def summary(outcome: TuplesOutcome) -> dict[str, object]:
         "reconstructed": sum(map(len, clusters)),
         "clusters": clusters,
         "alone": [str(photo) for photo in outcome.alone],
+        "broken": [{"path": photo.path, "reason": photo.reason} for photo in outcome.broken],
         "tuples": len(outcome.chosen),
         "seconds": round(outcome.seconds, 3),
     }
@@ -180,7 +186,7 @@ def _print_outcome(outcome: TuplesOutcome, html: Path | None) -> None:
     if len(clusters) > _MOST_CLUSTERS:
         out.print(f"and {len(clusters) - _MOST_CLUSTERS:,} more (all of them with --json)")
     if outcome.alone:
-        out.print(f"\n{count(len(outcome.alone), 'photo')} in no 3D model.")
+        out.print(f"\n{count(len(outcome.alone), 'photo')} in no 3D model (all of them with --json).")
     if outcome.broken:
         out.print("", broken_table(outcome.broken))
     if len(clusters) == 1:

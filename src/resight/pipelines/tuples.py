@@ -37,7 +37,7 @@ from resight.sfm import (
     write_tables,
 )
 
-__all__ = ["Stage", "TuplesOutcome", "TuplesSettings", "make_tuples"]
+__all__ = ["NoTuples", "Stage", "TuplesOutcome", "TuplesSettings", "make_tuples"]
 
 Stage = Callable[[str, str], AbstractContextManager[Progress]]
 """Called with what begins and the unit of its pieces; what it gives is told how far it is."""
@@ -92,6 +92,18 @@ class TuplesOutcome:
         return [self.reconstruction.photos[row] for row in np.flatnonzero(self.reconstruction.labels < 0)]
 
 
+class NoTuples(InvalidInput):
+    """Photos that hold no tuple.
+
+    Attributes:
+        outcome: What became of them all the same.
+    """
+
+    def __init__(self, message: str, outcome: TuplesOutcome) -> None:
+        self.outcome = outcome
+        super().__init__(message)
+
+
 def make_tuples(
     photos: Sequence[Path],
     out: Path,
@@ -114,7 +126,8 @@ def make_tuples(
 
     Raises:
         MissingExtra: pycolmap is not installed, and no models are given.
-        InvalidInput: There is no tuple in the photos: the sentence says why.
+        NoTuples: There is no tuple in the photos: the sentence says why.
+        InvalidInput: There is no such photo or folder, or the models are not of these photos.
         CollectionError: Another process works in ``out``, or it cannot be written.
     """
     settings = settings or TuplesSettings()
@@ -124,7 +137,9 @@ def make_tuples(
     out.mkdir(parents=True, exist_ok=True)
     with writer_lock(out, timeout=0):
         described = _describe(photos, out, settings.model, stage)
-        if models is None:
+        if not described.paths:
+            reconstruction = Reconstruction((), ())
+        elif models is None:
             reconstruction = _reconstruct(described, out, settings, stage)
         else:
             reconstruction = read_reconstruction(models, described.paths)
@@ -136,9 +151,12 @@ def make_tuples(
             copies=described.copies,
             descriptors=described.descriptors,
         )
-        _refuse_empty(described, reconstruction, pairs, chosen, out)
+        seconds = time.monotonic() - start
+        outcome = TuplesOutcome(out, reconstruction, pairs, chosen, described.broken, seconds)
+        if not len(chosen):
+            raise NoTuples(_why_none(described, outcome), outcome)
         write_tables(out, reconstruction, pairs, chosen, asdict(settings))
-    return TuplesOutcome(out, reconstruction, pairs, chosen, described.broken, time.monotonic() - start)
+    return outcome
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,7 +178,7 @@ def _describe(photos: Sequence[Path], out: Path, model: str, stage: Stage) -> _D
         indexed = index_photos(out / _COLLECTION, photos, model=model, progress=progress)
     report = indexed.report
     if not indexed.photos:
-        raise InvalidInput(f"no photo can be read: {_first_reason(report.broken)}")
+        return _Described([], np.zeros((0, 0), np.float32), [], report.broken)
     given = {str(path) for path in find_photos(photos)}
     names, descriptors = indexed.collection.descriptors()
     rows = sorted((name, row) for row, name in enumerate(names) if name in given)
@@ -198,35 +216,25 @@ def _reconstruct(described: _Described, out: Path, settings: TuplesSettings, sta
     return reconstruction
 
 
-def _refuse_empty(
-    described: _Described,
-    reconstruction: Reconstruction,
-    pairs: Covisibility,
-    chosen: Int64[np.ndarray, " tuples"],
-    out: Path,
-) -> None:
-    """Passes what has a tuple.
-
-    Raises:
-        InvalidInput: There is none; the sentence says at which step the last photo was lost.
-    """
-    count = len(described.paths)
-    if len(chosen):
-        return
-    if count < 2:
+def _why_none(described: _Described, outcome: TuplesOutcome) -> str:
+    """Returns at which step the last photo was lost, as a sentence."""
+    count, pairs = len(described.paths), len(outcome.pairs)
+    if not count:
+        return f"no photo can be read: {_first_reason(described.broken)}"
+    if count == 1:
         why = "it takes two photos at least that show the same place, and one can be read"
     elif len(set(described.hashes)) == 1:
         why = f"all {count:,} photos are copies of one file"
-    elif not reconstruction.clusters:
+    elif not outcome.reconstruction.clusters:
         why = (
             f"none of the {count:,} photos overlaps with another so that a 3D model can be made: it takes "
             "photos of one place from different viewpoints, neither copies nor views from a single point"
         )
-    elif not len(pairs):
+    elif not pairs:
         why = "no two photos of a 3D model see a point together"
     else:
         why = (
-            f"none of the {len(pairs) // 2:,} pairs that see points together is within the limits of a "
+            f"none of the {pairs // 2:,} pairs that see points together is within the limits of a "
             "positive: lower the least points or overlap, or raise the largest scale or angle"
         )
-    raise InvalidInput(f"no tuples for {out}: {why}")
+    return f"no tuples for {outcome.folder}: {why}"

@@ -10,6 +10,7 @@ import io
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from filecmp import cmp
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -79,25 +80,31 @@ class ColmapModel:
 def find_models(folder: str | Path) -> list[Path]:
     """Returns the folders of 3D models at and below a folder, sorted: COLMAP's ``sparse/0``, hloc's ``sfm``.
 
-    hloc and COLMAP keep discarded or partial models in a folder ``models`` beside the best one, of which they
-    are copies: such a folder is left out where its parent is a model itself.
+    hloc moves the largest model up out of a folder ``models`` and leaves the others, of other places, there;
+    a model that is still there as well, a copy of the one above, is left out.
 
     Raises:
         InvalidInput: There is none.
     """
     folder = Path(folder)
     models = sorted({path.parent for path in folder.rglob("images.*") if _format(path.parent) is not None})
-    top = [
-        model
-        for model in models
-        if not any(model.parent.parent == other for other in models if other != model)
-    ]
-    if not top:
+    own = [model for model in models if not _is_copy(model, model.parent.parent)]
+    if not own:
         raise InvalidInput(
             f"there is no 3D model in {folder}: COLMAP and hloc write cameras, images and points3D as .bin "
             "or .txt into a folder"
         )
-    return top
+    return own
+
+
+def _is_copy(model: Path, above: Path) -> bool:
+    kind = _format(above)
+    files = (f"images{kind}", f"points3D{kind}")
+    return (
+        kind is not None
+        and model.parent.name == "models"
+        and all((model / name).is_file() and cmp(model / name, above / name, shallow=False) for name in files)
+    )
 
 
 def read_model(folder: str | Path) -> ColmapModel:
