@@ -24,7 +24,7 @@ __all__ = ["answer_json", "outdated", "print_answer", "write_lines", "write_path
 _NARROW = 80
 """Columns of a terminal up to which a path does not fit beside the numbers."""
 
-_NUMBERS = 62
+_NUMBERS = 70
 """Columns that the numbers of an answer and the longest verdict take."""
 
 _STYLES = {
@@ -112,6 +112,8 @@ def _hit_json(hit: Hit) -> dict[str, Json]:
         "verdict": hit.verdict,
         "missing": hit.missing,
         "changed": hit.changed,
+        "id": hit.id,
+        "probability": hit.probability,
     }
 
 
@@ -128,12 +130,16 @@ def print_answer(answer: Answer) -> None:
 
 def _print_table(out: Console, hits: Sequence[Hit]) -> None:
     numbers = ("rank", "similarity", "inliers", "chance")
-    table = plain_table(*numbers, "verdict", "photo", right=numbers)
+    is_calibrated = any(hit.probability is not None for hit in hits)
+    likely = ("likely",) if is_calibrated else ()
+    table = plain_table(*numbers, *likely, "verdict", "photo", right=(*numbers, *likely))
     for hit in hits:
         inliers, chance = "", ""
         if hit.match is not None:
             inliers, chance = str(hit.match.inliers), f"{hit.match.expected:.0f}"
-        values = str(hit.rank), f"{hit.similarity:.3f}", inliers, chance
+        values = [str(hit.rank), f"{hit.similarity:.3f}", inliers, chance]
+        if is_calibrated:
+            values.append(_percent(hit))
         table.add_row(*values, _verdict(hit), _shown(hit))
     out.print(table, "")
 
@@ -146,11 +152,19 @@ def _print_blocks(out: Console, hits: Sequence[Hit]) -> None:
         if hit.match is not None:
             inliers = count(hit.match.inliers, "inlier")
             numbers += f", {inliers}, {hit.match.expected:.0f} by chance"
+        if hit.probability is not None:
+            numbers += f", likely {_percent(hit)}"
         if (state := _state(hit)) is not None:
             numbers += f", {state}"
         out.print(rank, _verdict(hit), sep="")
         out.print(" " * len(rank) + numbers)
         out.print(shown_path(hit.path), "", sep="\n", soft_wrap=True)
+
+
+def _percent(hit: Hit) -> str:
+    from resight.reports.verdict import probability_words
+
+    return "" if hit.probability is None else probability_words(hit.probability)
 
 
 def _shown(hit: Hit) -> str:

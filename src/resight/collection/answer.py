@@ -89,6 +89,8 @@ class Hit:
             this machine.
         changed: The file has other bytes than when it was described: it may show something else now.
         id: Number of the photo in its collection, the same as long as it is there; None outside of one.
+        probability: That both photos show the same thing; None before `resight calibrate`, and where the
+            query was expanded or the ranking refined.
     """
 
     rank: int
@@ -103,6 +105,7 @@ class Hit:
     missing: bool = False
     changed: bool = False
     id: int | None = None
+    probability: float | None = None
 
     def __repr__(self) -> str:
         inliers = "" if self.inliers is None else f" with {self.inliers} inliers"
@@ -185,6 +188,18 @@ class Answer:
 
     def __repr__(self) -> str:
         return f"<Answer of {len(self.hits)} hits among {self.searched} photos>"
+
+    @property
+    def is_found(self) -> bool | None:
+        """Whether any hit is likelier than not to show the thing; None where that is not known.
+
+        By probability where the collection is calibrated, else by verdict where geometry has checked a hit.
+        """
+        probabilities = [hit.probability for hit in self.hits if hit.probability is not None]
+        if probabilities:
+            return max(probabilities) >= 0.5
+        verdicts = {hit.verdict for hit in self.hits} - {"unchecked"}
+        return bool(verdicts & {"confirmed", "likely"}) if verdicts else None
 
     def save_html(self, path: str | Path) -> None:
         """Writes the answer as a page that shows why, see `resight.write_sheet`.

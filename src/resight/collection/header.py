@@ -13,6 +13,7 @@ from resight.collection.roots import Root
 from resight.errors import CollectionDamaged, CollectionNotFound, ModelMismatch
 from resight.files import shown
 from resight.models.model import Model
+from resight.search.probability import PairProbability
 from resight.search.recognition import Calibration, VotingRule
 
 __all__ = ["FORMAT", "HEADER_KEY", "Header"]
@@ -40,6 +41,7 @@ class Header:
         files: Name and CRC-32 of each data file of the table when it was written last.
         format: Version of the format that its rows have.
         recognition: How its labels recognise things, and when not; None if nobody has measured that.
+        probability: How likely an answer shows the same thing; None if nobody has learned that.
     """
 
     identity: str
@@ -54,6 +56,7 @@ class Header:
     files: tuple[tuple[str, int], ...] = ()
     format: int = FORMAT
     recognition: Calibration | None = None
+    probability: PairProbability | None = None
 
     def to_metadata(self) -> dict[str, str | None]:
         """Returns the header as schema metadata: one JSON text, so that it changes as a whole."""
@@ -72,6 +75,8 @@ class Header:
         }
         if self.recognition is not None:
             values["recognition"] = asdict(self.recognition)
+        if self.probability is not None:
+            values["probability"] = asdict(self.probability)
         return {HEADER_KEY: json.dumps(values, ensure_ascii=False)}
 
     @classmethod
@@ -109,6 +114,7 @@ class Header:
                 tuple((str(name), int(checksum)) for name, checksum in values.get("files", {}).items()),
                 int(values["format"]),
                 None if "recognition" not in values else _calibration(values["recognition"]),
+                None if "probability" not in values else _probability(values["probability"]),
             )
         except CollectionDamaged:
             raise
@@ -144,4 +150,16 @@ def _calibration(values: Mapping[str, Any]) -> Calibration:
         float(values["precision"]),
         float(values["recall"]),
         float(values["rejected"]),
+    )
+
+
+def _probability(values: Mapping[str, Any]) -> PairProbability:
+    verified = values["verified"]
+    return PairProbability(
+        tuple(map(float, values["plain"])),
+        None if verified is None else tuple(map(float, verified)),
+        str(values["source"]),
+        int(values["pairs"]),
+        int(values["same"]),
+        float(values["brier"]),
     )

@@ -18,6 +18,7 @@ from resight.collection.schema import metadata_names
 from resight.collection.store import Store
 from resight.errors import InvalidInput
 from resight.features import LocalFeatures
+from resight.search.probability import PairProbability
 from resight.search.recognition import Calibration
 
 __all__ = ["CollectionInfo", "LocalInfo", "RootInfo", "collection_info"]
@@ -79,6 +80,7 @@ class CollectionInfo:
         format: Version of the collection's format.
         version: Version of the table, larger after each commit.
         recognition: The threshold that `Classifier.calibrate` chose last; None without one.
+        probability: What `resight calibrate` learned last; None without it.
     """
 
     path: str
@@ -95,6 +97,7 @@ class CollectionInfo:
     format: int
     version: int
     recognition: Calibration | None
+    probability: PairProbability | None
 
 
 def collection_info(store: Store) -> CollectionInfo:
@@ -137,6 +140,7 @@ def collection_info(store: Store) -> CollectionInfo:
         format=store.header.format,
         version=store.version,
         recognition=store.header.recognition,
+        probability=store.header.probability,
     )
 
 

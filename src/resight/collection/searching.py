@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -150,6 +150,10 @@ class Searcher:
             keypoints = {row: ShownKeypoints.of(features) for row, features in pairs if features is not None}
         verify = time.perf_counter() - started
         hits = _hits(store, verified, query.top, numbers, keypoints)
+        learned = store.header.probability
+        if learned is not None and query.refine is None and not query.expand:
+            # Of scores that are no inner products with the query it knows nothing.
+            hits = [replace(hit, probability=learned.of(hit.similarity, hit.match)) for hit in hits]
         total = time.perf_counter() - described.started
         seconds = Seconds(described.seconds, ranked.load, ranked.search, verify, total)
         notes = (*store.roots.notes(), *stored.notes())

@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from resight.reports.evaluation import write_report
     from resight.reports.groups import write_groups
     from resight.reports.sheet import write_sheet
-    from resight.reports.verdict import VERDICT_WORDS, verdict_reason
+    from resight.reports.verdict import VERDICT_WORDS, probability_words, verdict_reason
     from resight.reports.waterfall import write_waterfall
 
 __all__ = [
     "VERDICT_WORDS",
+    "probability_words",
     "verdict_reason",
     "write_comparison",
     "write_groups",
@@ -26,6 +27,7 @@ __all__ = [
 
 _HOMES = {
     "VERDICT_WORDS": "verdict",
+    "probability_words": "verdict",
     "verdict_reason": "verdict",
     "write_comparison": "comparison",
     "write_groups": "groups",

@@ -12,7 +12,7 @@ from resight.files import typed_path, write_whole
 from resight.reports.embedded import EmbeddedPhoto, embed
 from resight.reports.figure import LEVELS, MAX_LINES, Figure, box_corners, pair_figure, photo_figure
 from resight.reports.page import render
-from resight.reports.verdict import VERDICT_WORDS, verdict_reason
+from resight.reports.verdict import VERDICT_WORDS, probability_words, verdict_reason
 from resight.search.geometry.verdict import CONFIRMED_INLIERS, LIKELY_INLIERS, Verdict
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ class _Page:
         words: A few words for each verdict.
         confirmed_inliers: From how many inliers on an answer is confirmed.
         likely_inliers: From how many inliers on it is likely.
+        is_calibrated: Whether answers say how likely they show the same thing.
     """
 
     title: str
@@ -100,6 +101,7 @@ class _Page:
     words: Mapping[Verdict, str]
     confirmed_inliers: int
     likely_inliers: int
+    is_calibrated: bool
 
 
 def write_sheet(answer: Answer, path: str | Path, title: str | None = None) -> None:
@@ -134,6 +136,7 @@ def render_sheet(answer: Answer, title: str | None = None) -> str:
         VERDICT_WORDS,
         CONFIRMED_INLIERS,
         LIKELY_INLIERS,
+        any(hit.probability is not None for hit in answer.hits),
     )
     return render("sheet.html", page)
 
@@ -177,6 +180,8 @@ def _card(hit: Hit, queries: Sequence[_Query]) -> _Card:
     numbers = {"similarity": f"{hit.similarity:.3f}"}
     if hit.match is not None:
         numbers |= {"inliers": str(hit.match.inliers), "by chance": f"{hit.match.expected:.0f}"}
+    if hit.probability is not None:
+        numbers["likely"] = probability_words(hit.probability)
     return _Card(
         hit.rank,
         hit.verdict,

@@ -10,7 +10,7 @@ from resight.search.geometry.verdict import LIKELY_INLIERS, Verdict, verdict
 if TYPE_CHECKING:
     from resight.search import Verification
 
-__all__ = ["VERDICT_WORDS", "verdict_reason"]
+__all__ = ["VERDICT_WORDS", "probability_words", "verdict_reason"]
 
 VERDICT_WORDS: Mapping[Verdict, str] = {
     "confirmed": "confirmed by geometry",
@@ -20,6 +20,11 @@ VERDICT_WORDS: Mapping[Verdict, str] = {
     "unchecked": "not checked",
 }
 """A few words for each verdict."""
+
+
+def probability_words(probability: float) -> str:
+    """Returns a probability as a percentage; never 0 or 100, which nobody can know."""
+    return f"{min(max(round(100 * probability), 1), 99)} %"
 
 
 def verdict_reason(match: Verification | None) -> str:

@@ -206,7 +206,7 @@ def _collection(service: Service) -> CollectionShape:
         bytes_on_disk=info.bytes_on_disk,
         changed=_changed(FilePath(info.path)),
         version=info.version,
-        calibrated=False,
+        calibrated=info.probability is not None,
         notes=service.library.notes(),
     )
 

@@ -104,6 +104,9 @@ class SearchAnswer(Shape):
     searched: Annotated[int, Field(description="photos that were searched, after the filter")]
     seconds: Annotated[float, Field(description="wall time of the search")]
     queries: list[QueryShape]
+    found: Annotated[
+        bool | None, Field(description="whether any photo is likelier than not to show it; null: not known")
+    ]
     more: Annotated[bool, Field(description="a larger offset brings further hits")]
     notes: Annotated[list[str], Field(description="what is amiss with the collection's folders")]
 
