@@ -241,6 +241,29 @@ def test_answers_of_a_search_are_read_as_they_are(run, made, rendered, tmp_path,
         assert len(query["answers"]) == 10
 
 
+@pytest.mark.parametrize("form", ["--json", "--json-lines"])
+def test_similarities_of_a_search_are_kept(run, made, rendered, tmp_path, form):
+    line = ("search", made, rendered / "place_000_view_0.jpg", "--top", 8)
+    hits = json.loads(run(*line, "--json")[1])["hits"]
+    (tmp_path / "topk.json").write_text(run(*line, form)[1])
+    _, out, _ = run("rerank", "--from", tmp_path / "topk.json", "--method", "verify", "--json")
+    answers = json.loads(out)["queries"][0]["answers"]
+    assert [one["id"] for one in answers] == [hit["path"] for hit in hits]
+    for number, (one, hit) in enumerate(zip(answers, hits, strict=True), 1):
+        assert one["score"] == one["old_score"] == pytest.approx(hit["similarity"], abs=1e-6)
+        assert one["old_rank"] == number
+
+
+def test_similarities_that_are_none_are_refused(run, tmp_path, with_photos):
+    path, _ = with_photos
+    content = json.loads(path.read_text())
+    content["queries"][0]["similarities"] = [0.9, "high", 0.2, 0.1, 0.1, 0.1]
+    path.write_text(json.dumps(content))
+    code, _, err = run("rerank", "--from", path, "--method", "verify")
+    assert code == 1
+    assert "similarity 2 of query" in err and "must be a finite number, not 'high'" in err
+
+
 def test_the_box_of_a_search_is_kept(run, made, rendered, tmp_path):
     query = rendered / "place_001_view_0.jpg"
     line = ("search", made, query, "--top", 3, "--json")

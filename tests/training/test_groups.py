@@ -7,7 +7,15 @@ from torch import nn
 from resight.errors import InvalidInput
 from resight.losses import SoftTriple, Triplet
 from resight.networks.pooling import GeM
-from resight.training.groups import SGD, Adam, AdamW, GroupRule, build_optimiser, group_parameters
+from resight.training.groups import (
+    SGD,
+    Adam,
+    AdamW,
+    GroupRule,
+    bound_exponents,
+    build_optimiser,
+    group_parameters,
+)
 from resight.training.objective import Objective, Part
 
 
@@ -41,6 +49,15 @@ def test_exponents_of_their_own_for_each_channel_learn_a_hundred_times_as_fast()
     model = nn.Sequential(nn.Conv2d(3, 4, 1), GeM(channels=4, learnable=True, per_channel=True))
     groups = group_parameters(model, nn.Module(), Adam(learning_rate=0.1), ())
     assert {group.name: group.rate for group in groups} == {"model": 1, "GeM p": 100}
+
+
+def test_learned_exponents_are_kept_above_zero_and_others_as_they_are():
+    own = GeM(channels=3, per_channel=True)
+    own.p.data = torch.tensor([-2.0, 0.0, 5.0])
+    fixed = GeM(0.05, learnable=False)
+    bound_exponents(nn.ModuleList([own, fixed]))
+    assert torch.equal(own.p, torch.tensor([0.1, 0.1, 5.0]))
+    assert float(fixed.p) == pytest.approx(0.05)
 
 
 def test_every_parameter_is_in_the_optimiser_once_at_its_rate(model):

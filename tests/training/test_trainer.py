@@ -497,6 +497,25 @@ def test_frozen_statistics_and_frozen_groups_stay_as_they_are(recipe_file, tmp_p
         assert torch.equal(tensor, start[name]) is ("trunk" in name), name
 
 
+@pytest.mark.parametrize("per_channel", [False, True], ids=["shared", "per channel"])
+def test_exponents_that_a_step_takes_below_zero_are_bounded_and_the_bundle_reads_back(
+    recipe_file, tmp_path, per_channel
+):
+    # Decay alone takes 3 to 3 - 3 * .001 * 1000 * 2 in one step.
+    settings = [
+        "training.epochs=1",
+        f"model.pooling={{kind: gem, per_channel: {str(per_channel).lower()}}}",
+        "optimiser={kind: adamw, learning_rate: 1e-3}",
+        "groups=[{pattern: model.pooling.p, rate: 1000, weight_decay: 2}]",
+        "selection.on=last",
+    ]
+    result = train(Recipe.from_yaml(recipe_file, settings), tmp_path / "run")
+    held = np.array(bundles.read(result.bundle).settings["pooling"]["p"])
+    assert len(held) == (96 if per_channel else 1)
+    assert 0.0999 < held.min() < 0.2
+    assert resight.load_model(result.bundle).dim == 16
+
+
 def test_a_run_that_diverges_stops_and_names_the_step_and_the_parts(recipe_file, tmp_path):
     recipe = Recipe.from_yaml(recipe_file, ["optimiser={kind: sgd, learning_rate: 1e30}", "log.every=50"])
     with pytest.raises(TrainingDiverged, match=r"diverged at step \d: the objective is .*ranking") as error:

@@ -12,7 +12,6 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from resight.errors import InvalidInput
 
@@ -93,6 +92,9 @@ def typed_path(path: str | os.PathLike[str]) -> Path:
         raise InvalidInput(
             f"{text:.200} is an address, and files of this machine are read: download it first"
         )
+    # Imported here: it brings HTTP and TLS, which every command would wait for.
+    from urllib.request import url2pathname
+
     return Path(url2pathname(parts.path))
 
 

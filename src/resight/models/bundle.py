@@ -260,7 +260,8 @@ def _text(value: object) -> str:
 def _checked(name: str, tensor: Shaped[np.ndarray, "*shape"]) -> Shaped[np.ndarray, "*shape"]:
     if tensor.dtype.name not in _DTYPES:
         raise InvalidInput(f"the tensor {name} of a bundle has type {tensor.dtype}; accepted are {_DTYPES}")
-    if not np.isfinite(tensor).all():
+    # Whole numbers are finite, and many.
+    if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
         raise InvalidInput(f"the tensor {name} of a bundle holds NaN or infinity")
     tensor = np.asarray(tensor, dtype=tensor.dtype.newbyteorder("<"), order="C").view()
     tensor.flags.writeable = False

@@ -193,7 +193,7 @@ class AverageMax(nn.Module):
 class GeM(nn.Module):
     """Generalised mean pooling with an exponent of its own: `gem`.
 
-    The exponent is unconstrained while it is learned; watch that it stays positive.
+    The module bounds no exponent; training keeps those that are learned at .1 or more.
 
     Attributes:
         p: float32 ``(1,)`` or ``(channels,)``; a parameter where it is learned, else a buffer.

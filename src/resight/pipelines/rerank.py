@@ -42,7 +42,7 @@ class Moved:
         old_rank: Where it was, from 1.
         id: What the answer is called, in the file.
         score: Of the method, larger is better; of verify, which orders by evidence too, the old one.
-        old_score: Of the ranking before.
+        old_score: Of the ranking before; the similarity where the file has it.
         inliers: Matches that one transform explains; None where not verified.
     """
 
@@ -216,10 +216,27 @@ def by_geometry(rankings: ImportedRankings, name: str, *, top: int, progress: Pr
 
     boxes = [query.box for query in rankings.queries]
     local = [_local(model, photo, box) for photo, box in zip(queries, boxes, strict=True)]
-    # Scores of another program are of any scale and cannot be weighed against inliers.
-    config = VerificationConfig(order="beyond")
-    verified = rerank(rankings.ranking, local, features_of, top=top, regions=boxes, config=config)
+    ranking = _by_similarity(rankings)
+    # Scores of another program are of any scale and cannot be weighed against inliers; similarities can.
+    config = VerificationConfig(order="beyond" if ranking is None else "evidence")
+    verified = rerank(ranking or rankings.ranking, local, features_of, top=top, regions=boxes, config=config)
     return Reranked("verify", top, _moved(rankings, [verified.row(query) for query in range(len(verified))]))
+
+
+def _by_similarity(rankings: ImportedRankings) -> Ranking | None:
+    """Returns the rankings as they were before anything re-ordered them; None where that is not known."""
+    import numpy as np
+
+    from resight.search import Ranking
+
+    ids, scores = rankings.ranking.ids.copy(), np.full_like(rankings.ranking.scores, -np.inf)
+    for row, query in enumerate(rankings.queries):
+        if query.similarities is None:
+            return None
+        values = np.array(query.similarities, dtype=np.float32)
+        order = np.argsort(-values, kind="stable")
+        ids[row, : len(order)], scores[row, : len(order)] = ids[row, order], values[order]
+    return Ranking(ids, scores)
 
 
 def _local(model: Model, photo: Path, box: Box | None = None) -> LocalFeatures:
@@ -245,6 +262,7 @@ def _moved(
     for number, (query, (ids, scores, matches)) in enumerate(zip(rankings.queries, new, strict=True)):
         old_ids, old_scores = rankings.ranking.row(number)
         old = {row: place for place, row in enumerate(old_ids.tolist())}
+        known = old_scores.tolist() if query.similarities is None else query.similarities
         rows = zip(ids.tolist(), scores.tolist(), matches, strict=True)
         answers = [
             Moved(
@@ -252,7 +270,7 @@ def _moved(
                 old_rank=old[row] + 1,
                 id=rankings.answers[row],
                 score=score,
-                old_score=float(old_scores[old[row]]),
+                old_score=known[old[row]],
                 inliers=None if match is None else match.inliers,
             )
             for rank, (row, score, match) in enumerate(rows, 1)

@@ -16,6 +16,8 @@ The file holds one object::
 
 - ``ids``: the answers, texts or whole numbers, best first, each once.
 - ``scores``: larger is better, never increasing; may be left out. Distances are given with a minus sign.
+- ``similarities``: in place of scores, inner products of unit-length descriptors, in any order: verify weighs
+  them against inliers, as ``resight search`` does.
 - ``descriptor`` and ``descriptors``: of the query and of each answer; brought to unit length here. In place
   of the second, the name of an ``.npy`` file whose row i belongs to the i-th of ``ids``.
 - ``photo`` and ``photos``: files of the query and of each answer, in place of descriptors or beside them.
@@ -39,7 +41,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import cast, final
+from typing import Literal, cast, final
 
 import numpy as np
 from jaxtyping import Float32
@@ -56,7 +58,7 @@ __all__ = ["ImportedQuery", "ImportedRankings", "read_rankings"]
 _KEYS = {
     "the file": ("queries", "database", "model"),
     "the database": ("ids", "descriptors", "photos"),
-    "a query": ("id", "descriptor", "photo", "ids", "scores", "descriptors", "photos", "box"),
+    "a query": ("id", "descriptor", "photo", "ids", "scores", "similarities", "descriptors", "photos", "box"),
 }
 
 
@@ -69,12 +71,14 @@ class ImportedQuery:
         descriptor: float32 ``(dim,)``, unit length; None where there is none.
         photo: Its file; None where there is none.
         box: The part of the photo that was searched for, in its pixels; None for all of it.
+        similarities: With each answer, in the order of the ranking; None where there are none.
     """
 
     name: str
     descriptor: Float32[np.ndarray, " dim"] | None
     photo: Path | None
     box: Box | None = None
+    similarities: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -284,9 +288,13 @@ class _Reader:
             value = query.get("descriptor")
             descriptor = None if value is None else self.descriptor(value, part)
             photo, box = self.file(query.get("photo"), part), self.box(query.get("box"), part)
-            imported.append(ImportedQuery(name, descriptor, photo, box))
             rows.append(self.answers(query, part))
             scores.append(self.scores(query.get("scores"), part, len(rows[-1])))
+            listed = query.get("similarities")
+            similarities = (
+                None if listed is None else self.numbers(listed, "similarities", part, len(rows[-1]))
+            )
+            imported.append(ImportedQuery(name, descriptor, photo, box, similarities))
         k = max(1, *(len(row) for row in rows))
         ids = np.full((len(rows), k), PADDING_ID, dtype=np.int64)
         values = np.full((len(rows), k), -np.inf, dtype=np.float32)
@@ -304,11 +312,7 @@ class _Reader:
         """Returns the scores of a query's answers; 0, -1, -2 and so on where none are given."""
         if value is None:
             return [float(-rank) for rank in range(length)]
-        listed = self.items(value, "scores", part, length)
-        for rank, score in enumerate(listed, 1):
-            if isinstance(score, bool) or not isinstance(score, int | float) or not abs(score) < 1e30:
-                raise self.wrong(f"score {rank} of {part} must be a finite number, not {score!r}")
-        scores = cast(Sequence[float], listed)
+        scores = self.numbers(value, "scores", part, length)
         for rank, (before, after) in enumerate(pairwise(scores), 2):
             if after > before:
                 raise self.wrong(
@@ -316,3 +320,14 @@ class _Reader:
                     "first, and give distances with a minus sign"
                 )
         return scores
+
+    def numbers(
+        self, value: object, key: Literal["scores", "similarities"], part: str, length: int
+    ) -> tuple[float, ...]:
+        """Returns finite numbers, one an answer."""
+        listed = self.items(value, key, part, length)
+        what = {"scores": "score", "similarities": "similarity"}[key]
+        for rank, number in enumerate(listed, 1):
+            if isinstance(number, bool) or not isinstance(number, int | float) or not abs(number) < 1e30:
+                raise self.wrong(f"{what} {rank} of {part} must be a finite number, not {number!r}")
+        return tuple(cast(Sequence[float], listed))

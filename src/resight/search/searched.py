@@ -22,13 +22,10 @@ def from_answers(content: object, wrong: Wrong) -> object:
 
 def from_lines(lines: Sequence[object], wrong: Wrong) -> object:
     """Returns the hits of ``--json-lines`` as rankings, a query for each ``query_path``."""
-    queries: dict[str, list[str]] = {}
+    queries: dict[str, list[object]] = {}
     for hit in lines:
-        path, query = _text(hit, "path", wrong), _text(hit, "query_path", wrong)
-        queries.setdefault(query, []).append(path)
-    return {
-        "queries": [{"photo": query, "ids": paths, "photos": paths} for query, paths in queries.items()],
-    }
+        queries.setdefault(_text(hit, "query_path", wrong), []).append(hit)
+    return {"queries": [_ranking(query, hits, wrong) for query, hits in queries.items()]}
 
 
 def _query(answer: Mapping[str, object], wrong: Wrong) -> dict[str, object]:
@@ -40,10 +37,17 @@ def _query(answer: Mapping[str, object], wrong: Wrong) -> dict[str, object]:
             f"an answer to {len(photos)} photos at once, or to one without another, cannot be re-ranked: "
             "search with one photo, or with --each"
         )
-    paths = [_text(hit, "path", wrong) for hit in hits]
-    query: dict[str, object] = {"photo": _text(photos[0], "path", wrong), "ids": paths, "photos": paths}
+    query = _ranking(_text(photos[0], "path", wrong), hits, wrong)
     box = cast(Mapping[str, object], photos[0]).get("box")
     return query if box is None else {**query, "box": box}
+
+
+def _ranking(query: str, hits: Sequence[object], wrong: Wrong) -> dict[str, object]:
+    paths = [_text(hit, "path", wrong) for hit in hits]
+    ranking: dict[str, object] = {"photo": query, "ids": paths, "photos": paths}
+    # Geometry may have ordered the answers: their similarities then rise and fall, and are no scores.
+    similarities = [cast(Mapping[str, object], hit).get("similarity") for hit in hits]
+    return ranking if None in similarities else {**ranking, "similarities": similarities}
 
 
 def _text(record: object, key: str, wrong: Wrong) -> str:

@@ -18,6 +18,7 @@ from resight.networks.pooling import GeM
 from resight.settings.choice import Family, Settings
 
 __all__ = [
+    "LEAST_EXPONENT",
     "OPTIMISERS",
     "SGD",
     "Adam",
@@ -25,6 +26,7 @@ __all__ = [
     "Group",
     "GroupRule",
     "Optimiser",
+    "bound_exponents",
     "build_optimiser",
     "group_parameters",
 ]
@@ -33,6 +35,8 @@ _Key: TypeAlias = tuple[str, float, float, int]
 
 _GEM_RATE = 10.0
 _GEM_PER_CHANNEL_RATE = 100.0
+LEAST_EXPONENT = 0.1
+"""What exponents of GeM are kept at or above while they are learned; 1 is the mean."""
 
 
 class _Rates(Settings):
@@ -187,6 +191,17 @@ def _exponents(model: nn.Module) -> dict[int, float]:
         for module in model.modules()
         if isinstance(module, GeM) and isinstance(module.p, nn.Parameter)
     }
+
+
+def bound_exponents(model: nn.Module) -> None:
+    """Sets exponents of GeM that a step has taken below `LEAST_EXPONENT` to it, in place.
+
+    At 0 the mean does not exist, and no bundle takes an exponent below. The authors' code has no bound.
+    """
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, GeM) and isinstance(module.p, nn.Parameter):
+                module.p.clamp_(min=LEAST_EXPONENT)
 
 
 def _names_part_without_parameters(pattern: str, owners: Mapping[str, nn.Module]) -> bool:

@@ -23,6 +23,7 @@ from resight.training.assembly import Assembly, assemble
 from resight.training.batch_norm import SynchronisedBatchNorm
 from resight.training.checkpoint import Best
 from resight.training.engine import PeakMemory, build_fabric, fast_convolutions, set_training_mode
+from resight.training.groups import bound_exponents
 from resight.training.loading import Batch
 from resight.training.log import Report, RunLog
 from resight.training.loggers import Logger, LoggerSettings, TensorBoard, open_loggers
@@ -256,6 +257,7 @@ class _Loop:
             parts.module, parts.optimiser, max_norm=limit, error_if_nonfinite=False
         )
         parts.optimiser.step()
+        bound_exponents(parts.network)
         parts.optimiser.zero_grad(set_to_none=True)
         if parts.average is not None:
             parts.average.update(parts.network)

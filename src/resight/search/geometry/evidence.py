@@ -236,10 +236,15 @@ def weigh(
         extent=places.part(shares >= AGREES),
         overlap=places.part(np.ones(len(shares), dtype=bool)),
         area=min(_area(*pair) for pair in zip(inliers, (query.positions, answer.positions), strict=True)),
-        residual=float(np.median(np.linalg.norm(apply(first.transform, inliers[0]) - inliers[1], axis=1)))
-        / span,
+        residual=_median(np.linalg.norm(apply(first.transform, inliers[0]) - inliers[1], axis=1)) / span,
         epipolar=_epipolar(points, outside_hulls(inliers, points), EPIPOLAR * span),
     )
+
+
+def _median(values: Float64[np.ndarray, " n"]) -> float:
+    # np.median imports NumPy's masked arrays, which takes as long as the evidence of three answers.
+    ordered = np.sort(values)
+    return float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
 
 
 def guided(
@@ -250,11 +255,7 @@ def guided(
     least: float,
 ) -> tuple[Bool[np.ndarray, " q"], Bool[np.ndarray, " q"]]:
     """Returns which features of the query meet any feature where the transform takes them, and a like one."""
-    there = apply(transform, query.positions).astype(np.float32)
-    left, right = _within_columns(there[:, 0], answer.positions[:, 0], reach)
-    x, y = there.T[:, left] - answer.positions.T[:, right]
-    within = x * x + y * y < reach**2
-    left, right = left[within], right[within]
+    left, right = _near(apply(transform, query.positions), answer.positions, reach)
     near, alike = np.zeros((2, len(query)), dtype=bool)
     near[left] = True
     middle = query.positions.mean(axis=0, keepdims=True)
@@ -274,17 +275,30 @@ def guided(
     return near, alike
 
 
-def _within_columns(
-    points: Float32[np.ndarray, " q"], others: Float32[np.ndarray, " a"], reach: float
+def _near(
+    points: Float64[np.ndarray, "q 2"], others: Float32[np.ndarray, "a 2"], reach: float
 ) -> tuple[Int64[np.ndarray, " pairs"], Int64[np.ndarray, " pairs"]]:
-    """Returns the pairs of numbers that differ by no more than ``reach``, without a look at all pairs."""
-    order = np.argsort(others)
-    first, last = (np.searchsorted(others[order], points + side) for side in (-reach, reach))
-    counts = np.maximum(last - first, 0)
-    left = np.repeat(np.arange(len(points)), counts)
+    """Returns the pairs of numbers that are nearer than ``reach``, without a look at all pairs.
+
+    The others lie in bands as high as ``reach``, in each from left to right; a point looks into three.
+    """
+    # Points far outside have no neighbours; as numbers of bands they would lose their places in a row.
+    low, high = others.min(axis=0) - 2 * reach, others.max(axis=0) + 2 * reach
+    here = np.flatnonzero(_within(points, low, high))
+    (x, y), (column, row) = (np.ascontiguousarray((side - low).T) for side in (points[here], others))
+    length = float(high[0] - low[0]) + 2 * reach
+    keys = np.floor(row / reach) * length + column
+    order = np.argsort(keys)
+    starts = np.floor(y / reach)[:, None] + [-1.0, 0.0, 1.0]
+    places = (starts * length + x[:, None]).ravel()
+    first, last = (np.searchsorted(keys[order], places + side) for side in (-reach, reach))
+    counts = last - first
     # Each run counts up from its first place.
     start = np.repeat(first - (np.cumsum(counts) - counts), counts)
-    return left, order[start + np.arange(len(left))]
+    right = order[start + np.arange(len(start))]
+    left = np.repeat(np.repeat(np.arange(len(here)), 3), counts)
+    within = (x[left] - column[right]) ** 2 + (y[left] - row[right]) ** 2 < reach**2
+    return here[left[within]], right[within]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
