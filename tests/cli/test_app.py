@@ -60,7 +60,7 @@ def test_version(capsys):
     ("line", "words"),
     [
         (["serach"], "No such command 'serach'"),
-        (["search", "photos.resight"], "Missing argument 'QUERY...'"),
+        (["search", "photos.resight"], "Missing argument 'QUERY'"),
         (["index", "photos", "--colection", "x"], "No such option: --colection"),
         (["search", "c", "q.jpg", "--top", "many"], "Invalid value for '--top'"),
         (["search", "c", "q.jpg", "--top", "0"], "Invalid value for '--top'"),

@@ -11,8 +11,10 @@ import pyarrow as pa
 import pytest
 
 from resight.cli import main
+from resight.collection.roots import Roots
 from resight.collection.schema import KEY_COLUMNS
 from resight.collection.store import Store
+from resight.collection.stored_local import StoredLocal
 
 
 @pytest.fixture(scope="session")
@@ -169,6 +171,13 @@ def test_damaged_features_are_no_reason_to_go_without_geometry(run, own, rendere
         assert code == expected, (verb, err)
         assert "is damaged" in err
         assert name in err
+
+
+def test_the_refusal_of_a_damaged_vote_names_the_damage_alone(run, own, rendered, tmp_path, monkeypatch):
+    monkeypatch.setattr(StoredLocal, "notes", lambda self: iter(["one row is damaged"]))
+    monkeypatch.setattr(Roots, "notes", lambda self: ["a folder is gone"])
+    code, _, err = run("classify", own, rendered / "place_000_view_2.jpg")
+    assert (code, err) == (1, "resight: one row is damaged\n")
 
 
 def test_json_holds_the_rule_and_every_vote(run, labelled, rendered):

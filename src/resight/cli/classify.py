@@ -33,7 +33,7 @@ EXAMPLE = (
 _ELSE = "If not given: that of the kept threshold, else"
 
 PhotosArgument = Annotated[
-    list[Path] | None, typer.Argument(metavar="PHOTO...", help="What is to be recognised.")
+    list[Path] | None, typer.Argument(metavar="PHOTO", help="What is to be recognised.")
 ]
 LabelOption = Annotated[
     str | None,
@@ -121,7 +121,7 @@ def _check(
     photos: Sequence[Path], threshold: float | None, calibrate: Path | None, html: Path | None
 ) -> None:
     if not photos and calibrate is None:
-        raise typer.BadParameter("give a photo, or --calibrate CSV", param_hint="PHOTO...")
+        raise typer.BadParameter("give a photo, or --calibrate CSV", param_hint="PHOTO")
     if threshold is not None and calibrate is not None:
         raise typer.BadParameter(
             "it is what --calibrate finds: give one of the two", param_hint="--threshold"

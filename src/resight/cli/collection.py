@@ -31,7 +31,7 @@ _MOST_LISTED = 20
 
 def remove(
     collection: CollectionArgument,
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTOS...", help="What it shall forget.")],
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTOS", help="What it shall forget.")],
     as_json: JsonOption = False,
 ) -> None:
     """Take photos out of a collection and off its disk space; the photos' own files stay."""

@@ -36,7 +36,7 @@ BundleArgument = Annotated[
     ),
 ]
 PhotosArgument = Annotated[
-    list[Path], typer.Argument(metavar="PHOTOS...", help="Photos to learn from, and folders of photos.")
+    list[Path], typer.Argument(metavar="PHOTOS", help="Photos to learn from, and folders of photos.")
 ]
 FormOption = Annotated[
     str,

@@ -28,7 +28,7 @@ EXAMPLE = (
 )
 
 PhotosArgument = Annotated[
-    list[Path], typer.Argument(metavar="PHOTOS...", help="Photos, and folders of photos.")
+    list[Path], typer.Argument(metavar="PHOTOS", help="Photos, and folders of photos.")
 ]
 ModelOption = Annotated[
     str, typer.Option(metavar="MODEL", help="A model's name or bundle. See: resight models.")

@@ -39,7 +39,7 @@ _MOST_SUFFIXES = 8
 
 
 PhotosArgument = Annotated[
-    list[Path], typer.Argument(metavar="PHOTOS...", help="Photos, and folders of photos.")
+    list[Path], typer.Argument(metavar="PHOTOS", help="Photos, and folders of photos.")
 ]
 CollectionOption = Annotated[
     Path, typer.Option("--collection", metavar="DIR", help="The collection; made if it is not there.")

@@ -36,7 +36,7 @@ EXAMPLE = (
 )
 _TOP = 10
 
-QueryArgument = Annotated[list[Path], typer.Argument(metavar="QUERY...", help="Photos of the thing.")]
+QueryArgument = Annotated[list[Path], typer.Argument(metavar="QUERY", help="Photos of the thing.")]
 EachOption = Annotated[
     bool, typer.Option("--each", help="The photos are queries of their own, each with its own answers.")
 ]

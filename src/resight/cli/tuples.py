@@ -39,7 +39,7 @@ _MOST_CLUSTERS = 20
 
 @dataclass(frozen=True, slots=True)
 class _Options:
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTOS...", help="Photos, and folders of photos.")]
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTOS", help="Photos, and folders of photos.")]
     out: Annotated[
         Path,
         typer.Option(metavar="DIR", help="Where the tables and the work on the way go."),

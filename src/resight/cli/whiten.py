@@ -29,7 +29,7 @@ ModelArgument = Annotated[
     str, typer.Argument(metavar="MODEL", help="A model's name or bundle. See: resight models.")
 ]
 PhotosArgument = Annotated[
-    list[Path], typer.Argument(metavar="PHOTOS...", help="Photos to learn from, and folders of photos.")
+    list[Path], typer.Argument(metavar="PHOTOS", help="Photos to learn from, and folders of photos.")
 ]
 OutOption = Annotated[Path, typer.Option(metavar="BUNDLE", help="Where the whitened model is written.")]
 KindOption = Annotated[

@@ -168,7 +168,9 @@ class Answer:
         hits: Best first.
         searched: Photos that were searched, after the filter.
         seconds: Where the time went.
-        notes: What is amiss with the collection's folders, a sentence each with the command that mends it.
+        notes: What is amiss with the collection's folders and files, a sentence each with the command that
+            mends it.
+        damage: Those of the notes that tell of damaged rows, which geometry could not check.
     """
 
     queries: list[QueryPhoto]
@@ -176,6 +178,7 @@ class Answer:
     searched: int
     seconds: Seconds
     notes: tuple[str, ...] = ()
+    damage: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)

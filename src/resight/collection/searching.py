@@ -156,8 +156,9 @@ class Searcher:
             hits = [replace(hit, probability=learned.of(hit.similarity, hit.match)) for hit in hits]
         total = time.perf_counter() - described.started
         seconds = Seconds(described.seconds, ranked.load, ranked.search, verify, total)
-        notes = (*store.roots.notes(), *stored.notes())
-        return Answer(described.photos, hits, ranked.searched, seconds, notes)
+        damage = tuple(stored.notes())
+        notes = (*store.roots.notes(), *damage)
+        return Answer(described.photos, hits, ranked.searched, seconds, notes, damage)
 
     def _rank_alike(self, queries: Sequence[Described]) -> list[Ranked]:
         """Returns the nearest photos of queries with one filter, expansion and refinement."""

@@ -253,8 +253,8 @@ class Classifier:
                 max_pixels=max_pixels,
             )
         )
-        if any(hit.match is None for hit in answer.hits[:verify]):
-            raise CollectionDamaged("; ".join(answer.notes))
+        if answer.damage:
+            raise CollectionDamaged("; ".join(answer.damage))
         return answer
 
 
