@@ -148,6 +148,12 @@ def label(number: int) -> Image.Image:
     return picture
 
 
+def on_a_shelf(number: int, rng: np.random.Generator) -> Image.Image:
+    """A label photographed from one side or the other, on half of the photo."""
+    shelf = Image.new("RGB", (640, 640), tuple(rng.integers(90, 200, 3).tolist()))
+    return placed(shelf, label(number), 0.5, rng, skew=0.12)
+
+
 def painting(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
     """A picture of many shapes, the same for a seed."""
     rng = np.random.default_rng(seed)

@@ -24,7 +24,6 @@ from pathlib import Path
 
 import numpy as np
 import overlays
-from PIL import Image
 
 import resight
 from resight import images, scenes
@@ -69,7 +68,11 @@ def photos_of(data: Path) -> Iterator[tuple[str, list[tuple[str, object]], int]]
     ]
     yield "homography", sides + [(SHARED.get(name, name), path) for name, path in taken], len(sides)
     rng = np.random.default_rng(5)
-    yield "labels", [(str(n), photographed(overlays.label(n), rng)) for n in range(40) for _ in range(3)], 120
+    yield (
+        "labels",
+        [(str(n), np.asarray(overlays.on_a_shelf(n, rng))) for n in range(40) for _ in range(3)],
+        120,
+    )
 
 
 def day(place: int, view: int) -> np.ndarray:
@@ -85,12 +88,6 @@ def night(place: int, view: int) -> np.ndarray:
         lamp = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * size**2))
         light += power * lamp[..., None] * [1.0, 0.85, 0.5]
     return np.clip(255 * (light + rng.normal(0, 0.02, light.shape)), 0, 255).astype(np.uint8)
-
-
-def photographed(label: Image.Image, rng: np.random.Generator) -> np.ndarray:
-    """A label on a shelf, seen from one side or the other."""
-    shelf = Image.new("RGB", (640, 640), tuple(rng.integers(90, 200, 3).tolist()))
-    return np.asarray(overlays.placed(shelf, label, 0.5, rng, skew=0.12))
 
 
 def heads(photos: Sequence[tuple[str, object]], queries: int) -> list[Head]:

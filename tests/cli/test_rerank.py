@@ -261,7 +261,8 @@ def test_similarities_that_are_none_are_refused(run, tmp_path, with_photos):
     path.write_text(json.dumps(content))
     code, _, err = run("rerank", "--from", path, "--method", "verify")
     assert code == 1
-    assert "similarity 2 of query" in err and "must be a finite number, not 'high'" in err
+    assert "similarity 2 of query" in err
+    assert "must be a finite number, not 'high'" in err
 
 
 def test_the_box_of_a_search_is_kept(run, made, rendered, tmp_path):

@@ -10,8 +10,9 @@ from PIL import Image, ImageDraw, ImageFont
 from resight import images, load_model, scenes
 from resight.features import LocalFeatures
 from resight.search import verdict, verify
-from resight.search.geometry.evidence import Evidence, Group, guided, outside_hulls, weigh, with_shared_parts
+from resight.search.geometry.evidence import Evidence, Group, outside_hulls, weigh, with_shared_parts
 from resight.search.geometry.fitting import apply
+from resight.search.geometry.guided import guided
 from resight.search.geometry.verification import verify_answers
 
 SIDE = 512

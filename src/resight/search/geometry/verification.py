@@ -30,6 +30,7 @@ from resight.search.geometry.evidence import (
 )
 from resight.search.geometry.fitting import GROUP, apply, grow, is_possible, least_squares
 from resight.search.geometry.matching import Matches, match_many
+from resight.search.geometry.places import span
 from resight.search.geometry.plain_ransac import random_consensus
 
 __all__ = ["DEFAULT", "Verification", "verify", "verify_answers", "verify_queries"]
@@ -39,9 +40,6 @@ DEFAULT = VerificationConfig()
 
 Pairs: TypeAlias = tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, " m"]]
 """Matches: numbers of features of the query, and of the answer."""
-
-SIDE = 640.0
-"""Long side in pixels of the photo in which `VerificationConfig.threshold` is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +224,7 @@ def _consensus(
     if len(pairs[0]) < sample:
         return _Consensus(None, nothing, 0.0)
     # In units of the threshold's pixels, so that photos of any size are judged alike.
-    query_span, answer_span = _span(query), _span(answer)
+    query_span, answer_span = span(query), span(answer)
     source = query.positions[pairs[0]] / np.float32(query_span)
     target = answer.positions[pairs[1]] / np.float32(answer_span)
     # Photos larger than they are described at are reduced first; that is no scale between the views.
@@ -336,11 +334,6 @@ def _first_at_each_point(points: Float32[np.ndarray, "m 2"]) -> Int64[np.ndarray
     # Two float32 as one complex number: unique sorts numbers much faster than rows.
     _, first = np.unique(points[:, 0] + 1j * points[:, 1], return_index=True)
     return np.sort(first)
-
-
-def _span(features: LocalFeatures) -> float:
-    """Returns the long side of the features' bounding box, in units of 640 pixels."""
-    return max(float(np.ptp(features.positions, axis=0).max()), 1.0) / SIDE
 
 
 def _corners(query: LocalFeatures, region: Box | None) -> Float32[np.ndarray, "4 2"]:
