@@ -1,7 +1,7 @@
-"""What people see of a value when they ask the value itself: a notebook's cell, a sheet.
+"""A value as a notebook's cell or as a sheet.
 
-Both are made in `resight.reports`, which stands above the rooms of these values. This is the one way back; it
-is imported when somebody asks.
+Both are made in `resight.reports`, a layer above the rooms of these values. This module is the only import
+against the layers, and the functions here import `resight.reports` only when they are called.
 """
 
 from __future__ import annotations

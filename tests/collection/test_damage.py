@@ -169,6 +169,9 @@ def test_format_1_is_read_and_brought_up_to_date_without_describing(tmp_path):
     shutil.copytree(FILES / "photos", tmp_path / "photos")
     collection = Collection.open(tmp_path / "stored.resight")
     assert collection.info().format == 1
+    (note,) = [note for note in collection.check(sample=0).notes if "checksums" in note]
+    assert note.startswith("not all of the collection has checksums (it has format 1), so damage may")
+    assert f"the next `resight index PHOTOS --collection {collection.path}` adds them" in note
     before = lance.dataset(collection.path / "photos.lance").to_table()
     Store.open(collection.path).migrate()
     assert collection.info().format == FORMAT
@@ -185,6 +188,15 @@ def test_a_migration_that_was_killed_is_done_again(collection, photos):
     collection.add(photos / "b")
     assert collection.info().format == FORMAT
     assert not damaged_rows(stored(collection).to_table()).any()
+
+
+def test_check_says_where_checksums_are_missing_until_the_next_writer(collection, photos):
+    assert not [note for note in collection.check(sample=0).notes if "checksums" in note]
+    (collection.path / "photos.sums").unlink()
+    (note,) = [note for note in collection.check(sample=0).notes if "checksums" in note]
+    assert "(its file photos.sums is gone)" in note
+    collection.add(photos / "b")
+    assert not [note for note in collection.check(sample=0).notes if "checksums" in note]
 
 
 def test_a_panic_is_damage(tmp_path):

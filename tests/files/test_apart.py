@@ -25,11 +25,11 @@ def vectors() -> bytes:
 
 
 def test_a_file_that_ends_the_process_of_its_reader_is_refused(tmp_path):
-    # The column says that no value is missing, and its statistics count missing ones: Arrow aborts.
+    # The column says that no value is missing, and its statistics count missing ones: Arrow 26 aborts.
     content = vectors()
     assert content.count(b"%\x02\x18\x04path") == 1
     (tmp_path / "a.parquet").write_bytes(content.replace(b"%\x02\x18\x04path", b"%\x00\x18\x04path"))
-    with pytest.raises(InvalidInput, match=r"a\.parquet is no Parquet file, or .* one: its reader crashes"):
+    with pytest.raises(InvalidInput, match=r"a\.parquet is no Parquet file, or a damaged one: "):
         read_named(tmp_path / "a.parquet")
 
 

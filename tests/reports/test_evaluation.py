@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 from dataclasses import replace
 
@@ -12,7 +13,8 @@ from html_reader import read
 from labelled_photos import grid_model, made_benchmark
 from PIL import Image
 
-from resight.evaluation import evaluate_benchmark
+from resight.evaluation import evaluate_benchmark, read_result, write_result
+from resight.evaluation.result import fingerprint_of
 from resight.features import Box
 from resight.reports import write_report
 
@@ -43,6 +45,16 @@ def test_the_card_and_the_conventions_are_there(report, result, tmp_path):
     assert "the best of 10 starts" in report.words
     for sentence in result.card.conventions:
         assert sentence in report.words
+
+
+def test_a_page_and_a_file_of_two_runs_are_told_apart(report, result, tmp_path):
+    write_result(result, tmp_path / "r.json")
+    fingerprint = json.loads((tmp_path / "r.json").read_text())["fingerprint"]
+    assert f"result’s fingerprint {fingerprint[:16]}" in report.words
+    assert fingerprint == fingerprint_of(read_result(tmp_path / "r.json"))
+    other = replace(result, queries=tuple(reversed(result.queries)))
+    write_report(other, tmp_path / "other.html", root=tmp_path)
+    assert fingerprint[:16] not in read(tmp_path / "other.html").words
 
 
 def test_each_row_shows_its_query_and_framed_answers(report, result):

@@ -106,7 +106,7 @@ def _would_replace(output: Path, given: Path) -> bool:
 def command_of(kind: type[Options], run: Callable[[Options], None]) -> Callable[..., None]:
     """Returns a command for Typer whose arguments and options are the fields of a dataclass.
 
-    Typer reads them from a function's parameters; with many of them nobody can read or call that function.
+    Typer reads options from a function's parameters, and a function of thirty parameters is hard to read.
 
     Args:
         kind: The dataclass. A field of another dataclass is a group: its fields are options, too.

@@ -13,11 +13,12 @@ import numpy as np
 import pyarrow as pa
 
 from resight.collection.checksum import damaged_rows
+from resight.collection.header import FORMAT
 from resight.collection.resident import ResidentIndex
 from resight.collection.roots import Key, is_empty
 from resight.collection.store import Store
 from resight.collection.stored_photos import has_changed
-from resight.collection.sums import file_sum
+from resight.collection.sums import SUMS_NAME, file_sum
 from resight.errors import CollectionDamaged, InvalidInput, ModelError
 from resight.features import LocalFeatures
 from resight.files import Progress
@@ -67,6 +68,7 @@ def check_collection(
     if sample < 0:
         raise InvalidInput(f"sample must be at least 0, not {sample}")
     check = _Check(store, progress)
+    check.checksums()
     try:
         store.read(check.rows)
         store.read(check.data_files)
@@ -104,6 +106,18 @@ class _Check:
     damaged: set[Key] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def checksums(self) -> None:
+        """Notes a collection whose damage cannot be told from what was written."""
+        missing = f"it has format {self.store.header.format}" if self.store.header.format < FORMAT else None
+        if missing is None and not (self.store.path / SUMS_NAME).exists():
+            missing = f"its file {SUMS_NAME} is gone"
+        if missing is not None:
+            command = f"resight index PHOTOS --collection {shlex.quote(str(self.store.path))}"
+            self.notes.append(
+                f"not all of the collection has checksums ({missing}), so damage may not be noticed: the "
+                f"next `{command}` adds them and describes no photo again"
+            )
 
     def rows(self, store: Store) -> None:
         """Reads every row and looks at what it holds; starts afresh when called again."""

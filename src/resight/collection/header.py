@@ -40,8 +40,9 @@ class Header:
         exclude: Patterns of files and folders that indexing leaves out.
         files: Name and CRC-32 of each data file of the table when it was written last.
         format: Version of the format that its rows have.
-        recognition: How its labels recognise things, and when not; None if nobody has measured that.
-        probability: How likely an answer shows the same thing; None if nobody has learned that.
+        recognition: How its labels recognise things, and when not; ``None`` before
+            ``resight classify --calibrate``.
+        probability: How likely an answer shows the same thing; ``None`` before that was learned.
     """
 
     identity: str
@@ -84,7 +85,7 @@ class Header:
         """Returns the header that ``to_metadata`` made.
 
         Raises:
-            CollectionNotFound: The table is somebody else's.
+            CollectionNotFound: The table is of another program.
             CollectionDamaged: The header is of a newer version, or cannot be understood.
         """
         text = (metadata or {}).get(HEADER_KEY.encode())

@@ -114,9 +114,9 @@ def _locked(descriptor: int, directory: Path) -> bool:
 
 
 def _name_holder(descriptor: int) -> None:
-    """Writes this process's number into the file: help for people, so a full disk must not stop a writer."""
+    """Writes this process's number into the file, which the next writer names; a full disk is no error."""
     if os.fstat(descriptor).st_nlink > 1:
-        # Another name of the file may be a file of somebody else.
+        # A hard link: the same bytes may be another file of the user.
         return
     try:
         os.ftruncate(descriptor, 0)

@@ -53,8 +53,8 @@ class Roots:
     Args:
         stored: The roots.
         collection: The collection's directory, absolute.
-        place: Where that directory was when it was written last, absolute; empty where nobody knows. A folder
-            that is not where it lies relative to the directory is looked for relative to this.
+        place: Where that directory was when it was written last, absolute; empty where that was not stored.
+            A folder that is not where it lies relative to the directory is looked for relative to this.
         identity: Of the collection.
         samples: Path and size of some photos by the number of their root: by these a folder of that name is
             told from that folder, once the collection has been moved.

@@ -27,6 +27,7 @@ __all__ = [
     "Result",
     "ShownAnswer",
     "ShownPhoto",
+    "fingerprint_of",
     "named",
     "read_result",
     "write_result",
@@ -203,6 +204,16 @@ def write_result(result: Result, path: str | Path) -> None:
     Raises:
         OSError: The file cannot be written.
     """
+    text = json.dumps(_content(result), ensure_ascii=False, allow_nan=False, indent=1)
+    write_whole(path, text + "\n")
+
+
+def fingerprint_of(result: Result) -> str:
+    """Returns what a file of the result says as its fingerprint: a page of it shows the same."""
+    return str(_content(result)["fingerprint"])
+
+
+def _content(result: Result) -> Entries:
     content: Entries = {
         "format": _FORMAT,
         "version": FORMAT_VERSION,
@@ -214,7 +225,7 @@ def write_result(result: Result, path: str | Path) -> None:
         # Written only where there are any, so that older results keep their bytes.
         del content["classes"]
     content["fingerprint"] = _fingerprint(content)
-    write_whole(path, json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+    return content
 
 
 def named(entry: Measure | Column) -> dict[str, JSON]:

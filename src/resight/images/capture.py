@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from numbers import Rational
 from typing import BinaryIO, cast, final
 
 from PIL import ExifTags, Image
-from PIL.TiffImagePlugin import IFDRational
 
 from resight.errors import UnreadableImage
 from resight.images import formats
@@ -100,7 +100,7 @@ def _on_sensor(values: Mapping[int, object]) -> float:
 def _number(values: Mapping[int, object], tag: int) -> float:
     """Returns a tag's value; nan where it is missing or no number."""
     value = values.get(tag)
-    return float(value) if isinstance(value, int | float | IFDRational) else math.nan
+    return float(value) if isinstance(value, float | Rational) else math.nan
 
 
 def _exif(stream: BinaryIO) -> Image.Exif:

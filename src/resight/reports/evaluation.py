@@ -8,7 +8,14 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from resight.evaluation.card import ProtocolCard
 from resight.evaluation.quantity import Quantity
-from resight.evaluation.result import Measure, PictureRow, Result, ShownAnswer, ShownPhoto
+from resight.evaluation.result import (
+    Measure,
+    PictureRow,
+    Result,
+    ShownAnswer,
+    ShownPhoto,
+    fingerprint_of,
+)
 from resight.features import Box
 from resight.files import write_whole
 from resight.reports.embedded import EmbeddedPhoto, embed
@@ -108,7 +115,8 @@ def render_report(result: Result, *, root: str | Path) -> str:
         result.measures,
         result.main.name,
         card,
-        protocol_of(result),
+        # Killed between both, `--out` and `--html` leave files of two runs: this tells them apart.
+        protocol_of(result) | {"result’s fingerprint": fingerprint_of(result)[:16]},
         tuple(section for section in sections if section.rows),
     )
     return render("evaluation.html", page)
