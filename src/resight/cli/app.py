@@ -83,6 +83,7 @@ _HOMES = {
     "search": ("search", "EXAMPLE"),
     "serve": ("serve", "EXAMPLE"),
     "groups": ("groups", "EXAMPLE"),
+    "mcp": ("mcp", "EXAMPLE"),
     "calibrate": ("calibrate", "EXAMPLE"),
     "rerank": ("rerank", "EXAMPLE"),
     "remove": ("collection", "REMOVE_EXAMPLE"),

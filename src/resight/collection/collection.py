@@ -21,7 +21,7 @@ from resight.collection.scan import canonical, printable
 from resight.collection.schema import Value
 from resight.collection.searching import Searcher
 from resight.collection.store import Store
-from resight.collection.stored_photos import described, keys_under, searchable, stored_photos
+from resight.collection.stored_photos import described, keys_under, photo_numbers, searchable, stored_photos
 from resight.collection.writing import writing
 from resight.errors import CollectionError, CollectionNotFound, InvalidInput
 from resight.features import Box
@@ -451,6 +451,22 @@ class Collection:
             progress=silent if progress is None else progress,
             lock_timeout=self._lock_timeout,
         )
+
+    def known_groups(self, of: GroupKind = "copies", *, keep: KeepRule = "best") -> Groups | None:
+        """Returns `groups` as far as photos have been compared already; None where none have.
+
+        Raises:
+            InvalidInput: A word is not known.
+            CollectionError: The collection is gone or cannot be read.
+        """
+        from resight.collection.groups import known_groups
+
+        return known_groups(self._store, of=of, keep=keep)
+
+    def numbers(self) -> dict[str, int]:
+        """Returns the number (`Hit.id`) of each photo that can be searched, by its absolute path."""
+        self._store.refresh()
+        return photo_numbers(self._store)
 
 
 def _reopened(path: str, model: str | None, lock_timeout: float) -> Collection:

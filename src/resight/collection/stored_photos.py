@@ -16,7 +16,15 @@ from resight.collection.store import Store
 from resight.files import name_key
 from resight.models.extract import content_of, modified_ns
 
-__all__ = ["StoredPhoto", "described", "has_changed", "keys_under", "searchable", "stored_photos"]
+__all__ = [
+    "StoredPhoto",
+    "described",
+    "has_changed",
+    "keys_under",
+    "photo_numbers",
+    "searchable",
+    "stored_photos",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,13 @@ def stored_photos(store: Store) -> dict[Key, StoredPhoto]:
         Key(root, path): StoredPhoto(row, digest, size, modified, broken)
         for row, root, path, digest, size, modified, broken in zip(*values, strict=True)
     }
+
+
+def photo_numbers(store: Store) -> dict[str, int]:
+    """Returns the row id of each photo that can be searched, by its absolute path."""
+    table, roots = store.table(["root", "path"], where="broken IS NULL"), store.roots
+    columns = (table[name].to_pylist() for name in ("root", "path", "_rowid"))
+    return {roots.path_of(Key(root, path)): row for root, path, row in zip(*columns, strict=True)}
 
 
 def searchable(store: Store) -> list[str]:

@@ -159,6 +159,15 @@ class Jobs:
 
         return self._put("undo", _photos(len(removal.metadata)), work)
 
+    def group(self) -> Job:
+        """Returns the job that computes which photos belong together."""
+
+        def work(progress: Callable[[int, int], None]) -> dict[str, object]:
+            self.collection.groups(progress=progress)
+            return {}
+
+        return self._put("group", "groups", work)
+
     def _task(self, number: int) -> _Task:
         if number not in self._tasks:
             raise Refusal(404, f"there is no job {number}")

@@ -15,8 +15,10 @@ from fastapi import Query as Parameter
 from fastapi.responses import Response, StreamingResponse
 
 from resight import images
+from resight.collection.groups import GroupKind
 from resight.collection.store import TABLE_NAME
 from resight.serving import examples
+from resight.serving.answers import groups_shape
 from resight.serving.forms import read_form
 from resight.serving.library import LibraryPhoto, as_jpeg
 from resight.serving.refusals import Refusal
@@ -28,6 +30,7 @@ from resight.serving.shapes import (
     Detail,
     Folder,
     Groups,
+    Job,
     MetadataShape,
     PhotoList,
     PhotoShape,
@@ -159,13 +162,13 @@ def collection_routes(service: Service) -> APIRouter:
     async def problems() -> Problems:
         return await service.run(_problems, service)
 
-    @routes.get("/groups", summary="Copies, crops and the same thing")
-    async def groups() -> Groups:
-        return Groups(
-            computed=False,
-            groups=[],
-            note="groups have not been computed",
-        )
+    @routes.get("/groups", summary="Photos that belong together, as far as that has been computed")
+    async def groups(of: Annotated[GroupKind, Parameter(description="how")] = "copies") -> Groups:
+        return await service.run(groups_shape, service.collection, of)
+
+    @routes.post("/groups", status_code=202, summary="Compute which photos belong together")
+    async def compute() -> Job:
+        return service.jobs.group()
 
     return routes
 

@@ -8,16 +8,15 @@ import numpy as np
 from fastapi import APIRouter, Path, Request, Response
 from fastapi import Query as Parameter
 
-from resight.collection import Answer, Hit, Query, QueryPhoto, RefineMethod
+from resight.collection import Answer, Query, RefineMethod
 from resight.features import Box
-from resight.pipelines.classify import Classifier, Vote
-from resight.reports.verdict import verdict_reason
 from resight.serving import examples
+from resight.serving.answers import label_shape, matches_shape, search_shape
 from resight.serving.forms import Form, length_of, read_form, whole_number
 from resight.serving.refusals import Refusal
 from resight.serving.service import Service
 from resight.serving.settings import Limits
-from resight.serving.shapes import HitShape, Label, Matches, QueryShape, SearchAnswer, VoteShape
+from resight.serving.shapes import Label, Matches, SearchAnswer
 
 __all__ = ["LARGEST_ID", "PhotoId", "search_routes"]
 
@@ -53,16 +52,7 @@ def search_routes(service: Service) -> APIRouter:
             # One more than is shown tells whether there is more.
             answer = await service.run(searcher.answer, ranked)
         response.headers["Server-Timing"] = _timing(answer)
-        shown = answer.hits[offset : query.top - 1]
-        return SearchAnswer(
-            hits=[_hit(hit) for hit in shown],
-            searched=answer.searched,
-            seconds=answer.seconds.total,
-            queries=[_photo(photo, id_) for photo, id_ in zip(answer.queries, ids, strict=True)],
-            found=answer.is_found,
-            more=len(answer.hits) >= query.top and query.top <= limits.max_top,
-            notes=list(answer.notes),
-        )
+        return search_shape(answer, ids, offset=offset, top=query.top - 1 - offset, most=limits.max_top)
 
     async def matched(query: Query, query_id: int | None, answer_id: int) -> Matches:
         (photo,) = await service.run(service.library.photos, [answer_id])
@@ -71,7 +61,7 @@ def search_routes(service: Service) -> APIRouter:
         answer = await service.run(searcher.answer, ranked)
         if not answer.hits:
             raise Refusal(404, f"the collection has no photo {answer_id}: it may have been removed")
-        return _matches(answer, query_id)
+        return matches_shape(answer, query_id)
 
     @routes.get("/matches", summary="Where two photos of the collection agree")
     async def matches(
@@ -118,7 +108,8 @@ def search_routes(service: Service) -> APIRouter:
             contents += await service.run(_contents, service, form.numbers("id", most=LARGEST_ID))
             if len(contents) != 1:
                 raise Refusal(422, f"one photo is classified at a time, not {len(contents)}")
-            return await service.run(_label, service, contents[0], form.text("label"))
+            label = form.text("label") or None
+            return await service.run(label_shape, service.collection, contents[0], label, limits.max_pixels)
 
     return routes
 
@@ -177,75 +168,6 @@ def _verify(text: str | None, limits: Limits) -> int | Literal["auto"]:
     if text is None or text in ("", "auto", "true"):
         return "auto"
     return 0 if text == "false" else whole_number("verify", text, least=0, most=limits.max_verify)
-
-
-def _label(service: Service, content: bytes, label: str | None) -> Label:
-    classifier = Classifier(service.collection, label=label)
-    said = classifier.classify(content, max_pixels=service.limits.max_pixels)
-    return Label(
-        label=said.label,
-        best=said.best,
-        confidence=said.confidence,
-        threshold=classifier.threshold,
-        votes=[_vote(vote) for vote in said.votes],
-        others=[_vote(vote) for vote in said.others],
-    )
-
-
-def _vote(vote: Vote) -> VoteShape:
-    return VoteShape(id=vote.hit.id or 0, path=vote.hit.path, label=vote.label, score=vote.score)
-
-
-def _hit(hit: Hit) -> HitShape:
-    return HitShape(
-        id=hit.id or 0,
-        path=hit.path,
-        rank=hit.rank,
-        score=hit.score,
-        inliers=hit.inliers,
-        verdict=hit.verdict,
-        box=None if hit.box is None else hit.box.corners,
-        probability=hit.probability,
-        expected=None if hit.match is None else hit.match.expected,
-        why=verdict_reason(hit.match),
-        query=hit.query,
-        width=hit.width,
-        height=hit.height,
-        metadata=dict(hit.metadata),
-        missing=hit.missing,
-        changed=hit.changed,
-    )
-
-
-def _photo(photo: QueryPhoto, number: int | None) -> QueryShape:
-    return QueryShape(
-        id=number,
-        width=photo.width,
-        height=photo.height,
-        box=None if photo.box is None else photo.box.corners,
-        wanted=photo.wanted,
-    )
-
-
-def _matches(answer: Answer, query_id: int | None) -> Matches:
-    (hit,), (photo,) = answer.hits, answer.queries
-    match = hit.match
-    if match is None:
-        raise Refusal(409, "; ".join(answer.notes) or "geometry cannot check this photo")
-    points = np.concatenate([match.query_points, match.answer_points], axis=1).astype(float).tolist()
-    return Matches(
-        query=_photo(photo, query_id),
-        answer=QueryShape(id=hit.id, width=hit.width, height=hit.height, box=None, wanted=True),
-        inliers=match.inliers,
-        expected=match.expected,
-        verdict=hit.verdict,
-        probability=hit.probability,
-        why=verdict_reason(match),
-        points=points,
-        region=None if match.region is None else match.region.astype(float).tolist(),
-        box=None if hit.box is None else hit.box.corners,
-        transform=None if match.transform is None else match.transform.tolist(),
-    )
 
 
 def _timing(answer: Answer) -> str:

@@ -235,7 +235,7 @@ class Job(Shape):
     """A change of the collection: waiting, running, or at its end."""
 
     id: int
-    kind: Literal["add", "remove", "undo"]
+    kind: Literal["add", "remove", "undo", "group"]
     state: Literal["waiting", "running", "done", "failed"]
     what: Annotated[str, Field(description="of what, in a few words")]
     done: Annotated[int, Field(description="photos done")]
@@ -273,8 +273,8 @@ class Label(Shape):
 class GroupShape(Shape):
     """Photos that belong together."""
 
-    kind: Annotated[str, Field(description="copies, crops, or the same thing")]
-    ids: list[int]
+    kind: Annotated[str, Field(description="copies, things or scenes")]
+    ids: Annotated[list[int], Field(description="photos, the one to keep first")]
 
 
 class Groups(Shape):

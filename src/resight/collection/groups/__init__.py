@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from resight.collection.groups.edges import EdgeStore, GroupConfig
-from resight.collection.groups.run import find_groups
+from resight.collection.groups.run import find_groups, known_groups
 from resight.collection.groups.values import Edit, Group, GroupKind, Groups, KeepRule, Member
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "KeepRule",
     "Member",
     "find_groups",
+    "known_groups",
 ]

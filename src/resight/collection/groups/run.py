@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from resight.collection.groups.building import build_groups
-from resight.collection.groups.edges import EdgeStore, GroupConfig
+from resight.collection.groups.edges import EdgeStore, GroupConfig, Looked
 from resight.collection.groups.finding import look, photos_of
 from resight.collection.groups.values import GroupKind, Groups, KeepRule, check_words
 from resight.collection.resident import ResidentIndex
@@ -14,7 +14,7 @@ from resight.collection.store import Store
 from resight.files import Progress
 from resight.models.model import Model
 
-__all__ = ["find_groups"]
+__all__ = ["find_groups", "known_groups"]
 
 
 def find_groups(
@@ -35,6 +35,29 @@ def find_groups(
     settings = config or GroupConfig()
     edges = EdgeStore(store.path, store.header.fingerprint, settings)
     looked = look(store, resident, load_model(), edges, settings, progress, lock_timeout=lock_timeout)
+    return _built(store, looked, of, keep, started)
+
+
+def known_groups(store: Store, *, of: GroupKind, keep: KeepRule) -> Groups | None:
+    """Returns the groups of a kind as far as photos have been compared; None where none have.
+
+    Raises:
+        InvalidInput: A word is not known.
+        CollectionError: The collection is gone or cannot be read.
+    """
+    check_words(of, keep)
+    started = time.perf_counter()
+    store.refresh()
+    edges = EdgeStore(store.path, store.header.fingerprint, GroupConfig())
+    if not edges.exists:
+        return None
+    kept, held = edges.read(), {photo.hash for photo in photos_of(store)}
+    return _built(store, {photo: kept[photo] for photo in kept.keys() & held}, of, keep, started)
+
+
+def _built(
+    store: Store, looked: Mapping[bytes, Looked], of: GroupKind, keep: KeepRule, started: float
+) -> Groups:
     photos = photos_of(store)
     taken: dict[int, str] = {}
     if "taken" in store.schema.names:
