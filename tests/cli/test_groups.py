@@ -91,6 +91,21 @@ def test_trash_is_a_dry_run_until_yes_and_is_undone(run, copied, monkeypatch, tm
     assert run("groups", copied)[0] == 0
 
 
+def test_index_looks_at_new_photos_once_there_are_groups(run, copied):
+    from resight.collection import Collection
+
+    photos = copied.parent / "photos"
+    shutil.rmtree(copied / "groups", ignore_errors=True)
+    run("index", photos, "--collection", copied)
+    assert Collection.open(copied).known_groups() is None
+    run("groups", copied)
+    Image.open(photos / "d.jpg").rotate(90, expand=True).save(photos / "e.jpg")
+    run("index", photos, "--collection", copied)
+    known = Collection.open(copied).known_groups()
+    assert known.waiting == 0
+    assert [len(group) for group in known] == [3, 2]
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -15,7 +15,7 @@ from grid_model import grid_model
 from PIL import Image, ImageDraw, ImageOps
 
 from resight.collection import Collection, groups
-from resight.collection.groups import EdgeStore, GroupConfig, finding
+from resight.collection.groups import EdgeStore, GroupConfig, edges_of, finding
 from resight.collection.groups.shape import shape_of
 from resight.collection.roots import Roots
 from resight.errors import InvalidInput, NoLocalFeatures
@@ -142,6 +142,7 @@ def test_what_was_found_is_kept_and_new_photos_alone_are_looked_at(copied, monke
     monkeypatch.undo()
     Image.open(copied / "photos" / "other.jpg").rotate(90, expand=True).save(copied / "photos" / "late.jpg")
     collection.add(copied / "photos")
+    assert collection.known_groups().waiting == 1
     found = collection.groups(progress=lambda *counts: seen.append(counts))
     assert seen[-1] == (1, 1)
     assert [len(group) for group in found] == [9, 2]
@@ -153,7 +154,9 @@ def test_renamed_removed_and_equal_files(copied):
     (photos / "grey.jpg").rename(photos / "renamed.jpg")
     shutil.copy(photos / "other.jpg", photos / "same.jpg")
     collection.add(photos)
+    known = len(edges_of(collection._store).read())
     collection.remove(photos / "crop.jpg")
+    assert len(edges_of(collection._store).read()) == known - 1
     first, second = collection.groups()
     assert {"renamed.jpg"} <= members(first).keys()
     assert "crop.jpg" not in members(first)
@@ -163,11 +166,11 @@ def test_renamed_removed_and_equal_files(copied):
 
 def test_damaged_and_foreign_files_of_edges_count_for_nothing(copied):
     collection = Collection.open(copied / "edits.resight")
-    (file,) = (copied / "edits.resight" / "groups").glob("*.parquet")
+    (file,) = (copied / "edits.resight" / "groups").glob("*.edges")
     content = bytearray(file.read_bytes())
     content[len(content) // 3] ^= 0xFF
     file.write_bytes(content)
-    (file.parent / "00000099.parquet").write_bytes(b"no table")
+    (file.parent / "00000099.edges").write_bytes(b"no table")
     assert len(collection.groups()[0]) == 9
 
 
@@ -214,7 +217,7 @@ def test_killed_while_comparing_it_goes_on(copied, monkeypatch):
         "finding.BLOCK = 2; Collection.open(sys.argv[1]).groups()"
     )
     process = subprocess.Popen([sys.executable, "-c", program, str(path)])
-    while not list((path / "groups").glob("*.parquet")):
+    while not list((path / "groups").glob("*.edges")):
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)

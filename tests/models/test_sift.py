@@ -300,6 +300,13 @@ def test_mirrored_features_are_those_of_the_mirrored_photo(model, place):
     assert match.inliers > 0.9 * min(500, len(features))
     np.testing.assert_allclose(match.transform, np.eye(3), atol=0.2)
     assert verify(features, other).inliers < 20
+    halves = features.with_descriptors(rootsift.from_stored(features.descriptors).astype("f2"), "cosine")
+    np.testing.assert_array_equal(
+        rootsift.to_codes(model.mirrored(halves, width).descriptors.astype("f4")), mirrored.descriptors
+    )
+    bits = features.with_descriptors(np.zeros((len(features), 16), np.uint8), "hamming")
+    assert model.mirrored(bits, width) is None
+    assert model.turned(bits, width) is None
     again = rootsift.mirrored(mirrored, width)
     np.testing.assert_array_equal(again.descriptors, features.descriptors)
     np.testing.assert_allclose(again.positions, features.positions, atol=1e-3)

@@ -99,6 +99,9 @@ def index(
             max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
             progress=report,
         )
+    if indexed.photos and indexed.collection.known_groups() is not None:
+        with progress("Comparing") as report:
+            indexed.collection.groups(progress=report)
     outcome = indexed.report
     for pattern in exclude or ():
         if pattern and not pattern.startswith("!") and pattern not in outcome.left_out:

@@ -277,6 +277,8 @@ class Collection:
             CollectionLocked: Another process is writing.
             StorageFailed: The disk refuses it.
         """
+        from resight.collection.groups import edges_of
+
         with writing(self._store.path, self._model, timeout=self._lock_timeout, removing=True) as store:
             known, pending = stored_photos(store), store.header.purging
             gone = set()
@@ -291,6 +293,9 @@ class Collection:
             store.forget(np.array([known[key].id for key in sorted(gone)], dtype=np.int64))
             store.drop_unused_roots()
             store.finish_forgetting()
+            edges = edges_of(store)
+            if edges.exists:
+                edges.forget_all_but({photo.hash for photo in stored_photos(store).values()})
         return len(gone)
 
     def move_root(self, old: str | Path, new: str | Path) -> None:
@@ -417,7 +422,11 @@ class Collection:
         return Searcher(self._store, self._resident, lambda: self.model)
 
     def groups(
-        self, of: GroupKind = "copies", *, keep: KeepRule = "best", progress: Progress | None = None
+        self,
+        of: GroupKind = "copies",
+        *,
+        keep: KeepRule = "best",
+        progress: Progress | None = None,
     ) -> Groups:
         """Returns the photos that belong together, the largest group first.
 
@@ -454,6 +463,8 @@ class Collection:
 
     def known_groups(self, of: GroupKind = "copies", *, keep: KeepRule = "best") -> Groups | None:
         """Returns `groups` as far as photos have been compared already; None where none have.
+
+        They are there at once; `Groups.waiting` says how many photos have not been compared.
 
         Raises:
             InvalidInput: A word is not known.

@@ -24,6 +24,7 @@ from resight.files import available_cpus, in_threads
 from resight.images import Photo, PhotoSource, photo_of, several_photos
 
 __all__ = [
+    "HASH_BYTES",
     "NOTHING_SHOWN",
     "Content",
     "Extraction",
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 HASH_BYTES = 20
+"""Length of the hash of a file's bytes."""
 
 NOTHING_SHOWN = "nothing in it can be recognised"
 """Why a whole photo cannot be searched: it is of one colour, or has no keypoint."""

@@ -226,18 +226,33 @@ class Model:
         rows = [features.descriptor for features in describe_photos(photos, self, boxes=boxes)]
         return np.stack(rows).astype(np.float32) if rows else np.zeros((0, self.dim), dtype=np.float32)
 
+    def mirrored(self, local: LocalFeatures, width: float) -> LocalFeatures | None:
+        """Returns the local features of a photo with left and right exchanged, from its own; none is read.
+
+        ``None`` where they do not tell (`resight.models.LocalSource`): the descriptors are of a network, or
+        the codec keeps bits alone.
+
+        Args:
+            local: As they are compared: decoded by the codec.
+            width: Of the whole upright photo, pixels.
+        """
+        source = self.local
+        if source is None or source.mirrored is None or not _are_plain(local, source):
+            return None
+        return source.mirrored(local, width)
+
     def turned(self, local: LocalFeatures, long_side: float) -> Float32[np.ndarray, "4 dim"] | None:
         """Returns descriptors of a photo turned by no, one, two and three quarters, from its local features.
 
         They are near those of the turned photo itself; no photo is read. ``None`` where the describer cannot
-        tell (`resight.models.Traits`).
+        tell (`resight.models.Traits`), the codec keeps bits alone, or there are no features.
 
         Args:
             local: As they are compared: decoded by the codec.
             long_side: Of the whole photo, pixels.
         """
-        turned = self.describer.traits.turned
-        if turned is None or not len(local):
+        turned, source = self.describer.traits.turned, self.local
+        if turned is None or source is None or not len(local) or not _are_plain(local, source):
             return None
         descriptors = turned(local, long_side)
         for whitening in self.whitenings:
@@ -306,6 +321,11 @@ class Model:
             self.describer.traits.kind, {"fingerprint": own}, Preprocessing(self.max_side), "", "", {}
         )
         return join(Parts(bundle, self.codec, self.whitenings, "", "")).fingerprint
+
+
+def _are_plain(local: LocalFeatures, source: LocalSource) -> bool:
+    """Returns whether features hold the descriptors that the source gave, but for rounding."""
+    return local.metric == "cosine" and local.descriptors.shape[1] == source.dim
 
 
 def _plain_codec(local: LocalSource | None) -> PlainCodec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from resight.collection.groups.edges import EdgeStore, GroupConfig
-from resight.collection.groups.run import find_groups, known_groups
+from resight.collection.groups.run import edges_of, find_groups, known_groups
 from resight.collection.groups.values import Edit, Group, GroupKind, Groups, KeepRule, Member
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Groups",
     "KeepRule",
     "Member",
+    "edges_of",
     "find_groups",
     "known_groups",
 ]

@@ -189,7 +189,7 @@ class _Building:
                 is_kept = photo is self._best_file(kept)
                 members.append(self._member(photo, self.first[kept], path, most[number], is_kept=is_kept))
         kept_path = self.roots.path_of(self._best_file(kept).key)
-        members.sort(key=lambda member: (member.path != kept_path, -member.share, member.path))
+        members.sort(key=lambda member: (member.path != kept_path, -round(member.share, 2), member.path))
         return Group(self.of, tuple(members))
 
     def _best_file(self, number: int) -> Photo:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as parquet
 from jaxtyping import Float64
 
-from resight.files import whole_file
+from resight.files import write_whole
+from resight.models.extract import HASH_BYTES
 
 __all__ = ["FOLDER", "Edge", "EdgeStore", "GroupConfig", "Looked"]
 
@@ -27,9 +27,7 @@ FOLDER = "groups"
 """Name of the folder in a collection's directory."""
 
 FORMAT = 1
-_METADATA = b"resight.groups"
-_NAME = re.compile(r"(\d{8})\.parquet")
-_MOST_EDGES = 10_000_000
+_NAME = re.compile(r"(\d{8})\.edges")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,21 +101,17 @@ class Looked:
 
 
 _NUMBERS = ("agreement", "exactness", "covered", "recoloured", "faded", "first_framed", "second_framed")
-_EDGE = pa.struct(
+_HASH = ("u1", (HASH_BYTES,))
+_PHOTO_ROW = np.dtype([("photo", *_HASH), ("sharpness", "<f4")])
+_EDGE_ROW = np.dtype(
     [
-        pa.field("second", pa.binary()),
-        pa.field("mirrored", pa.bool_()),
-        pa.field("inliers", pa.int32()),
-        pa.field("confirmed", pa.bool_()),
-        pa.field("transform", pa.list_(pa.float64(), 9)),
-        *(pa.field(name, pa.float32()) for name in _NUMBERS),
-    ]
-)
-_SCHEMA = pa.schema(
-    [
-        pa.field("photo", pa.binary(), nullable=False),
-        pa.field("sharpness", pa.float32()),
-        pa.field("edges", pa.list_(_EDGE)),
+        ("first", *_HASH),
+        ("second", *_HASH),
+        ("mirrored", "u1"),
+        ("confirmed", "u1"),
+        ("inliers", "<i4"),
+        ("transform", "<f8", (3, 3)),
+        *((name, "<f4") for name in _NUMBERS),
     ]
 )
 
@@ -125,6 +119,8 @@ _SCHEMA = pa.schema(
 @final
 class EdgeStore:
     """The files of a collection's edges: one more for each batch, one for all after a run.
+
+    A file is a line of JSON and rows of numbers: reading it runs no compiled parser.
 
     Args:
         collection: Its directory.
@@ -145,8 +141,7 @@ class EdgeStore:
         """Returns what is kept by photo; files that are damaged, or made otherwise, count for nothing."""
         looked: dict[bytes, Looked] = {}
         for path in self._files():
-            for row in self._rows(path):
-                looked[row["photo"]] = _looked(row)
+            looked |= {one.photo: one for one in self._looked(path)}
         return looked
 
     def append(self, looked: Iterable[Looked]) -> None:
@@ -158,15 +153,25 @@ class EdgeStore:
         self._folder.mkdir(exist_ok=True)
         self._write(self._next(), looked)
 
-    def replace(self, looked: Iterable[Looked]) -> None:
-        """Keeps these and nothing else, in one file; hold the writer's lock.
+    def forget_all_but(self, photos: Container[bytes | None]) -> None:
+        """Forgets what is known of other photos, if anything is kept; hold the writer's lock.
+
+        Raises:
+            OSError: The disk refuses it.
+        """
+        if self.exists:
+            self.replace({photo: one for photo, one in self.read().items() if photo in photos})
+
+    def replace(self, looked: Mapping[bytes, Looked]) -> None:
+        """Keeps what is known of these photos, and between them, in one file; hold the writer's lock.
 
         Raises:
             OSError: The disk refuses it.
         """
         old = list(self._files())
         self._folder.mkdir(exist_ok=True)
-        self._write(self._next(), looked)
+        among = (replace(one, edges=[e for e in one.edges if e.second in looked]) for one in looked.values())
+        self._write(self._next(), among)
         # Killed before the last is gone, what they say is said twice.
         for path in old:
             path.unlink(missing_ok=True)
@@ -178,51 +183,54 @@ class EdgeStore:
 
     def _next(self) -> Path:
         numbers = [int(path.name[:8]) for path in self._files()]
-        return self._folder / f"{max(numbers, default=-1) + 1:08d}.parquet"
+        return self._folder / f"{max(numbers, default=-1) + 1:08d}.edges"
 
     def _write(self, path: Path, looked: Iterable[Looked]) -> None:
-        rows = [
-            {
-                "photo": one.photo,
-                "sharpness": one.sharpness,
-                "edges": [
-                    {
-                        "second": edge.second,
-                        "mirrored": edge.mirrored,
-                        "inliers": edge.inliers,
-                        "confirmed": edge.confirmed,
-                        "transform": edge.transform.reshape(-1).tolist(),
-                        **{name: getattr(edge, name) for name in _NUMBERS},
-                    }
-                    for edge in one.edges
-                ],
-            }
-            for one in looked
-        ]
-        table = pa.Table.from_pylist(rows, _SCHEMA.with_metadata({_METADATA: json.dumps(self._made_by)}))
-        with whole_file(path) as stream:
-            parquet.write_table(table, stream, compression="zstd", write_page_checksum=True)
+        photos = list(looked)
+        edges = [edge for one in photos for edge in one.edges]
+        rows = np.zeros(len(photos), _PHOTO_ROW)
+        for row, one in zip(rows, photos, strict=True):
+            row["photo"], row["sharpness"] = np.frombuffer(one.photo, np.uint8), one.sharpness
+        edge_rows = np.zeros(len(edges), _EDGE_ROW)
+        for row, edge in zip(edge_rows, edges, strict=True):
+            row["first"], row["second"] = (
+                np.frombuffer(side, np.uint8) for side in (edge.first, edge.second)
+            )
+            for name in ("mirrored", "confirmed", "inliers", "transform", *_NUMBERS):
+                row[name] = getattr(edge, name)
+        body = rows.tobytes() + edge_rows.tobytes()
+        head = {**self._made_by, "photos": len(rows), "edges": len(edge_rows), "crc32": zlib.crc32(body)}
+        write_whole(path, json.dumps(head).encode() + b"\n" + body)
 
-    def _rows(self, path: Path) -> Iterator[Mapping[str, Any]]:
-        """Yields the rows of a file; none where it is of other settings, damaged or foreign."""
+    def _looked(self, path: Path) -> list[Looked]:
+        """Returns what a file says; nothing where it is of other settings, damaged or foreign."""
         try:
-            with parquet.ParquetFile(path, page_checksum_verification=True) as file:
-                metadata = file.schema_arrow.metadata or {}
-                if json.loads(metadata.get(_METADATA, b"null")) != self._made_by:
-                    return
-                if file.schema_arrow.remove_metadata() != _SCHEMA or file.metadata.num_rows > _MOST_EDGES:
-                    return
-                rows = file.read().to_pylist()
-        except (OSError, ValueError, pa.ArrowException):
-            return
-        yield from rows
+            line, _, body = path.read_bytes().partition(b"\n")
+            head = json.loads(line)
+            count, edge_count, checksum = (head.pop(name) for name in ("photos", "edges", "crc32"))
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):
+            return []
+        if head != self._made_by or checksum != zlib.crc32(body):
+            return []
+        first, size = count * _PHOTO_ROW.itemsize, edge_count * _EDGE_ROW.itemsize
+        if len(body) != first + size:
+            return []
+        edges: dict[bytes, list[Edge]] = {}
+        for row in np.frombuffer(body, _EDGE_ROW, edge_count, first):
+            edges.setdefault(row["first"].tobytes(), []).append(_edge(row))
+        return [
+            Looked(digest := row["photo"].tobytes(), float(row["sharpness"]), edges.get(digest, ()))
+            for row in np.frombuffer(body, _PHOTO_ROW, count)
+        ]
 
 
-def _looked(row: Mapping[str, Any]) -> Looked:
-    return Looked(row["photo"], row["sharpness"], [_edge(row["photo"], edge) for edge in row["edges"] or ()])
-
-
-def _edge(photo: bytes, row: Mapping[str, Any]) -> Edge:
-    transform = np.array(row["transform"], dtype=np.float64).reshape(3, 3)
-    plain = (row["second"], row["mirrored"], row["inliers"], row["confirmed"])
-    return Edge(photo, *plain, transform, *(row[name] for name in _NUMBERS))
+def _edge(row: np.void) -> Edge:
+    return Edge(
+        row["first"].tobytes(),
+        row["second"].tobytes(),
+        bool(row["mirrored"]),
+        int(row["inliers"]),
+        bool(row["confirmed"]),
+        row["transform"].copy(),
+        *(float(row[name]) for name in _NUMBERS),
+    )

@@ -27,7 +27,7 @@ from resight.models.model import Model
 from resight.search.geometry.verdict import verdict
 from resight.search.geometry.verification import Verification, verify_queries
 
-__all__ = ["Photo", "look", "photos_of"]
+__all__ = ["Photo", "look", "photos_of", "waiting"]
 
 BLOCK = 64
 """Photos whose candidates are looked at before what was found is kept."""
@@ -107,10 +107,7 @@ def look(
             f"the model {model.name} has no local features, by which photos are compared: index them with "
             "a model that has, such as sift"
         )
-    photos = list({photo.hash: photo for photo in reversed(photos_of(store))}.values())[::-1]
-    kept = edges.read()
-    known = {photo.hash: kept[photo.hash] for photo in photos if photo.hash in kept}
-    new = _new(photos, known, store)
+    photos, known, new = waiting(store, edges)
     run = _Run(store, resident, model, config, photos)
     for start in range(0, len(new), BLOCK):
         progress(start, len(new))
@@ -119,14 +116,22 @@ def look(
             edges.append(found)
         known |= {one.photo: one for one in found}
     progress(len(new), len(new))
-    if new or len(kept) > len(known):
+    if new:
         known = {
             photo: replace(one, sharpness=run.sharpness.get(photo, one.sharpness))
             for photo, one in known.items()
         }
         with writer_lock(store.path, timeout=lock_timeout):
-            edges.replace(_among(known))
+            edges.replace(known)
     return known
+
+
+def waiting(store: Store, edges: EdgeStore) -> tuple[list[Photo], dict[bytes, Looked], list[Photo]]:
+    """Returns the photos, one of each content; what is known of them; and those that must be looked at."""
+    photos = list({photo.hash: photo for photo in reversed(photos_of(store))}.values())[::-1]
+    kept = edges.read()
+    known = {photo.hash: kept[photo.hash] for photo in photos if photo.hash in kept}
+    return photos, known, _new(photos, known, store)
 
 
 def _new(photos: Sequence[Photo], known: Mapping[bytes, Looked], store: Store) -> list[Photo]:
@@ -141,12 +146,6 @@ def _new(photos: Sequence[Photo], known: Mapping[bytes, Looked], store: Store) -
         if one is None or (here and roots.is_here(photo.key)):
             new.append(photo)
     return new
-
-
-def _among(known: Mapping[bytes, Looked]) -> Iterator[Looked]:
-    """Yields what is known with the edges between these photos alone."""
-    for one in known.values():
-        yield replace(one, edges=[edge for edge in one.edges if edge.second in known])
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,10 +195,7 @@ class _Run:
 
     def _mirrored(self, item: tuple[int, LocalFeatures | None]) -> LocalFeatures | None:
         place, features = item
-        source = self.model.local
-        if features is None or source is None or source.mirrored is None:
-            return None
-        return source.mirrored(features, self.photos[place].width)
+        return None if features is None else self.model.mirrored(features, self.photos[place].width)
 
     def _candidates(
         self,

@@ -7,14 +7,21 @@ from collections.abc import Callable, Mapping
 
 from resight.collection.groups.building import build_groups
 from resight.collection.groups.edges import EdgeStore, GroupConfig, Looked
-from resight.collection.groups.finding import look, photos_of
+from resight.collection.groups.finding import look, photos_of, waiting
 from resight.collection.groups.values import GroupKind, Groups, KeepRule, check_words
 from resight.collection.resident import ResidentIndex
 from resight.collection.store import Store
 from resight.files import Progress
 from resight.models.model import Model
 
-__all__ = ["find_groups", "known_groups"]
+__all__ = ["edges_of", "find_groups", "known_groups"]
+
+CONFIG = GroupConfig()
+
+
+def edges_of(store: Store) -> EdgeStore:
+    """Returns where a collection keeps what is known of its pairs."""
+    return EdgeStore(store.path, store.header.fingerprint, CONFIG)
 
 
 def find_groups(
@@ -26,16 +33,14 @@ def find_groups(
     keep: KeepRule,
     progress: Progress,
     lock_timeout: float,
-    config: GroupConfig | None = None,
 ) -> Groups:
     """Returns the groups of a kind; `resight.Collection.groups` explains the arguments and errors."""
     check_words(of, keep)
     started = time.perf_counter()
     store.refresh()
-    settings = config or GroupConfig()
-    edges = EdgeStore(store.path, store.header.fingerprint, settings)
-    looked = look(store, resident, load_model(), edges, settings, progress, lock_timeout=lock_timeout)
-    return _built(store, looked, of, keep, started)
+    edges = edges_of(store)
+    looked = look(store, resident, load_model(), edges, CONFIG, progress, lock_timeout=lock_timeout)
+    return _built(store, looked, of, keep, started, left=0)
 
 
 def known_groups(store: Store, *, of: GroupKind, keep: KeepRule) -> Groups | None:
@@ -48,15 +53,21 @@ def known_groups(store: Store, *, of: GroupKind, keep: KeepRule) -> Groups | Non
     check_words(of, keep)
     started = time.perf_counter()
     store.refresh()
-    edges = EdgeStore(store.path, store.header.fingerprint, GroupConfig())
+    edges = edges_of(store)
     if not edges.exists:
         return None
-    kept, held = edges.read(), {photo.hash for photo in photos_of(store)}
-    return _built(store, {photo: kept[photo] for photo in kept.keys() & held}, of, keep, started)
+    _, looked, new = waiting(store, edges)
+    return _built(store, looked, of, keep, started, left=len(new))
 
 
 def _built(
-    store: Store, looked: Mapping[bytes, Looked], of: GroupKind, keep: KeepRule, started: float
+    store: Store,
+    looked: Mapping[bytes, Looked],
+    of: GroupKind,
+    keep: KeepRule,
+    started: float,
+    *,
+    left: int,
 ) -> Groups:
     photos = photos_of(store)
     taken: dict[int, str] = {}
@@ -64,5 +75,4 @@ def _built(
         table = store.table(["taken"], where="taken IS NOT NULL")
         taken = {row["_rowid"]: str(row["taken"]) for row in table.to_pylist()}
     groups = build_groups(photos, looked, store.roots, taken, of=of, keep=keep)
-    notes = store.roots.notes()
-    return Groups(groups, len(photos), time.perf_counter() - started, tuple(notes))
+    return Groups(groups, len(photos), time.perf_counter() - started, tuple(store.roots.notes()), left)

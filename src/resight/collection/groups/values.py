@@ -147,12 +147,14 @@ class Groups:
         photos: Photos of the collection that were looked at.
         seconds: Time that it took.
         notes: What could not be done, a sentence each.
+        waiting: Photos that have not been compared yet, in `resight.Collection.known_groups`.
     """
 
     groups: Sequence[Group]
     photos: int
     seconds: float
     notes: tuple[str, ...] = ()
+    waiting: int = 0
 
     def __iter__(self) -> Iterator[Group]:
         return iter(self.groups)

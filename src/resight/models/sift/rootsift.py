@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Shaped, UInt8
 
 from resight.errors import InvalidInput
 from resight.features import LocalFeatures
 
-__all__ = ["DIM", "Keypoints", "from_codes", "keypoints", "mirrored", "root_sift", "to_codes"]
+__all__ = ["DIM", "Keypoints", "from_stored", "keypoints", "mirrored", "root_sift", "to_codes"]
 
 DIM = 128
 """Length of a SIFT descriptor."""
@@ -113,9 +113,10 @@ def to_codes(root: Float32[np.ndarray, "n 128"]) -> UInt8[np.ndarray, "n 128"]:
     return np.clip(np.rint(root * np.float32(_CODES_PER_UNIT)), 0, 255).astype(np.uint8)
 
 
-def from_codes(codes: UInt8[np.ndarray, "n 128"]) -> Float32[np.ndarray, "n 128"]:
-    """Returns the RootSIFT descriptors that `to_codes` rounded."""
-    return codes.astype(np.float32) / np.float32(_CODES_PER_UNIT)
+def from_stored(stored: Shaped[np.ndarray, "n 128"]) -> Float32[np.ndarray, "n 128"]:
+    """Returns the RootSIFT descriptors that `to_codes` rounded, or that a codec gives as halves."""
+    values = stored.astype(np.float32)
+    return values / np.float32(_CODES_PER_UNIT) if stored.dtype == np.uint8 else values
 
 
 def mirrored(features: LocalFeatures, width: float) -> LocalFeatures:
@@ -126,7 +127,7 @@ def mirrored(features: LocalFeatures, width: float) -> LocalFeatures:
     other, and in each the directions that turn left with those that turn right.
 
     Args:
-        features: Of the upright photo, with codes of 128 values.
+        features: Of the upright photo, with descriptors of 128 values.
         width: Of the upright photo, pixels.
     """
     count = len(features)
