@@ -5,7 +5,8 @@ import pytest
 
 from resight.errors import InvalidInput
 from resight.features import LocalFeatures
-from resight.search import match_distance, match_many
+from resight.search import VerificationConfig, match_distance, match_many
+from resight.search.geometry.config import NEAR
 
 
 def features(descriptors, metric="cosine"):
@@ -119,3 +120,34 @@ def test_other_metrics_are_not_matched():
     codes = np.zeros((3, 16), np.uint8)
     with pytest.raises(InvalidInput, match="16 uint8 numbers \\(hamming\\)"):
         next(match_many(features(codes, "hamming"), [features(codes, "cosine")], rule="mutual", ratio=1.0))
+
+
+def test_near_neighbours_are_mutual_ones_within_a_distance():
+    rng = np.random.default_rng(21)
+    values = rng.standard_normal((40, 16)).astype(np.float16)
+    noise = np.where(np.arange(40) < 20, 0.1, 2.0)[:, None] * rng.standard_normal((40, 16))
+    zeros = np.zeros(40, dtype=np.float32)
+    places = rng.uniform(0, 100, (40, 2)).astype(np.float32)
+    query, answer = (
+        LocalFeatures(places, zeros + 8, zeros, zeros, each.astype(np.float16))
+        for each in (values, values + noise)
+    )
+    (every,) = match_many(query, [answer], rule="mutual", ratio=0.9)
+    (near,) = match_many(query, [answer], rule="near", ratio=0.9, max_distance=0.6)
+    wanted = [number for number, score in enumerate(every.similarities) if 2 - 2 * float(score) < 0.36]
+    assert near.query.tolist() == every.query[wanted].tolist()
+    assert near.answer.tolist() == every.answer[wanted].tolist()
+    assert 20 <= len(near) < len(every)
+
+
+def test_points_of_one_size_are_matched_near_by_default():
+    zeros, ones = np.zeros(3, dtype=np.float32), np.ones(3, dtype=np.float32)
+    places, codes = np.zeros((3, 2), dtype=np.float32), np.ones((3, 4), dtype=np.float16)
+    sizes = np.array([1, 2, 3], dtype=np.float32)
+    config = VerificationConfig()
+    points = LocalFeatures(places, 8 * ones, zeros, zeros, codes)
+    assert (config.rule_for(points), config.distance_for(points)) == ("near", NEAR)
+    cells = LocalFeatures(places, sizes, zeros, zeros, codes)
+    assert (config.rule_for(cells), config.distance_for(cells)) == ("distance", 1.0)
+    assert config.rule_for(LocalFeatures(places, sizes, ones, zeros, codes)) == "ratio"
+    assert VerificationConfig(matching="mutual").rule_for(points) == "mutual"

@@ -11,9 +11,22 @@ from resight.errors import InvalidInput
 from resight.features import LocalFeatures
 from resight.search.geometry.matching import MatchRule
 
-__all__ = ["PROTOCOLS", "SAMPLES", "FitModel", "VerificationConfig", "VerifiedOrder", "verification_config"]
+__all__ = [
+    "NEAR",
+    "PROTOCOLS",
+    "SAMPLES",
+    "FitModel",
+    "VerificationConfig",
+    "VerifiedOrder",
+    "verification_config",
+]
 
 FitModel = Literal["similarity", "affine", "homography"]
+
+NEAR = 0.6
+"""Distance of unit descriptors below which XFeat's authors take mutual neighbours for a match (a cosine above
+0.82). Of 224 mutual neighbours of two unrelated photos nine are as near; without the limit a tenth of such
+pairs was confirmed (`benchmarks/local_sources.py`)."""
 
 VerifiedOrder = Literal["evidence", "beyond", "inliers"]
 """``evidence``: similarity and inliers beyond chance together, see `reranking.order_verified`.
@@ -31,7 +44,7 @@ class VerificationConfig:
     Attributes:
         model: What is fitted: a similarity (2 matches), an affine transform (3) or a homography (4).
         matching: Mutual nearest neighbours, the ratio test, or nearest neighbours within a distance; ``None``
-            for what suits the keypoints (`rule_for`).
+            for what suits the keypoints (`rule_for`). ``near`` is mutual neighbours within `NEAR`.
         ratio: Of the distances to the nearest and the second nearest; only for the ratio test.
         max_distance: Of unit-length descriptors, 0 to 2; only for neighbours within a distance. Of binary
             codes, the share of differing bits that this angle of the vectors stands for.
@@ -68,10 +81,10 @@ class VerificationConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.model not in SAMPLES or self.matching not in (None, "mutual", "ratio", "distance"):
+        if self.model not in SAMPLES or self.matching not in (None, "mutual", "near", "ratio", "distance"):
             raise InvalidInput(
-                "verification fits 'similarity', 'affine' or 'homography' to 'mutual', 'ratio' or 'distance' "
-                f"matches, not {self.model!r} to {self.matching!r}"
+                "verification fits 'similarity', 'affine' or 'homography' to 'mutual', 'near', 'ratio' or "
+                f"'distance' matches, not {self.model!r} to {self.matching!r}"
             )
         if self.sampling not in ("guided", "random") or (
             self.sampling == "random" and self.model != "affine"
@@ -105,13 +118,17 @@ class VerificationConfig:
         By default by the ratio test where keypoints have orientations. Those without, in several sizes, are
         cells of a network's maps, whose neighbours, in place and in size, look alike: the test would refuse
         the right matches. They are matched within a distance. Those without that have one size are points
-        apart from each other (XFeat), matched where both are each other's nearest.
+        apart from each other (XFeat), matched where both are each other's nearest and near.
         """
         if self.matching is not None:
             return self.matching
         if features.has_orientations:
             return "ratio"
-        return "distance" if features.has_sizes else "mutual"
+        return "distance" if features.has_sizes else "near"
+
+    def distance_for(self, features: LocalFeatures) -> float:
+        """Returns below which distance these features of a query are matched, where distances count."""
+        return NEAR if self.rule_for(features) == "near" else self.max_distance
 
 
 PROTOCOLS: dict[str, VerificationConfig] = {

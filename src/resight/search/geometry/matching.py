@@ -35,7 +35,7 @@ STEP = 1 / 2048
 """Unit-length descriptors are rounded to multiples of it: inner products are then multiples of 2**-22 and
 below 2, and a similarity changes by 0.0002, less than by the rounding of codes to uint8."""
 
-MatchRule = Literal["mutual", "ratio", "distance"]
+MatchRule = Literal["mutual", "near", "ratio", "distance"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,7 @@ def match_distance(similarities: Float32[np.ndarray, "q a"], max_distance: float
     if similarities.size == 0:
         return _none()
     nearest, best = _nearest(similarities)
-    query = np.flatnonzero(2.0 - 2.0 * best.astype(np.float64) < max_distance**2)
-    return Matches(query, nearest[query], best[query])
+    return _within(Matches(np.arange(len(nearest)), nearest, best), max_distance)
 
 
 def match_many(
@@ -102,11 +101,11 @@ def match_many(
     Args:
         query: Features of the one photo.
         answers: Features of the others.
-        rule: `match_mutual`, `match_ratio` or `match_distance`.
+        rule: `match_mutual`, the same within a distance (``near``), `match_ratio` or `match_distance`.
         ratio: Of `match_ratio`.
-        max_distance: Of `match_distance`. Binary codes are the signs of vectors: of two at an angle the share
-            angle / pi of the bits differs (M. Charikar, Similarity estimation techniques from rounding
-            algorithms, STOC 2002, section 3), so that the distance is turned into such a share.
+        max_distance: Of `match_distance` and ``near``. Binary codes are the signs of vectors: of two at an
+            angle the share angle / pi of the bits differs (M. Charikar, Similarity estimation techniques from
+            rounding algorithms, STOC 2002, section 3), so that the distance is turned into such a share.
 
     Raises:
         InvalidInput: The descriptors of two photos have different lengths, types or metrics.
@@ -119,6 +118,7 @@ def match_many(
         max_distance = math.sqrt(8 / math.pi * math.asin(max_distance / 2))
     rules: dict[MatchRule, Callable[[Float32[np.ndarray, "q a"]], Matches]] = {
         "mutual": match_mutual,
+        "near": lambda similarities: _within(match_mutual(similarities), max_distance),
         "ratio": lambda similarities: _match_ratio(similarities, ratio),
         "distance": lambda similarities: match_distance(similarities, max_distance),
     }
@@ -174,6 +174,12 @@ def _match_block(
         part = similarities[:, start : start + len(answer)]
         start += len(answer)
         yield match(part)
+
+
+def _within(matches: Matches, max_distance: float) -> Matches:
+    """Returns the matches of unit descriptors that are nearer than a distance."""
+    kept = 2.0 - 2.0 * matches.similarities.astype(np.float64) < max_distance**2
+    return Matches(matches.query[kept], matches.answer[kept], matches.similarities[kept])
 
 
 def _rows(descriptors: Sequence[Shaped[np.ndarray, "_ width"]], metric: str) -> Float32[np.ndarray, "n dim"]:

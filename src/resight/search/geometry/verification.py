@@ -162,7 +162,7 @@ def _verify_share(
         answers,
         rule=config.rule_for(query),
         ratio=config.ratio,
-        max_distance=config.max_distance,
+        max_distance=config.distance_for(query),
     )
     fit = _fit_plain if config.sampling == "random" else _fit
     return [fit(query, answer, pairs, region, config) for answer, pairs in zip(answers, matches, strict=True)]
@@ -210,9 +210,9 @@ def _evidence(
     groups = [Group(first.transform, pairs[0][first.close], pairs[1][first.close])]
     if second.transform is not None and np.count_nonzero(second.close) >= max(8, second.expected + 2):
         groups.append(Group(second.transform, rest[0][second.close], rest[1][second.close]))
-    # Where neighbours in a network's map are matched, what is near enough to be a match agrees.
-    is_distance = config.rule_for(query) == "distance"
-    least = 1.0 - config.max_distance**2 / 2 if is_distance else SIMILAR
+    # Where matches are neighbours within a distance, what is near enough to be a match agrees.
+    is_distance = config.rule_for(query) in ("distance", "near")
+    least = 1.0 - config.distance_for(query) ** 2 / 2 if is_distance else SIMILAR
     return weigh(query, answer, groups, pairs, least)
 
 
