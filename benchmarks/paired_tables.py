@@ -2,12 +2,12 @@
 
     python benchmarks/paired_tables.py [STUDY-SET ...] [--results benchmarks/results]
 
-Of a comparison: the difference of MAP@R seed by seed; their mean with half of its 95 % t-interval; the 95 %
-interval by class (whole test classes drawn with replacement, of each query's mean over the seeds); p by
-random signs of the classes; of rendered places a class is a place. *Holds* and *the other way*: both
-intervals lie on one side of 0. *Does not show*: neither interval reaches `LEAST`, a gain that would matter.
-*Not told apart*: all else. What was measured before values of queries were kept (``label_experiments.jsonl``)
-has the first interval alone.
+Of a comparison: the difference of MAP@R (of the studies of tuples: of mAP) seed by seed; their mean with half
+of its 95 % t-interval; the 95 % interval by class (whole test classes drawn with replacement, of each query's
+mean over the seeds); p by random signs of the classes; of rendered places a class is a place. *Holds* and
+*the other way*: both intervals lie on one side of 0. *Does not show*: neither interval reaches `LEAST`, a
+gain that would matter. *Not told apart*: all else. With one seed the interval by class decides alone. What
+was measured before values of queries were kept (``label_experiments.jsonl``) has the first interval alone.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from resight.evaluation.statistics import paired
 LEAST = 0.01
 T95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 ALONE = "descriptor"
+MEASURES = ("map_at_r", "recall_at_1")
+TITLES = {"map_at_r": "MAP@R", "recall_at_1": "R@1", "map": "mAP", "oxford medium": "Oxford, Medium"}
 
 Compared = tuple[str, str]
 COMPARED: dict[str, list[Compared]] = {
@@ -63,6 +65,25 @@ WAYS: list[tuple[str, str, str]] = [
     ("GeM, p learned", "learned whitening, shrinkage 0.5", "descriptor"),
     ("GeM, p learned", "learned whitening, shrinkage 0.5", "PCA whitening, shrinkage 0.5"),
     ("GeM, p learned", "learned whitening, shrinkage 0.1", "PCA whitening, shrinkage 0.1"),
+]
+_W = "learned whitening"
+TUPLES: list[tuple[str, str, str, str]] = [
+    *((name, way, "untrained", way) for name in ("tuples", "labels") for way in (ALONE, _W)),
+    *(("tuples", way, "labels", way) for way in (ALONE, _W)),
+    *(
+        ("tuples", ALONE, name, ALONE)
+        for name in ("any of the model", "most points", "nearest", "easy negatives", "MAC", "SPoC", "p = 3")
+    ),
+    ("p per channel", ALONE, "tuples", ALONE),
+    ("tuples", _W, "tuples", ALONE),
+    ("tuples", _W, "tuples", "PCA whitening"),
+    *(("tuples", f"{_W}, {dim}", "tuples", _W) for dim in (16, 32, 64)),
+    *(("tuples", f"{_W}, {dim}", "tuples", f"PCA whitening, {dim}") for dim in (16, 32, 64)),
+    ("tuples", "three scales, by p", "tuples", ALONE),
+    ("tuples", "three scales, by p", "tuples", "three scales, mean"),
+    ("tuples", f"three scales, by p, {_W}", "tuples", _W),
+    ("whitening layer", ALONE, "longer", _W),
+    ("longer", ALONE, "tuples", ALONE),
 ]
 BEFORE: list[tuple[Compared, Compared]] = [
     *((("cgd", f"{a} 384"), ("cgd", f"{b} 384")) for a, b in (("GM", "MG"), ("SM", "MS"), ("SMG", "MSG"))),
@@ -106,14 +127,17 @@ def print_study(file: Path) -> None:
     values = dict(np.load(file.with_suffix(".npz")))
     classes = values.pop("classes").astype(np.int64)
     print(f"\n## {file.stem}: {len(classes)} photos of {len(np.unique(classes))} test classes\n")
-    print("| configuration | way | MAP@R by seed | mean | R@1 |\n|---|---|---|---|---|")
+    of_tuples = "map" in next(iter(lines[0]["ways"].values()))
+    measure, beside = ("map", "oxford medium") if of_tuples else MEASURES
+    titles = f"{TITLES[measure]} by seed | mean | {TITLES[beside]}"
+    print(f"| configuration | way | {titles} |\n|---|---|---|---|---|")
     for name in dict.fromkeys(line["name"] for line in lines):
         runs = sorted((line for line in lines if line["name"] == name), key=lambda line: line["seed"])
         for way in runs[0]["ways"]:
             found = [run["ways"][way] for run in runs]
-            maps = [one["map_at_r"] for one in found]
-            recall = np.mean([one["recall_at_1"] for one in found])
-            print(f"| {name} | {way} | {spelled(maps)} | {np.mean(maps):.3f} | {recall:.3f} |")
+            maps = [one[measure] for one in found]
+            also = np.mean([one[beside] for one in found])
+            print(f"| {name} | {way} | {spelled(maps)} | {np.mean(maps):.3f} | {also:.3f} |")
     print_comparisons(file.stem.split("-")[0], lines, values, classes)
     if file.stem.startswith("baseline"):
         print_watch(lines)
@@ -123,14 +147,15 @@ def print_comparisons(
     study: str, lines: Sequence[dict[str, object]], values: dict[str, np.ndarray], classes: np.ndarray
 ) -> None:
     heads("difference of", "by class", "p")
-    pairs = [(first, ALONE, second, ALONE) for first, second in COMPARED[study]]
+    pairs = TUPLES if study == "tuples" else [(a, ALONE, b, ALONE) for a, b in COMPARED[study]]
     if study == "pooling":
         pairs += [(name, first, name, second) for name, first, second in WAYS]
     for name, way, other, other_way in pairs:
         seeds = [
             line["seed"]
             for line in lines
-            if line["name"] == name and f"{other}|{other_way}|{line['seed']}" in values
+            if line["name"] == name
+            and {f"{name}|{way}|{line['seed']}", f"{other}|{other_way}|{line['seed']}"} <= set(values)
         ]
         if not seeds:
             continue
@@ -141,6 +166,10 @@ def print_comparisons(
         by_seed = (ours - theirs).mean(axis=1)
         test = paired(theirs.mean(axis=0), ours.mean(axis=0), classes=classes)
         shown = f"{name} − {other}" if way == other_way else f"{name}: {way} − {other_way}"
+        if way == other_way != ALONE:
+            shown = f"{shown}, {way}"
+        if name != other and way != other_way:
+            shown = f"{name}, {way} − {other}, {other_way}"
         found = test.difference
         ends = [(found.low, found.high)]
         print(
@@ -210,7 +239,7 @@ def of_seeds(by_seed: np.ndarray) -> str:
 def verdict(by_seed: np.ndarray, ends: Sequence[tuple[float, float]]) -> str:
     """Returns what the intervals together say of the claim that the difference is above 0."""
     mean, width = float(by_seed.mean()), half(by_seed)
-    every = [(mean - width, mean + width), *ends]
+    every = [*([] if len(by_seed) == 1 else [(mean - width, mean + width)]), *ends]
     if all(low > 0 for low, _ in every):
         return "holds"
     if all(high < 0 for _, high in every):

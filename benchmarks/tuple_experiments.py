@@ -65,9 +65,9 @@ class Study:
 
 STUDIES = {
     "scratch": Study(
-        {"name": "test_resnet", "pretrained": False, "output_stride": 16}, 64, 10, 1e-3, 500, (16, 32, 64, 96)
+        {"name": "test_resnet", "pretrained": False, "output_stride": 16}, 64, 6, 1e-3, 200, (16, 32, 64, 96)
     ),
-    "imagenet": Study({"name": "efficientnet-lite0"}, 96, 3, 1e-4, 300, (16, 64, 320)),
+    "imagenet": Study({"name": "efficientnet-lite0"}, 96, 2, 1e-4, 100, (16, 64, 320)),
 }
 
 

@@ -1,11 +1,11 @@
 """Makes the tuples that ``tuple_experiments.py`` trains on, of photos whose places it hides, and judges them.
 
-    python benchmarks/tuple_sets.py PLACES SCENES OUT [--json FILE] [--sheet FILE]
+    python benchmarks/tuple_sets.py PLACES SCENES OUT [--groups 20 30] [--json FILE] [--sheet FILE]
 
-PLACES is a folder that ``rendered_places.py`` wrote, of which the training photos are taken; SCENES holds a
-folder a scene with its photos in ``images``. All photos go into one folder under names that say nothing, and
-through the pipeline of ``resight tuples`` at 480 pixels, 1024 keypoints, 10 neighbours. A killed run goes on.
-OUT gets a folder a way of choosing positives, all of the same 3D models:
+PLACES is a folder that ``rendered_places.py`` wrote, of which training photos are taken; SCENES holds a
+folder a scene with its photos in ``images``. Under names that say nothing, the photos of all scenes go into
+one folder, and those of each group of places into one, and each folder through the pipeline of ``resight
+tuples``. A killed run goes on. OUT gets a folder a way of choosing positives, all of the same 3D models:
 
 * ``random``, ``most_points``, ``nearest``: the three of the paper, with the defaults of ``resight tuples``;
 * ``any``: every photo of the model that sees a point with the query;
@@ -20,10 +20,10 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
-from itertools import permutations
+from dataclasses import asdict, replace
+from itertools import accumulate, pairwise, permutations
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +36,17 @@ from resight.datasets.tuples import PHOTOS, TUPLES
 from resight.files import Progress
 from resight.pipelines.tuples import TuplesOutcome, TuplesSettings, make_tuples
 from resight.reports.reconstruction import ShownTuples, write_reconstruction
-from resight.sfm import PositiveConfig, ReconstructionConfig, select_positives, write_tables
+from resight.sfm import (
+    PositiveConfig,
+    Reconstruction,
+    ReconstructionConfig,
+    covisibility,
+    select_positives,
+    write_tables,
+)
 
-SETTINGS = TuplesSettings(reconstruction=ReconstructionConfig(max_side=480, features=1024, neighbours=10))
+REAL = TuplesSettings(reconstruction=ReconstructionConfig(max_side=640, features=1500, neighbours=12))
+RENDERED = TuplesSettings(reconstruction=ReconstructionConfig(max_side=480, features=1024, neighbours=10))
 WAYS = {
     "random": PositiveConfig(),
     "most_points": PositiveConfig(way="most_points"),
@@ -54,45 +62,73 @@ def main() -> None:
     parser.add_argument("places", type=Path)
     parser.add_argument("scenes", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--limit", type=int, help="only so many of the rendered places")
+    parser.add_argument("--groups", type=int, nargs="+", default=[20, 30], help="rendered places of each")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--sheet", type=Path)
     arguments = parser.parse_args()
     out: Path = arguments.out
-    place_of = hidden(arguments.places, arguments.scenes, out / "photos", arguments.limit)
-    started = time.process_time()
-    outcome = make_tuples([out / "photos"], out / "made", SETTINGS, stage=lines)
-    result = asdict(judged(outcome, place_of)) | {"cpu_seconds": round(time.process_time() - started, 1)}
-    result |= {"sets": sets(outcome, out)}
-    write_labels(outcome, place_of, out / "labels")
+    place_of: dict[str, str] = {}
+    outcomes, parts = [], {}
+    for name, photos in groups(arguments.places, arguments.scenes, arguments.groups):
+        hidden = hide(photos, out / "photos" / name)
+        place_of |= hidden
+        started = time.process_time()
+        settings = REAL if name == "scenes" else RENDERED
+        outcome = make_tuples([out / "photos" / name], out / "made" / name, settings, stage=lines)
+        outcomes.append(outcome)
+        seconds = round(time.process_time() - started, 1)
+        parts[name] = asdict(judged(outcome, hidden)) | {"processor_seconds": seconds}
+    result = {"parts": parts, "sets": sets(outcomes, out)}
+    write_labels(outcomes, place_of, out / "labels")
     print(json.dumps(result, indent=2))
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     if arguments.sheet is not None:
-        parts = (outcome.reconstruction, outcome.pairs, outcome.chosen, outcome.seconds)
-        write_reconstruction(ShownTuples("rendered places and scenes", *parts), arguments.sheet)
+        shown = outcomes[0]
+        everything = (shown.reconstruction, shown.pairs, shown.chosen, shown.seconds)
+        write_reconstruction(ShownTuples("all scenes", *everything), arguments.sheet)
 
 
-def hidden(places: Path, scenes: Path, folder: Path, limit: int | None) -> dict[str, str]:
+def groups(
+    places: Path, scenes: Path, counts: Sequence[int]
+) -> Iterator[tuple[str, dict[Path, tuple[str, str]]]]:
+    """Yields the photos that go into one folder: of each a key for its new name, and its place."""
+    yield (
+        "scenes",
+        {
+            photo: (str(photo.relative_to(scenes)), ONE_PLACE.get(scene.name, scene.name))
+            for scene in scenes.iterdir()
+            if scene.is_dir()
+            for photo in (scene / "images").iterdir()
+        },
+    )
+    number_of = {photo: int(photo.name.split("_")[1]) for photo in (places / "train").iterdir()}
+    for group, (start, end) in enumerate(pairwise(accumulate(counts, initial=0))):
+        chosen = {photo: number for photo, number in number_of.items() if start <= number < end}
+        yield f"places-{group}", {photo: (photo.name, f"rendered {n}") for photo, n in chosen.items()}
+
+
+def hide(photos: Mapping[Path, tuple[str, str]], folder: Path) -> dict[str, str]:
     """Returns the place of each photo by its new name; the photos are then in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     place_of = {}
-    rendered = [(photo, f"rendered {photo.name.split('_')[1]}") for photo in (places / "train").iterdir()]
-    real = [
-        (photo, ONE_PLACE.get(scene.name, scene.name))
-        for scene in scenes.iterdir()
-        if scene.is_dir()
-        for photo in (scene / "images").iterdir()
-    ]
-    if limit is not None:
-        rendered = [each for each in rendered if int(each[1].split()[1]) < limit]
-    for photo, place in sorted(rendered) + sorted(real):
-        key = f"{photo.parent.parent.name}/{photo.name}"
-        name = hashlib.sha256(key.encode()).hexdigest()[:16] + photo.suffix
+    for photo, (key, place) in photos.items():
+        name = hashlib.sha256(key.encode()).hexdigest()[:12] + photo.suffix
         if not (folder / name).exists():
             shutil.copy(photo, folder / name)
         place_of[name] = place
     return place_of
+
+
+def together(outcomes: Sequence[TuplesOutcome]) -> Reconstruction:
+    """Returns the photos and models of all folders as one."""
+    photos: list[Path] = []
+    clusters = []
+    for outcome in outcomes:
+        made = outcome.reconstruction
+        clusters += [replace(cluster, photos=cluster.photos + len(photos)) for cluster in made.clusters]
+        photos += made.photos
+    return Reconstruction(tuple(photos), tuple(clusters))
 
 
 @contextmanager
@@ -109,29 +145,34 @@ def lines(title: str, unit: str) -> Iterator[Progress]:
     yield report
 
 
-def sets(outcome: TuplesOutcome, out: Path) -> dict[str, int]:
+def sets(outcomes: Sequence[TuplesOutcome], out: Path) -> dict[str, int]:
     """Returns the number of tuples of each way; the tables of each are then in a folder of their own."""
-    photos = outcome.reconstruction.photos
-    names, descriptors = Collection.open(outcome.folder / "photos.resight").descriptors()
-    row_of = {name: row for row, name in enumerate(names)}
-    described = descriptors[[row_of[str(photo)] for photo in photos]]
-    contents = [hashlib.sha256(photo.read_bytes()).digest() for photo in photos]
+    made, described = together(outcomes), {}
+    for outcome in outcomes:
+        names, descriptors = Collection.open(outcome.folder / "photos.resight").descriptors()
+        described |= dict(zip(names, descriptors, strict=True))
+    pairs = covisibility(made)
+    contents = [hashlib.sha256(photo.read_bytes()).digest() for photo in made.photos]
     copies = np.unique(contents, return_inverse=True)[1].reshape(-1)
     counts = {}
     for way, config in WAYS.items():
         chosen = select_positives(
-            outcome.pairs, outcome.reconstruction, config, copies=copies, descriptors=described
+            pairs,
+            made,
+            config,
+            copies=copies,
+            descriptors=np.stack([described[str(photo)] for photo in made.photos]),
         )
         (out / way).mkdir(exist_ok=True)
-        write_tables(out / way, outcome.reconstruction, outcome.pairs, chosen, asdict(config))
+        write_tables(out / way, made, pairs, chosen, asdict(config))
         counts[way] = len(chosen)
     return counts
 
 
-def write_labels(outcome: TuplesOutcome, place_of: Mapping[str, str], folder: Path) -> None:
+def write_labels(outcomes: Sequence[TuplesOutcome], place_of: Mapping[str, str], folder: Path) -> None:
     """Writes what somebody who knows the places would."""
     rows: dict[str, list[str]] = {}
-    for photo in outcome.reconstruction.photos:
+    for photo in together(outcomes).photos:
         rows.setdefault(place_of[photo.name], []).append(str(photo))
     clusters = {place: number for number, place in enumerate(sorted(rows))}
     photos = [photo for members in rows.values() for photo in members]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from made_models import ring, write_colmap
 
 from resight.errors import InvalidInput
 from resight.sfm import find_models, read_model, read_reconstruction
+from resight.sfm.models import joined
 
 NAMES = ["e.jpg", "d.jpg", "c/b.jpg", "b c.jpg", "a.jpg"]
 
@@ -109,3 +111,16 @@ def test_a_photo_of_two_models_stays_in_the_larger(tmp_path):
     assert made.labels.tolist() == [1, 1, 0, 0, 0, 0]
     for cluster in made.clusters:
         assert set(cluster.observations[:, 1]) == set(range(len(cluster.points)))
+
+
+def test_a_photo_that_sees_too_few_points_of_a_model_is_left_out(tmp_path):
+    cluster = ring(4)
+    few = cluster.observations[:, 0] != 3
+    few[np.flatnonzero(~few)[:2]] = True
+    write_colmap(tmp_path, replace(cluster, observations=cluster.observations[few]), ["a", "b", "c", "d"])
+    model, rows = read_model(tmp_path), {name: row for row, name in enumerate("abcd")}
+    photos = tuple(Path(f"/p/{name}") for name in "abcd")
+    assert joined([model], photos, rows).labels.tolist() == [0, 0, 0, 0]
+    assert joined([model], photos, rows, least_points=3).labels.tolist() == [0, 0, 0, -1]
+    (left,) = joined([model], photos, rows, least_points=3).clusters
+    assert set(left.observations[:, 1]) == set(range(len(left.points)))

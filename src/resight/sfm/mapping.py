@@ -27,6 +27,10 @@ from resight.sfm.reconstruction import Reconstruction
 __all__ = ["every_pair", "reconstruct"]
 
 _LEAST_PHOTOS = 2
+_LEAST_POINTS = 30
+"""Points by which COLMAP accepts a camera (``abs_pose_min_num_inliers``). A photo that lost them since, in
+the adjustment, does not fit: on rendered streets it was of another place with the same windows.
+"""
 
 
 def reconstruct(
@@ -76,7 +80,7 @@ def reconstruct(
     progress(total, total)
     models = [read_model(model) for part in parts for model in _models(_place(work, part))]
     names = {str(row): row for row in range(len(photos))}
-    return joined(models, tuple(photos), names)
+    return joined(models, tuple(photos), names, least_points=_LEAST_POINTS)
 
 
 def every_pair(count: int) -> Int64[np.ndarray, "pairs 2"]:

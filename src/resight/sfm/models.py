@@ -17,7 +17,11 @@ _LEAST_PHOTOS = 2
 
 
 def joined(
-    models: Sequence[ColmapModel], photos: tuple[Path, ...], row_of: Mapping[str, int]
+    models: Sequence[ColmapModel],
+    photos: tuple[Path, ...],
+    row_of: Mapping[str, int],
+    *,
+    least_points: int = 0,
 ) -> Reconstruction:
     """Returns the models as clusters; a photo of several models stays in the largest.
 
@@ -25,6 +29,7 @@ def joined(
         models: In any order.
         photos: All photos.
         row_of: Row of a photo by its name in the models; others are left out.
+        least_points: A photo that sees fewer points of a model is left out of it.
     """
     order = sorted(models, key=lambda model: (-len(model.names), -len(model.points), model.names))
     taken: set[int] = set()
@@ -32,6 +37,7 @@ def joined(
     for model in order:
         rows = np.array([row_of.get(name, -1) for name in model.names], dtype=np.int64)
         fresh = np.array([row >= 0 and row not in taken for row in rows.tolist()], dtype=np.bool_)
+        fresh &= np.bincount(model.observations[:, 0], minlength=len(rows)) >= least_points
         if np.count_nonzero(fresh) < _LEAST_PHOTOS:
             continue
         taken.update(rows[fresh].tolist())
