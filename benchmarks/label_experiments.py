@@ -115,21 +115,9 @@ def recipe(arguments: argparse.Namespace) -> Values:
 
 
 def distinct_centres(experiment: Experiment, result: TrainResult) -> Values:
-    """Returns how many centres of each class are still apart, as a histogram, for SoftTriple."""
-    import numpy as np
-
-    from resight.losses import SoftTriple
-    from resight.training import checkpoint
-
-    loss = experiment.objective[0]["loss"]
-    if not isinstance(loss, dict) or loss["kind"] != "soft_triple":
-        return {}
-    state = checkpoint.read(result.bundle.parent / "checkpoints" / "last.pt").objective
-    weights = next(value for key, value in state.items() if key.endswith("centres"))
-    module = SoftTriple(weights.shape[0], weights.shape[2], centres=weights.shape[1])
-    module.load_state_dict({"centres": weights})
-    counts = module.distinct_centres().numpy()
-    return {"distinct_centres": np.bincount(counts, minlength=weights.shape[1] + 1)[1:].tolist()}
+    """Returns how many classes have 1, 2, ... of their centres left, for SoftTriple."""
+    del experiment
+    return {"distinct_centres": list(counts) for counts in result.distinct_centres.values()}
 
 
 if __name__ == "__main__":

@@ -38,6 +38,13 @@ def test_every_verb_has_help_with_an_example(verb, capsys):
     assert f"resight {verb}" in text
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_line_of_usage_shows_each_word_once_and_in_one_kind_of_brackets(verb, capsys):
+    assert main([verb, "--help"]) == 0
+    usage = next(line for line in capsys.readouterr().out.splitlines() if "Usage:" in line)
+    assert not [odd for odd in ("[[", "...}", "...]", "}...}") if odd in usage], usage
+
+
 def test_help_names_every_verb(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out

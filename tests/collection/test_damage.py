@@ -16,7 +16,7 @@ import pytest
 from made_photos import stored, write_photo
 
 from resight import Collection
-from resight.collection import Query
+from resight.collection import Query, lance_errors
 from resight.collection.checksum import CHECKSUM, damaged_rows, row_checksums
 from resight.collection.header import FORMAT
 from resight.collection.lance_errors import reading
@@ -197,6 +197,16 @@ def test_check_says_where_checksums_are_missing_until_the_next_writer(collection
     assert "(its file photos.sums is gone)" in note
     collection.add(photos / "b")
     assert not [note for note in collection.check(sample=0).notes if "checksums" in note]
+
+
+def test_an_interrupt_that_lance_tells_as_an_error_is_no_damage(tmp_path):
+    def interrupted():
+        raise OSError("External error: KeyboardInterrupt: , /src/io.rs:1")
+
+    with pytest.raises(KeyboardInterrupt):
+        reading(tmp_path, interrupted, lambda: None)
+    with pytest.raises(KeyboardInterrupt), lance_errors.writing(tmp_path):
+        interrupted()
 
 
 def test_a_panic_is_damage(tmp_path):

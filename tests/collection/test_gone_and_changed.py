@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from made_photos import write_photo
 
-from resight import Collection
+from resight import Collection, images
 from resight.cli import main
 from resight.collection.store import Store
 from resight.reports.sheet import render_sheet
@@ -190,3 +190,35 @@ def test_a_folder_that_would_overlap_another_is_followed_by_indexing_it(tmp_path
         made.move_root(photos / "a", photos / "z")
     assert len(made.add(photos / "z").renamed) == 7
     assert len(made) == 12
+
+
+@pytest.mark.parametrize("kind", ["appended", "overwritten", "touched"])
+def test_a_file_that_is_written_to_while_it_is_indexed_is_reported_and_read_anew(
+    tmp_path, photos, model, monkeypatch, kind
+):
+    made = Collection.create(tmp_path / "c", model=model)
+    target = next(iter(sorted((photos / "b").glob("*.png"))))
+    other = sorted((photos / "a").glob("*.png"))[0].read_bytes()
+    read = images.read
+
+    def read_and_write(source, **settings):
+        photo = read(source, **settings)
+        if source.name == str(target):
+            if kind == "appended":
+                with target.open("ab") as file:
+                    file.write(b"more")
+            elif kind == "overwritten":
+                target.write_bytes(other)
+            status = target.stat()
+            os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns + 5_000_000))
+        return photo
+
+    monkeypatch.setattr("resight.models.extract.images.read", read_and_write)
+    report = made.add(photos / "b")
+    assert [(file.path, file.reason) for file in report.broken] == [
+        (str(target), "it was written to while it was read: index it again")
+    ]
+    monkeypatch.setattr("resight.models.extract.images.read", read)
+    report = made.add(photos / "b")
+    assert (report.updated + report.added, report.broken) == (1, [])
+    assert made.check(sample=1).problems == []

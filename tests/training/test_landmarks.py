@@ -5,13 +5,18 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import resight
 from resight.datasets import open_landmarks
 from resight.errors import InvalidInput
 from resight.evaluation import compare
+from resight.models import bundle as bundles
 from resight.pipelines.evaluate import Protocol, evaluate
 from resight.training import Recipe, train
 
@@ -23,6 +28,7 @@ _SPEC.loader.exec_module(landmark_photos)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+SCRIPT = Path(__file__).with_name("landmarks_at_any_number.py")
 MODELS = {
     "gem": ["model={kind: gem, trunk: {name: test_resnet, pretrained: false}}", "use.scales=[1.0, 0.7]"],
     "dolg": [
@@ -74,6 +80,30 @@ def test_the_best_weights_measure_what_was_logged(recipe_file, made_photos, land
     labelled = evaluate(result.bundle, "folder", made_photos, Protocol(clusters=False)).result
     assert labelled.card.selection == chosen + figure
     assert {each.name: each.value for each in labelled.measures} == result.test
+
+
+@pytest.mark.slow
+def test_two_processes_choose_as_one_does(recipe_file, landmarks, tmp_path):
+    settings = settings_for(landmarks, *MODELS["gem"], "training.batch_norm=frozen")
+    settings.append("training.precision=fp64")
+    train(Recipe.from_yaml(recipe_file, settings), tmp_path / "one")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*command, str(SCRIPT), str(recipe_file), str(tmp_path / "two"), *settings],
+        env={**os.environ, "PYTHONPATH": str(Path(resight.__file__).parents[1]), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    chosen = []
+    for run in (tmp_path / "one", tmp_path / "two"):
+        lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+        # The first process alone measures and writes.
+        logged = [line for line in lines if line["kind"] == "validation"]
+        assert [line["epoch"] for line in logged] == [1, 2]
+        chosen.append([line[name] for line in logged for name in ("map_medium", "map_hard")])
+        assert bundles.read_header(run / "model.safetensors").fingerprint
+    assert chosen[1] == pytest.approx(chosen[0])
 
 
 def test_all_classes_are_trained_and_all_bytes_count(recipe_file, made_photos, landmarks, tmp_path):

@@ -21,7 +21,7 @@ __all__ = ["EXAMPLE", "demo"]
 EXAMPLE = "Example:\n\n  resight demo\n\n  resight demo ~/Pictures --out demo"
 
 PhotosArgument = Annotated[
-    Path | None, typer.Argument(metavar="[PHOTOS]", help="Your own folder; rendered photos if not given.")
+    Path | None, typer.Argument(metavar="PHOTOS", help="Your own folder; rendered photos if not given.")
 ]
 OutOption = Annotated[Path, typer.Option(metavar="DIR", help="Where everything the demo makes is put.")]
 

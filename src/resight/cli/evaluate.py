@@ -158,9 +158,9 @@ class Options:
     """The whole command line."""
 
     model: Annotated[
-        str | None, typer.Argument(metavar="[MODEL]", help="A model's name or bundle. See: resight models.")
+        str | None, typer.Argument(metavar="MODEL", help="A model's name or bundle. See: resight models.")
     ] = None
-    benchmark: Annotated[str | None, typer.Argument(metavar="[BENCHMARK]", help="The benchmark's name.")] = (
+    benchmark: Annotated[str | None, typer.Argument(metavar="BENCHMARK", help="The benchmark's name.")] = (
         None
     )
     root: Annotated[

@@ -23,7 +23,7 @@ _ALSO = (
 )
 
 NameArgument = Annotated[
-    str | None, typer.Argument(metavar="[NAME]", help="One recipe, with its command and results.")
+    str | None, typer.Argument(metavar="NAME", help="One recipe, with its command and results.")
 ]
 
 

@@ -32,7 +32,7 @@ RecipeArgument = Annotated[
 ]
 OverridesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY.SUB=VALUE]...", help="What shall be otherwise than in the recipe."),
+    typer.Argument(metavar="KEY.SUB=VALUE", help="What shall be otherwise than in the recipe."),
 ]
 RunOption = Annotated[
     Path | None,

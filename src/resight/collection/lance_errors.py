@@ -42,9 +42,16 @@ def _without_panics(read: Callable[[], _Result]) -> _Result:
     try:
         return read()
     except BaseException as error:
+        _raise_interrupt(error)
         if type(error).__name__ != "PanicException":
             raise
         raise ValueError(f"Lance stopped over it: {error}") from None
+
+
+def _raise_interrupt(error: BaseException) -> None:
+    """Raises KeyboardInterrupt where Lance has met one in a function of ours and tells it as an error."""
+    if "KeyboardInterrupt" in str(error):
+        raise KeyboardInterrupt from None
 
 
 def vanished(error: Exception) -> bool:
@@ -66,6 +73,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        _raise_interrupt(error)
         raise StorageFailed(
             f"the disk refused to write to the collection {path} ({reason(error)}): what was committed "
             f"before is intact; make room or give write access, then run the same again"

@@ -290,6 +290,10 @@ def _one_thread_each(threads: int) -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
+class _Changing(Exception):
+    """A file is another after reading than before."""
+
+
 def _read_file(
     path: Path,
     box: Box | None,
@@ -310,6 +314,11 @@ def _read_file(
             capture = images.capture_of(stream)
             if content.hash not in known:
                 photo = images.read(stream, max_side=max_side, box=box, max_pixels=max_pixels, budget=budget)
+            status = os.fstat(stream.fileno())
+            if (status.st_size, modified_ns(status)) != (content.size, content.modified_ns):
+                raise _Changing
+    except _Changing:
+        reason, content, photo = "it was written to while it was read: index it again", None, None
     except UnreadableImage as error:
         reason = error.reason
     except InvalidInput as error:

@@ -194,7 +194,11 @@ class Images:
         return "" if self.validation is None else self.fingerprint(self.validation)
 
     def photos(self, of: LabelledImages, transform: Transform, device: torch.device) -> Photos:
-        """Returns the quickest way to transformed photos of one of the sets."""
+        """Returns the quickest way to transformed photos of one of the sets, for all that only trains.
+
+        Mining is part of training: negatives are chosen among the pixels that are trained on, packed ones
+        where there is a pack, as the authors of GeM do. What is measured comes by `measured`.
+        """
         if self.packed is None:
             return PhotoFiles(of)
         fits = device.type == "cuda" and len(of) * self.packed.side**2 * 3 < _SHARE_OF_GPU * _free(device)
