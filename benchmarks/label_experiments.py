@@ -117,7 +117,8 @@ def recipe(arguments: argparse.Namespace) -> Values:
 def distinct_centres(experiment: Experiment, result: TrainResult) -> Values:
     """Returns how many classes have 1, 2, ... of their centres left, for SoftTriple."""
     del experiment
-    return {"distinct_centres": list(counts) for counts in result.distinct_centres.values()}
+    counts = [list(each) for each in result.distinct_centres.values()]
+    return {"distinct_centres": counts[0]} if counts else {}
 
 
 if __name__ == "__main__":
