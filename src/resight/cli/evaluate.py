@@ -160,9 +160,7 @@ class Options:
     model: Annotated[
         str | None, typer.Argument(metavar="MODEL", help="A model's name or bundle. See: resight models.")
     ] = None
-    benchmark: Annotated[str | None, typer.Argument(metavar="BENCHMARK", help="The benchmark's name.")] = (
-        None
-    )
+    benchmark: Annotated[str | None, typer.Argument(metavar="BENCHMARK", help="The benchmark's name.")] = None
     root: Annotated[
         Path | None,
         typer.Option(
