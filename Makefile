@@ -6,7 +6,7 @@ DATA   ?= ../shared/data
 BIN    := $(VENV)/bin
 TORCH  := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
-.PHONY: demo test lint types layers tests fuzz floor mutants docs dist clean
+.PHONY: demo test lint types layers tests fuzz fuzz-api floor mutants docs dist clean
 
 # PHOTOS comes through the environment, where spaces are safe.
 demo: $(VENV)/.installed
@@ -31,6 +31,10 @@ tests: $(VENV)/.installed-dev
 TRIES ?= 20000
 fuzz: $(VENV)/.installed-dev
 	RESIGHT_FUZZ=$(TRIES) $(BIN)/python -m pytest -n 2 tests/files/test_fuzzed_readers.py
+
+# Requests of every kind for every route of the API, made from its description: about two minutes.
+fuzz-api: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/serve_fuzz.py --work build/fuzz-api
 
 # The lowest version that pyproject.toml admits of every dependency, in an environment of its own, and the fast
 # tests there. PyTorch comes first: its lowest version from the same place as the tested one.

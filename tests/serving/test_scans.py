@@ -21,7 +21,7 @@ def ranked_by(rank):
         return rank(queries)
 
     async def all_of_them():
-        scans = Scans(slowly, sizes.append)
+        scans = Scans(slowly, sizes.append, 64)
         first = asyncio.create_task(scans.rank("0"))
         await asyncio.sleep(0.01)
         others = [asyncio.create_task(scans.rank(str(number))) for number in range(1, 6)]
@@ -74,7 +74,7 @@ def test_a_search_that_is_given_up_holds_up_no_other():
         return queries
 
     async def given_up():
-        scans = Scans(rank, lambda queries: None)
+        scans = Scans(rank, lambda queries: None, 64)
         task = asyncio.create_task(scans.rank("0"))
         other = asyncio.create_task(scans.rank("1"))
         await asyncio.sleep(0.01)

@@ -157,6 +157,8 @@ BODIES = [
     ("remove", {"ids": [1], "all": True}),
     ("remove", []),
     ("folders", {"path": "/no/such/folder"}),
+    ("folders", {"path": "a" * 4000}),
+    ("watches", {"path": "/tmp/" + "a" * 300}),
     ("folders", {"path": "\0"}),
     ("folders", {"path": ""}),
     ("folders", {"path": ["/etc"]}),
@@ -394,3 +396,9 @@ def test_an_original_has_the_type_of_its_bytes(tmp_path):
         kept = list((tmp_path / "thumbnails").glob("*/*.jpg"))
         assert [path.read_bytes() for path in kept] == [thumbnail.content]
         assert json.loads(live.get("server").text)["folders"] is True
+
+
+def test_a_name_that_no_disk_takes_is_no_folder(live):
+    for path in ("a" * 4000, "/" + "b" * 300, "\0", "../" * 1000):
+        answer = live.client.delete("watches", params={"path": path})
+        assert (answer.status_code, "not followed" in answer.json()["detail"]) == (404, True)

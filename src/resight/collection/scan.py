@@ -78,7 +78,8 @@ def absolute(path: str | Path) -> str:
 
 def canonical(path: str | Path) -> str:
     """Returns the one absolute spelling of a path: links resolved in a folder, and in a file's folder."""
-    if Path(path).is_dir():
+    # Path's method raises where a name is too long, or holds a null character.
+    if os.path.isdir(path):  # noqa: PTH112
         return os.path.realpath(path)
     parent, name = os.path.split(absolute(path))
     return os.path.join(os.path.realpath(parent), name)  # noqa: PTH118 (Path cannot hold every name)

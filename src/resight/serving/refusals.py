@@ -86,7 +86,7 @@ def answer_refusals(app: FastAPI) -> None:
             sentence = f"{request.url.path[:200]} takes no {request.method[:20]}"
         return Refusal(error.status_code, sentence, error.headers).response()
 
-    for kind in (Refusal, ResightError):
+    for kind in (Refusal, ResightError, Exception):
         app.add_exception_handler(kind, ours)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)

@@ -13,9 +13,6 @@ from resight.errors import InvalidInput
 
 __all__ = ["Scans"]
 
-_MOST = 64
-"""Queries of a scan: what it takes in memory grows with them."""
-
 
 @final
 class Scans:
@@ -24,15 +21,18 @@ class Scans:
     Args:
         rank: Scans for several queries at once.
         on_scan: Called with the number of queries of each scan.
+        most: Queries of one scan at most: what it takes in memory grows with them.
     """
 
     def __init__(
         self,
         rank: Callable[[Sequence[Described]], list[Ranked | InvalidInput]],
         on_scan: Callable[[int], None],
+        most: int,
     ) -> None:
         self._rank = rank
         self._on_scan = on_scan
+        self._most = most
         self._waiting: list[tuple[Described, asyncio.Future[Ranked]]] = []
         self._scanning: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="resight-scan")
@@ -58,7 +58,7 @@ class Scans:
         loop = asyncio.get_running_loop()
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+                batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
                 self._on_scan(len(batch))
                 try:
                     ranked: Sequence[Ranked | Exception] = await loop.run_in_executor(

@@ -9,6 +9,8 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi import Query as Parameter
 
 from resight.collection import Answer, Query, RefineMethod
+from resight.collection.describing import Described
+from resight.collection.searching import Ranked
 from resight.features import Box
 from resight.serving import examples
 from resight.serving.answers import label_shape, matches_shape, search_shape
@@ -38,21 +40,31 @@ def search_routes(service: Service) -> APIRouter:
 
     @routes.post(
         "/search",
+        response_model=SearchAnswer,
         summary="Photos that show the same thing, best first",
         openapi_extra=examples.SEARCH_BODY,
         responses=examples.TOO_LARGE,
     )
-    async def search(request: Request, response: Response) -> SearchAnswer:
+    async def search(request: Request) -> Response:
         async with service.admitted(length_of(request)):
             form = await read_form(request, limits, files=_SEARCH_FILES, texts=_SEARCH_TEXTS)
             offset = form.number("offset", 0, least=0, most=limits.max_top - 1)
-            query, ids = await service.run(_query, service, form, offset)
-            described = await service.run(searcher.describe, query)
+            described, ids = await service.run(described_form, form, offset)
             ranked = await service.scans.rank(described)
-            # One more than is shown tells whether there is more.
-            answer = await service.run(searcher.answer, ranked)
-        response.headers["Server-Timing"] = _timing(answer)
-        return search_shape(answer, ids, offset=offset, top=query.top - 1 - offset, most=limits.max_top)
+            return await service.run(answered, ranked, ids, offset)
+
+    # Few hops between threads: each waits for a processor.
+    def described_form(form: Form, offset: int) -> tuple[Described, list[int | None]]:
+        query, ids = _query(service, form, offset)
+        return searcher.describe(query), ids
+
+    def answered(ranked: Ranked, ids: list[int | None], offset: int) -> Response:
+        answer = searcher.answer(ranked)
+        # One hit more than is shown tells whether there are more.
+        top = ranked.described.query.top - 1 - offset
+        shape = search_shape(answer, ids, offset=offset, top=top, most=limits.max_top)
+        headers = {"Server-Timing": _timing(answer)}
+        return Response(shape.model_dump_json(), media_type="application/json", headers=headers)
 
     async def matched(query: Query, query_id: int | None, answer_id: int) -> Matches:
         (photo,) = await service.run(service.library.photos, [answer_id])

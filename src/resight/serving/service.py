@@ -74,7 +74,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self._pool = ThreadPoolExecutor(self.limits.threads, thread_name_prefix="resight-serve")
-        self.scans = Scans(self.collection.searcher.rank, self._count_scan)
+        self.scans = Scans(self.collection.searcher.rank, self._count_scan, self.limits.max_batch)
         self.watches = Watches(self._follow)
 
     @classmethod
