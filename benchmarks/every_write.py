@@ -1,13 +1,13 @@
 """Kills commands at every system call that writes, and lets the disk be full from each write on.
 
-    python benchmarks/every_write.py [--only NAME ...] [--every 1] [--json FILE]
+    python benchmarks/every_write.py [--only NAME ...] [--seconds N] [--json FILE]
 
 A command first runs to its end; its writing calls are counted, and its outputs are the new ones. Then, for
 each call, it runs again from the same beginning and is killed just before that call; at each third call that
 writes bytes it is killed once more after half of them, and once the disk is full from there on. Each time the
 outputs must be the old or the new ones and no mixture, a full disk must be one sentence that names what the
 user named, and the same command, run again, must leave what an uninterrupted one leaves: the same outputs and
-no other file. For Linux on x86-64, with a C compiler.
+no other file. With ``--seconds`` calls are a sample drawn by chance. For Linux on x86-64, with a C compiler.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import ctypes
 import hashlib
 import importlib
 import json
+import math
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -451,19 +453,21 @@ class Trial:
         self.strays = self.collections.read(self.folder / "c")[1] if command.writes else []
         self.outcome.calls = len(self.kinds)
 
-    def go(self, *, every: int) -> Outcome:
-        """Returns what became of stopping it before every call, or each so many, and at a third of them."""
-        written = 0
-        for place, kind in enumerate(self.kinds, 1):
-            written += kind == "b"
-            if place % every:
-                continue
+    def go(self, *, seconds: float) -> Outcome:
+        """Returns what became of stopping it before its calls, and at a third of those that write bytes.
+
+        Calls come in an order drawn by chance, so that those before the time is over are a sample of all.
+        """
+        end = time.monotonic() + seconds
+        bytes_written = [place for place, kind in enumerate(self.kinds, 1) if kind == "b"]
+        torn = frozenset(bytes_written[::3])
+        for place in random.Random(0).sample(range(1, len(self.kinds) + 1), len(self.kinds)):
+            if time.monotonic() > end:
+                break
             self._stop(BEFORE, place)
-            if kind == "b" and written % 3 == 1:
+            if place in torn:
                 self._stop(HALF, place)
                 self._stop(FULL, place)
-            if place % 20 == 0:
-                print(f"{self.command.name}: {place} of {len(self.kinds)}", file=sys.stderr, flush=True)
         return self.outcome
 
     def _begin(self) -> None:
@@ -561,7 +565,7 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="+", choices=[command.name for command in COMMANDS], help="these commands"
     )
-    parser.add_argument("--every", type=int, default=1, help="stop at each so many calls")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="a sample of calls, for so long each")
     parser.add_argument("--json", type=Path, help="also write the results there; others in it stay")
     arguments = parser.parse_args()
     results = json.loads(arguments.json.read_text()) if arguments.json and arguments.json.exists() else {}
@@ -592,7 +596,7 @@ def main() -> None:
             place.mkdir()
             for name in LINKED:
                 (place / name).symlink_to(work / name)
-            outcome = Trial(command, place, stopper, collections).go(every=arguments.every)
+            outcome = Trial(command, place, stopper, collections).go(seconds=arguments.seconds)
             results[command.name] = asdict(outcome)
             print(json.dumps({command.name: asdict(outcome)}, indent=2), flush=True)
             if arguments.json:

@@ -326,3 +326,10 @@ def test_other_errors_of_this_package_and_interruptions_pass():
 def test_at_most_200_characters_are_shown():
     assert shown("a" * 200) == "a" * 200
     assert shown("a" * 201) == "a" * 197 + "..."
+
+
+def test_a_recipe_of_too_many_values_is_named(tmp_path):
+    aliases = "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
+    (tmp_path / "r.yaml").write_text("a0: &a0 [x]\n" + aliases)
+    with pytest.raises(InvalidInput, match=r"r\.yaml cannot be used: it (holds more than|is nested)"):
+        read_values(tmp_path / "r.yaml")

@@ -191,8 +191,8 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Values:
 def _split(text: str) -> tuple[str, object]:
     key, sign, value = text.partition("=")
     if not sign or not key or "" in key.split("."):
-        raise InvalidInput(f"an override is written key.sub=value, not {text!r}")
-    return key, _parse(value, f"the override {text}")
+        raise InvalidInput(f"an override is written key.sub=value, not {shown(text)!r}")
+    return key, _parse(value, f"the override {shown(text)}")
 
 
 def _parse(text: str, what: str) -> object:
@@ -202,5 +202,8 @@ def _parse(text: str, what: str) -> object:
         raise InvalidInput(f"{what} is no YAML: {shown(' '.join(str(error).split()))}") from None
     except (RecursionError, ValueError) as error:
         raise InvalidInput(f"{what} is no YAML: {reason_of(error)}") from None
-    check_tree(values, most_values=_MOST_VALUES)
+    try:
+        check_tree(values, most_values=_MOST_VALUES)
+    except InvalidInput as error:
+        raise InvalidInput(f"{what} cannot be used: {error}") from None
     return values
