@@ -3,7 +3,8 @@
     python benchmarks/choose_lite0.py --data DIR [--made DIR] [--cache DIR] [--json FILE]
 
 Judged on the photos of ``selection_photos.py`` alone: each is a query against the others of its kind, and
-what counts is the mean over the kinds of the mean average precision. Pooled maps are cached.
+what counts is the mean over the kinds of the mean average precision. A whitening is fitted to the other three
+kinds. Pooled maps are cached.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import selection_photos
 import torch
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32
 from selection_photos import LabelledFiles
 
 from resight import images
@@ -29,6 +30,8 @@ SIDE = 640
 SCALES = (1.0, 0.75, 0.75 * 2**-0.5)
 POWERS = (2.0, 3.0, 4.0)
 MAPS = ("320", "1280")
+BEST = 20
+WHITENED_POWER = 3.0
 Pooled = Mapping[tuple[str, float, float], Float32[np.ndarray, "n channels"]]
 
 
@@ -37,24 +40,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--made", type=Path, default=Path("build/selection"))
     parser.add_argument("--cache", type=Path, default=Path("build/lite0"))
-    parser.add_argument("--only", help="describe one kind of one role and stop: judged-sfm for example")
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/choose_lite0.json"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     arguments.cache.mkdir(parents=True, exist_ok=True)
-    makers = {"judged": selection_photos.judged, "fitted": selection_photos.fitted}
-    if arguments.only:
-        role, _, name = arguments.only.partition("-")
-        kinds = makers[role](arguments.data, arguments.made)
-        pool(next(kind for kind in kinds if kind.name == name), arguments.cache / f"{arguments.only}.npz")
-        return
-    judged, fitted = (makers[role](arguments.data, arguments.made) for role in ("judged", "fitted"))
-    pooled = {
-        role: [pool(kind, arguments.cache / f"{role}-{kind.name}.npz") for kind in kinds]
-        for role, kinds in (("judged", judged), ("fitted", fitted))
-    }
-    rows = choose(judged, pooled["judged"], pooled["fitted"])
-    arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+    judged = selection_photos.judged(arguments.data, arguments.made)
+    rows = choose(judged, [pool(kind, arguments.cache / f"judged-{kind.name}.npz") for kind in judged])
+    # The best, and all without whitening, a line each.
+    kept = [row for place, row in enumerate(rows) if place < BEST or row["dim"] is None]
+    arguments.json.write_text("[\n" + ",\n".join(map(json.dumps, kept)) + "\n]\n")
 
 
 def pool(kind: LabelledFiles, cache: Path) -> Pooled:
@@ -111,56 +105,49 @@ def of_scores(scores: np.ndarray, labels: np.ndarray) -> float:
     return float(((precision * right).sum(axis=1) / right.sum(axis=1)).mean())
 
 
-def whitening(
-    fitted: Sequence[np.ndarray], dim: int, power: float
-) -> tuple[Float64[np.ndarray, " inputs"], Float64[np.ndarray, "dim inputs"]]:
-    """Returns mean and matrix of PCA whitening, each kind of photos counting the same; power 1 is full."""
+def principal(fitted: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns mean, variances and axes (columns), largest first, each kind of photos counting the same."""
     mean = np.mean([each.mean(axis=0, dtype=np.float64) for each in fitted], axis=0)
     spread = np.mean([np.cov((each - mean).T.astype(np.float64), bias=True) for each in fitted], axis=0)
     variances, axes = np.linalg.eigh(spread)
-    variances, axes = variances[::-1][:dim], axes[:, ::-1][:, :dim]
-    return mean, (axes * np.maximum(variances, 1e-12) ** (-power / 2)).T
+    return mean, np.maximum(variances[::-1], 1e-12), axes[:, ::-1]
 
 
-def whitened(vectors: np.ndarray, mean: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    values = (vectors - mean) @ matrix.T
+def whitened(
+    vectors: np.ndarray, basis: tuple[np.ndarray, np.ndarray, np.ndarray], dim: int, power: float
+) -> np.ndarray:
+    """Returns unit vectors of PCA whitening; power 1 is full."""
+    mean, variances, axes = basis
+    values = (vectors - mean) @ (axes[:, :dim] * variances[:dim] ** (-power / 2))
     unit: np.ndarray = values / np.linalg.norm(values, axis=1, keepdims=True)
     return unit
 
 
-def choose(judged: Sequence[LabelledFiles], own: Sequence[Pooled], others: Sequence[Pooled]) -> list[dict]:
+def choose(judged: Sequence[LabelledFiles], own: Sequence[Pooled]) -> list[dict]:
     """Returns the mAP of every way on every kind, best mean first."""
     rows = []
     ways = [(scale,) for scale in SCALES] + [SCALES[:2], SCALES[1:], SCALES]
     for name, power, scales in itertools.product(MAPS, POWERS, ways):
         vectors = [joined(each, name, power, scales) for each in own]
-        fitted = [joined(each, name, power, scales) for each in others]
         forms: list[tuple[int | None, float]] = [(None, 0.0)]
-        forms += [(dim, white) for dim in (256, 320, 512, 640) for white in (0.0, 0.25, 0.5, 0.75, 1.0)]
+        if power == WHITENED_POWER and len(scales) > 1:
+            forms += [(dim, white) for dim in (256, 320) for white in (0.25, 0.5, 0.75)]
+            bases = [principal([v for n, v in enumerate(vectors) if n != one]) for one in range(len(vectors))]
         for dim, white in forms:
-            if dim is not None and dim > vectors[0].shape[1]:
-                continue
             shown = vectors
             if dim is not None:
-                mean, matrix = whitening(fitted, dim, white)
-                shown = [whitened(each, mean, matrix) for each in vectors]
+                shown = [
+                    whitened(each, basis, dim, white) for each, basis in zip(vectors, bases, strict=True)
+                ]
             found = {
                 kind.name: round(average_precision(each, kind.labels), 4)
                 for kind, each in zip(judged, shown, strict=True)
             }
-            mean_ap = round(float(np.mean(list(found.values()))), 4)
+            mean = round(float(np.mean(list(found.values()))), 4)
+            scaled = [round(scale, 4) for scale in scales]
             rows.append(
-                {
-                    "map": name,
-                    "p": power,
-                    "scales": scales,
-                    "dim": dim,
-                    "power": white,
-                    **found,
-                    "mean": mean_ap,
-                }
+                {"map": name, "p": power, "scales": scaled, "dim": dim, "power": white, **found, "mean": mean}
             )
-        print(max(rows, key=lambda row: row["mean"]), flush=True)
     return sorted(rows, key=lambda row: -row["mean"])
 
 

@@ -1,12 +1,11 @@
-"""The photos by which settings of models are chosen and fitted. None of them belongs to a benchmark.
+"""The photos by which settings of models are chosen. None of them belongs to a benchmark.
 
     python benchmarks/selection_photos.py --data DIR [--made DIR]
 
 makes what is not there yet: rendered places, and printed labels on bottles and boxes. Four kinds are
 judged: ``rendered`` (places of two towns, four views each, among places seen once), ``grocery`` (products of
 the train split, second half of its classes), ``sfm`` (photos of 21 scenes) and ``labels`` (flat prints, and
-the same prints bent and in perspective on photos). What is fitted, as a whitening, sees other photos: other
-towns, the first half of grocery's train classes, other prints.
+the same prints bent and in perspective on photos).
 """
 
 from __future__ import annotations
@@ -24,8 +23,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from resight import scenes
 
-JUDGED_TOWNS, FITTED_TOWNS = (5001, 5002), range(2001, 2007)
-JUDGED_PRINTS, FITTED_PRINTS = 7001, 7002
+TOWNS, SEED_OF_PRINTS = (5001, 5002), 7001
 PRINTS, VIEWS = 40, 3
 PER_CLASS = 8
 # One place in three sets of photos.
@@ -47,18 +45,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds grocery/ and sfm/")
     parser.add_argument("--made", type=Path, default=Path("build/selection"))
     arguments = parser.parse_args()
-    for kind in [*judged(arguments.data, arguments.made), *fitted(arguments.data, arguments.made)]:
+    for kind in judged(arguments.data, arguments.made):
         print(kind.name, len(kind.paths), len(set(kind.labels.tolist())), flush=True)
 
 
 def judged(data: Path, made: Path) -> list[LabelledFiles]:
     """Returns the four kinds that settings are chosen on, made where they are not there."""
-    return [prints(made, JUDGED_PRINTS), grocery(data, half=1), scenes_of(data), places(made, JUDGED_TOWNS)]
-
-
-def fitted(data: Path, made: Path) -> list[LabelledFiles]:
-    """Returns the kinds that whitenings are fitted to; nothing that `judged` shows is among them."""
-    return [prints(made, FITTED_PRINTS), grocery(data, half=0), single_views(made, FITTED_TOWNS)]
+    return [prints(made, SEED_OF_PRINTS), grocery(data), scenes_of(data), places(made, TOWNS)]
 
 
 def places(made: Path, towns: Sequence[int]) -> LabelledFiles:
@@ -76,28 +69,15 @@ def places(made: Path, towns: Sequence[int]) -> LabelledFiles:
     return LabelledFiles("rendered", paths, np.array(labels))
 
 
-def single_views(made: Path, towns: Sequence[int]) -> LabelledFiles:
-    """Returns rendered places that are seen once."""
-    paths: list[Path] = []
-    for seed in towns:
-        town = made / f"single-{seed}"
-        if not (town / "done").exists():
-            scenes.write_collection(town, places=0, distractors=24, seed=seed, workers=1)
-            (town / "done").touch()
-        paths += sorted(town.glob("*.jpg"))
-    return LabelledFiles("rendered", paths, np.full(len(paths), -1))
-
-
-def grocery(data: Path, *, half: int) -> LabelledFiles:
-    """Returns photos of one half of the classes in grocery's train split, the same number of each."""
+def grocery(data: Path) -> LabelledFiles:
+    """Returns photos of the second half of the classes in grocery's train split, about as many of each."""
     with (data / "grocery" / "labels.csv").open(newline="") as table:
         rows = [row for row in csv.DictReader(table) if row["split"] == "train"]
     classes = sorted({int(row["label"]) for row in rows})
-    middle = len(classes) // 2
     paths, labels = [], []
-    for label in classes[middle:] if half else classes[:middle]:
+    for label in classes[len(classes) // 2 :]:
         own = [row for row in rows if int(row["label"]) == label]
-        chosen = own[:: max(1, len(own) // PER_CLASS)][:PER_CLASS] if half else own
+        chosen = own[:: max(1, len(own) // PER_CLASS)][:PER_CLASS]
         paths += [data / "grocery" / row["path"] for row in chosen]
         labels += [label] * len(chosen)
     return LabelledFiles("grocery", paths, np.array(labels))

