@@ -118,3 +118,31 @@ def test_contradictions_are_refused(run, edits, words, sentence):
     code, _, err = run("groups", edits / "edits.resight", *words)
     assert code == 2
     assert sentence in " ".join(err.replace("│", " ").split())
+
+
+def test_export_and_index_from_it(run, edits, tmp_path):
+    code, out, _ = run("export", edits / "edits.resight", "--to", "faiss", "--out", tmp_path / "d.faiss")
+    assert code == 0
+    assert out.startswith("4 photos of ")
+    again = ("--collection", tmp_path / "again.resight", "--from", tmp_path / "d.faiss")
+    code, out, _ = run("index", edits / "photos", *again)
+    assert code == 0
+    assert "4 added" in out
+    code, _, err = run("export", edits / "edits.resight", "--to", "lmdb", "--out", tmp_path / "x")
+    assert code == 2
+    assert "hloc, clip-retrieval, oml, faiss, parquet" in " ".join(err.replace("│", " ").split())
+
+
+def test_several_prints_where_each_thing_is(run, edits):
+    photo = edits / "photos" / "d.jpg"
+    code, out, _ = run("search", edits / "edits.resight", photo, "--several", "--json")
+    (answer,) = json.loads(out)
+    assert code == 0
+    assert len(answer["queries"][0]["box"]) == 4
+    assert answer["hits"][0]["path"] == str(photo)
+    _, out, _ = run("search", edits / "edits.resight", photo, "--several")
+    assert "d.jpg, at " in out
+    assert "--box" in out
+    code, _, err = run("search", edits / "edits.resight", photo, photo, "--several")
+    assert code == 2
+    assert "several things are looked for in one photo" in err

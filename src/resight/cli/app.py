@@ -85,6 +85,7 @@ _HOMES = {
     "groups": ("groups", "EXAMPLE"),
     "mcp": ("mcp", "EXAMPLE"),
     "calibrate": ("calibrate", "EXAMPLE"),
+    "export": ("export", "EXAMPLE"),
     "rerank": ("rerank", "EXAMPLE"),
     "remove": ("collection", "REMOVE_EXAMPLE"),
     "info": ("collection", "INFO_EXAMPLE"),

@@ -56,6 +56,15 @@ ForgetOption = Annotated[
     bool, typer.Option("--forget-missing", help="Remove photos that are no longer in the given folders.")
 ]
 
+FromOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="FILE",
+        help="Descriptors that this collection's model has made elsewhere: hloc's HDF5, a folder of "
+        "clip-retrieval, a CSV file of open-metric-learning, a flat index of FAISS, Parquet, .npy.",
+    ),
+]
 
 AgainOption = Annotated[
     bool, typer.Option("--again", help="Read every photo again, whatever its size and time say.")
@@ -79,6 +88,7 @@ def index(
     forget_missing: ForgetOption = False,
     again: AgainOption = False,
     exclude: ExcludeOption = None,
+    described: FromOption = None,
     max_pixels: MaxPixelsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -96,6 +106,7 @@ def index(
             forget_missing=forget_missing,
             again=again,
             exclude=exclude or (),
+            described=described,
             max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
             progress=report,
         )

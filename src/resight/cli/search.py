@@ -40,6 +40,13 @@ QueryArgument = Annotated[list[Path], typer.Argument(metavar="QUERY", help="Phot
 EachOption = Annotated[
     bool, typer.Option("--each", help="The photos are queries of their own, each with its own answers.")
 ]
+SeveralOption = Annotated[
+    bool,
+    typer.Option(
+        "--several",
+        help="The photo shows several things of the collection: answer each by itself, confirmed.",
+    ),
+]
 BoxOption = Annotated[
     str | None, typer.Option(metavar="X0,Y0,X1,Y1", help="Where the thing is in the query photo, in pixels.")
 ]
@@ -136,6 +143,7 @@ class Options:
     collection: CollectionArgument
     query: QueryArgument
     each: EachOption = False
+    several: SeveralOption = False
     box: BoxOption = None
     top: TopOption = _TOP
     expand: ExpandOption = 0
@@ -157,20 +165,26 @@ def _search(options: Options) -> None:
     from resight.collection import Collection
     from resight.errors import UnreadableImage
     from resight.pipelines.answers import only
+    from resight.pipelines.several import answer_several
 
     collection = Collection.open(options.collection, allow_download=options.allow_download)
     answers: list[Answer] = []
+    unread = 0
     for query in queries:
         try:
-            answer = collection.answer(query)
+            found = answer_several(collection, query) if options.several else [collection.answer(query)]
         except UnreadableImage as error:
             if not options.each:
                 raise
             note(str(error))
+            unread += 1
             continue
-        answers.append(answer if options.only is None else only(answer, options.only))
-        _write(answers[-1], options.output)
-        _print(answers[-1], options)
+        for answer in found:
+            answers.append(answer if options.only is None else only(answer, options.only))
+            _write(answers[-1], options.output)
+            _print(answers[-1], options)
+    if options.several and not answers:
+        note("nothing in the photo is confirmed to be in the collection")
     notes = [
         sentence for answer in answers for sentence in (*answer.notes, *outdated(answer, collection.path))
     ]
@@ -178,10 +192,10 @@ def _search(options: Options) -> None:
         note(sentence)
     if options.output.as_json:
         records = [answer_json(answer, collection) for answer in answers]
-        write_json(records if options.each else records[0])
-    if len(answers) < len(queries):
+        write_json(records if options.each or options.several else records[0])
+    if unread:
         raise typer.Exit(SOME_UNREADABLE)
-    if options.fail_if_none and not all(answer.hits for answer in answers):
+    if options.fail_if_none and not (answers and all(answer.hits for answer in answers)):
         raise typer.Exit(NO_ANSWER)
 
 
@@ -232,21 +246,29 @@ def _print(answer: Answer, options: Options) -> None:
         write_paths(answer, end=b"\0" if output.null else b"\n", closed=options.each)
     elif not output.as_json:
         query = answer.queries[0].path
-        if options.each:
+        if options.several and answer.queries[0].box is not None:
+            console().print(f"{shown_path(query)}, at {_whole_box(answer)}:", soft_wrap=True)
+        elif options.each:
             console().print(f"{shown_path(query)}:", soft_wrap=True)
         print_answer(answer)
         html = output.html
-        see = f"Result sheet: {shown_path(html)}" if html else f"See why:  {_repeated(options, query)}"
+        see = f"Result sheet: {shown_path(html)}" if html else f"See why:  {_repeated(options, answer)}"
         console().print(see, soft_wrap=True)
-        if options.each:
+        if options.each or options.several:
             console().print()
 
 
-def _repeated(options: Options, query: str) -> str:
+def _whole_box(answer: Answer) -> str:
+    """Returns where in its photo a thing was found, in whole pixels."""
+    box = answer.queries[0].box
+    return "" if box is None else ",".join(f"{value:.0f}" for value in box.corners)
+
+
+def _repeated(options: Options, answer: Answer) -> str:
     """Returns the command line of the same search with a result sheet."""
-    photos = [query] if options.each else options.query
+    photos = [answer.queries[0].path] if options.each else options.query
     settings = {
-        "--box": options.box,
+        "--box": _whole_box(answer) if options.several else options.box,
         "--top": options.top if options.top != _TOP else None,
         "--expand": options.expand or None,
         "--refine": options.refine,
@@ -276,11 +298,14 @@ def _check_outputs(options: Options) -> None:
     photos = [*options.query, *(options.without or ())]
     refuse_replacing({"--html": output.html, "--csv": output.csv}, {"a photo that is read": photos})
     files = (output.html, output.csv, output.copy_to, output.link_to)
-    if options.each and any(file is not None for file in files):
-        raise typer.BadParameter(
-            "its answers are printed: --html, --csv, --copy-to and --link-to take one query",
-            param_hint="--each",
-        )
+    for option, is_given in (("--each", options.each), ("--several", options.several)):
+        if is_given and any(file is not None for file in files):
+            raise typer.BadParameter(
+                "its answers are printed: --html, --csv, --copy-to and --link-to take one query",
+                param_hint=option,
+            )
+    if options.several and len(options.query) > 1 and not options.each:
+        raise typer.BadParameter("several things are looked for in one photo", param_hint="--several")
 
 
 def _parse_box(text: str | None) -> Box | None:

@@ -24,13 +24,14 @@ from resight.collection.store import Store
 from resight.collection.stored_photos import described, keys_under, photo_numbers, searchable, stored_photos
 from resight.collection.writing import writing
 from resight.errors import CollectionError, CollectionNotFound, InvalidInput
-from resight.features import Box
+from resight.features import Box, ImageFeatures
 from resight.files import Progress, name_key, on_disk, silent, typed_path, typed_paths
 from resight.images import MAX_PIXELS, PhotoSource
 from resight.models.model import Model
 
 if TYPE_CHECKING:
     from resight.collection.check import CheckReport
+    from resight.collection.exported import Exported
     from resight.collection.groups import GroupKind, Groups, KeepRule
     from resight.collection.index_report import IndexReport
     from resight.collection.info import CollectionInfo
@@ -213,6 +214,7 @@ class Collection:
         forget_missing: bool = False,
         again: bool = False,
         exclude: str | Sequence[str] = (),
+        described: Mapping[str, ImageFeatures] | None = None,
         workers: int | None = None,
         max_pixels: int = MAX_PIXELS,
         progress: Progress | None = None,
@@ -237,6 +239,8 @@ class Collection:
                 (`resight.collection.exclusion.Exclusion`); the collection keeps them for later calls. An
                 empty pattern forgets those kept so far. Photos in the collection that are left out now count
                 as missing.
+            described: What this collection's model says of photos, by absolute path, from elsewhere: these
+                are read and not described. Nothing tells another model's descriptors but the first search.
             workers: Threads; by default the processors available.
             max_pixels: Most pixels of a photo that is decoded; larger photos are reported as broken.
             progress: Called with photos done and photos in all, in the calling thread.
@@ -256,6 +260,7 @@ class Collection:
             forget_missing=forget_missing,
             again=again,
             exclude=patterns,
+            described=described or {},
             workers=workers,
             max_pixels=max_pixels,
         )
@@ -327,6 +332,21 @@ class Collection:
         """
         self._store.refresh()
         return described(self._store)
+
+    def exported(self, *, with_local: bool = False) -> Exported:
+        """Returns what the collection holds of each photo that can be searched, for files of other tools.
+
+        Args:
+            with_local: With local features, which take some hundred times the memory of the descriptors.
+
+        Raises:
+            CollectionDamaged: It cannot be read.
+            InvalidInput: Local features of a row are damaged.
+        """
+        from resight.collection.exported import exported
+
+        self._store.refresh()
+        return exported(self._store, with_local=with_local)
 
     def info(self) -> CollectionInfo:
         """Returns the collection in numbers."""

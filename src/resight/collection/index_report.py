@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from resight.collection.scan import BrokenPhoto
 from resight.collection.schema import Value
+from resight.features import ImageFeatures
 
 __all__ = ["IndexOptions", "IndexReport", "IndexSeconds"]
 
@@ -20,6 +21,7 @@ class IndexOptions:
         forget_missing: Remove photos that are no longer in the given folders.
         again: Read every photo again, whatever its size and time say.
         exclude: Patterns that are left out from now on, beside those that the collection keeps.
+        described: What the model says of photos, by absolute path: they are not described.
         workers: Threads; None: the processors available.
         max_pixels: Most pixels of a photo that is decoded.
     """
@@ -28,6 +30,7 @@ class IndexOptions:
     forget_missing: bool
     again: bool
     exclude: Sequence[str]
+    described: Mapping[str, ImageFeatures]
     workers: int | None
     max_pixels: int
 

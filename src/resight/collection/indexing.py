@@ -230,6 +230,7 @@ class _Run:
                 self.model,
                 workers=self.options.workers,
                 known=described.keys(),
+                given=self.options.described,
                 max_pixels=self.options.max_pixels,
             )
             with closing(extractions):

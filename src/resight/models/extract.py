@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -125,6 +125,7 @@ class _Read(Generic[Note]):
 
     note: Note
     photo: images.Photo | None
+    given: ImageFeatures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,7 @@ def extract(
     boxes: Sequence[Box | None] | None = None,
     workers: int | None = None,
     known: Collection[bytes] = frozenset(),
+    given: Mapping[str, ImageFeatures] | None = None,
     max_pixels: int = images.MAX_PIXELS,
 ) -> Generator[Extraction, None, None]:
     """Yields what became of each file, in the order of ``paths``; a broken one never stops the others.
@@ -177,6 +179,7 @@ def extract(
         boxes: The part of each photo that is described, in its pixels; None: all of it.
         workers: Threads that read, and threads that describe; by default the processors available.
         known: Hashes of contents that are not to be decoded and described, only read.
+        given: Features of some files by their path: these are read, for their size, and not described.
         max_pixels: Most pixels of a photo that is decoded, see `images.read`, and of all that are decoded
             at once.
 
@@ -187,7 +190,9 @@ def extract(
     budget = images.PixelBudget(max_pixels)
 
     def read(item: tuple[str | Path, Box | None]) -> _Read[Extraction]:
-        return _read_file(Path(item[0]), item[1], model.max_side, known, max_pixels, budget)
+        held = (given or {}).get(str(item[0]))
+        one = _read_file(Path(item[0]), item[1], model.max_side, known, max_pixels, budget)
+        return one if held is None else replace(one, given=held)
 
     described = _in_order(read, _with_boxes(paths, boxes), model, workers)
     try:
@@ -361,14 +366,14 @@ def _batches(photos: Iterable[_Read[Note]], size: int) -> Iterator[list[_Read[No
 
 
 def _describe(model: PhotoModel, batch: Sequence[_Read[Note]]) -> list[_Described[Note]]:
-    photos = [one.photo for one in batch if one.photo is not None]
+    photos = [one.photo for one in batch if one.photo is not None and one.given is None]
     started = time.thread_time()
     answers = iter(model.extract(photos) if photos else [])
     share = (time.thread_time() - started) / max(len(photos), 1)
     return [
         _Described(one.note, None, None, 0.0)
         if one.photo is None
-        else _Described(one.note, one.photo, next(answers), share)
+        else _Described(one.note, one.photo, one.given or next(answers), 0.0 if one.given else share)
         for one in batch
     ]
 

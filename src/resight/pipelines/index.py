@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from resight.collection import Collection, IndexReport
 from resight.collection.lock import LOCK_NAME, writer_lock
 from resight.collection.reserve import RESERVE_NAME
+from resight.collection.scan import scan
 from resight.collection.store import TABLE_NAME
 from resight.collection.sums import SUMS_NAME
-from resight.errors import CollectionNotFound
+from resight.errors import CollectionNotFound, InvalidInput
+from resight.features import ImageFeatures
 from resight.files import Progress, silent
 from resight.images import MAX_PIXELS
+from resight.models.model import Model
 from resight.pipelines.metadata import read_metadata
 
 __all__ = ["DEFAULT_MODEL", "Indexed", "index_photos"]
+
+_COMPARED, _SAME, _ROUNDING = 3, 0.98, 1e-3
 
 DEFAULT_MODEL = "sift"
 """Model of a new collection by default."""
@@ -47,6 +55,7 @@ def index_photos(
     forget_missing: bool = False,
     again: bool = False,
     exclude: Sequence[str] = (),
+    described: Path | None = None,
     max_pixels: int = MAX_PIXELS,
     progress: Progress = silent,
 ) -> Indexed:
@@ -62,6 +71,8 @@ def index_photos(
         forget_missing: Whether photos that are no longer in the folders are removed.
         again: Whether every photo is read again, whatever its size and time say.
         exclude: Patterns of files and folders that are left out from now on.
+        described: A file of descriptors by this collection's model (`resight.pipelines.exchange`); photos in
+            it are not described again.
         max_pixels: Most pixels of a photo that is decoded.
         progress: Called with photos done and photos in all.
 
@@ -84,6 +95,7 @@ def index_photos(
             forget_missing=forget_missing,
             again=again,
             exclude=exclude,
+            described=None if described is None else _described(collection.model, photos, described),
             max_pixels=max_pixels,
             progress=progress,
         )
@@ -95,6 +107,47 @@ def index_photos(
     finally:
         if is_new and not len(collection) and not collection.info().broken:
             _remove_empty(collection.path, new_folders)
+
+
+def _described(model: Model, photos: Sequence[Path], path: Path) -> dict[str, ImageFeatures]:
+    """Returns what a file says of photos under some paths, by absolute path.
+
+    The file names photos by their absolute path, by the path below one of the given folders, or by a file's
+    name. A few of them are described, to see whether the model is the one that made the file.
+
+    Raises:
+        InvalidInput: It is no such file, names none of the photos, or another model has made it.
+    """
+    from resight.pipelines.exchange import read_layout
+
+    by_name = read_layout(path).features()
+    # hloc's names are groups of a file, which begin with no slash.
+    by_name |= {f"/{name}": features for name, features in by_name.items() if not name.startswith("/")}
+    found: dict[str, ImageFeatures] = {}
+    for photo in scan(photos).photos:
+        spelled = (photo.path, os.path.relpath(photo.path, photo.folder), Path(photo.path).name)
+        features = next((by_name[name] for name in spelled if name in by_name), None)
+        if features is not None:
+            found[photo.path] = features
+    if not found:
+        raise InvalidInput(f"{path} names none of the photos: it has {next(iter(by_name), 'no names')}, ...")
+    for name in list(found)[:_COMPARED]:
+        (own,) = model.describe(name)
+        given = found[name].descriptor
+        if own.shape != given.shape or float(own @ given) < _SAME * float(np.linalg.norm(given)):
+            raise InvalidInput(
+                f"{path} was made by another model than {model.name}: its descriptor of {name} is another; "
+                "name the model that made it by --model, or leave --from out"
+            )
+    return {name: _unit(features) for name, features in found.items()}
+
+
+def _unit(features: ImageFeatures) -> ImageFeatures:
+    """Returns features with a descriptor of unit length; one that is, but for rounding, stays as it is."""
+    length = float(np.linalg.norm(features.descriptor))
+    if abs(length - 1) < _ROUNDING or not length > 0:
+        return features
+    return replace(features, descriptor=(features.descriptor / np.float32(length)).astype(np.float32))
 
 
 def _remove_empty(path: Path, new_folders: Sequence[Path]) -> None:

@@ -311,7 +311,9 @@ class _Windows:
 def _recoloured(one: _Shown, other: _Shown, agreeing: Bool[np.ndarray, "rows columns"]) -> float:
     """Returns the root mean square of the difference of mean colours, where both show the same; 0 to 1."""
     size = (WINDOW, WINDOW)
-    left, right = (cv2.blur(side.pixels, size)[agreeing].astype(np.float32) for side in (one, other))
+    # Windows that touch no caption or border.
+    clear = cv2.erode(agreeing.astype(np.uint8), np.ones(size, np.uint8), borderValue=1) > 0
+    left, right = (cv2.blur(side.pixels, size)[clear].astype(np.float32) for side in (one, other))
     return float(np.sqrt(np.mean((left - right) ** 2)) / 255) if len(left) else 0.0
 
 
