@@ -4,8 +4,8 @@
 
 The time is what the system counts for the child, user and kernel together: it depends little on how
 long the child waits. Other sources of the package are run in turns with this one, so that both meet the same
-machine. Medians and least values of the runs are given. As after an installation, modules are compiled
-before.
+machine; they are called by the folder that holds them. Medians and least values of the runs are given. As
+after an installation, modules are compiled before.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main() -> None:
         "load": os.getloadavg()[0],
         "runs": arguments.runs,
         "seconds": {
-            "this source" if source == str(here) else source: {
+            "this source" if source == str(here) else Path(source).parent.name: {
                 name: {"median": round(statistics.median(times), 3), "least": round(min(times), 3)}
                 for name, times in rows.items()
             }
