@@ -24,7 +24,7 @@ types: $(VENV)/.installed-dev
 layers: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
-tests: $(VENV)/.installed-dev
+tests: $(VENV)/.installed-dev $(VENV)/.installed-browser
 	RESIGHT_TEST_DATA="$(DATA)" $(BIN)/python -m pytest -n 2
 
 # Damaged files for every reader: TRIES of each, about ten minutes for 20,000.
@@ -76,6 +76,11 @@ $(VENV)/.installed-docs: $(VENV)/.installed
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet $(TORCH)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# The browser that looks at the page. Where it is not there and cannot be installed, the tests of the page are skipped.
+$(VENV)/.installed-browser: $(VENV)/.installed-dev
+	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; } >/dev/null 2>&1 || echo "No chromium: the tests of the page are skipped."
 	touch $@
 
 clean:

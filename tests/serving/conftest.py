@@ -66,7 +66,9 @@ def made(tmp_path_factory) -> Path:
 
 
 @contextmanager
-def running(collection: Path, tmp: Path, *, access: Access | None = None, **limits) -> Iterator[Live]:
+def running(
+    collection: Path, tmp: Path, *, access: Access | None = None, port: int = 0, **limits
+) -> Iterator[Live]:
     """A server of a collection for the time of the block."""
     service = Service.of(
         Collection.open(collection),
@@ -81,7 +83,7 @@ def running(collection: Path, tmp: Path, *, access: Access | None = None, **limi
         address.append(url)
         ready.set()
 
-    thread = threading.Thread(target=serve, args=(service, 0), kwargs={"on_ready": on_ready})
+    thread = threading.Thread(target=serve, args=(service, port), kwargs={"on_ready": on_ready})
     thread.start()
     try:
         assert ready.wait(30)
@@ -93,6 +95,12 @@ def running(collection: Path, tmp: Path, *, access: Access | None = None, **limi
         service.stopping.set()
         thread.join(30)
         assert not thread.is_alive()
+
+
+@pytest.fixture
+def serving():
+    """Runs a server for the time of a block, see `running`."""
+    return running
 
 
 @pytest.fixture(scope="session")

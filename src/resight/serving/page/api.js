@@ -87,3 +87,13 @@ export function thumbnail(id, side) {
 
 /** Returns the address of a photo's file. */
 export const original = (id) => `${API}/photos/${id}`;
+
+let facts = null;
+
+/** Returns the collection in numbers; asked for anew where its version is known to be another. */
+export async function collection(version) {
+  const held = await facts?.catch(() => null);
+  if (held && (version === null || version === undefined || held.version === version)) return held;
+  facts = call("/collection");
+  return facts;
+}

@@ -1,6 +1,6 @@
 /** The page begins here: what comes in goes to the view that is shown. */
 
-import { call } from "./api.js";
+import { collection } from "./api.js";
 import { addDropped, settings } from "./adding.js";
 import { chooser } from "./chosen.js";
 import { CollectionView } from "./collection.js";
@@ -36,11 +36,12 @@ async function searchFor(files, target, folders = 0) {
 
 function targets() {
   if (now().view === "collection") return [["add", "Add to the collection"]];
-  if (!now().photos.length) return count_ === 0 ? [["add", "Add to the collection"]] : [["search", "Search with this"]];
+  if (!now().photos.length) return held === 0 ? [["add", "Add to the collection"]] : [["search", "Search with this"]];
   return [["search", "A new search"], ["more", "Another view of it"], ["not", "It must not be this"]];
 }
 
-let count_ = null;
+let held = null;
+let counted;
 
 const views = [new SearchView(searchFor), new CollectionView()];
 
@@ -54,14 +55,13 @@ function show(asked) {
 
 takeFiles(targets, (files, target, folders) => (target === "add" ? addDropped(files) : searchFor(files, target, folders)));
 onchange(show);
-let counted;
 onJobs(async (jobs, version) => {
   document.body.classList.toggle("indexing", jobs.some(({ state }) => state === "running"));
   if (version === counted) return;
   counted = version;
   try {
-    const { photos } = await call("/collection");
-    count_ = photos;
+    const { photos } = await collection(version);
+    held = photos;
     document.getElementById("count").textContent = photos.toLocaleString("en");
   } catch (error) {
     counted = undefined;

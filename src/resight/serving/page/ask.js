@@ -14,8 +14,9 @@ const VERIFIED = "Compare the first hundred answers with the query point by poin
 export class Ask {
   /**
    * @param {(files: File[], wanted: boolean) => void} onadd Photos were picked as further ones of the query.
+   * @param {HTMLElement} share The button that copies the link.
    */
-  constructor(onadd) {
+  constructor(onadd, share) {
     this.onadd = onadd;
     this.stage = make("div", { class: "stage" });
     this.parts = make("p", { class: "parts" });
@@ -29,12 +30,26 @@ export class Ask {
       { class: "ask", "aria-label": "Query" },
       this.stage,
       this.parts,
+      this.refinement(share),
+    );
+    this.looked = 0;
+  }
+
+  /** Returns all that refines a search; on a narrow window it is closed, so that the answers are in sight. */
+  refinement(share) {
+    const isWide = matchMedia("(min-width: 861px)");
+    const element = make(
+      "details",
+      { class: "refine", open: isWide.matches },
+      make("summary", {}, "Refine this search"),
       this.wanted,
       this.unwanted,
       make("div", { class: "switches" }, this.verify.element, this.expand.element),
       this.filters.element,
+      share,
     );
-    this.looked = 0;
+    isWide.addEventListener("change", () => (element.open = isWide.matches));
+    return element;
   }
 
   /** Shows a query; `verifies` says whether the collection can be checked by geometry. */
@@ -68,6 +83,10 @@ export class Ask {
     }
     if (this.staged !== name) return;
     this.boxed = new BoxedPhoto(picture, photo.box, (box) => this.setBox(name, box));
+    this.boxed.onleave = () => {
+      this.showParts({ box: null });
+      this.parts.querySelector("button").focus();
+    };
     fill(this.stage, this.boxed.element);
     this.showParts(photo);
   }

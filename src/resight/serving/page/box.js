@@ -39,6 +39,8 @@ export class BoxedPhoto {
     this.element.style.aspectRatio = `${picture.width} / ${picture.height}`;
     this.element.style.setProperty("--ratio", picture.width / picture.height);
     this.element.addEventListener("pointerdown", (event) => this.press(event));
+    /** Called when the box that had the focus is gone. */
+    this.onleave = () => {};
     this.show();
   }
 
@@ -65,7 +67,7 @@ export class BoxedPhoto {
     const hadFocus = this.frame.contains(document.activeElement);
     this.set(null);
     this.onsettle(null);
-    if (hadFocus) this.element.parentElement?.querySelector("button, a")?.focus();
+    if (hadFocus) this.onleave();
   }
 
   set(box) {

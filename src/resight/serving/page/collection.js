@@ -2,12 +2,11 @@
 
 import { call } from "./api.js";
 import { addByPath, addDropped, folderField } from "./adding.js";
-import { write } from "./address.js";
+import { nothing, write } from "./address.js";
 import { button, bytes, count, fill, icon, make, nameOf } from "./dom.js";
 import { onJobs, say } from "./jobs.js";
 import { pickButton } from "./pick.js";
 import { picture } from "./results.js";
-import { nothing, } from "./address.js";
 import { ofCollection } from "./state.js";
 
 const SHOWN = 200;

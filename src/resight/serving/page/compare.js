@@ -20,7 +20,7 @@ export class Compare {
     this.hits = hits;
     this.dialog = document.getElementById("compare");
     this.pair = new Pair();
-    this.title = make("h2", { id: "compare-title" });
+    this.title = make("h2", { id: "compare-title", tabindex: "-1", autofocus: true });
     this.pill = make("p", { class: "pill" });
     this.part = make("div", { class: "part", hidden: true });
     this.slider = make("input", { type: "range", min: "0", max: "100", value: "50", step: "0.5", "aria-label": "How much of the query is laid over the answer", oninput: () => this.pair.slide(Number(this.slider.value)) });
@@ -156,23 +156,25 @@ export class Compare {
 
   actions() {
     const { info } = this;
-    const one = () => [{ id: info.id, path: info.path }];
+    const one = () => [info];
     const not = () => go({ photos: [...now().photos, ofCollection(info.id, { wanted: false })], open: null });
     return make(
       "div",
       { class: "actions" },
       button("search", "Search with this", () => searchWith([ofCollection(info.id)]), { class: "main" }),
-      button("crop", "Search with a part", () => this.beginPart(), { class: "soft" }),
-      button("plus", "Add to the query", () => go({ photos: [...now().photos, ofCollection(info.id)], open: null }), { class: "soft" }),
+      button("crop", "Search with a part of it", () => this.beginPart(), { class: "soft wide" }),
+      button("plus", "Add to query", () => go({ photos: [...now().photos, ofCollection(info.id)], open: null }), { class: "soft" }),
       button("not", "Not this", not, { class: "soft" }),
-      make("a", { class: "soft", href: original(info.id), target: "_blank", rel: "noopener" }, icon("open"), make("span", {}, "Open the file")),
+      make("a", { class: "soft", href: original(info.id), target: "_blank", rel: "noopener" }, icon("open"), make("span", {}, "Open file")),
       button("download", "Download", () => download(one()), { class: "soft" }),
-      button("copy", "Copy path", async () => {
-        await copyText(info.path);
-        notice("Path copied.");
-      }, { class: "soft" }),
+      button("copy", "Copy path", () => this.copyPath(), { class: "soft" }),
       button("remove", "Remove", () => this.remove(info.id), { class: "soft" }),
     );
+  }
+
+  async copyPath() {
+    await copyText(this.info.path);
+    notice("Path copied.");
   }
 
   async remove(id) {
@@ -195,6 +197,7 @@ export class Compare {
       make("div", { class: "part-photo" }, boxed.element),
       make("div", { class: "part-buttons" }, make("span", { class: "hint" }, "Draw a box around what you are looking for."), middle, search, button(null, "Back to the comparison", () => this.endPart(), { class: "soft" })),
     );
+    boxed.onleave = () => middle.focus();
     boxed.element.classList.add("armed");
     this.part.hidden = false;
     this.dialog.classList.add("parting");
@@ -215,8 +218,9 @@ export class Compare {
 
   placeButtons(id) {
     const place = this.hits().findIndex((hit) => hit.id === id);
-    this.before.disabled = place <= 0;
-    this.after.disabled = place < 0 || place >= this.hits().length - 1;
+    // A button that is disabled while it has the focus would take the keys with it.
+    this.before.setAttribute("aria-disabled", String(place <= 0));
+    this.after.setAttribute("aria-disabled", String(place < 0 || place >= this.hits().length - 1));
   }
 
   step(by) {

@@ -125,7 +125,13 @@ export class Pair {
       );
     });
     const outline = (place, corners) => make("svg:polygon", { class: "outline", points: corners.map(([x, y]) => at(place, x, y).join(",")).join(" ") });
-    if (region && points.length) drawn.push(clipped(outline(b, region), b));
+    if (region && points.length) {
+      const corners = region.map(([x, y]) => at(b, x, y).join(" ")).join("L");
+      const around = `M${b.left} ${b.top}h${b.width}v${b.height}h${-b.width}z`;
+      // What lies outside of the region is in the shade.
+      drawn.unshift(clipped(make("svg:path", { class: "outside", d: `${around}M${corners}z` }), b));
+      drawn.push(clipped(outline(b, region), b));
+    }
     if (query.box) {
       const [x0, y0, x1, y1] = query.box;
       drawn.push(outline(a, [[x0, y0], [x1, y0], [x1, y1], [x0, y1]].map(([x, y]) => [x - 0.5, y - 0.5])));

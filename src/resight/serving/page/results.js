@@ -40,14 +40,15 @@ export class Results {
       const label = { sure: "Shows the same thing", perhaps: "Perhaps the same thing", similar: "Most similar photos" }[name];
       const wall = new Wall(label, (hit) => this.tile(hit), {
         below: CAPTION,
-        onend: name === "similar" ? onend : null,
         onpick: (hit) => chooser.flip(hit),
       });
       this.walls[name] = wall;
       this.heads[name] = make("h2", {});
       return make("section", { hidden: true, class: name }, this.heads[name], wall.element);
     });
-    this.element = make("div", { class: "results" }, this.line, this.summary, this.parts);
+    this.end = make("div", { "aria-hidden": "true" });
+    this.element = make("div", { class: "results" }, this.line, this.summary, this.parts, this.end);
+    this.near = new IntersectionObserver(([entry]) => entry.isIntersecting && onend(), { rootMargin: "900px" });
     this.before = new Map();
     this.hits = [];
   }
@@ -61,7 +62,7 @@ export class Results {
   /**
    * Shows hits.
    * @param {Object[]} hits Without the query photos themselves.
-   * @param {{searched: number, seconds: number, notes: string[]}} answer
+   * @param {{searched: number, seconds: number, notes: string[], more: boolean}} answer
    * @param {{moved: Map<number, number>|null, isVerified: boolean}} values Ranks before a switch was flipped, whose
    *   changes are shown.
    */
@@ -79,6 +80,9 @@ export class Results {
     this.saySummary(groups, answer, isVerified);
     // A wall that was hidden had no width.
     for (const wall of Object.values(this.walls)) wall.resized();
+    // Observed anew, it tells whether the end is near now.
+    this.near.unobserve(this.end);
+    this.near.observe(this.end);
   }
 
   sayHeads({ sure, perhaps }, isVerified) {
@@ -89,7 +93,7 @@ export class Results {
     this.heads.similar.hidden = isAll && isVerified;
   }
 
-  saySummary({ sure, perhaps, similar }, { searched, seconds, notes }, isVerified) {
+  saySummary({ sure, perhaps, similar }, { searched, seconds, notes, more }, isVerified) {
     const among = `${count(searched, "photo")} searched in ${seconds < 9.95 ? seconds.toFixed(1) : Math.round(seconds)} s`;
     let [head, text] = ["", ""];
     if (searched === 0) {
@@ -100,7 +104,8 @@ export class Results {
       head = "The most similar photos";
       text = "Similar is not the same: switch on “Check with geometry” to see which show this very thing.";
     } else if (sure.length) {
-      head = `${count(sure.length, "photo shows", "photos show")} the same thing`;
+      const isOpen = more && !similar.length;
+      head = `${isOpen ? "At least " : ""}${count(sure.length, "photo shows", "photos show")} the same thing`;
       text = perhaps.length ? `${count(perhaps.length, "more may", "more may")} show it.` : "";
     } else if (perhaps.length) {
       head = `${count(perhaps.length, "photo", "photos")} may show this`;

@@ -1,6 +1,6 @@
 /** The view that searches: greeting and photos without a query, else the query and its answers. */
 
-import { call } from "./api.js";
+import { call, collection } from "./api.js";
 import { condition } from "./address.js";
 import { Ask, greeting } from "./ask.js";
 import { Compare } from "./compare.js";
@@ -8,7 +8,7 @@ import { button, copyText, fill, make } from "./dom.js";
 import { FilterRows } from "./filters.js";
 import { onJobs, say } from "./jobs.js";
 import { notice } from "./notices.js";
-import { formOf, pictureOf } from "./photos.js";
+import { formOf } from "./photos.js";
 import { Browse, Results } from "./results.js";
 import { now } from "./state.js";
 import { welcome } from "./welcome.js";
@@ -24,11 +24,11 @@ export class SearchView {
     this.element = document.getElementById("search");
     this.onfiles = onfiles;
     this.results = new Results(() => this.more());
-    this.ask = new Ask((files, wanted) => onfiles(files, wanted ? "more" : "not"));
+    const share = button("link", "Copy link", () => this.copyLink(), { class: "soft share" });
+    this.ask = new Ask((files, wanted) => onfiles(files, wanted ? "more" : "not"), share);
     this.browse = new Browse();
     this.filters = new FilterRows();
     this.compare = new Compare(() => this.hits);
-    this.share = button("link", "Copy link", () => this.copyLink(), { class: "soft share" });
     this.hits = [];
     onJobs((_, version) => {
       const isNew = this.version !== undefined && version !== null && version !== this.version;
@@ -49,7 +49,7 @@ export class SearchView {
     document.title = asked.view === "search" && asked.photos.length ? "Search · Resight" : "Resight";
     if (asked.view === "search") {
       try {
-        this.facts = await this.collection();
+        this.facts = await collection(this.version);
         if (asked !== now()) return;
         await (asked.photos.some((photo) => photo.wanted) ? this.showQuery(asked) : this.showHome(asked));
       } catch (error) {
@@ -57,14 +57,6 @@ export class SearchView {
       }
     }
     await this.compare.show(asked);
-  }
-
-  async collection() {
-    if (!this.facts || this.factsVersion !== this.version) {
-      this.facts = await call("/collection");
-      this.factsVersion = this.version;
-    }
-    return this.facts;
   }
 
   async showHome(asked) {
@@ -81,7 +73,7 @@ export class SearchView {
   }
 
   async showQuery(asked) {
-    this.put("query", () => [make("div", { class: "columns" }, make("div", { class: "aside" }, this.ask.element, this.share), this.results.element)]);
+    this.put("query", () => [make("div", { class: "columns" }, make("div", { class: "aside" }, this.ask.element), this.results.element)]);
     const shown = this.ask.show(asked, this.facts.verifies);
     const name = this.nameOf(asked);
     if (this.done !== name) {
@@ -100,7 +92,7 @@ export class SearchView {
   }
 
   nameOf({ photos, verify, expand, ...filtered }) {
-    return JSON.stringify([photos, verify, expand, condition(filtered), this.version]);
+    return JSON.stringify([photos, verify, expand, condition(filtered)]);
   }
 
   /** Returns what stays the same when a switch is flipped. */
@@ -155,9 +147,9 @@ export class SearchView {
     this.offset = (this.offset ?? 0) + answer.hits.length;
     if (!earlier.length) this.offset = answer.hits.length;
     this.hasMore = answer.more;
-    const shown = earlier.length ? { ...answer, ...this.first } : answer;
-    this.first = { searched: shown.searched, seconds: shown.seconds, notes: shown.notes };
-    this.results.show(this.hits, shown, { moved: before, isVerified: asked.verify && this.facts.verifies });
+    const { searched, seconds, notes } = earlier.length ? this.first : answer;
+    this.first = { searched, seconds, notes };
+    this.results.show(this.hits, { ...this.first, more: answer.more }, { moved: before, isVerified: asked.verify && this.facts.verifies });
   }
 
   /** Brings further answers, when the last one is near. */
@@ -190,15 +182,5 @@ export class SearchView {
         ? "Link copied. It opens in this browser alone, since the photo you brought is not in the collection."
         : "Link copied. Whoever can open this server sees this search.",
     );
-  }
-}
-
-/** Returns whether a query photo can still be shown, and why not. */
-export async function trouble(photo) {
-  try {
-    await pictureOf(photo);
-    return null;
-  } catch (error) {
-    return error.message;
   }
 }

@@ -16,22 +16,21 @@ export class Wall {
   /**
    * @param {string} label What a screen reader calls the list.
    * @param {(item) => HTMLElement} tile Makes the element of an item; its first link or button takes the keys.
-   * @param {{below?: number, load?: (offset: number, number: number) => Promise<Object[]>, onend?: () => void,
-   *   onpick?: (item, event) => void}} values `below`: room under each photo. `onend`: the end is near.
-   *   `onpick`: the space bar was pressed on an item.
+   * @param {{below?: number, load?: (offset: number, number: number) => Promise<Object[]>,
+   *   onpick?: (item, event) => void}} values `below`: room under each photo. `onpick`: the space bar was pressed.
    */
-  constructor(label, tile, { below = 0, load = null, onend = null, onpick = null } = {}) {
+  constructor(label, tile, { below = 0, load = null, onpick = null } = {}) {
     this.element = make("div", { class: "wall", role: "list", "aria-label": label });
     this.tile = tile;
     this.below = below;
     this.load = load;
-    this.onend = onend;
     this.onpick = onpick;
     this.total = 0;
     this.parts = [];
     this.shown = new Map();
     this.asked = new Set();
     this.current = 0;
+    this.goal = null;
     this.generation = 0;
     this.draw = this.draw.bind(this);
     this.drawSoon = () => {
@@ -78,7 +77,14 @@ export class Wall {
     this.total = total;
     this.parts = [];
     this.asked.clear();
+    this.goal = null;
+    if (!total) this.clear();
     this.current = Math.min(this.current, Math.max(0, total - 1));
+  }
+
+  clear() {
+    for (const element of this.shown.values()) element.remove();
+    this.shown.clear();
   }
 
   /** Returns the item at a place, undefined where it has not come yet. */
@@ -150,7 +156,6 @@ export class Wall {
       }
     }
     this.put(seen);
-    if (this.onend && to > this.element.offsetHeight - innerHeight) this.onend();
   }
 
   holds(key) {
@@ -214,9 +219,12 @@ export class Wall {
     for (const each of this.parts.slice(number + 1)) each.top += grown;
     const last = this.parts.at(-1);
     const isAbove = this.element.getBoundingClientRect().top + part.top + before < 0;
+    const isAtEnd = scrollY > 0 && scrollY + innerHeight > document.documentElement.scrollHeight - 2;
     this.setHeight(last.top + last.height);
-    if (isAbove && grown) scrollBy({ top: grown, behavior: "instant" });
+    if (isAtEnd) scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
+    else if (isAbove && grown) scrollBy({ top: grown, behavior: "instant" });
     this.draw();
+    if (this.goal !== null && this.at(this.goal)) this.focus(this.goal);
   }
 
   /** Makes the elements of these items anew. */
@@ -254,7 +262,16 @@ export class Wall {
     const to = this.target(event.key, place);
     if (to === null) return;
     event.preventDefault();
-    if (this.at(to)) this.focus(to);
+    if (this.at(to)) {
+      this.focus(to);
+      return;
+    }
+    // It comes when its part is in sight.
+    this.goal = to;
+    const part = this.parts[Math.floor(to / PART)];
+    const share = (to % PART) / PART;
+    scrollBy({ top: this.element.getBoundingClientRect().top + part.top + share * part.height, behavior: "instant" });
+    this.draw();
   }
 
   target(key, place) {
@@ -293,6 +310,7 @@ export class Wall {
 
   /** Brings an item in sight and gives it the keys. */
   focus(place) {
+    this.goal = null;
     const part = this.parts[Math.floor(place / PART)];
     const { y, height } = part.places[place % PART];
     const top = this.element.getBoundingClientRect().top + part.top + y;
