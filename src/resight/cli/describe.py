@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resight.cli.failures import SOME_UNREADABLE
-from resight.cli.options import refuse_missing_folder, refuse_replacing
+from resight.cli.options import EngineOption, engine_named, refuse_missing_folder, refuse_replacing
 from resight.cli.output import console, count, note, plain_table, shown_path
 from resight.cli.progress import progress
 
@@ -48,6 +48,7 @@ def describe(
     model: ModelOption = "sift",
     out: OutOption = None,
     attention: AttentionOption = None,
+    engine: EngineOption = "auto",
 ) -> None:
     """Describe photos with a model: descriptors to a file, its attention over the photos."""
     if out is not None and out.suffix != ".npy":
@@ -61,7 +62,9 @@ def describe(
         {"the model": model, "a photo that is read": photos},
         pictures=["--attention"],
     )
+    from resight.collection import find_photos
     from resight.models import load_model
+    from resight.models.engines import engine_for, with_engine
     from resight.pipelines.describe import (
         attention_of,
         describe_photos,
@@ -69,7 +72,8 @@ def describe(
         write_descriptors,
     )
 
-    loaded = load_model(model)
+    chosen = engine_for(engine_named(engine), len(find_photos(photos)))
+    loaded = with_engine(load_model(model), chosen)
     maps = None if attention is None else attention_of(loaded, photos, attention)
     with progress("Describing") as report:
         described = describe_photos(loaded, photos, progress=report)

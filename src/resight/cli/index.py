@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resight.cli.failures import SOME_UNREADABLE
-from resight.cli.options import JsonOption, MaxPixelsOption
+from resight.cli.options import EngineOption, JsonOption, MaxPixelsOption, engine_named
 from resight.cli.output import (
     broken_table,
     command_line,
@@ -90,6 +90,7 @@ def index(
     exclude: ExcludeOption = None,
     described: FromOption = None,
     max_pixels: MaxPixelsOption = None,
+    engine: EngineOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Add what is new to a collection, update what changed, report what is broken."""
@@ -108,6 +109,7 @@ def index(
             exclude=exclude or (),
             described=described,
             max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
+            engine=engine_named(engine),
             progress=report,
         )
     if indexed.photos and indexed.collection.known_groups() is not None:

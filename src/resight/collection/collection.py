@@ -27,6 +27,7 @@ from resight.errors import CollectionError, CollectionNotFound, InvalidInput
 from resight.features import Box, ImageFeatures
 from resight.files import Progress, name_key, on_disk, silent, typed_path, typed_paths
 from resight.images import MAX_PIXELS, PhotoSource
+from resight.models.engines import Engine, with_engine
 from resight.models.model import Model
 
 if TYPE_CHECKING:
@@ -51,19 +52,31 @@ class Collection:
     """
 
     def __init__(
-        self, store: Store, model: Model | None, *, model_name: str | None = None, lock_timeout: float
+        self,
+        store: Store,
+        model: Model | None,
+        *,
+        model_name: str | None = None,
+        lock_timeout: float,
+        engine: Engine = "torch",
     ) -> None:
         """Takes a model, or the name of one that the user trusts; without either, the header's is loaded."""
         self._opened = store
         self._process = os.getpid()
         self._model = model
         self._model_name = model_name
+        self._engine: Engine = engine
         self._lock_timeout = lock_timeout
         self._resident = ResidentIndex(store)
 
     @classmethod
     def create(
-        cls, path: str | Path, *, model: Model | str, lock_timeout: float = LOCK_TIMEOUT
+        cls,
+        path: str | Path,
+        *,
+        model: Model | str,
+        lock_timeout: float = LOCK_TIMEOUT,
+        engine: Engine = "torch",
     ) -> Collection:
         """Returns a new, empty collection.
 
@@ -71,6 +84,7 @@ class Collection:
             path: Its directory; made if it does not exist.
             model: Describes all its photos, now and later; a name is loaded by `resight.load_model`.
             lock_timeout: Seconds that writing waits for another writer before it is refused.
+            engine: What runs the network of a model that is loaded by its name.
 
         Raises:
             InvalidInput: There is a collection already, or a folder of other things.
@@ -78,7 +92,7 @@ class Collection:
             CollectionLocked: Another process is making it.
             StorageFailed: The disk refuses it.
         """
-        loaded = models.load_model(model) if isinstance(model, str) else model
+        loaded = with_engine(models.load_model(model), engine) if isinstance(model, str) else model
         directory = Path(canonical(typed_path(path)))
         header = Header(uuid.uuid4().hex, loaded.name, loaded.fingerprint, loaded.dim, place=str(directory))
         store = Store.create(directory, header, timeout=lock_timeout)
@@ -92,6 +106,7 @@ class Collection:
         model: Model | str | None = None,
         allow_download: bool = False,
         lock_timeout: float = LOCK_TIMEOUT,
+        engine: Engine = "torch",
     ) -> Collection:
         """Returns an existing collection.
 
@@ -102,6 +117,8 @@ class Collection:
                 folder. Without it a bundle or weights that are on this machine are loaded, and no server is
                 asked.
             lock_timeout: Seconds that writing waits for another writer before it is refused.
+            engine: What runs the network of a model that is loaded by its name, see
+                `resight.models.engines.with_engine`.
 
         Raises:
             CollectionNotFound: There is none.
@@ -114,11 +131,11 @@ class Collection:
             model = store.header.model
         if isinstance(model, str):
             if model == store.header.model:
-                return cls(store, None, model_name=model, lock_timeout=lock_timeout)
-            model = models.load_model(model)
+                return cls(store, None, model_name=model, lock_timeout=lock_timeout, engine=engine)
+            model = with_engine(models.load_model(model), engine)
         if model is not None:
             store.header.require(model, store.path)
-        return cls(store, model, lock_timeout=lock_timeout)
+        return cls(store, model, lock_timeout=lock_timeout, engine=engine)
 
     @classmethod
     def open_or_create(
@@ -203,7 +220,7 @@ class Collection:
                 models.load_model(name) if name else models.load_recorded(header.model, header.fingerprint)
             )
             self._store.header.require(model, self.path)
-            self._model = model
+            self._model = with_engine(model, self._engine)
         return self._model
 
     def add(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from resight.models.keypoints import LEAST_SIDE, KeypointConfig, LocalMaps, chec
 from resight.models.network_describer import exact_arithmetic, pooling_in, read_net
 from resight.models.parts import whole_network
 from resight.models.preprocess import to_input
+from resight.models.runtimes import Run
 from resight.networks.delg import DELG, DELGOutput
 from resight.networks.trunks.receptive_field import receptive_field
 from resight.settings.stored import read_config
@@ -88,6 +90,7 @@ class DELGDescriber:
             local=LocalSource("delg", net.local_dim, "float16", Attention(self._field, self._attention)),
         )
         self._lock = threading.Lock()
+        self._run: Run | None = None
 
     @property
     def traits(self) -> Traits:
@@ -100,6 +103,16 @@ class DELGDescriber:
         A photo with less than 10 pixels on a side at every size has no keypoints.
         """
         return [self._features(photo) for photo in photos]
+
+    def through(self, run: Run) -> DELGDescriber:
+        """Returns the same describer whose maps come from another runtime.
+
+        Args:
+            run: A normalised image ``(1, 3, rows, columns)`` to descriptor, attention and local descriptors.
+        """
+        other = copy.copy(self)
+        other._run = run
+        return other
 
     def to_bundle(self) -> Bundle:
         """Returns everything that decides the features, bit by bit.
@@ -146,7 +159,7 @@ class DELGDescriber:
             local_sizes = {_size(image, scale) for scale in self.keypoints.scales}
             local_sizes = {size for size in local_sizes if min(size) >= LEAST_SIDE}
             for height, width in sorted({*summed, *local_sizes}):
-                output = self.net.maps_at(_resized(image, height, width))
+                output = self._maps_at(_resized(image, height, width))
                 if times := summed[height, width]:
                     total += times * _values(output.descriptor[0])
                 if (height, width) in local_sizes:
@@ -156,6 +169,12 @@ class DELGDescriber:
         descriptor = total / norm if norm > 0 else np.full(self._traits.dim, self._traits.dim**-0.5)
         local = keypoints_of(maps, photo, self._field, self.keypoints, dim=self.net.local_dim)
         return ImageFeatures(descriptor.astype(np.float32), local)
+
+    def _maps_at(self, image: Tensor) -> DELGOutput:
+        if self._run is None:
+            return self.net.maps_at(image)
+        descriptor, attention, local = (torch.from_numpy(each) for each in self._run(image.numpy()))
+        return DELGOutput(descriptor, attention, local, None, None)
 
     def _input(self, photo: Photo) -> Tensor:
         pixels = torch.from_numpy(np.ascontiguousarray(photo.pixels))[None]

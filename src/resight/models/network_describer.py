@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import final
@@ -31,6 +32,7 @@ from resight.models.describer import Traits
 from resight.models.foreign_bundle import bounded_network, check_settings
 from resight.models.parts import whole_network
 from resight.models.preprocess import to_input
+from resight.models.runtimes import Run
 from resight.networks.gem import GeMNet
 from resight.networks.super_global import (
     SuperGlobalConfig,
@@ -113,6 +115,7 @@ class NetworkDescriber:
             pooling=pooling_in(settings_of(net)),
         )
         self._lock = threading.Lock()
+        self._run: Run | None = None
 
     @property
     def traits(self) -> Traits:
@@ -133,6 +136,16 @@ class NetworkDescriber:
                 together = np.stack([shown[number] for number in batch])
                 descriptors[batch] = self._describe_pixels(torch.from_numpy(together))
         return [ImageFeatures(descriptor) for descriptor in descriptors]
+
+    def through(self, run: Run) -> NetworkDescriber:
+        """Returns the same describer whose descriptors come from another runtime.
+
+        Args:
+            run: RGB bytes ``(1, rows, columns, 3)`` to the descriptor, before any whitening.
+        """
+        other = copy.copy(self)
+        other._run = run
+        return other
 
     def to_bundle(self) -> Bundle:
         """Returns everything that decides the descriptors, bit by bit.
@@ -174,6 +187,8 @@ class NetworkDescriber:
         return np.asarray(image)
 
     def _describe_pixels(self, pixels: Tensor) -> Float32[np.ndarray, "batch dim"]:
+        if self._run is not None:
+            return np.concatenate([self._run(one[None].numpy())[0] for one in pixels])
         with torch.inference_mode(), exact_arithmetic(self._device, self._lock):
             values = to_input(pixels.to(self._device), self.preprocessing)
             descriptors = _describe_at(self.net, values, self._traits.scales, self.super_global).cpu().numpy()

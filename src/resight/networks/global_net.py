@@ -22,6 +22,7 @@ __all__ = [
     "pool",
     "pooled_channels",
     "project",
+    "scaled_side",
     "unit",
 ]
 
@@ -124,10 +125,26 @@ def join_scales(
     return nn.functional.normalize(joined, dim=1, eps=torch.finfo(torch.float32).tiny)
 
 
+def scaled_side(side: int, scale: float, *, rounded: bool) -> int:
+    """Returns a side in pixels at a scale, at least 1: rounded to the nearest, halves to even, or down.
+
+    Also of a side that is not known yet, where torch exports a graph for any size.
+    """
+    if not isinstance(side, torch.SymInt):
+        return max(1, (round if rounded else int)(side * scale))
+    if not rounded:
+        return torch.sym_max(1, torch.sym_int(side * scale))
+    halves = scale * 2
+    if halves.is_integer():
+        twice = side * int(halves)
+        return torch.sym_max(1, (twice + (twice // 2) % 2) // 2)
+    return torch.sym_max(1, torch.sym_int(side * scale + 0.5))
+
+
 def _resized(images: Tensor, scale: float, *, rounded: bool) -> Tensor:
     if scale == 1:
         return images
     if rounded or min(images.shape[2:]) * scale < 1:
-        size = [max(1, (round if rounded else int)(side * scale)) for side in images.shape[2:]]
+        size = [scaled_side(side, scale, rounded=rounded) for side in images.shape[2:]]
         return nn.functional.interpolate(images, size=size, mode="bilinear", align_corners=False)
     return nn.functional.interpolate(images, scale_factor=scale, mode="bilinear", align_corners=False)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from resight.errors import InvalidInput
 from resight.networks.embedding import Embedding
 from resight.networks.gem import GeMNet
-from resight.networks.global_net import GlobalOutput, at_least_a_cell, project, unit
+from resight.networks.global_net import GlobalOutput, at_least_a_cell, project, scaled_side, unit
 from resight.networks.trunks.backbone import Backbone
 from resight.settings.bounds import Count, NotNegative, Positive, check_fields
 
@@ -176,7 +176,7 @@ def _describe(net: GeMNet | Embedding, images: Tensor, config: SuperGlobalConfig
 
 def _scaled(images: Tensor, scales: Sequence[float]) -> Iterator[Tensor]:
     for scale in scales:
-        size = [max(1, int(side * scale)) for side in images.shape[2:]]
+        size = [scaled_side(side, scale, rounded=False) for side in images.shape[2:]]
         yield (
             images
             if scale == 1

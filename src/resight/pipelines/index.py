@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resight.collection import Collection, IndexReport
+from resight.collection import Collection, IndexReport, find_photos
 from resight.collection.lock import LOCK_NAME, writer_lock
 from resight.collection.reserve import RESERVE_NAME
 from resight.collection.scan import scan
@@ -20,6 +20,7 @@ from resight.errors import CollectionNotFound, InvalidInput
 from resight.features import ImageFeatures
 from resight.files import Progress, silent
 from resight.images import MAX_PIXELS
+from resight.models.engines import Engine, engine_for
 from resight.models.model import Model
 from resight.pipelines.metadata import read_metadata
 
@@ -57,6 +58,7 @@ def index_photos(
     exclude: Sequence[str] = (),
     described: Path | None = None,
     max_pixels: int = MAX_PIXELS,
+    engine: Engine = "torch",
     progress: Progress = silent,
 ) -> Indexed:
     """Returns what was done to bring a collection up to date with files and folders.
@@ -74,6 +76,8 @@ def index_photos(
         described: A file of descriptors by this collection's model (`resight.pipelines.exchange`); photos in
             it are not described again.
         max_pixels: Most pixels of a photo that is decoded.
+        engine: What runs the model's network, see `resight.models.engines.with_engine`; ``auto`` is torch for
+            few photos.
         progress: Called with photos done and photos in all.
 
     Raises:
@@ -84,10 +88,12 @@ def index_photos(
     """
     values = read_metadata(metadata) if metadata is not None else None
     new_folders = [folder for folder in (path, *path.absolute().parents) if not folder.exists()]
+    if engine == "auto":
+        engine = engine_for(engine, len(find_photos([photo for photo in photos if photo.exists()])))
     try:
-        collection, is_new = Collection.open(path, model=model), False
+        collection, is_new = Collection.open(path, model=model, engine=engine), False
     except CollectionNotFound:
-        collection, is_new = Collection.create(path, model=model or DEFAULT_MODEL), True
+        collection, is_new = Collection.create(path, model=model or DEFAULT_MODEL, engine=engine), True
     try:
         report = collection.add(
             photos,
