@@ -60,10 +60,10 @@ docs: $(VENV)/.installed-docs
 dist: $(VENV)/.installed-dev
 	$(BIN)/python -m build --no-isolation
 
-# The product alone: what a person needs to search photos.
+# What a person needs to search photos, on the command line and on a page.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[serve]'
 	touch $@
 
 # What the site is made with and from.

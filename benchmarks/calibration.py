@@ -1,12 +1,13 @@
 """How likely is "likely"? Probabilities learned on one set of photos, tried on held-out pairs and on others.
 
-    python benchmarks/calibration.py --data FOLDER --work FOLDER [--json FILE] [--queries 60]
+    python benchmarks/calibration.py --data FOLDER --work FOLDER [--json FILE] [--queries 60] [--photos 700]
 
-Sets: rendered places (60 of 5 views), the scenes of ``sfm`` (those that share views are one), 700 photos of
-``grocery``'s training classes, and the landmarks of ``oxford`` with its queries and boxes (easy and hard
-photos show the landmark, junk ones are left out). Each query is searched, the first 100 answers are verified,
-and its first 20 are pairs. For each set: Brier score and reliability of the held-out fifths of the queries;
-of the regressions of the other sets; and of what is learned without labels, from edited views and geometry.
+Sets: rendered places (60 of 5 views), the scenes of ``sfm`` (those that share views are one), ``grocery``'s
+training classes, and the landmarks of ``oxford`` with its queries and boxes (easy and hard photos show the
+landmark, junk ones are left out); of each set but the first, ``--photos`` photos at most. Each query is
+searched, the first 100 answers are verified, and its first 20 are pairs. For each set: Brier score and
+reliability of the held-out fifths of the queries; of the regressions of the other sets; and of what is
+learned without labels, from edited views and geometry.
 ``base`` is the Brier score of the set's share of right pairs, said of every pair.
 
 What has been described and searched is kept in the work folder, so that the benchmark goes on where it ended.
@@ -31,10 +32,10 @@ from resight.pipelines.calibrate import Pair, fit_pairs, held_out
 from resight.search.probability import brier_score, reliability
 
 SHARED = {"entry-P10": "fountain-P11", "castle-P30": "fountain-P11"}
-PLACES, VIEWS, GROCERIES, SEED = 60, 5, 700, 91
+PLACES, VIEWS, SEED = 60, 5, 91
 
 
-def labels_of(name: str, data: Path, work: Path) -> dict[Path, str]:
+def labels_of(name: str, data: Path, work: Path, most: int) -> dict[Path, str]:
     """The thing that each photo of a set shows; empty for ``oxford``, which has truth of another form."""
     if name == "places":
         folder = work / "places"
@@ -50,13 +51,19 @@ def labels_of(name: str, data: Path, work: Path) -> dict[Path, str]:
         return photos
     if name == "sfm":
         folders = [folder for folder in sorted((data / "sfm").iterdir()) if folder.is_dir()]
-        return {path: SHARED.get(f.name, f.name) for f in folders for path in sorted(f.glob("**/*.jpg"))}
+        each = max(2, most // len(folders))
+        return {p: SHARED.get(f.name, f.name) for f in folders for p in sorted(f.glob("**/*.jpg"))[:each]}
     if name == "grocery":
         with (data / "grocery" / "labels.csv").open(encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
-        chosen = np.random.default_rng(0).permutation(len(rows))[:GROCERIES]
+        chosen = np.random.default_rng(0).permutation(len(rows))[:most]
         return {data / "grocery" / rows[n]["path"]: rows[n]["label"] for n in chosen}
-    return dict.fromkeys(sorted((data / "oxford" / "jpg").glob("*.jpg")), "")
+    # Landmarks first: their names are not those of the distractors.
+    photos = sorted((data / "oxford" / "jpg").glob("*.jpg"), key=lambda p: (p.stem[:7] == "oxford_", p.stem))
+    landmarks = [path for path in photos if path.stem[:7] != "oxford_"]
+    spread = np.linspace(0, len(landmarks) - 1, min(most * 2 // 3, len(landmarks))).astype(int)
+    chosen = [landmarks[place] for place in spread.tolist()]
+    return dict.fromkeys([*chosen, *photos[len(landmarks) :]][:most], "")
 
 
 def collection_of(name: str, photos: dict[Path, str], work: Path) -> Collection:
@@ -82,12 +89,12 @@ def oxford_pairs(collection: Collection, data: Path, queries: int) -> Iterator[P
                 yield Pair(number, hit.similarity, hit.match, Path(hit.path).stem in right)
 
 
-def pairs_of(name: str, kind: str, data: Path, work: Path, queries: int) -> list[Pair]:
+def pairs_of(name: str, kind: str, data: Path, work: Path, queries: int, most: int) -> list[Pair]:
     """Pairs of a set by truth or by geometry, searched once and kept."""
     kept = work / f"{name}-{kind}-{queries}.pickle"
     if kept.exists():
         return pickle.loads(kept.read_bytes())
-    collection = collection_of(name, labels_of(name, data, work), work)
+    collection = collection_of(name, labels_of(name, data, work, most), work)
 
     def silent(done: int, total: int) -> None:
         if done % 20 == 0:
@@ -121,13 +128,16 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--queries", type=int, default=60)
+    parser.add_argument("--photos", type=int, default=700)
     parser.add_argument("--sets", default="places,sfm,grocery,oxford")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     names = arguments.sets.split(",")
-    options = arguments.data, arguments.work, arguments.queries
-    truth = {name: pairs_of(name, "truth", *options) for name in names}
-    own = {name: pairs_of(name, "geometry", *options) for name in names}
+    options = arguments.data, arguments.work, arguments.queries, arguments.photos
+    truth, own = {}, {}
+    for name in names:
+        truth[name] = pairs_of(name, "truth", *options)
+        own[name] = pairs_of(name, "geometry", *options)
     fits = {name: fit_pairs(pairs, "truth") for name, pairs in truth.items()}
     result: dict[str, object] = {}
     for name, pairs in truth.items():

@@ -24,6 +24,7 @@ def test_demo_measures_rendered_places(small, tmp_path, capsys):
     assert "2 places, a query each, searched among 4 other photos" in text
     assert text.index("descriptors alone") < text.index("after verification")
     assert text.count("  resight ") == 3
+    assert "On a page in your browser: resight serve " in text.splitlines()[-1]
     assert len(list((out / "photos").glob("*.jpg"))) == 5
     assert (out / "answers.html").is_file()
     assert not list(out.glob("*.partial"))

@@ -225,6 +225,18 @@ def test_what_sql_would_read_otherwise_is_refused(table, where, reason):
     assert reason in str(caught.value)
 
 
+def test_numbers_of_any_length_are_read():
+    from resight.collection.filter_terms import number_of
+
+    zeros = "0" * 10_000
+    assert number_of(zeros).sql == "0"
+    assert number_of(f"{zeros}7").sql == "7"
+    assert number_of(f"-{zeros}7").sql == "-7"
+    assert number_of(str(-(2**63))).sql == str(-(2**63))
+    assert number_of(str(2**63)).sql == f"CAST('{float(2**63)!r}' AS double)"
+    assert number_of("1" * 10_000).sql == "CAST('inf' AS double)"
+
+
 def test_long_conditions_are_answered(table):
     assert rows(table, " OR ".join(f"width = {number}" for number in range(5000))) == "012"
     assert rows(table, f"width IN ({', '.join(map(str, range(5000)))})") == "012"

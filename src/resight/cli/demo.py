@@ -88,7 +88,7 @@ def _json(outcome: PlacesDemo | FolderDemo) -> object:
 
 
 def _print(outcome: PlacesDemo | FolderDemo) -> None:
-    """Prints what the demo showed, and three commands to try next."""
+    """Prints what the demo showed, and commands to try next."""
     from resight.pipelines.demo import PlacesDemo
 
     if isinstance(outcome, PlacesDemo):
@@ -105,6 +105,8 @@ def _print(outcome: PlacesDemo | FolderDemo) -> None:
     console().print(
         f"\nWith photos of your own: {command_line('resight', 'index', 'FOLDER')}", soft_wrap=True
     )
+    page = command_line("resight", "serve", shown_path(outcome.collection))
+    console().print(f"\nOn a page in your browser: {page}", soft_wrap=True)
 
 
 def _finding(outcome: FolderDemo) -> str:

@@ -68,8 +68,10 @@ def number_of(text: str) -> Term:
     value = float(text)
     # The engine refuses 2020.0 beside whole numbers.
     whole = text if re.fullmatch(r"-?\d+", text) else f"{value:.0f}" if value.is_integer() else None
-    if whole is not None and abs(value) <= 2**63 and -(2**63) <= int(whole) < 2**63:
-        return Term(str(int(whole)), "number", text, text, pa.int64())
+    # Python refuses to read thousands of digits, all of them zeros or not.
+    whole = None if whole is None or abs(value) > 2**63 else (whole.replace("-", "").lstrip("0") or "0")
+    if whole is not None and (number := int(whole) * (-1 if text[0] == "-" else 1)) in range(-(2**63), 2**63):
+        return Term(str(number), "number", text, text, pa.int64())
     return Term(f"CAST('{value!r}' AS double)", "number", text, text, pa.float64())
 
 

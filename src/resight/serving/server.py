@@ -103,6 +103,7 @@ async def _serve(
 
 
 def _bound(host: str, port: int) -> socket.socket:
+    bound = None
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, socket.SOCK_STREAM)
@@ -110,6 +111,8 @@ def _bound(host: str, port: int) -> socket.socket:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
     except OSError as error:
+        if bound is not None:
+            bound.close()
         raise InvalidInput(
             f"nothing can be served at {host}, port {port} ({error.strerror}): choose others (--port, --host)"
         ) from None

@@ -1,0 +1,124 @@
+"""The command as a process: what it prints and how it ends; the client of the example."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from resight.cli import main
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "rest_client.py"
+
+
+@contextmanager
+def command(*arguments: str, folder: Path):
+    """``resight serve`` on a free port: the process and the lines up to the one that says how it ends."""
+    line = [sys.executable, "-m", "resight", "serve", *arguments, "--port", "0"]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+    process = subprocess.Popen(
+        line, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        lines = []
+        while not lines or "Ctrl-C" not in lines[-1]:
+            lines.append(process.stdout.readline())
+            assert lines[-1], process.stderr.read()
+        yield process, lines
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are not those of Windows")
+def test_a_folder_is_indexed_served_and_the_server_ends_when_it_has_answered(
+    made, tmp_path, capsys, monkeypatch
+):
+    shutil.copytree(made / "photos", tmp_path / "town")
+    with command("town", folder=tmp_path) as (process, lines):
+        assert "town.resight, 15 photos, at http://127.0.0.1:" in lines[0]
+        assert "max_bytes=67108864" in lines[2]
+        assert "threads=" in lines[2]
+        url = lines[0].rstrip().rpartition(" ")[2]
+        photo = tmp_path / "town" / "place_000_view_0.jpg"
+        monkeypatch.setattr(sys, "argv", ["rest_client.py", str(photo), url])
+        runpy.run_path(str(EXAMPLE), run_name="__main__")
+        first, second, *_ = capsys.readouterr().out.splitlines()
+        assert first.split()[:2] == ["1", "confirmed"]
+        assert "place_000" in second
+        statuses = []
+        content = photo.read_bytes()
+
+        def search() -> None:
+            answer = httpx.post(f"{url}api/v1/search", files={"photo": content}, timeout=60, trust_env=False)
+            statuses.append(answer.status_code)
+
+        threads = [threading.Thread(target=search) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        while "resight_held_requests 4.0" not in httpx.get(f"{url}api/v1/metrics", trust_env=False).text:
+            if not any(thread.is_alive() for thread in threads):
+                break
+        process.send_signal(signal.SIGINT)
+        for thread in threads:
+            thread.join()
+        assert statuses == [200] * 4
+        assert process.wait(30) == 0
+        assert process.stderr.read().count("Traceback") == 0
+    # What was indexed stays; the thumbnails of this one would be below the folder of caches.
+    assert (tmp_path / "town.resight").is_dir()
+
+
+def test_the_client_of_the_example_does_what_it_says(own, others_photo):
+    client = runpy.run_path(str(EXAMPLE))["Client"](own.url)
+    ids = own.ids()
+    hits = client.search(ids=[ids["place_000_view_0.jpg"]], box=(20, 20, 200, 200), top=2, where="view > 0")
+    assert [hit.rank for hit in hits] == [1, 2]
+    matches = client.matches(ids["place_000_view_0.jpg"], hits[0].id)
+    assert matches["inliers"] > 20
+    assert client.thumbnail(hits[0].id)[:2] == b"\xff\xd8"
+    number = client.add([others_photo])
+    assert own.ended(client.job(number))["added"] == 1
+
+
+@pytest.fixture
+def others_photo(tmp_path):
+    from resight.scenes import write_collection
+
+    (photo,) = write_collection(tmp_path / "other", places=1, views=1, distractors=0, side=200, seed=77)
+    return photo.path
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["nothing.resight"], "there is no collection at"),
+        (["empty"], "holds no photo that can be read"),
+        (["photos.resight", "--host", "0.0.0.0"], "--token-file"),
+        (["photos.resight", "--token-file", "no-such-file"], "cannot be read"),
+        (["photos.resight", "--host", "192.0.2.77", "--token-file", "token"], "nothing can be served at"),
+        (["photos.resight", "--watch", "nowhere"], "there is no folder"),
+    ],
+)
+def test_what_cannot_be_served_is_told(made, tmp_path, monkeypatch, capsys, words, sentence):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "token").write_text("a-word-that-nobody-guesses")
+    (tmp_path / "photos.resight").symlink_to(made / "photos.resight")
+    assert main(["serve", *words, "--cache", str(tmp_path / "cache")]) == 1
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_limit_below_its_least_value_is_told(capsys):
+    assert main(["serve", "photos.resight", "--max-top", "0"]) == 2
+    assert "--max-top" in capsys.readouterr().err
