@@ -7,6 +7,7 @@ from resight.errors import InvalidInput
 from resight.features import LocalFeatures
 from resight.search import VerificationConfig, match_distance, match_many
 from resight.search.geometry.config import NEAR
+from resight.search.geometry.matching import of_bits
 
 
 def features(descriptors, metric="cosine"):
@@ -151,3 +152,12 @@ def test_points_of_one_size_are_matched_near_by_default():
     assert (config.rule_for(cells), config.distance_for(cells)) == ("distance", 1.0)
     assert config.rule_for(LocalFeatures(places, sizes, ones, zeros, codes)) == "ratio"
     assert VerificationConfig(matching="mutual").rule_for(points) == "mutual"
+
+
+def test_bits_of_vectors_at_an_angle_are_as_similar_as_said():
+    rng = np.random.default_rng(22)
+    planes = rng.standard_normal((20_000, 3))
+    for cosine in (-0.5, 0.0, 0.5, 0.75, 1.0):
+        one, other = np.array([1.0, 0, 0]), np.array([cosine, np.sqrt(1 - cosine**2), 0])
+        differing = np.mean((planes @ one > 0) != (planes @ other > 0))
+        assert of_bits(cosine) == pytest.approx(1 - 2 * differing, abs=0.02)

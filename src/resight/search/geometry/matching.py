@@ -25,6 +25,7 @@ __all__ = [
     "match_many",
     "match_mutual",
     "match_ratio",
+    "of_bits",
     "similarities_of",
 ]
 
@@ -103,9 +104,8 @@ def match_many(
         answers: Features of the others.
         rule: `match_mutual`, the same within a distance (``near``), `match_ratio` or `match_distance`.
         ratio: Of `match_ratio`.
-        max_distance: Of `match_distance` and ``near``. Binary codes are the signs of vectors: of two at an
-            angle the share angle / pi of the bits differs (M. Charikar, Similarity estimation techniques from
-            rounding algorithms, STOC 2002, section 3), so that the distance is turned into such a share.
+        max_distance: Of `match_distance` and ``near``; of binary codes, what `of_bits` makes of the
+            cosine at that distance.
 
     Raises:
         InvalidInput: The descriptors of two photos have different lengths, types or metrics.
@@ -114,8 +114,7 @@ def match_many(
         if len(answer) and len(query):
             _check_comparable(query, answer)
     if query.metric == "hamming":
-        # The similarity of codes is 1 - 2 * share, and 2 - 2 * similarity the squared distance.
-        max_distance = math.sqrt(8 / math.pi * math.asin(max_distance / 2))
+        max_distance = math.sqrt(2.0 - 2.0 * of_bits(1.0 - max_distance**2 / 2))
     rules: dict[MatchRule, Callable[[Float32[np.ndarray, "q a"]], Matches]] = {
         "mutual": match_mutual,
         "near": lambda similarities: _within(match_mutual(similarities), max_distance),
@@ -135,6 +134,15 @@ def match_many(
             space = np.empty(columns * len(query), dtype=np.float32)
         yield from _match_block(left, answers[start:stop], space, rules[rule])
         start = stop
+
+
+def of_bits(cosine: float) -> float:
+    """Returns the similarity of the bits of two vectors that have a cosine, on average.
+
+    Of two vectors at an angle the share angle / pi of the bits differs (M. Charikar, Similarity estimation
+    techniques from rounding algorithms, STOC 2002, section 3).
+    """
+    return 1.0 - 2.0 * math.acos(cosine) / math.pi
 
 
 def similarities_of(

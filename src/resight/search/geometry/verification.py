@@ -29,7 +29,7 @@ from resight.search.geometry.evidence import (
     with_shared_parts,
 )
 from resight.search.geometry.fitting import GROUP, apply, grow, is_possible, least_squares
-from resight.search.geometry.matching import Matches, match_many
+from resight.search.geometry.matching import Matches, match_many, of_bits
 from resight.search.geometry.places import span
 from resight.search.geometry.plain_ransac import random_consensus
 
@@ -213,6 +213,8 @@ def _evidence(
     # Where matches are neighbours within a distance, what is near enough to be a match agrees.
     is_distance = config.rule_for(query) in ("distance", "near")
     least = 1.0 - config.distance_for(query) ** 2 / 2 if is_distance else SIMILAR
+    if query.metric == "hamming":
+        least = of_bits(least)
     return weigh(query, answer, groups, pairs, least)
 
 
