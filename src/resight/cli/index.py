@@ -65,6 +65,15 @@ FromOption = Annotated[
         "clip-retrieval, a CSV file of open-metric-learning, a flat index of FAISS, Parquet, .npy.",
     ),
 ]
+RegionsOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="BYTES",
+        min=0,
+        help="Describe parts of each photo, too, so that small things in it are found: 4, 9, 25 or 50 parts, "
+        "as many as fit in so many bytes a photo; 25600: 25 parts with sift. Kept from then on; 0 ends it.",
+    ),
+]
 
 AgainOption = Annotated[
     bool, typer.Option("--again", help="Read every photo again, whatever its size and time say.")
@@ -89,6 +98,7 @@ def index(
     again: AgainOption = False,
     exclude: ExcludeOption = None,
     described: FromOption = None,
+    regions: RegionsOption = None,
     max_pixels: MaxPixelsOption = None,
     engine: EngineOption = "auto",
     as_json: JsonOption = False,
@@ -108,6 +118,7 @@ def index(
             again=again,
             exclude=exclude or (),
             described=described,
+            regions=regions,
             max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
             engine=engine_named(engine),
             progress=report,

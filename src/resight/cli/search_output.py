@@ -107,6 +107,7 @@ def _hit_json(hit: Hit) -> dict[str, Json]:
         "transform": None if match is None else as_json(match.transform),
         "region": None if match is None else as_json(match.region),
         "box": as_json(hit.box),
+        "part": as_json(hit.part),
         "metadata": as_json(hit.metadata),
         "similarity": hit.similarity,
         "verdict": hit.verdict,

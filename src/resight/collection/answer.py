@@ -91,6 +91,8 @@ class Hit:
         id: Number of the photo in its collection, the same as long as it is there; None outside of one.
         probability: That both photos show the same thing; None before `resight calibrate`, and where the
             query was expanded or the ranking refined.
+        part: Of a collection with parts (`resight index --regions`), the part of this photo whose descriptor
+            the similarity is of, in pixels; None for the whole photo.
     """
 
     rank: int
@@ -106,6 +108,7 @@ class Hit:
     changed: bool = False
     id: int | None = None
     probability: float | None = None
+    part: Box | None = None
 
     def __repr__(self) -> str:
         inliers = "" if self.inliers is None else f" with {self.inliers} inliers"

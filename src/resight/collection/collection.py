@@ -232,6 +232,7 @@ class Collection:
         again: bool = False,
         exclude: str | Sequence[str] = (),
         described: Mapping[str, ImageFeatures] | None = None,
+        regions: int | None = None,
         workers: int | None = None,
         max_pixels: int = MAX_PIXELS,
         progress: Progress | None = None,
@@ -258,6 +259,9 @@ class Collection:
                 as missing.
             described: What this collection's model says of photos, by absolute path, from elsewhere: these
                 are read and not described. Nothing tells another model's descriptors but the first search.
+            regions: Bytes a photo for descriptors of its parts, by which small things in it are found
+                (`resight.collection.regions`); 0 for none from now on. By default as before: a collection
+                with parts describes those of new photos.
             workers: Threads; by default the processors available.
             max_pixels: Most pixels of a photo that is decoded; larger photos are reported as broken.
             progress: Called with photos done and photos in all, in the calling thread.
@@ -270,6 +274,7 @@ class Collection:
         """
         from resight.collection.index_report import IndexOptions
         from resight.collection.indexing import update
+        from resight.collection.regions import keep_regions
 
         patterns = [exclude] if isinstance(exclude, str) else exclude
         options = IndexOptions(
@@ -283,7 +288,9 @@ class Collection:
         )
         model = self.model
         with writing(self._store.path, self._model, timeout=self._lock_timeout) as store:
-            return update(store, model, typed_paths(paths), options, progress)
+            report = update(store, model, typed_paths(paths), options, progress)
+            keep_regions(store, model, regions, silent if progress is None else progress)
+            return report
 
     def remove(self, paths: str | Path | Iterable[str | Path]) -> int:
         """Returns how many photos were taken out of search and off the collection's disk.
@@ -300,6 +307,7 @@ class Collection:
             StorageFailed: The disk refuses it.
         """
         from resight.collection.groups import edges_of
+        from resight.collection.regions import RegionStore
 
         with writing(self._store.path, self._model, timeout=self._lock_timeout, removing=True) as store:
             known, pending = stored_photos(store), store.header.purging
@@ -318,6 +326,9 @@ class Collection:
             edges = edges_of(store)
             if edges.exists:
                 edges.forget_all_but({photo.hash for photo in stored_photos(store).values()})
+            parts = RegionStore.of(store)
+            if parts is not None:
+                parts.forget_all_but({photo.hash for photo in stored_photos(store).values()})
         return len(gone)
 
     def move_root(self, old: str | Path, new: str | Path) -> None:

@@ -14,6 +14,7 @@ from resight.errors import CollectionDamaged, InvalidInput
 from resight.search.exact import ExactIndex
 
 if TYPE_CHECKING:
+    from resight.collection.regions import RegionIndex
     from resight.search.diffusion import Diffusion
 
 __all__ = ["ResidentIndex"]
@@ -36,6 +37,7 @@ class ResidentIndex:
         self._version = 0
         self._identity = ""
         self._diffusion: tuple[str, int, Diffusion] | None = None
+        self._regions: tuple[tuple[str, int, tuple[str, ...]], RegionIndex | None] | None = None
 
     def current(self) -> ExactIndex:
         """Returns the index of the latest committed version.
@@ -74,6 +76,25 @@ class ResidentIndex:
                 self._diffusion = None
                 cached = self._diffusion = (self._identity, self._version, Diffusion.of_index(index))
             return cached[2]
+
+    def regions(self) -> RegionIndex | None:
+        """Returns the parts of the photos, where the collection has any; read again after each change.
+
+        Raises:
+            CollectionDamaged: The table cannot be read.
+        """
+        from resight.collection.regions import RegionIndex, RegionStore
+
+        with self.lock:
+            # A glance at a folder that most collections do not have.
+            files = tuple(RegionStore.names(self._store))
+            key = (self._identity, self._version, files)
+            if not files:
+                self._regions = None
+            elif self._regions is None or self._regions[0] != key:
+                self._regions = None
+                self._regions = key, RegionIndex.load(self._store)
+            return None if self._regions is None else self._regions[1]
 
     def _follow(self, index: ExactIndex) -> int:
         """Takes the rows that were written since, drops those that went, and returns the version then."""

@@ -154,11 +154,29 @@ class Searcher:
         if learned is not None and query.refine is None and not query.expand:
             # Of scores that are no inner products with the query it knows nothing.
             hits = [replace(hit, probability=learned.of(hit.similarity, hit.match)) for hit in hits]
+        if query.refine is None:
+            hits = self._with_parts(hits, described.descriptor)
         total = time.perf_counter() - described.started
         seconds = Seconds(described.seconds, ranked.load, ranked.search, verify, total)
         damage = tuple(stored.notes())
         notes = (*store.roots.notes(), *damage)
         return Answer(described.photos, hits, ranked.searched, seconds, notes, damage)
+
+    def _with_parts(self, hits: list[Hit], descriptor: Float32[np.ndarray, " dim"]) -> list[Hit]:
+        """Returns hits with the part by which each was found, where it was one."""
+        with self._resident.lock:
+            regions = self._resident.regions()
+        if regions is None:
+            return hits
+        return [
+            replace(
+                hit,
+                part=None
+                if hit.id is None
+                else regions.part_of(hit.id, descriptor, hit.similarity, (hit.width, hit.height)),
+            )
+            for hit in hits
+        ]
 
     def _rank_alike(self, queries: Sequence[Described]) -> list[Ranked]:
         """Returns the nearest photos of queries with one filter, expansion and refinement."""
@@ -212,6 +230,9 @@ def _ranking(
     # Never more than there are: memory is asked for that many.
     n = min(query.expand, searched)
     ranking = search_expanded(index, descriptors, k, n=n, allowed=allowed)
+    regions = resident.regions() if query.refine is None else None
+    if regions is not None:
+        return regions.with_parts(ranking, descriptors, k, allowed)
     if query.refine == "reciprocal":
         return rerank_reciprocal(ranking, descriptors, index.descriptors, top=_DEPTHS["reciprocal"])
     if query.refine == "superglobal":

@@ -57,6 +57,7 @@ def index_photos(
     again: bool = False,
     exclude: Sequence[str] = (),
     described: Path | None = None,
+    regions: int | None = None,
     max_pixels: int = MAX_PIXELS,
     engine: Engine = "torch",
     progress: Progress = silent,
@@ -75,6 +76,7 @@ def index_photos(
         exclude: Patterns of files and folders that are left out from now on.
         described: A file of descriptors by this collection's model (`resight.pipelines.exchange`); photos in
             it are not described again.
+        regions: Bytes a photo for descriptors of its parts; 0 for none from now on, None for as before.
         max_pixels: Most pixels of a photo that is decoded.
         engine: What runs the model's network, see `resight.models.engines.with_engine`; ``auto`` is torch for
             few photos.
@@ -102,6 +104,7 @@ def index_photos(
             again=again,
             exclude=exclude,
             described=None if described is None else _described(collection.model, photos, described),
+            regions=regions,
             max_pixels=max_pixels,
             progress=progress,
         )
@@ -160,8 +163,9 @@ def _remove_empty(path: Path, new_folders: Sequence[Path]) -> None:
     """Removes a collection that holds nothing, and the folders that were made for it, inner ones first."""
     with writer_lock(path, timeout=0):
         shutil.rmtree(path / TABLE_NAME)
-        for name in (SUMS_NAME, RESERVE_NAME):
-            (path / name).unlink(missing_ok=True)
+        shutil.rmtree(path / "regions", ignore_errors=True)
+    for name in (SUMS_NAME, RESERVE_NAME):
+        (path / name).unlink(missing_ok=True)
     (path / LOCK_NAME).unlink()
     for folder in new_folders:
         folder.rmdir()

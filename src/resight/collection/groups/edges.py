@@ -6,11 +6,7 @@ of a photo that is gone nothing is used.
 
 from __future__ import annotations
 
-import json
-import re
-import zlib
 from collections.abc import Container, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import final
@@ -18,16 +14,12 @@ from typing import final
 import numpy as np
 from jaxtyping import Float64
 
-from resight.files import write_whole
+from resight.collection.record_files import RecordFiles
 from resight.models.extract import HASH_BYTES
 
-__all__ = ["FOLDER", "Edge", "EdgeStore", "GroupConfig", "Looked"]
-
-FOLDER = "groups"
-"""Name of the folder in a collection's directory."""
+__all__ = ["Edge", "EdgeStore", "GroupConfig", "Looked"]
 
 FORMAT = 1
-_NAME = re.compile(r"(\d{8})\.edges")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +110,7 @@ _EDGE_ROW = np.dtype(
 
 @final
 class EdgeStore:
-    """The files of a collection's edges: one more for each batch, one for all after a run.
-
-    A file is a line of JSON and rows of numbers: reading it runs no compiled parser.
+    """What is known between the photos of a collection, on disk (`RecordFiles`).
 
     Args:
         collection: Its directory.
@@ -129,19 +119,19 @@ class EdgeStore:
     """
 
     def __init__(self, collection: Path, fingerprint: str, config: GroupConfig) -> None:
-        self._folder = collection / FOLDER
-        self._made_by = {"format": FORMAT, "fingerprint": fingerprint, "config": asdict(config)}
+        made_by = {"format": FORMAT, "fingerprint": fingerprint, "config": asdict(config)}
+        self._files = RecordFiles(collection, "groups", made_by, suffix="edges")
 
     @property
     def exists(self) -> bool:
         """Whether anything has been kept."""
-        return any(True for _ in self._files())
+        return bool(self._files.paths)
 
     def read(self) -> dict[bytes, Looked]:
-        """Returns what is kept by photo; files that are damaged, or made otherwise, count for nothing."""
+        """Returns what is kept by photo."""
         looked: dict[bytes, Looked] = {}
-        for path in self._files():
-            looked |= {one.photo: one for one in self._looked(path)}
+        for counts, body in self._files.read():
+            looked |= {one.photo: one for one in _looked(counts, body)}
         return looked
 
     def append(self, looked: Iterable[Looked]) -> None:
@@ -150,8 +140,7 @@ class EdgeStore:
         Raises:
             OSError: The disk refuses it.
         """
-        self._folder.mkdir(exist_ok=True)
-        self._write(self._next(), looked)
+        self._files.append(*_body_of(looked))
 
     def forget_all_but(self, photos: Container[bytes | None]) -> None:
         """Forgets what is known of other photos, if anything is kept; hold the writer's lock.
@@ -168,60 +157,38 @@ class EdgeStore:
         Raises:
             OSError: The disk refuses it.
         """
-        old = list(self._files())
-        self._folder.mkdir(exist_ok=True)
         among = (replace(one, edges=[e for e in one.edges if e.second in looked]) for one in looked.values())
-        self._write(self._next(), among)
-        # Killed before the last is gone, what they say is said twice.
-        for path in old:
-            path.unlink(missing_ok=True)
+        self._files.replace(*_body_of(among))
 
-    def _files(self) -> list[Path]:
-        with suppress(OSError):
-            return sorted(path for path in self._folder.iterdir() if _NAME.fullmatch(path.name))
+
+def _body_of(looked: Iterable[Looked]) -> tuple[dict[str, int], bytes]:
+    """Returns numbers of records and their bytes."""
+    photos = list(looked)
+    edges = [edge for one in photos for edge in one.edges]
+    rows = np.zeros(len(photos), _PHOTO_ROW)
+    for row, one in zip(rows, photos, strict=True):
+        row["photo"], row["sharpness"] = np.frombuffer(one.photo, np.uint8), one.sharpness
+    edge_rows = np.zeros(len(edges), _EDGE_ROW)
+    for row, edge in zip(edge_rows, edges, strict=True):
+        row["first"], row["second"] = (np.frombuffer(side, np.uint8) for side in (edge.first, edge.second))
+        for name in ("mirrored", "confirmed", "inliers", "transform", *_NUMBERS):
+            row[name] = getattr(edge, name)
+    return {"photos": len(rows), "edges": len(edge_rows)}, rows.tobytes() + edge_rows.tobytes()
+
+
+def _looked(counts: Mapping[str, int], body: bytes) -> list[Looked]:
+    """Returns what the records say; nothing where their numbers are wrong."""
+    count, edge_count = counts.get("photos", -1), counts.get("edges", -1)
+    first = count * _PHOTO_ROW.itemsize
+    if min(count, edge_count) < 0 or len(body) != first + edge_count * _EDGE_ROW.itemsize:
         return []
-
-    def _next(self) -> Path:
-        numbers = [int(path.name[:8]) for path in self._files()]
-        return self._folder / f"{max(numbers, default=-1) + 1:08d}.edges"
-
-    def _write(self, path: Path, looked: Iterable[Looked]) -> None:
-        photos = list(looked)
-        edges = [edge for one in photos for edge in one.edges]
-        rows = np.zeros(len(photos), _PHOTO_ROW)
-        for row, one in zip(rows, photos, strict=True):
-            row["photo"], row["sharpness"] = np.frombuffer(one.photo, np.uint8), one.sharpness
-        edge_rows = np.zeros(len(edges), _EDGE_ROW)
-        for row, edge in zip(edge_rows, edges, strict=True):
-            row["first"], row["second"] = (
-                np.frombuffer(side, np.uint8) for side in (edge.first, edge.second)
-            )
-            for name in ("mirrored", "confirmed", "inliers", "transform", *_NUMBERS):
-                row[name] = getattr(edge, name)
-        body = rows.tobytes() + edge_rows.tobytes()
-        head = {**self._made_by, "photos": len(rows), "edges": len(edge_rows), "crc32": zlib.crc32(body)}
-        write_whole(path, json.dumps(head).encode() + b"\n" + body)
-
-    def _looked(self, path: Path) -> list[Looked]:
-        """Returns what a file says; nothing where it is of other settings, damaged or foreign."""
-        try:
-            line, _, body = path.read_bytes().partition(b"\n")
-            head = json.loads(line)
-            count, edge_count, checksum = (head.pop(name) for name in ("photos", "edges", "crc32"))
-        except (OSError, ValueError, KeyError, AttributeError, TypeError):
-            return []
-        if head != self._made_by or checksum != zlib.crc32(body):
-            return []
-        first, size = count * _PHOTO_ROW.itemsize, edge_count * _EDGE_ROW.itemsize
-        if len(body) != first + size:
-            return []
-        edges: dict[bytes, list[Edge]] = {}
-        for row in np.frombuffer(body, _EDGE_ROW, edge_count, first):
-            edges.setdefault(row["first"].tobytes(), []).append(_edge(row))
-        return [
-            Looked(digest := row["photo"].tobytes(), float(row["sharpness"]), edges.get(digest, ()))
-            for row in np.frombuffer(body, _PHOTO_ROW, count)
-        ]
+    edges: dict[bytes, list[Edge]] = {}
+    for row in np.frombuffer(body, _EDGE_ROW, edge_count, first):
+        edges.setdefault(row["first"].tobytes(), []).append(_edge(row))
+    return [
+        Looked(digest := row["photo"].tobytes(), float(row["sharpness"]), edges.get(digest, ()))
+        for row in np.frombuffer(body, _PHOTO_ROW, count)
+    ]
 
 
 def _edge(row: np.void) -> Edge:
