@@ -100,6 +100,7 @@ _HOMES = {
     "doctor": ("doctor", "EXAMPLE"),
     "train": ("train", "EXAMPLE"),
     "tuples": ("tuples", "EXAMPLE"),
+    "adapt": ("adapt", "EXAMPLE"),
     "whiten": ("whiten", "EXAMPLE"),
     "compact": ("compact", "EXAMPLE"),
     "demo": ("demo", "EXAMPLE"),
