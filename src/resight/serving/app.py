@@ -14,6 +14,7 @@ from resight._version import __version__
 from resight.serving.changing import change_routes
 from resight.serving.guard import API, Guard
 from resight.serving.looking import collection_routes, photo_routes
+from resight.serving.metrics import Counted
 from resight.serving.refusals import answer_refusals
 from resight.serving.searching import search_routes
 from resight.serving.service import Service
@@ -74,5 +75,7 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(api)
     answer_refusals(app)
     app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
+    # The last is the first that a request meets.
+    app.add_middleware(Counted, metrics=service.metrics)
     app.add_middleware(Guard, access=service.access)
     return app
