@@ -162,7 +162,11 @@ def test_recorded_names(bundle_path, tmp_path):
     ("name", "error", "text"),
     [
         ("sift+sift", InvalidInput, "the model sift has local features of kind sift: put nothing behind it"),
-        ("sift+shift", UnknownModel, r"behind the [+] stands sift, xfeat or the path .*, and not 'shift'"),
+        (
+            "sift+shift",
+            UnknownModel,
+            r"behind the [+] stands sift, sift-fast, xfeat or the path .*, and not 'shift'",
+        ),
         ("gem-resnt50+sift", UnknownModel, r"gem-resnt50.*did you mean gem-resnet50"),
         ("sift+{bundle}", InvalidInput, "has no local features: put sift, xfeat or a DELG bundle behind"),
         ("{pair}+sift", InvalidInput, "has its local features: put nothing behind it"),

@@ -70,9 +70,10 @@ def test_available_lists_every_name_once():
     assert entries[0].name == "sift"
     assert entries[0].needs is None
     assert entries[0].megabytes < 10
-    assert (entries[1].name, entries[1].needs) == ("efficientnet-lite0", "lite0")
-    assert [entry.name for entry in entries[2:]] == [*trunks(), *checkpoints()]
-    assert all(entry.needs == "torch" for entry in entries[2:])
+    assert (entries[1].name, entries[1].needs, entries[1].dim) == ("sift-fast", None, entries[0].dim)
+    assert (entries[2].name, entries[2].needs) == ("efficientnet-lite0", "lite0")
+    assert [entry.name for entry in entries[3:]] == [*trunks(), *checkpoints()]
+    assert all(entry.needs == "torch" for entry in entries[3:])
     assert all(entry.licence and entry.summary and entry.dim > 0 for entry in entries)
 
 
@@ -138,8 +139,11 @@ def test_timm_folder_by_name(tmp_path):
             "gem-resnet5",
             r"there is no model 'gem-resnet5' and no bundle at that path: did you mean .*gem-resnet50",
         ),
-        ("shift", r"did you mean sift\?"),
-        ("???", r"known are sift, efficientnet-lite0, gem-resnet18, .*timm:NAME .* path of a bundle"),
+        ("shift", r"did you mean sift or sift-fast\?"),
+        (
+            "???",
+            r"known are sift, sift-fast, efficientnet-lite0, gem-resnet18, .*timm:NAME .* path of a bundle",
+        ),
         ("absent/mine.safetensors", "there is no model 'absent/mine.safetensors' and no bundle at that path"),
         ("timm:resnet1xt", "timm has no trunk 'resnet1xt': did you mean"),
     ],
@@ -179,7 +183,7 @@ def test_face_without_torch(monkeypatch):
 
 def test_lite0_is_known_offline(unreachable_hub, tmp_path):
     model = load_model("efficientnet-lite0")
-    entry = available()[1]
+    entry = available()[2]
     assert (model.dim, model.licence, model.local) == (entry.dim, entry.licence, None)
     photo = np.random.default_rng(1).integers(0, 256, (97, 131, 3), dtype=np.uint8)
     vector = model.describe(photo)
@@ -259,3 +263,13 @@ def test_a_suffix_belongs_to_transformers():
     assert find_trunk("-gem") is None
     with pytest.raises(UnknownModel, match="there is no model 'gem-resnet50-both'"):
         load_model("gem-resnet50-both")
+
+
+def test_sift_fast_is_sift_at_a_smaller_size():
+    fast, sift = load_model("sift-fast"), load_model("sift")
+    assert (fast.max_side, sift.max_side, fast.dim) == (440, 640, sift.dim)
+    assert fast.fingerprint != sift.fingerprint
+    small = np.random.default_rng(2).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    assert np.array_equal(fast.describe(small), sift.describe(small))
+    assert load_recorded("sift-fast", fast.fingerprint).fingerprint == fast.fingerprint
+    assert load_model("efficientnet-lite0+sift-fast").dim == 320 + fast.dim

@@ -26,7 +26,7 @@ __all__ = ["ARCHITECTURE", "SOURCES", "Composite", "PairName"]
 ARCHITECTURE = "composite"
 """The architecture's name in a bundle."""
 
-SOURCES = ("sift", "xfeat")
+SOURCES = ("sift", "sift-fast", "xfeat")
 """What may stand behind the plus besides the path of a bundle with local features."""
 
 _ALONE = ":local"
