@@ -25,7 +25,7 @@ from resight.pipelines.describe import describe_photos
 from resight.pipelines.whiten import hold_out
 from resight.training.layer import LayerSettings, fit_layer
 
-__all__ = ["AdaptOutcome", "AdaptSettings", "Way", "adapt_model"]
+__all__ = ["AdaptOutcome", "AdaptSettings", "Way", "adapt_model", "labelled_photos"]
 
 _COLUMNS = ("path", "label")
 _SHRINKAGE = 0.1
@@ -133,7 +133,7 @@ def adapt_model(
     model = load_model(name)
     # Refused before any photo is described.
     model.to_bundle()
-    files, classes = _classes(photos, labels, tuples)
+    files, classes = labelled_photos(photos, labels, tuples)
     descriptors, described = _descriptors(model, files, progress)
     classes = classes[described]
     held = hold_out(classes, settings.held_out, seed=settings.seed)
@@ -168,10 +168,14 @@ def adapt_model(
     )
 
 
-def _classes(
-    photos: Sequence[Path], labels: Path | None, tuples: Path | None
+def labelled_photos(
+    photos: Sequence[Path], labels: Path | None, tuples: Path | None = None
 ) -> tuple[list[Path], Int64[np.ndarray, " n"]]:
-    """Returns the photos and the class of each."""
+    """Returns photos and the class of each: by a table, by clusters of tuples, or by their folders.
+
+    Raises:
+        InvalidInput: A path does not exist, a table is wrong, or none of the photos stands in it.
+    """
     if tuples is not None:
         from resight.datasets.tuples import read_tuples
 
