@@ -100,9 +100,22 @@ def runs(study: Study) -> list[Run]:
         Run("SPoC", model={"pooling": {"kind": "spoc"}}),
         Run("p = 3", model={"pooling": {"kind": "gem", "learnable": False}}),
         Run("p per channel", model={"pooling": {"kind": "gem", "per_channel": True}}),
+        Run("as the paper, slowly", changes=slowly(study)),
         Run("longer", start=True),
         Run("whitening layer", model=whitened, changes=wide, start=True),
     ]
+
+
+def slowly(study: Study) -> Values:
+    """Returns what keeps the weights of ImageNet: frozen batch normalisation, as in the paper, a low rate."""
+    return {
+        "optimiser": {"kind": "adamw", "learning_rate": study.rate / 10, "weight_decay": 1e-2},
+        "training": training(study) | {"batch_norm": "frozen"},
+    }
+
+
+def training(study: Study) -> Values:
+    return {"epochs": study.epochs, "clip": 50.0, "precision": "fp32", "workers": 1}
 
 
 def objective(margin: float) -> Values:
@@ -134,7 +147,7 @@ def recipe(study: Study, run: Run, *, sets: Path, work: Path, seed: int, start: 
         "objective": [objective(0.85)],
         "optimiser": {"kind": "adamw", "learning_rate": study.rate, "weight_decay": 1e-2},
         "schedule": {"kind": "cosine", "warm_up": 1},
-        "training": {"epochs": study.epochs, "clip": 50.0, "precision": "fp32", "workers": 1},
+        "training": training(study),
         "selection": {"on": "last"},
         "log": {"tensorboard": False, "checkpoint_epochs": 0},
     } | run.changes
