@@ -66,9 +66,9 @@ WAYS: list[tuple[str, str, str]] = [
     ("GeM, p learned", "learned whitening, shrinkage 0.5", "PCA whitening, shrinkage 0.5"),
     ("GeM, p learned", "learned whitening, shrinkage 0.1", "PCA whitening, shrinkage 0.1"),
 ]
-_W = "learned whitening"
+_W, SLOWLY = "learned whitening", "as the paper, slowly"
 TUPLES: list[tuple[str, str, str, str]] = [
-    *((name, way, "untrained", way) for name in ("tuples", "labels") for way in (ALONE, _W)),
+    *((name, way, "untrained", way) for name in ("tuples", "labels", SLOWLY) for way in (ALONE, _W)),
     *(("tuples", way, "labels", way) for way in (ALONE, _W)),
     *(
         ("tuples", ALONE, name, ALONE)
@@ -233,7 +233,8 @@ def half(by_seed: np.ndarray) -> float:
 
 
 def of_seeds(by_seed: np.ndarray) -> str:
-    return f"{by_seed.mean():+.3f} ± {half(by_seed):.3f}"
+    mean = f"{by_seed.mean():+.3f}"
+    return mean if len(by_seed) == 1 else f"{mean} ± {half(by_seed):.3f}"
 
 
 def verdict(by_seed: np.ndarray, ends: Sequence[tuple[float, float]]) -> str:
