@@ -202,6 +202,28 @@ def test_many_equal_black_photos_make_no_group(tmp_path):
     assert len(collection.groups()) == 0
 
 
+def test_strangers_with_one_frame_are_none_and_one_picture_with_two_captions_is(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    banner = Image.fromarray(render_view(8, 1, seed=5, side=400)).resize((400, 90))
+    for number in range(4):
+        stranger = Image.fromarray(render_view(20 + number, 0, seed=5, side=400))
+        stranger.paste(banner, (0, stranger.height - 90))
+        ImageOps.expand(stranger, 15, (200, 30, 30)).save(folder / f"frame{number}.jpg")
+    picture = Image.fromarray(render_view(3, 0, seed=5, side=400))
+    for number, top in enumerate((0, picture.height - 60)):
+        captioned = picture.copy()
+        draw = ImageDraw.Draw(captioned)
+        draw.rectangle((0, top, picture.width, top + 60), fill=(255, 255, 255))
+        draw.text((10, top + 10), "some words and others"[number * 4 :], fill=(0, 0, 0))
+        captioned.save(folder / f"caption{number}.jpg")
+    ImageOps.flip(picture).save(folder / "flipped.jpg")
+    collection = Collection.create(tmp_path / "c", model="sift")
+    collection.add(folder)
+    (group,) = collection.groups()
+    assert members(group).keys() == {"caption0.jpg", "caption1.jpg", "flipped.jpg"}
+
+
 def test_a_model_without_local_features_is_refused(tmp_path):
     collection = Collection.create(tmp_path / "c", model=grid_model(with_local=False))
     with pytest.raises(NoLocalFeatures, match="has no local features, by which photos are compared"):

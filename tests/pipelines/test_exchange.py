@@ -149,7 +149,7 @@ def test_metadata_and_relative_names(collection, photos, tmp_path):
         (str(photos / "p 1.png"), "one", 1990)
     }
     names, rows = collection.descriptors()
-    short = [name.rsplit("/", 1)[1] for name in names]
+    short = [f"/elsewhere/{name.rsplit('/', 1)[1]}" for name in names]
     write_layout(Exchanged(short, rows * 3, [None] * 5, [{}] * 5), "parquet", tmp_path / "d.parquet")
     again = index_photos(tmp_path / "again.resight", [photos], described=tmp_path / "d.parquet").collection
     np.testing.assert_allclose(again.descriptors()[1], rows, atol=1e-3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,19 @@ def test_without_the_kept_photo_nothing_moves(photos):
     planned = plan(found, "trash", photos / "out")
     assert planned.done == []
     assert {reason for _, reason in planned.left} == {"the photo to keep is not there"}
+
+
+def test_a_copy_in_more_pixels_than_the_kept_photo_is_left_alone(photos):
+    found = groups(photos)
+    finer = replace(found[0].members[3], edit=Edit(scale=2.0))
+    found = Groups([Group("copies", [*found[0].members[:3], finer])], 9, 0.5)
+    for action, count in (("trash", 2), ("move", 2), ("link", 4)):
+        planned = plan(found, action, photos / "out")
+        assert len(planned.done) == count
+        if action != "link":
+            assert planned.left == [
+                (Path(finer.path), "it shows its part in more pixels than the photo to keep")
+            ]
 
 
 def test_what_has_changed_meanwhile_is_left_alone(photos):

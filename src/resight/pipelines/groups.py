@@ -26,6 +26,9 @@ Action = Literal["move", "link", "trash"]
 - ``link``: links to all members are made there; the files stay.
 - ``trash``: all but the kept one go into the desktop's trash, from where they can be restored."""
 
+FINER = 1.1
+"""Pixels of a copy for one of the kept photo, along a side, from which it is left alone: as of a collage."""
+
 _COLUMNS = (
     "group",
     "kind",
@@ -92,7 +95,8 @@ def write_table(groups: Groups, path: Path) -> None:
 def plan(groups: Groups, action: Action, folder: Path) -> Done:
     """Returns what an action would do; nothing is touched.
 
-    A group whose kept photo is not there is left alone: it would lose its last member.
+    A group whose kept photo is not there is left alone: it would lose its last member. So is a copy that
+    shows its part of the picture in more pixels than the kept photo does.
 
     Args:
         groups: Of a collection.
@@ -119,6 +123,9 @@ def plan(groups: Groups, action: Action, folder: Path) -> Done:
             path = Path(member.path)
             if not _is_here(member):
                 left.append((path, "it is not there, or not as it was indexed"))
+                continue
+            if action != "link" and member.edit is not None and member.edit.scale > FINER:
+                left.append((path, "it shows its part in more pixels than the photo to keep"))
                 continue
             place = folder / "files" if action == "trash" else folder / f"{number:04d}"
             target = _free(place / path.name, taken)

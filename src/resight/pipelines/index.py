@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -122,16 +123,19 @@ def _described(model: Model, photos: Sequence[Path], path: Path) -> dict[str, Im
     """Returns what a file says of photos under some paths, by absolute path.
 
     The file names photos by their absolute path, by the path below one of the given folders, or by a file's
-    name. A few of them are described, to see whether the model is the one that made the file.
+    name, also of other folders, where it stands once. A few of them are described, to see whether the model
+    is the one that made the file.
 
     Raises:
         InvalidInput: It is no such file, names none of the photos, or another model has made it.
     """
     from resight.pipelines.exchange import read_layout
 
-    by_name = read_layout(path).features()
-    # hloc's names are groups of a file, which begin with no slash.
-    by_name |= {f"/{name}": features for name, features in by_name.items() if not name.startswith("/")}
+    listed = read_layout(path).features()
+    # hloc's names are groups of a file, which begin with no slash; on another machine folders are others.
+    counts = Counter(PurePath(name).name for name in listed)
+    by_name = {PurePath(name).name: one for name, one in listed.items() if counts[PurePath(name).name] == 1}
+    by_name |= {f"/{name}": one for name, one in listed.items()} | listed
     found: dict[str, ImageFeatures] = {}
     for photo in scan(photos).photos:
         spelled = (photo.path, os.path.relpath(photo.path, photo.folder), Path(photo.path).name)
@@ -139,7 +143,7 @@ def _described(model: Model, photos: Sequence[Path], path: Path) -> dict[str, Im
         if features is not None:
             found[photo.path] = features
     if not found:
-        raise InvalidInput(f"{path} names none of the photos: it has {next(iter(by_name), 'no names')}, ...")
+        raise InvalidInput(f"{path} names none of the photos: it has {next(iter(listed), 'no names')}, ...")
     for name in list(found)[:_COMPARED]:
         (own,) = model.describe(name)
         given = found[name].descriptor
