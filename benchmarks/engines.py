@@ -1,0 +1,105 @@
+"""How much of a bare engine's speed is left end to end: decode, resize, describe, store.
+
+    python benchmarks/engines.py --photos DIR [--engines torch openvino onnx] [--networks resnet50@224 ...]
+
+Weights are random, but those of efficientnet-lite0. The bare engine runs the same photos, decoded and reduced
+before, in as many threads; end to end is `Collection.add` of the files. Both are repeated in turn, and the
+fastest of each counts. Figures are ratios within one run; the machine's load stands beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from resight.collection import Collection, find_photos
+from resight.files import available_cpus, in_threads
+from resight.images import Photo, photo_of
+from resight.models import Model, NetworkDescriber
+from resight.models.engines import with_engine
+from resight.networks import POOLINGS, Backbone, GeMNet, TrunkConfig
+from resight.networks.gem import GeMNetConfig
+
+NETWORKS = ("resnet50@224", "resnet50@480", "efficientnet-lite0@480", "vit_small_patch14_dinov2@224")
+
+
+def made(name: str) -> Model:
+    trunk, _, side = name.partition("@")
+    torch.manual_seed(1)
+    if trunk.startswith("vit"):
+        backbone = Backbone(trunk, out_indices=(-1,), whole=True)
+        net = GeMNet(backbone, GeMNetConfig(POOLINGS.read({"kind": "trunk"})))
+    else:
+        config = TrunkConfig(trunk, pretrained=trunk == "efficientnet-lite0")
+        net = GeMNet(config.build(), GeMNetConfig())
+    return Model(NetworkDescriber(net, max_side=int(side), scales=(1.0,)), name=name)
+
+
+def bare(model: Model, shown: Sequence[Photo]) -> float:
+    start = time.monotonic()
+    for _ in in_threads(lambda photo: model.extract([photo]), shown, workers=available_cpus(), ahead=4):
+        pass
+    return time.monotonic() - start
+
+
+def end_to_end(model: Model, photos: Sequence[Path]) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        collection = Collection.create(Path(folder) / "photos.resight", model=model)
+        start = time.monotonic()
+        collection.add(list(photos))
+        return time.monotonic() - start
+
+
+def fastest(run: Callable[[], float], repeats: int) -> float:
+    return min(run() for _ in range(repeats))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--engines", nargs="+", default=["torch", "openvino", "onnx"])
+    parser.add_argument("--networks", nargs="+", default=NETWORKS)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    photos = find_photos([given.photos])[: given.count]
+    rows = []
+    for network in given.networks:
+        plain = made(network)
+        shown = [photo_of(photo, max_side=plain.max_side) for photo in photos]
+        expected = plain.describe([photo.pixels for photo in shown[:5]])
+        for engine in given.engines:
+            model = with_engine(plain, engine)
+            found = model.describe([photo.pixels for photo in shown[:5]])
+            alone = fastest(lambda model=model, shown=shown: bare(model, shown), given.repeats)
+            whole = fastest(lambda model=model: end_to_end(model, photos), given.repeats)
+            row = {
+                "network": network,
+                "engine": engine,
+                "bare photos/s": round(len(photos) / alone, 2),
+                "end to end photos/s": round(len(photos) / whole, 2),
+                "ratio": round(alone / whole, 3),
+                "least cosine": round(float(np.sum(found * expected, axis=1).min()), 7),
+                "load": round(os.getloadavg()[0], 1),
+                "peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            }
+            rows.append(row)
+            print(row, flush=True)
+            if given.json is not None:
+                given.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
