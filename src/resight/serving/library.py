@@ -148,6 +148,8 @@ class Library:
         Raises:
             Refusal: The collection has none of such a number.
         """
+        if not ids:
+            return []
         with self._lock:
             self._store.refresh()
             held = {photo.id: photo for photo in self._photos(np.array(sorted(set(ids)), dtype=np.int64))}

@@ -42,7 +42,7 @@ class Limits:
     max_top: Annotated[int, Meaning("Most answers of a search, those before its offset included.", 1)] = 1000
     max_verify: Annotated[int, Meaning("Most answers of a search that geometry checks.", 0)] = 200
     max_waiting: Annotated[int, Meaning("Most searches that are held at once.", 1)] = 64
-    max_batch: Annotated[int, Meaning("Most searches that share one scan of the collection.", 1)] = 64
+    max_batch: Annotated[int, Meaning("Most searches that share one scan of the collection.", 1)] = 15
     threads: Annotated[int, Meaning("Threads that describe, verify and draw photos.", 1)] = available_cpus()
     body_seconds: Annotated[float, Meaning("Most seconds between two pieces of a request.", 0.1)] = 30.0
     max_cache_bytes: Annotated[int, Meaning("Most bytes of thumbnails that are kept on the disk.", 0)] = (
