@@ -19,7 +19,7 @@ __all__ = ["EXAMPLE", "compact"]
 
 EXAMPLE = (
     "Example:\n\n  resight compact delg.safetensors ~/places --form product-16 --out compact.safetensors\n\n"
-    "  resight compact sift ~/places --form bits-128-rounded --out small.safetensors\n\n"
+    "  resight compact sift ~/places --form product-16-rounded --out small.safetensors\n\n"
     "  resight index ~/Pictures --model compact.safetensors\n\n"
     "Of 128 dimensions a feature takes 256 bytes as float16, N as product-N, N / 8 as bits-N, and 14 more "
     "(6 with -rounded) for its place. Give some hundred photos like those to be searched, "
