@@ -31,7 +31,9 @@ def main() -> int:
         # The stream of events does not end by itself.
         line += ["--checks", "not_a_server_error", "--exclude-path", "/api/v1/events"]
         line += ["--max-examples", str(arguments.examples), "--request-timeout", "30"]
-        return subprocess.run([str(Path(sys.executable).parent / line[0]), *line[1:]], check=False).returncode
+        line[0] = str(Path(sys.executable).parent / line[0])
+        # It keeps what it found in the folder it runs in.
+        return subprocess.run(line, cwd=arguments.work, check=False).returncode
 
 
 if __name__ == "__main__":
