@@ -4,13 +4,14 @@ import { call } from "./api.js";
 import { addByPath, addDropped, folderField } from "./adding.js";
 import { nothing, write } from "./address.js";
 import { button, bytes, count, fill, icon, make, nameOf } from "./dom.js";
-import { onJobs, say } from "./jobs.js";
+import { ended, onJobs, say } from "./jobs.js";
 import { pickButton } from "./pick.js";
 import { picture } from "./results.js";
 import { ofCollection } from "./state.js";
 
 const SHOWN = 200;
 const GROUPS = 60;
+const BELONG = { copies: "Copies", things: "The same thing", scenes: "The same scene" };
 
 /** Shows the collection. */
 export class CollectionView {
@@ -53,11 +54,11 @@ export class CollectionView {
     this.loaded = this.version;
     this.loadedOnce = true;
     try {
-      const [facts, problems, groups] = await Promise.all([call("/collection"), call("/problems"), call("/groups")]);
+      const [facts, problems, copies, things] = await Promise.all([call("/collection"), call("/problems"), call("/groups"), call("/groups?of=things")]);
       this.showNumbers(facts);
       this.showFolders(facts);
       this.showProblems(problems);
-      this.showGroups(groups);
+      this.showGroups({ ...things, groups: [...copies.groups, ...things.groups], isEmpty: facts.photos === 0 });
     } catch (error) {
       this.loadedOnce = false;
       say(error);
@@ -97,6 +98,16 @@ export class CollectionView {
     );
   }
 
+  async group() {
+    try {
+      const job = await call("/groups", { method: "POST" });
+      await ended(job.id);
+      await this.load();
+    } catch (error) {
+      say(error);
+    }
+  }
+
   async watch(path, isWatched) {
     try {
       if (isWatched) await call("/watches", { method: "POST", json: { path } });
@@ -123,13 +134,14 @@ export class CollectionView {
     );
   }
 
-  showGroups({ computed, groups, note }) {
-    const linked = (id) => make("a", { href: write({ ...nothing(), photos: [ofCollection(id)] }), "aria-label": `Search with photo ${id}` }, picture(id, 128));
-    const group = ({ kind, ids }) => make("li", {}, make("p", {}, make("b", {}, kind), ` ${count(ids.length, "photo")}`), make("div", { class: "group" }, ids.slice(0, 12).map(linked), ids.length > 12 && make("span", { class: "hint" }, `and ${ids.length - 12} more`)));
+  showGroups({ computed, groups, isEmpty }) {
+    const linked = (id) => make("a", { href: write({ ...nothing(), photos: [ofCollection(id)] }), "aria-label": `Search with photo ${id}` }, picture(id, 128, true));
+    const group = ({ kind, ids }) => make("li", {}, make("p", {}, make("b", {}, BELONG[kind] ?? kind), ` · ${count(ids.length, "photo")}`), make("div", { class: "group" }, ids.slice(0, 12).map(linked), ids.length > 12 && make("span", { class: "hint" }, `and ${ids.length - 12} more`)));
     fill(
       this.groups,
       make("h2", { id: "groups-title" }, "Groups"),
-      !computed && make("p", { class: "hint" }, note ? `${note[0].toUpperCase()}${note.slice(1)}.` : "Not computed yet."),
+      !computed && make("p", { class: "hint" }, "Which photos are copies of one another, and which show the same thing, has not been looked for."),
+      !computed && !isEmpty && make("div", { class: "buttons" }, button("search", "Look for groups", () => this.group(), { class: "soft" })),
       computed && !groups.length && make("p", { class: "hint" }, "No two photos belong together."),
       groups.length > 0 && make("ul", { class: "groups" }, groups.slice(0, GROUPS).map(group)),
       groups.length > GROUPS && make("p", { class: "hint" }, `and ${count(groups.length - GROUPS, "more group")}.`),
@@ -143,7 +155,7 @@ export class CollectionView {
   }
 }
 
-const KINDS = { add: "Adding", remove: "Removing", undo: "Bringing back" };
+const KINDS = { add: "Adding", remove: "Removing", undo: "Bringing back", group: "Comparing" };
 
 /** Returns the progress of a job. */
 export function running({ kind, what, done, total, state }) {
@@ -158,5 +170,5 @@ export function running({ kind, what, done, total, state }) {
 
 function past({ kind, what, state, error, added, updated, unchanged, removed, broken }) {
   const parts = [added && `${added.toLocaleString("en")} added`, updated && `${updated.toLocaleString("en")} updated`, removed && `${removed.toLocaleString("en")} removed`, unchanged && `${unchanged.toLocaleString("en")} as they were`, broken.length && `${broken.length} broken`].filter(Boolean);
-  return make("div", { class: state === "failed" ? "job bad" : "job past" }, make("p", {}, make("b", {}, { add: "Added", remove: "Removed", undo: "Brought back" }[kind]), ` ${what}`, make("span", {}, error ?? parts.join(", "))));
+  return make("div", { class: state === "failed" ? "job bad" : "job past" }, make("p", {}, make("b", {}, { add: "Added", remove: "Removed", undo: "Brought back", group: "Compared" }[kind]), ` ${what}`, make("span", {}, error ?? parts.join(", "))));
 }

@@ -139,8 +139,8 @@ export class Compare {
     const numbers = [];
     if (known && known.probability !== null && known.probability !== undefined) numbers.push(["Likely", likelihood(known.probability)]);
     if (known?.inliers !== null && known?.inliers !== undefined) {
-      numbers.push(["Points that agree", known.inliers.toLocaleString("en")]);
-      numbers.push(["Chance would give", Math.round(known.expected).toLocaleString("en")]);
+      numbers.push(["Points agree", known.inliers.toLocaleString("en")]);
+      numbers.push(["By chance", Math.round(known.expected).toLocaleString("en")]);
     }
     const rows = [["Size", `${info.width} × ${info.height}`], ...Object.entries(info.metadata)];
     const list = (entries, name) => entries.length > 0 && make("dl", { class: name }, entries.map(([term, value]) => make("div", {}, make("dt", {}, term), make("dd", {}, String(value)))));

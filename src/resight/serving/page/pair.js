@@ -124,7 +124,10 @@ export class Pair {
         make("svg:circle", { cx: x2, cy: y2, r: 2.5 }),
       );
     });
-    const outline = (place, corners) => make("svg:polygon", { class: "outline", points: corners.map(([x, y]) => at(place, x, y).join(",")).join(" ") });
+    const outline = (place, corners) => {
+      const points = corners.map(([x, y]) => at(place, x, y).join(",")).join(" ");
+      return make("svg:g", {}, make("svg:polygon", { class: "outline under", points }), make("svg:polygon", { class: "outline", points }));
+    };
     if (region && points.length) {
       const corners = region.map(([x, y]) => at(b, x, y).join(" ")).join("L");
       const around = `M${b.left} ${b.top}h${b.width}v${b.height}h${-b.width}z`;

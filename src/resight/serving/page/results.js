@@ -62,7 +62,7 @@ export class Results {
   /**
    * Shows hits.
    * @param {Object[]} hits Without the query photos themselves.
-   * @param {{searched: number, seconds: number, notes: string[], more: boolean}} answer
+   * @param {{searched: number, seconds: number, notes: string[], more: boolean, found: boolean|null}} answer
    * @param {{moved: Map<number, number>|null, isVerified: boolean}} values Ranks before a switch was flipped, whose
    *   changes are shown.
    */
@@ -93,7 +93,7 @@ export class Results {
     this.heads.similar.hidden = isAll && isVerified;
   }
 
-  saySummary({ sure, perhaps, similar }, { searched, seconds, notes, more }, isVerified) {
+  saySummary({ sure, perhaps, similar }, { searched, seconds, notes, more, found }, isVerified) {
     const among = `${count(searched, "photo")} searched in ${seconds < 9.95 ? seconds.toFixed(1) : Math.round(seconds)} s`;
     let [head, text] = ["", ""];
     if (searched === 0) {
@@ -110,6 +110,9 @@ export class Results {
     } else if (perhaps.length) {
       head = `${count(perhaps.length, "photo", "photos")} may show this`;
       text = "Too few points agree to be sure: look for yourself.";
+    } else if (found) {
+      head = "These may show it";
+      text = "Geometry found no evidence, yet the best of them is likelier than not to show the same thing.";
     } else {
       head = "Nothing here shows this";
       text = "Below are the most similar photos. Geometry compared them with yours, and nothing speaks for them.";
@@ -132,9 +135,9 @@ export class Results {
 
   tile(hit) {
     const words = hit.verdict === "unchecked" ? "" : WORDS[hit.verdict];
-    const chance = hit.probability === null ? "" : `${likelihood(hit.probability)} likely`;
+    const chance = hit.probability === null ? "" : likelihood(hit.probability);
     const numbers = hit.inliers === null ? `similarity ${hit.score.toFixed(2)}` : count(hit.inliers, "point");
-    const said = [`${hit.rank}. ${nameOf(hit.path)}`, words || "not checked", chance, numbers].filter(Boolean).join(", ");
+    const said = [`${hit.rank}. ${nameOf(hit.path)}`, words || "not checked", chance && `${chance} likely`, numbers].filter(Boolean).join(", ");
     return make(
       "div",
       { class: `card ${hit.verdict}${chooser.has(hit.id) ? " chosen" : ""}` },
@@ -153,7 +156,7 @@ export class Results {
       make(
         "div",
         { class: "caption", "aria-hidden": "true" },
-        make("p", {}, words && make("b", { class: "verdict" }, words), chance && make("span", {}, chance), make("span", {}, numbers)),
+        make("p", {}, words && make("b", { class: "verdict" }, words), chance && make("span", { class: "chance" }, chance, make("i", {}, " likely")), make("span", {}, numbers)),
         make("p", { class: "name", title: hit.path }, nameOf(hit.path)),
       ),
     );
@@ -169,9 +172,9 @@ export class Results {
   }
 }
 
-/** Returns a thumbnail that appears when it has come. */
-export function picture(id, side = 256) {
-  const image = make("img", { alt: "", decoding: "async", src: thumbnail(id, side), onerror: () => image.classList.add("broken") });
+/** Returns a thumbnail that appears when it has come; a lazy one is asked for when it comes in sight. */
+export function picture(id, side = 256, isLazy = false) {
+  const image = make("img", { alt: "", decoding: "async", loading: isLazy ? "lazy" : null, src: thumbnail(id, side), onerror: () => image.classList.add("broken") });
   return image;
 }
 

@@ -74,7 +74,10 @@ export class SearchView {
 
   async showQuery(asked) {
     this.put("query", () => [make("div", { class: "columns" }, make("div", { class: "aside" }, this.ask.element), this.results.element)]);
-    const shown = this.ask.show(asked, this.facts.verifies);
+    // An answer that is opened or closed changes nothing of the query.
+    const query = JSON.stringify({ ...asked, open: null });
+    const shown = this.query === query ? null : this.ask.show(asked, this.facts.verifies);
+    this.query = query;
     const name = this.nameOf(asked);
     if (this.done !== name) {
       this.done = name;
@@ -87,6 +90,7 @@ export class SearchView {
   put(name, parts) {
     if (this.putName === name) return;
     this.putName = name;
+    this.query = null;
     this.element.className = name;
     fill(this.element, parts());
   }
@@ -147,8 +151,8 @@ export class SearchView {
     this.offset = (this.offset ?? 0) + answer.hits.length;
     if (!earlier.length) this.offset = answer.hits.length;
     this.hasMore = answer.more;
-    const { searched, seconds, notes } = earlier.length ? this.first : answer;
-    this.first = { searched, seconds, notes };
+    const { searched, seconds, notes, found } = earlier.length ? this.first : answer;
+    this.first = { searched, seconds, notes, found };
     this.results.show(this.hits, { ...this.first, more: answer.more }, { moved: before, isVerified: asked.verify && this.facts.verifies });
   }
 
