@@ -154,7 +154,8 @@ class Guard:
         challenge = {"WWW-Authenticate": 'Bearer realm="resight"'}
         if scope["path"].startswith("/api"):
             return Refusal(401, "this needs the header `Authorization: Bearer TOKEN`", challenge)
-        return Refusal(401, f"sign in at {_SIGN_IN}", challenge)
+        # A browser goes to the form by itself.
+        return Refusal(401, f"sign in at {_SIGN_IN}", challenge | {"Refresh": f"0; url={_SIGN_IN}"})
 
 
 def _bounded(receive: Receive) -> Receive:

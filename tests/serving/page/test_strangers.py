@@ -66,7 +66,7 @@ def test_a_browser_signs_in_with_the_token(serving, made, visit, tmp_path):
     with serving(made / "photos.resight", tmp_path, access=Access(token=token)) as server:
         visitor = visit(server.url)
         visitor.expect_complaint("401")
-        page = visitor.go("/api/v1/session")
+        page = visitor.go()
         page.get_by_label("Token").fill(token)
         page.get_by_role("button", name="Sign in").click()
         expect(page.locator(".browse a.photo").first).to_be_visible()
