@@ -4,9 +4,8 @@
 
 A server of its own serves so many photos (`many_photos.py`) to a Chromium without a window. "Paint" is
 the time from an input to the next frame on the screen, as the browser itself measures it (Event Timing,
-the measure behind Interaction to Next Paint); the median and the longest of each kind of
-interaction are given. An
-answer is there when its photos are.
+the measure behind Interaction to Next Paint); the median and the longest of each kind of interaction are
+given. An answer is there when its photos are.
 """
 
 from __future__ import annotations

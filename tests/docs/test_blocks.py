@@ -29,6 +29,7 @@ NOT_RUN = {
     "docs/how-to/cnnimageretrieval.md": 1,
     "docs/how-to/container.md": 1,
     "docs/how-to/export.md": 2,
+    "docs/how-to/serve.md": 2,
     "docs/how-to/hloc.md": 1,
     "docs/how-to/models.md": 4,
     "docs/start.md": 2,
