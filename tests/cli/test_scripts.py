@@ -54,7 +54,7 @@ def test_a_plain_terminal_shows_the_same(made):
         ("search c q --top 0", "Invalid value for '--top': 1 is the least; see"),
         ("search c q --max-pixels 2.5", "a whole number is expected"),
         ("check c --sample -1", "0 is the least"),
-        ("serch c q", "No such command 'serch'. Did you mean 'search'? see resight --help"),
+        ("serch c q", "No such command 'serch'. Did you mean 'search', 'serve'? see resight --help"),
         ("info c --jsn", "No such option: --jsn (Possible options: --json); see resight info --help"),
     ],
 )

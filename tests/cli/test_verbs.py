@@ -168,8 +168,8 @@ def test_search_as_json_holds_everything(run, made, rendered):
     assert first["metadata"] == {"year": 1990 + 5, "kind": "town"}
     assert list(first) == [
         *("rank", "score", "path", "width", "height", "inliers", "expected", "query", "query_points"),
-        *("answer_points", "transform", "region", "box", "metadata", "similarity", "verdict", "missing"),
-        "changed",
+        *("answer_points", "transform", "region", "box", "part", "metadata", "similarity", "verdict"),
+        *("missing", "changed", "id", "probability"),
     ]
     assert list(answer["queries"][0]) == ["path", "box", "width", "height", "wanted"]
 

@@ -23,7 +23,8 @@ AXE = Path(AXE_FILE_PATH).read_text("utf-8")
 expect.set_options(timeout=20_000)
 
 
-@pytest.fixture(scope="session")
+# A module's and not the session's: while Playwright is open its event loop runs, and asyncio.run is refused.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no browser here: apt-get install chromium")

@@ -104,8 +104,17 @@ def test_with_a_finger(visit, live):
     # Until a part is wanted, a finger on the photo scrolls the page.
     swipe((100, 150), (100, 40))
     assert box_in(page) is None
-    page.wait_for_timeout(300)
-    page.evaluate("scrollTo(0, 0)")
+    # The page rolls on after the finger has left, and a tap meanwhile only stops it.
+    page.evaluate(
+        """async () => {
+            let before = null;
+            while (before !== scrollY) {
+                before = scrollY;
+                await new Promise((done) => setTimeout(done, 300));
+            }
+            scrollTo(0, 0);
+        }"""
+    )
     page.get_by_role("button", name="Choose a part").tap()
     expect(stage).to_have_class(re.compile("armed"))
     # A finger is slower than the browser, which has to know by then that it does not scroll.
