@@ -1,24 +1,19 @@
-"""Searches a collection that `resight serve` serves: a typed client by the standard library alone.
+"""A typed client of `resight serve`; it needs the package httpx.
 
-resight serve photos.resight                      (in another terminal)
 python examples/rest_client.py query.jpg [http://127.0.0.1:8000] [TOKEN]
 """
 
-from __future__ import annotations
-
-import json
 import sys
-import urllib.request
-import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A photo that was found."""
+    """An answer of a search; the box is (x0, y0, x1, y1) in pixels of the upright photo."""
 
     id: int
     path: str
@@ -31,66 +26,35 @@ class Hit:
 
 
 class Client:
-    """A server of one collection; it raises `urllib.error.HTTPError` where the server refuses a request."""
+    """A server of one collection; it raises `httpx.HTTPStatusError` where the server refuses a request."""
 
     def __init__(self, url: str = "http://127.0.0.1:8000", token: str | None = None) -> None:
         self._url = f"{url.rstrip('/')}/api/v1/"
-        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
-    def search(
-        self,
-        photos: Sequence[Path] = (),
-        *,
-        ids: Sequence[int] = (),
-        box: tuple[float, float, float, float] | None = None,
-        top: int = 10,
-        where: str | None = None,
-    ) -> list[Hit]:
-        """Photos that show the same thing as some photos, or as some of the collection, best first."""
-        fields = [("id", str(number)) for number in ids] + [("top", str(top))]
-        fields += [] if box is None else [("box", ",".join(map(str, box)))]
-        fields += [] if where is None else [("where", where)]
-        found = self._form("search", fields, photos)["hits"]
-        return [Hit(**{name: hit[name] for name in Hit.__dataclass_fields__}) for hit in found]
+    def search(self, photos: list[Path] | None = None, **form: Any) -> list[Hit]:
+        """Photos that show the same thing, best first; the form has the fields ``id``, ``box``, ``top``..."""
+        hits = self._ask("POST", "search", files=_parts(photos or [], form)).json()["hits"]
+        return [Hit(**{each.name: hit[each.name] for each in fields(Hit)}) for hit in hits]
 
-    def matches(self, query: int, answer: int) -> dict[str, Any]:
-        """Where two photos of the collection agree: inliers, points, region, transform."""
-        return self._json(f"matches?query={query}&answer={answer}")
+    def get(self, route: str, **values: Any) -> httpx.Response:
+        """Anything else that can be read: ``matches``, ``jobs/1``, ``photos/7/thumbnail``."""
+        return self._ask("GET", route, params=values)
 
-    def add(self, photos: Sequence[Path]) -> int:
-        """Adds photos; the number of the job that does it, for `job`."""
-        return int(self._form("photos", [], photos)["id"])
+    def add(self, photos: list[Path]) -> int:
+        """Adds photos; the number of the job that does so."""
+        return int(self._ask("POST", "photos", files=_parts(photos, {})).json()["id"])
 
-    def job(self, number: int) -> dict[str, Any]:
-        """How far a change is: its ``state`` is waiting, running, done or failed."""
-        return self._json(f"jobs/{number}")
+    def _ask(self, method: str, route: str, **request: Any) -> httpx.Response:
+        request |= {"headers": self._headers, "timeout": 60}
+        return httpx.request(method, self._url + route, **request).raise_for_status()
 
-    def thumbnail(self, number: int, side: int = 512) -> bytes:
-        """A photo of the collection as an upright JPEG."""
-        with self._opened(f"photos/{number}/thumbnail?side={side}") as answer:
-            return bytes(answer.read())
 
-    def _form(self, route: str, fields: Sequence[tuple[str, str]], photos: Sequence[Path]) -> dict[str, Any]:
-        boundary = uuid.uuid4().hex
-        head = f"--{boundary}\r\nContent-Disposition: form-data; name="
-        parts = [f'{head}"{name}"\r\n\r\n{value}\r\n'.encode() for name, value in fields]
-        for photo in photos:
-            name = photo.name.replace('"', "_")
-            parts += [f'{head}"photo"; filename="{name}"\r\n\r\n'.encode(), photo.read_bytes(), b"\r\n"]
-        body = b"".join([*parts, f"--{boundary}--\r\n".encode()])
-        return self._json(route, body, f"multipart/form-data; boundary={boundary}")
-
-    def _json(self, route: str, body: bytes | None = None, kind: str = "application/json") -> dict[str, Any]:
-        with self._opened(route, body, kind) as answer:
-            return dict(json.load(answer))
-
-    def _opened(self, route: str, body: bytes | None = None, kind: str = "") -> Any:
-        headers = {**self._headers, **({"Content-Type": kind} if body is not None else {})}
-        return urllib.request.urlopen(urllib.request.Request(self._url + route, body, headers))
+def _parts(photos: list[Path], texts: dict[str, Any]) -> list[tuple[str, Any]]:
+    files: list[tuple[str, Any]] = [("photo", (photo.name, photo.read_bytes())) for photo in photos]
+    return files + [(name, (None, str(value))) for name, value in texts.items()]
 
 
 if __name__ == "__main__":
-    photo, *server = sys.argv[1:]
-    for hit in Client(*server).search([Path(photo)]):
-        likely = "" if hit.probability is None else f", {hit.probability:.0%} likely"
-        print(f"{hit.rank:2}  {hit.verdict}{likely}  {hit.path}")
+    for hit in Client(*sys.argv[2:]).search([Path(sys.argv[1])], top=10):
+        print(f"{hit.rank:2}  {hit.verdict}  {hit.path}")

@@ -82,13 +82,13 @@ def test_a_folder_is_indexed_served_and_the_server_ends_when_it_has_answered(
 def test_the_client_of_the_example_does_what_it_says(own, others_photo):
     client = runpy.run_path(str(EXAMPLE))["Client"](own.url)
     ids = own.ids()
-    hits = client.search(ids=[ids["place_000_view_0.jpg"]], box=(20, 20, 200, 200), top=2, where="view > 0")
+    first = ids["place_000_view_0.jpg"]
+    hits = client.search(id=first, box="20,20,200,200", top=2, where="view > 0")
     assert [hit.rank for hit in hits] == [1, 2]
-    matches = client.matches(ids["place_000_view_0.jpg"], hits[0].id)
-    assert matches["inliers"] > 20
-    assert client.thumbnail(hits[0].id)[:2] == b"\xff\xd8"
+    assert client.get("matches", query=first, answer=hits[0].id).json()["inliers"] > 20
+    assert client.get(f"photos/{hits[0].id}/thumbnail").content[:2] == b"\xff\xd8"
     number = client.add([others_photo])
-    assert own.ended(client.job(number))["added"] == 1
+    assert own.ended(client.get(f"jobs/{number}").json())["added"] == 1
 
 
 @pytest.fixture
