@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Literal, TypeAlias
 
 from resight._version import __version__
 from resight.errors import InvalidInput, MissingExtra, StorageFailed
+from resight.files import whole_file
 from resight.models.checkpoints import cache_folder
 from resight.models.composite import Composite
 from resight.models.describer import Describer
@@ -122,10 +124,11 @@ def _key(model: Model) -> str:
 def _write(path: Path, write: Callable[[Path], object]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        with whole_file(path) as stream, tempfile.TemporaryDirectory(prefix="resight-") as folder:
             part = Path(folder) / path.name
             write(part)
-            part.replace(path)
+            with part.open("rb") as source:
+                shutil.copyfileobj(source, stream)
     except OSError as error:
         raise StorageFailed(f"cannot write {path}: {error.strerror or error}") from None
 

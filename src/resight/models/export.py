@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from resight._lazy import require
 from resight.errors import InvalidInput
+from resight.files import whole_files
 from resight.models.bundle import Preprocessing
 from resight.models.delg_describer import DELGDescriber
 from resight.models.model import Model
@@ -86,14 +88,16 @@ def export(model: Model, path: Path, to: Format) -> Exported:
         raise InvalidInput(f"a file for {to} ends in {suffix}, not in {path.name!r}")
     require(to, ONNX if to == "onnx" else (*OPENVINO, *ONNX[:2]), f"a file for {to}")
     graph = graph_of(model)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+    # OpenVINO keeps the weights beside the graph: both files are one output.
+    outputs = [path] if to == "onnx" else [path, path.with_suffix(".bin")]
+    with whole_files(outputs) as streams, tempfile.TemporaryDirectory(prefix="resight-") as folder:
         made = write_onnx(graph, Path(folder) / "model.onnx", _facts(model))
         if to == "openvino":
             made = _to_openvino(made, _facts(model))
         differences = check_graph(graph, run_file(made, to), model.name)
-        for file in sorted(made.parent.glob(f"{made.stem}*")):
-            if to == "onnx" or file.suffix in (".xml", ".bin"):
-                file.replace(path.with_suffix(file.suffix))
+        for output, stream in zip(outputs, streams, strict=True):
+            with made.with_suffix(output.suffix).open("rb") as source:
+                shutil.copyfileobj(source, stream)
     return Exported(path, {graph.input_name: graph.shape}, graph.outputs, *differences)
 
 
