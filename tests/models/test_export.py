@@ -55,6 +55,16 @@ def models():
     return models
 
 
+def test_a_link_stays_and_its_target_is_written(models, tmp_path):
+    target, link = tmp_path / "target.onnx", tmp_path / "link.onnx"
+    target.write_bytes(b"before")
+    link.symlink_to(target)
+    export(models["gem"], link, "onnx")
+    assert link.is_symlink()
+    assert onnxruntime.InferenceSession(target.read_bytes()).get_outputs()[0].name == "descriptor"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.onnx", "target.onnx"]
+
+
 @pytest.fixture(scope="module")
 def files(models, tmp_path_factory):
     """Each model as an ONNX file."""

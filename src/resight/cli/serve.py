@@ -23,7 +23,7 @@ EXAMPLE = (
     "Example:\n\n  resight serve photos.resight\n\n"
     "  resight serve ~/Pictures\n\n"
     "  resight serve photos.resight --host 0.0.0.0 --token-file token.txt\n\n"
-    "The first opens a page at http://127.0.0.1:8000/ that nobody but this machine reaches; the second "
+    "The first opens a page at http://127.0.0.1:8000/ for this machine alone; the second "
     "indexes the folder first. Ctrl-C ends the server when the requests that it took are answered."
 )
 

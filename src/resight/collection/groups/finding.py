@@ -92,7 +92,7 @@ def look(
     *,
     lock_timeout: float,
 ) -> dict[bytes, Looked]:
-    """Returns what is known of the collection's photos after looking at those that nobody has looked at yet.
+    """Returns what is known of the collection's photos after looking at the new ones.
 
     What is found is kept batch by batch: killed, the next call goes on. The cost grows with the number of new
     photos times that of the candidates of each.
