@@ -14,6 +14,7 @@ from resight.cli.progress import progress
 
 if TYPE_CHECKING:
     from resight.collection import CollectionInfo, LocalInfo
+    from resight.search.index import SearchFigures
     from resight.search.recognition import Calibration
 
 __all__ = ["CHECK_EXAMPLE", "INFO_EXAMPLE", "REMOVE_EXAMPLE", "check", "info", "remove"]
@@ -78,6 +79,7 @@ def _print_info(held: CollectionInfo) -> None:
         "metadata": ", ".join(held.metadata) or "none",
         "size": _size(held),
         "local features": _local(held.local),
+        "search": _search(held.search_index),
         "format": f"{held.format}, version {held.version} of the table",
     }
     if held.recognition is not None:
@@ -110,6 +112,19 @@ def _local(held: LocalInfo | None) -> str:
     if held is None:
         return "none"
     return f"{held.features_per_photo:,.0f} a photo, {held.form} each"
+
+
+def _search(figures: SearchFigures) -> str:
+    parts = [figures.kind]
+    if figures.recall is not None and figures.kind != "exact":
+        parts.append(f"{figures.recall:.3f} of the ten nearest found")
+    if figures.milliseconds is not None:
+        parts.append(f"{figures.milliseconds:.2f} ms a search")
+    if figures.bytes is not None:
+        parts.append(f"{figures.bytes / _MEGABYTE:.1f} MB in memory")
+    if figures.map_loss is not None:
+        parts.append(f"loses {figures.map_loss:.4f} mAP")
+    return ", ".join(parts)
 
 
 def _recognition(calibration: Calibration) -> str:

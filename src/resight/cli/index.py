@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,6 +25,7 @@ from resight.cli.progress import progress
 
 if TYPE_CHECKING:
     from resight.collection import IndexReport
+    from resight.search.index import SearchChoice
 
 __all__ = ["EXAMPLE", "index"]
 
@@ -89,6 +91,30 @@ ExcludeOption = Annotated[
 ]
 
 
+SearchIndexOption = Annotated[
+    str | None,
+    typer.Option(
+        "--search-index",
+        metavar="KIND",
+        help="How the collection is searched from now on: exact; auto, which measures on its own photos and "
+        "takes an approximate index where that is quicker; or milvus+URI, a Milvus server.",
+    ),
+]
+MemoryOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE", help="With --search-index auto: what the index may hold in memory, such as 2GB."
+    ),
+]
+RecallOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="With --search-index auto: share of the ten nearest photos that it must find; 0.98 by default.",
+    ),
+]
+
+
 def index(
     photos: PhotosArgument,
     collection: CollectionOption = Path("photos.resight"),
@@ -99,6 +125,9 @@ def index(
     exclude: ExcludeOption = None,
     described: FromOption = None,
     regions: RegionsOption = None,
+    search_index: SearchIndexOption = None,
+    memory: MemoryOption = None,
+    recall: RecallOption = None,
     max_pixels: MaxPixelsOption = None,
     engine: EngineOption = "auto",
     as_json: JsonOption = False,
@@ -108,6 +137,7 @@ def index(
     from resight.models.extract import NOTHING_SHOWN
     from resight.pipelines.index import index_photos
 
+    search = search_choice(search_index, memory, recall)
     with progress("Indexing") as report:
         indexed = index_photos(
             collection,
@@ -119,6 +149,7 @@ def index(
             exclude=exclude or (),
             described=described,
             regions=regions,
+            search=search,
             max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
             engine=engine_named(engine),
             progress=report,
@@ -144,6 +175,42 @@ def index(
     # A photo that shows nothing is reported, but neither it nor the command has failed.
     if nothing or any(photo.reason != NOTHING_SHOWN for photo in outcome.broken):
         raise typer.Exit(SOME_UNREADABLE)
+
+
+def search_choice(kind: str | None, memory: str | None, recall: float | None) -> SearchChoice | None:
+    """Returns how the collection shall be searched; None where nothing was said.
+
+    Raises:
+        typer.BadParameter: A value is wrong, or a budget has no index.
+    """
+    from resight.errors import InvalidInput
+    from resight.search.index import SearchChoice
+
+    if kind is None:
+        for option, value in (("--memory", memory), ("--recall", recall)):
+            if value is not None:
+                raise typer.BadParameter("it needs --search-index auto", param_hint=option)
+        return None
+    size = None if memory is None else bytes_of(memory)
+    try:
+        return SearchChoice.parse(kind, memory=size, recall=recall)
+    except InvalidInput as error:
+        raise typer.BadParameter(str(error), param_hint="--search-index") from None
+
+
+def bytes_of(size: str) -> int:
+    """Returns the bytes of a size such as ``2GB`` or ``500 MB``; units are powers of a thousand.
+
+    Raises:
+        typer.BadParameter: It is no size.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B", size.strip(), re.IGNORECASE)
+    value = 0.0 if match is None else float(match[1]) * 1000.0 ** " KMGT".index(match[2].upper() or " ")
+    if not 1.0 <= value < 1e18:
+        raise typer.BadParameter(
+            f"{size!r} is no size: write one such as 2GB or 500MB", param_hint="--memory"
+        )
+    return int(value)
 
 
 def print_report(report: IndexReport, collection: Path, photos: int) -> None:

@@ -29,6 +29,7 @@ from resight.files import Progress, name_key, on_disk, silent, typed_path, typed
 from resight.images import MAX_PIXELS, PhotoSource
 from resight.models.engines import Engine, with_engine
 from resight.models.model import Model
+from resight.search.index import SearchChoice
 
 if TYPE_CHECKING:
     from resight.collection.check import CheckReport
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from resight.collection.groups import GroupKind, Groups, KeepRule
     from resight.collection.index_report import IndexReport
     from resight.collection.info import CollectionInfo
+    from resight.search.index import SearchFigures
 
 __all__ = ["LOCK_TIMEOUT", "Collection"]
 
@@ -330,6 +332,24 @@ class Collection:
             if parts is not None:
                 parts.forget_all_but({photo.hash for photo in stored_photos(store).values()})
         return len(gone)
+
+    def choose_search(self, choice: SearchChoice | str, *, progress: Progress | None = None) -> SearchFigures:
+        """Returns what was measured of the index that the collection is searched by from now on.
+
+        Args:
+            choice: ``exact``, ``auto``, ``milvus+URI``, or a `SearchChoice` with a budget.
+            progress: Called with steps done and steps in all.
+
+        Raises:
+            InvalidInput: The choice cannot be understood or met.
+            CollectionLocked: Another process is writing.
+            CollectionError: The collection cannot be read, or the index not written.
+        """
+        from resight.collection.kept import choose_index
+
+        chosen = SearchChoice.parse(choice) if isinstance(choice, str) else choice
+        with writing(self._store.path, self._model, timeout=self._lock_timeout) as store:
+            return choose_index(store, chosen, silent if progress is None else progress)
 
     def move_root(self, old: str | Path, new: str | Path) -> None:
         """Follows photos that have moved: whatever lies in the folder ``old`` is now in the folder ``new``.

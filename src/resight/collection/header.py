@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from resight.collection.roots import Root
 from resight.errors import CollectionDamaged, CollectionNotFound, ModelMismatch
 from resight.files import shown
 from resight.models.model import Model
+from resight.search.index import SearchChoice, SearchFigures
 from resight.search.probability import PairProbability
 from resight.search.recognition import Calibration, VotingRule
 
@@ -43,6 +44,8 @@ class Header:
         recognition: How its labels recognise things, and when not; ``None`` before
             ``resight classify --calibrate``.
         probability: How likely an answer shows the same thing; ``None`` before that was learned.
+        search_choice: How the collection is searched.
+        search_figures: What was measured of that search last; ``None`` before.
     """
 
     identity: str
@@ -58,6 +61,8 @@ class Header:
     format: int = FORMAT
     recognition: Calibration | None = None
     probability: PairProbability | None = None
+    search_choice: SearchChoice = field(default_factory=SearchChoice)
+    search_figures: SearchFigures | None = None
 
     def to_metadata(self) -> dict[str, str | None]:
         """Returns the header as schema metadata: one JSON text, so that it changes as a whole."""
@@ -78,6 +83,8 @@ class Header:
             values["recognition"] = asdict(self.recognition)
         if self.probability is not None:
             values["probability"] = asdict(self.probability)
+        if self.search_figures is not None:
+            values["search_index"] = {**asdict(self.search_choice), "measured": self.search_figures.to_json()}
         return {HEADER_KEY: json.dumps(values, ensure_ascii=False)}
 
     @classmethod
@@ -116,6 +123,8 @@ class Header:
                 int(values["format"]),
                 None if "recognition" not in values else _calibration(values["recognition"]),
                 None if "probability" not in values else _probability(values["probability"]),
+                _choice(values.get("search_index")),
+                _figures(values.get("search_index")),
             )
         except CollectionDamaged:
             raise
@@ -164,3 +173,19 @@ def _probability(values: Mapping[str, Any]) -> PairProbability:
         int(values["same"]),
         float(values["brier"]),
     )
+
+
+def _choice(values: Mapping[str, Any] | None) -> SearchChoice:
+    if values is None:
+        return SearchChoice()
+    memory = values["memory"]
+    return SearchChoice(
+        values["kind"],
+        str(values["address"]),
+        None if memory is None else int(memory),
+        float(values["recall"]),
+    )
+
+
+def _figures(values: Mapping[str, Any] | None) -> SearchFigures | None:
+    return None if values is None else SearchFigures.from_json(values["measured"])

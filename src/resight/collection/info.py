@@ -12,12 +12,14 @@ import pyarrow as pa
 from jaxtyping import Int64
 
 from resight.collection.checksum import damaged_rows
+from resight.collection.kept import figures_of
 from resight.collection.roots import Key
 from resight.collection.scan import BrokenPhoto
 from resight.collection.schema import metadata_names
 from resight.collection.store import Store
 from resight.errors import InvalidInput
 from resight.features import LocalFeatures
+from resight.search.index import SearchFigures
 from resight.search.probability import PairProbability
 from resight.search.recognition import Calibration
 
@@ -81,6 +83,7 @@ class CollectionInfo:
         version: Version of the table, larger after each commit.
         recognition: The threshold that `Classifier.calibrate` chose last; None without one.
         probability: What `resight calibrate` learned last; None without it.
+        search_index: What searches it, and what was measured of that.
     """
 
     path: str
@@ -98,6 +101,7 @@ class CollectionInfo:
     version: int
     recognition: Calibration | None
     probability: PairProbability | None
+    search_index: SearchFigures
 
 
 def collection_info(store: Store) -> CollectionInfo:
@@ -141,6 +145,7 @@ def collection_info(store: Store) -> CollectionInfo:
         version=store.version,
         recognition=store.header.recognition,
         probability=store.header.probability,
+        search_index=figures_of(store, photos),
     )
 
 

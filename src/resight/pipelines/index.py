@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from resight.collection import Collection, IndexReport, find_photos
+from resight.collection.kept import kept_index
 from resight.collection.lock import LOCK_NAME, writer_lock
 from resight.collection.reserve import RESERVE_NAME
 from resight.collection.scan import scan
@@ -24,6 +25,7 @@ from resight.images import MAX_PIXELS
 from resight.models.engines import Engine, engine_for
 from resight.models.model import Model
 from resight.pipelines.metadata import read_metadata
+from resight.search.index import SearchChoice
 
 __all__ = ["DEFAULT_MODEL", "Indexed", "index_photos"]
 
@@ -59,6 +61,7 @@ def index_photos(
     exclude: Sequence[str] = (),
     described: Path | None = None,
     regions: int | None = None,
+    search: SearchChoice | None = None,
     max_pixels: int = MAX_PIXELS,
     engine: Engine = "torch",
     progress: Progress = silent,
@@ -78,6 +81,7 @@ def index_photos(
         described: A file of descriptors by this collection's model (`resight.pipelines.exchange`); photos in
             it are not described again.
         regions: Bytes a photo for descriptors of its parts; 0 for none from now on, None for as before.
+        search: How the collection is searched from now on; by default as before.
         max_pixels: Most pixels of a photo that is decoded.
         engine: What runs the model's network, see `resight.models.engines.with_engine`; ``auto`` is torch for
             few photos.
@@ -93,6 +97,9 @@ def index_photos(
     new_folders = [folder for folder in (path, *path.absolute().parents) if not folder.exists()]
     if engine == "auto":
         engine = engine_for(engine, len(find_photos([photo for photo in photos if photo.exists()])))
+    if search is not None:
+        # What this version cannot do is said before photos are described.
+        kept_index(search)
     try:
         collection, is_new = Collection.open(path, model=model, engine=engine), False
     except CollectionNotFound:
@@ -109,7 +116,10 @@ def index_photos(
             max_pixels=max_pixels,
             progress=progress,
         )
-        return Indexed(collection, len(collection), report)
+        photos_held = len(collection)
+        if search is not None and photos_held:
+            collection.choose_search(search)
+        return Indexed(collection, photos_held, report)
     except KeyboardInterrupt:
         # The same command goes on where this one stopped.
         is_new = False

@@ -1,0 +1,134 @@
+"""The search index that a collection keeps beside its table, by the choice in its header."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol, final
+
+import numpy as np
+
+from resight.collection.store import Store
+from resight.errors import InvalidInput
+from resight.files import Progress, silent
+from resight.search.approximate.measuring import median_milliseconds
+from resight.search.index import SearchChoice, SearchFigures, SearchIndex
+
+__all__ = ["ExactKept", "KeptIndex", "choose_index", "figures_of", "kept_index"]
+
+_TIMED = 32
+"""Searches that are timed."""
+
+
+class KeptIndex(Protocol):
+    """Makes an index from the table and follows the table's changes.
+
+    Who calls a method that writes holds the writer's lock. Killed at any moment, what is left behind is the
+    index of a version of the table, which it knows, or none.
+    """
+
+    def build(self, store: Store, progress: Progress) -> SearchFigures:
+        """Makes the index anew from the latest version, measures it, and returns what was measured.
+
+        Raises:
+            CollectionError: The table cannot be read, or the index not written.
+            InvalidInput: The choice cannot be met, such as an address where no server answers.
+        """
+        ...
+
+    def update(self, store: Store) -> SearchFigures | None:
+        """Brings the index to the latest version of the table, after photos were added, changed or removed.
+
+        Returns new figures where the index was measured anew, else None.
+
+        Raises:
+            CollectionError: The table cannot be read, or the index not written.
+        """
+        ...
+
+    def open(self, store: Store) -> SearchIndex | None:
+        """Returns the index at the version that the store reads; None where the exact scan shall be used.
+
+        An index that is damaged, of another collection or of an older version is never used as it is.
+
+        Raises:
+            CollectionError: The index cannot be reached.
+        """
+        ...
+
+    def remove(self, store: Store) -> None:
+        """Removes all that was kept, as another kind of index is chosen.
+
+        Raises:
+            CollectionError: It cannot be removed.
+        """
+        ...
+
+
+@final
+class ExactKept:
+    """Nothing is kept: the resident index reads the table."""
+
+    def build(self, store: Store, progress: Progress) -> SearchFigures:
+        """Returns what an exact search takes."""
+        from resight.collection.resident import ResidentIndex
+
+        index = ResidentIndex(store).current()
+        spread = np.linspace(0, len(index) - 1, min(_TIMED, len(index))).astype(np.int64)
+        queries = index.descriptors(index.ids[spread])
+        milliseconds = median_milliseconds(index, queries) if len(queries) else None
+        progress(1, 1)
+        return SearchFigures("exact", 1.0, milliseconds, _exact_bytes(store, len(index)))
+
+    def update(self, store: Store) -> SearchFigures | None:  # noqa: ARG002 (the contract's)
+        """Returns None: nothing is to be done."""
+        return None
+
+    def open(self, store: Store) -> SearchIndex | None:  # noqa: ARG002 (the contract's)
+        """Returns None: the exact scan is used."""
+        return None
+
+    def remove(self, store: Store) -> None:
+        """Does nothing."""
+
+
+def kept_index(choice: SearchChoice) -> KeptIndex:
+    """Returns what keeps an index of the chosen kind.
+
+    Raises:
+        InvalidInput: This version has no such index.
+    """
+    if choice.kind == "milvus":
+        raise InvalidInput(
+            f"a search index on a Milvus server ({choice.address}) is not part of this version: "
+            "choose exact or auto"
+        )
+    return ExactKept()
+
+
+def choose_index(store: Store, choice: SearchChoice, progress: Progress = silent) -> SearchFigures:
+    """Returns the figures of the index that a collection is searched by from now on; hold the writer's lock.
+
+    Raises:
+        InvalidInput: The choice cannot be met.
+        CollectionError: The table cannot be read, or the index not written.
+    """
+    kept = kept_index(choice)
+    before = store.header.search_choice
+    if (before.kind, before.address) != (choice.kind, choice.address):
+        kept_index(before).remove(store)
+    figures = kept.build(store, progress)
+    store.write_header(replace(store.header, search_choice=choice, search_figures=figures))
+    return figures
+
+
+def figures_of(store: Store, photos: int) -> SearchFigures:
+    """Returns the figures of a collection's search: measured ones, or what an exact search holds."""
+    measured = store.header.search_figures
+    if measured is None:
+        return SearchFigures("exact", 1.0, None, _exact_bytes(store, photos))
+    return replace(measured, bytes=_exact_bytes(store, photos)) if measured.kind == "exact" else measured
+
+
+def _exact_bytes(store: Store, photos: int) -> int:
+    """Returns what the descriptors, as halves, and the ids of photos take."""
+    return photos * (2 * store.header.dim + 8)
