@@ -103,6 +103,7 @@ _HOMES = {
     "adapt": ("adapt", "EXAMPLE"),
     "whiten": ("whiten", "EXAMPLE"),
     "compact": ("compact", "EXAMPLE"),
+    "plan": ("plan", "EXAMPLE"),
     "demo": ("demo", "EXAMPLE"),
 }
 """Module of each verb, with a function of its name, and what its example is called there."""
