@@ -52,6 +52,14 @@ def test_a_demo_that_was_killed_while_rendering_starts_rendering_anew(small, tmp
     assert len(list((tmp_path / "photos").iterdir())) == 5
 
 
+def test_a_folder_of_photos_that_the_demo_has_not_rendered_stays(small, tmp_path, capsys):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "holiday.jpg").write_bytes(b"mine")
+    assert main(["demo", "--out", str(tmp_path)]) == 1
+    assert "it holds other things (holiday.jpg): name a new or an empty folder" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["holiday.jpg"]
+
+
 def test_demo_on_ones_own_folder(rendered, tmp_path, capsys):
     own = shutil.copytree(rendered, tmp_path / "own")
     (own / "broken.jpg").write_bytes(b"")

@@ -16,6 +16,7 @@ def photos(rendered, tmp_path):
     folder.mkdir()
     for photo in sorted(rendered.iterdir())[:3]:
         shutil.copy(photo, folder)
+    (tmp_path / "t.svg").write_text("path,label\n")
     return sorted(folder.iterdir())
 
 
@@ -33,6 +34,11 @@ COMMANDS = [
     ("evaluate", "sift", "folder", "--root", "{folder}", "--out", "{0}"),
     ("evaluate", "--descriptors", "{1}", "--ground-truth", "{0}", "--html", "{0}"),
     ("classify", "{made}", "{0}", "--html", "{0}"),
+    ("tuples", "{folder}", "--out", "{folder}/t", "--html", "{0}"),
+    ("models", "--measure", "{folder}", "--labels", "{folder}/../t.svg", "--plot", "{folder}/../t.svg"),
+    ("groups", "{made}", "--csv", "{made}/writer.lock"),
+    ("export", "{made}", "--to", "faiss", "--out", "{made}/writer.lock"),
+    ("search", "{made}", "{0}", "--html", "{made}/reserve"),
 ]
 
 

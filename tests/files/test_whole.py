@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import resource
 import signal
 import stat
@@ -298,6 +299,25 @@ def test_a_folder_that_fails_leaves_the_old_one(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(OSError, match="a file in the place"), whole_folder(tmp_path / "file"):
         pytest.fail("it was made")
+
+
+def test_a_folder_with_files_that_are_not_its_own_stays(tmp_path):
+    own = re.compile(r"sub/[0-9]\.txt")
+    place = tmp_path / "out"
+    for _ in range(2):
+        with whole_folder(place, own=own) as folder:
+            (folder / "sub").mkdir()
+            (folder / "sub" / "1.txt").write_text("made")
+    refused = pytest.raises(FileExistsError, match=r"holds other things \(sub/x\.txt\)")
+    with refused, whole_folder(place, own=own):
+        (place / "sub" / "x.txt").write_text("it came meanwhile")
+    assert names(place / "sub") == ["1.txt", "x.txt"]
+    with (
+        pytest.raises(FileExistsError, match=r"holds other things \(sub/x\.txt\)"),
+        whole_folder(place, own=own),
+    ):
+        pytest.fail("it was made")
+    assert names(tmp_path) == ["out"]
 
 
 def test_the_folder_of_a_killed_writer_goes_with_the_next_and_links_are_not_followed(tmp_path):

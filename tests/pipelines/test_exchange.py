@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 
 import faiss
 import h5py
@@ -153,6 +154,32 @@ def test_metadata_and_relative_names(collection, photos, tmp_path):
     write_layout(Exchanged(short, rows * 3, [None] * 5, [{}] * 5), "parquet", tmp_path / "d.parquet")
     again = index_photos(tmp_path / "again.resight", [photos], described=tmp_path / "d.parquet").collection
     np.testing.assert_allclose(again.descriptors()[1], rows, atol=1e-3)
+
+
+@pytest.mark.parametrize("other", ["letter.txt", "img_emb/img_emb_1.npy", "metadata"])
+def test_a_folder_with_other_things_is_not_replaced(collection, tmp_path, other):
+    place = tmp_path / "clip"
+    for _ in range(2):
+        export_collection(collection, "clip-retrieval", place)
+    if other == "metadata":
+        (place / other).rename(tmp_path / "kept")
+        (place / other).symlink_to(tmp_path / "kept")
+    else:
+        (place / other).write_text("keep me")
+    with pytest.raises(OSError, match=rf"it holds other things \({other}\): name a new or an empty folder"):
+        export_collection(collection, "clip-retrieval", place)
+    assert os.path.lexists(place / other)
+
+
+def test_an_index_and_its_list_of_paths_are_one_output(collection, tmp_path):
+    export_collection(collection, "faiss", tmp_path / "d.faiss")
+    before = (tmp_path / "d.faiss").read_bytes()
+    collection.remove([path for path in collection.descriptors()[0] if path.endswith("p 0.png")])
+    (tmp_path / "d.names.csv").unlink()
+    (tmp_path / "d.names.csv").mkdir()
+    with pytest.raises(OSError, match="a folder has the place of the file"):
+        export_collection(collection, "faiss", tmp_path / "d.faiss")
+    assert (tmp_path / "d.faiss").read_bytes() == before
 
 
 def test_an_unknown_layout_is_named(tmp_path):

@@ -134,6 +134,17 @@ def test_what_holds_no_tuple_ends_with_a_sentence(photos, tmp_path):
     assert not (tmp_path / "f" / "tuples.parquet").exists()
 
 
+@pytest.mark.parametrize("name", ["work", "work/0123456789abcdef", "pairs.parquet", "photos.resight"])
+def test_a_link_in_a_folder_from_elsewhere_is_refused_before_anything_is_touched(photos, tmp_path, name):
+    mine = tmp_path / "mine"
+    (mine / "0123456789abcdef").mkdir(parents=True)
+    (tmp_path / "t" / name).parent.mkdir(parents=True)
+    (tmp_path / "t" / name).symlink_to(mine)
+    with pytest.raises(InvalidInput, match=f"{name} is a symbolic link, and tuples are written"):
+        make_tuples([photos], tmp_path / "t", SMALL)
+    assert [path.name for path in mine.iterdir()] == ["0123456789abcdef"]
+
+
 def test_the_page_shows_every_model_and_escapes_names(made, tmp_path):
     shown = ShownTuples("<b>mine</b>", made.reconstruction, made.pairs, made.chosen, made.seconds)
     write_reconstruction(shown, tmp_path / "page.html")

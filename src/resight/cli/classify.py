@@ -84,7 +84,14 @@ def classify(
     """Say which labelled thing of a collection a photo shows, or that it shows none of them."""
     files = photos or []
     _check(files, threshold, calibrate, html)
-    refuse_replacing({"--html": html}, {"a photo that is read": files, "the labelled photos": calibrate})
+    refuse_replacing(
+        {"--html": html},
+        {
+            "a photo that is read": files,
+            "the labelled photos": calibrate,
+            "a file of the collection": collection,
+        },
+    )
     from resight.collection import Collection
     from resight.pipelines.classify import (
         Classifier,

@@ -51,7 +51,7 @@ def export(source: SourceArgument, to: ToOption, out: OutOption) -> None:
         known = ", ".join((*LAYOUTS, "onnx", "openvino"))
         raise typer.BadParameter(f"it must be one of {known}, not {to!r}", param_hint="--to")
     refuse_missing_folder(out, option="--out")
-    refuse_replacing({"--out": out}, {"the collection": source})
+    refuse_replacing({"--out": out}, {"a file of the collection": source})
     written = export_collection(Collection.open(source), layout, out)
     console().print(f"{count(written, 'photo')} of {shown_path(source)} written to {shown_path(out)}.")
 

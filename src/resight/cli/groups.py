@@ -164,7 +164,8 @@ def _check(options: _Options) -> None:
     for option, path in (("--html", options.html), ("--csv", options.csv)):
         if path is not None:
             refuse_missing_folder(path, option=option)
-    refuse_replacing({"--html": options.html, "--csv": options.csv}, {})
+    inputs = {"a file of the collection": options.collection}
+    refuse_replacing({"--html": options.html, "--csv": options.csv}, inputs)
 
 
 def _act(found: Groups, options: _Options) -> None:

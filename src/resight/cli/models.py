@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from resight.cli.failures import FAILED
-from resight.cli.options import JsonOption, refuse_missing_folder
+from resight.cli.options import JsonOption, refuse_missing_folder, refuse_replacing
 from resight.cli.output import console, note, plain_table, shown_path, write_json
 from resight.cli.progress import progress
 
@@ -88,6 +88,7 @@ def _measure(
         if plot.suffix != ".svg":
             raise typer.BadParameter(f"it must end in .svg, not {plot.name!r}", param_hint="--plot")
         refuse_missing_folder(plot, option="--plot")
+        refuse_replacing({"--plot": plot}, {"a photo that is read": photos, "the table": labels})
     from resight.pipelines.measure import draw_models, measure_models
 
     with progress("Describing") as report:

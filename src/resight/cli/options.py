@@ -122,13 +122,17 @@ def _spelled(path: Path) -> str:
 
 
 def _would_replace(output: Path, given: Path) -> bool:
-    """Returns whether an output is a file that is read, by any name, or a photo in a folder that is read."""
+    """Returns whether an output is a file that is read, by any name, or in a folder that is read.
+
+    There, a photo is; of a collection, every file.
+    """
     if not output.is_file():
         return False
     if given.is_dir():
         from resight.images import is_photo
 
-        return output.resolve().is_relative_to(given.resolve()) and is_photo(output)
+        is_collection = (given / "photos.lance").is_dir()
+        return output.resolve().is_relative_to(given.resolve()) and (is_collection or is_photo(output))
     return given.exists() and output.samefile(given)
 
 

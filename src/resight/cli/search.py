@@ -296,7 +296,10 @@ def _check_outputs(options: Options) -> None:
     if output.show and output.html is None:
         raise typer.BadParameter("it needs --html FILE, the sheet to open", param_hint="--open")
     photos = [*options.query, *(options.without or ())]
-    refuse_replacing({"--html": output.html, "--csv": output.csv}, {"a photo that is read": photos})
+    refuse_replacing(
+        {"--html": output.html, "--csv": output.csv},
+        {"a photo that is read": photos, "a file of the collection": options.collection},
+    )
     files = (output.html, output.csv, output.copy_to, output.link_to)
     for option, is_given in (("--each", options.each), ("--several", options.several)):
         if is_given and any(file is not None for file in files):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from resight.cli.failures import SOME_UNREADABLE
-from resight.cli.options import JsonOption, command_of, refuse_missing_folder
+from resight.cli.options import JsonOption, command_of, refuse_missing_folder, refuse_replacing
 from resight.cli.output import (
     broken_table,
     command_line,
@@ -96,6 +96,8 @@ def _tuples(options: _Options) -> None:
     """Make training tuples from unlabelled photos: 3D models say which photos show the same place."""
     if options.html is not None:
         refuse_missing_folder(options.html, option="--html")
+    tables = [options.out / f"{name}.parquet" for name in ("photos", "pairs", "tuples")]
+    refuse_replacing({"--html": options.html}, {"a photo that is read": options.photos, "a table": tables})
     from resight.pipelines.tuples import NoTuples, make_tuples
 
     try:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from lance.fragment import DataFile
 
 from resight.errors import CollectionDamaged, InvalidInput, StorageFailed
-from resight.files import other_than_own
+from resight.files import others_below
 
 __all__ = ["make_room", "require_own_files", "require_plain_names"]
 
@@ -51,18 +51,11 @@ def require_own_files(directory: Path) -> None:
         CollectionDamaged: Something is a symbolic link, a pipe, a socket or a device.
         OSError: A folder cannot be listed.
     """
-    folders = [str(directory)]
-    while folders:
-        with os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                elif kind := other_than_own(entry.path):
-                    raise CollectionDamaged(
-                        f"the collection {directory} is not opened: {entry.path} is "
-                        f"{kind}, and a collection holds files and folders of its own alone; "
-                        "take it out, if you know where it leads"
-                    )
+    for path, kind in others_below(directory):
+        raise CollectionDamaged(
+            f"the collection {directory} is not opened: {path} is {kind}, and a collection holds files and "
+            "folders of its own alone; take it out, if you know where it leads"
+        )
 
 
 def require_plain_names(directory: Path, files: Iterable[DataFile]) -> None:

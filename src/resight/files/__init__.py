@@ -6,7 +6,7 @@ from resight.files.foreign import reading, reason_of
 from resight.files.json import JSON, from_json, parse_json, read_json, to_json
 from resight.files.names import name_key, on_disk, typed_path, typed_paths, why_no_name
 from resight.files.nearest import did_you_mean, nearest
-from resight.files.own import other_than_own
+from resight.files.own import other_than_own, others_below
 from resight.files.progress import Progress, silent
 from resight.files.tables import Row, read_rows
 from resight.files.threads import available_cpus, in_threads
@@ -24,6 +24,7 @@ __all__ = [
     "nearest",
     "on_disk",
     "other_than_own",
+    "others_below",
     "parse_json",
     "read_json",
     "read_rows",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["other_than_own"]
+__all__ = ["other_than_own", "others_below"]
 
 _KINDS = {stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
@@ -23,3 +25,19 @@ def other_than_own(path: str | Path) -> str | None:
     except FileNotFoundError:
         return None
     return None if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else _KINDS.get(stat.S_IFMT(mode), "a device")
+
+
+def others_below(folder: str | Path) -> Iterator[tuple[str, str]]:
+    """Yields path and kind of all below a folder that is no file or folder of its own; no link is followed.
+
+    Raises:
+        OSError: A folder cannot be listed.
+    """
+    folders = [str(folder)]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif kind := other_than_own(entry.path):
+                    yield entry.path, kind

@@ -93,13 +93,18 @@ def whole_files(paths: Sequence[str | Path], *, device: bool = True) -> Iterator
 
 
 @contextmanager
-def whole_folder(path: str | Path) -> Iterator[Path]:
+def whole_folder(path: str | Path, *, own: re.Pattern[str] | None = None) -> Iterator[Path]:
     """Yields an empty folder that takes the place of ``path`` when the block ends without an error.
 
     A folder that is there is moved aside for the rename and then removed.
 
+    Args:
+        path: The folder.
+        own: Paths of files, from the folder on, that may be lost with a folder that is there; any by default.
+
     Raises:
-        OSError: The folder cannot be written, or a file has its place. ``filename`` is ``path``.
+        OSError: The folder cannot be written, a file has its place, or a folder that holds other files than
+            ``own``. ``filename`` is ``path``.
     """
     path = Path(path)
     place = _place(path)
@@ -107,6 +112,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     with _named(path, place), ExitStack() as stack:
         if place.exists() and not place.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "there is a file in the place of the folder", str(path))
+        _refuse_others(path, own)
         _remove_leftovers(place)
         partial = _partial_name(place)
         with _named(path, partial):
@@ -118,6 +124,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
             if file.is_file():
                 _sync(file)
         if place.is_dir():
+            _refuse_others(path, own)
             old = _partial_name(place)
             place.replace(old)
             stack.callback(shutil.rmtree, old, ignore_errors=True)
@@ -292,6 +299,23 @@ def _named(path: Path, hidden: Path | None) -> Iterator[None]:
             raise
         # numpy's errors have a text and no number.
         raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from None
+
+
+def _refuse_others(folder: Path, own: re.Pattern[str] | None) -> None:
+    """Refuses a folder that holds files, or links, of other names."""
+    if own is None or not folder.is_dir():
+        return
+
+    def unlisted(error: OSError) -> None:
+        raise error
+
+    for place, folders, files in os.walk(folder, onerror=unlisted):
+        links = [name for name in folders if Path(place, name).is_symlink()]
+        for name in sorted([*files, *links]):
+            relative = Path(place, name).relative_to(folder)
+            if not own.fullmatch(relative.as_posix()):
+                what = f"it holds other things ({relative}): name a new or an empty folder"
+                raise FileExistsError(errno.EEXIST, what, str(folder))
 
 
 def _sync(file: Path) -> None:

@@ -33,6 +33,7 @@ _QUERY_VIEW = 0
 # Smaller than the 640 pixels that sift looks at, so that all of it stays under a minute on two cores.
 _SIDE = 480
 _VIEW_NAME = re.compile(r"place_(\d+)_view_(\d+)")
+_RENDERED = re.compile(r"(?:place_\d+_view_\d+|distractor_\d+)\.jpg")
 
 _SHOWN = 10
 """Answers on the sheet."""
@@ -117,10 +118,14 @@ class _Searched:
 
 
 def render_places(folder: Path, *, progress: Progress = silent) -> bool:
-    """Renders the photos of the demo into a folder; returns False where they were there already."""
+    """Renders the photos of the demo into a folder; returns False where they were there already.
+
+    Raises:
+        OSError: The folder cannot be written, or holds photos of somebody else.
+    """
     if len(list(folder.glob("*.jpg"))) == PLACES * VIEWS + DISTRACTORS:
         return False
-    with whole_folder(folder) as partial:
+    with whole_folder(folder, own=_RENDERED) as partial:
         write_collection(
             partial, places=PLACES, views=VIEWS, distractors=DISTRACTORS, side=_SIDE, progress=progress
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from resight.datasets.matlab import read_arrays
 from resight.errors import InvalidInput, MissingExtra
 from resight.evaluation.descriptor_files import open_matrix, read_named
 from resight.features import ImageFeatures, LocalFeatures
-from resight.files import read_rows, reading, whole_file, whole_folder, write_whole
+from resight.files import read_rows, reading, whole_file, whole_files, whole_folder, write_whole
 
 __all__ = ["LAYOUTS", "Exchanged", "Layout", "export_collection", "read_layout", "write_layout"]
 
@@ -167,8 +168,11 @@ def _local(parts: Mapping[str, np.ndarray | None]) -> LocalFeatures | None:
 # clip-retrieval
 
 
+_CLIP_FILES = re.compile(r"img_emb/img_emb_0\.npy|metadata/metadata_0\.parquet")
+
+
 def _write_clip(exchanged: Exchanged, path: Path) -> None:
-    with whole_folder(path) as folder:
+    with whole_folder(path, own=_CLIP_FILES) as folder:
         for name in ("img_emb", "metadata"):
             (folder / name).mkdir()
         np.save(folder / "img_emb" / "img_emb_0.npy", exchanged.descriptors, allow_pickle=False)
@@ -231,11 +235,12 @@ def _write_faiss(exchanged: Exchanged, path: Path) -> None:
 
     index = faiss.IndexIDMap2(faiss.IndexFlatIP(exchanged.descriptors.shape[1]))
     index.add_with_ids(np.ascontiguousarray(exchanged.descriptors), np.arange(len(exchanged.names)))
-    write_whole(path, faiss.serialize_index(index).tobytes())
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\n")
     table.writerows([("id", "path"), *enumerate(exchanged.names)])
-    write_whole(_names_of(path), stream.getvalue().encode("utf-8", "surrogateescape"))
+    with whole_files([path, _names_of(path)]) as (file, names):
+        file.write(faiss.serialize_index(index).tobytes())
+        names.write(stream.getvalue().encode("utf-8", "surrogateescape"))
 
 
 def _names_of(path: Path) -> Path:

@@ -20,8 +20,9 @@ from resight.collection import BrokenPhoto, find_photos
 from resight.collection.lock import writer_lock
 from resight.collection.store import Store
 from resight.collection.stored_photos import stored_photos
+from resight.datasets.tuples import PHOTOS, TUPLES
 from resight.errors import InvalidInput
-from resight.files import Progress, silent
+from resight.files import Progress, other_than_own, others_below, silent
 from resight.pipelines.index import DEFAULT_MODEL, index_photos
 from resight.sfm import (
     Covisibility,
@@ -36,6 +37,7 @@ from resight.sfm import (
     select_positives,
     write_tables,
 )
+from resight.sfm.tables import PAIRS
 
 __all__ = ["NoTuples", "Stage", "TuplesOutcome", "TuplesSettings", "make_tuples"]
 
@@ -127,7 +129,8 @@ def make_tuples(
     Raises:
         MissingExtra: pycolmap is not installed, and no models are given.
         NoTuples: There is no tuple in the photos: the sentence says why.
-        InvalidInput: There is no such photo or folder, or the models are not of these photos.
+        InvalidInput: There is no such photo or folder, the models are not of these photos, or what a run
+            writes to in ``out`` is a link, a pipe, a socket or a device.
         CollectionError: Another process works in ``out``, or it cannot be written.
     """
     settings = settings or TuplesSettings()
@@ -135,6 +138,7 @@ def make_tuples(
         require("sfm", ["pycolmap"], "structure from motion")
     start = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
+    _refuse_links(out)
     with writer_lock(out, timeout=0):
         described = _describe(photos, out, settings.model, stage)
         if not described.paths:
@@ -157,6 +161,19 @@ def make_tuples(
             raise NoTuples(_why_none(described, outcome), outcome)
         write_tables(out, reconstruction, pairs, chosen, asdict(settings))
     return outcome
+
+
+def _refuse_links(out: Path) -> None:
+    """Refuses a folder, which may come from elsewhere, in which something that is written leads anywhere."""
+    own = [out / name for name in (PHOTOS, PAIRS, TUPLES, _COLLECTION, _WORK)]
+    others = [(str(path), kind) for path in own if (kind := other_than_own(path))]
+    if not others and (out / _WORK).is_dir():
+        others = list(others_below(out / _WORK))
+    for path, kind in others:
+        raise InvalidInput(
+            f"the folder {out} is not used: {path} is {kind}, and tuples are written to files and folders of "
+            "their own alone; take it out, if you know where it leads"
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
