@@ -5,7 +5,9 @@
 PLACES is a folder that ``rendered_places.py`` wrote, of which training photos are taken; SCENES holds a
 folder a scene with its photos in ``images``. Under names that say nothing, the photos of all scenes go into
 one folder, and those of each group of places into one, and each folder through the pipeline of ``resight
-tuples``. A killed run goes on. OUT gets a folder a way of choosing positives, all of the same 3D models:
+tuples``. The places of each group follow those of the one before. A killed run goes on, and its FILE holds
+the groups that are done; their seconds stay those of the run that did them. OUT gets a folder a way of
+choosing positives, all of the same 3D models:
 
 * ``random``, ``most_points``, ``nearest``: the three of the paper, with the defaults of ``resight tuples``;
 * ``any``: every photo of the model that sees a point with the query;
@@ -68,7 +70,10 @@ def main() -> None:
     arguments = parser.parse_args()
     out: Path = arguments.out
     place_of: dict[str, str] = {}
-    outcomes, parts = [], {}
+    outcomes = []
+    parts: dict[str, dict[str, object]] = (
+        json.loads(arguments.json.read_text())["parts"] if arguments.json and arguments.json.exists() else {}
+    )
     for name, photos in groups(arguments.places, arguments.scenes, arguments.groups):
         hidden = hide(photos, out / "photos" / name)
         place_of |= hidden
@@ -76,17 +81,25 @@ def main() -> None:
         settings = REAL if name == "scenes" else RENDERED
         outcome = make_tuples([out / "photos" / name], out / "made" / name, settings, stage=lines)
         outcomes.append(outcome)
-        seconds = round(time.process_time() - started, 1)
-        parts[name] = asdict(judged(outcome, hidden)) | {"processor_seconds": seconds}
-    result = {"parts": parts, "sets": sets(outcomes, out)}
+        seconds = {"processor_seconds": round(time.process_time() - started, 1)}
+        parts[name] = (
+            asdict(judged(outcome, hidden))
+            | seconds
+            | {key: value for key, value in parts.get(name, {}).items() if key.endswith("seconds")}
+        )
+        print(name, json.dumps(parts[name]), flush=True)
+        write({"parts": parts}, arguments.json)
     write_labels(outcomes, place_of, out / "labels")
-    print(json.dumps(result, indent=2))
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write({"parts": parts, "sets": sets(outcomes, out)}, arguments.json)
     if arguments.sheet is not None:
         shown = outcomes[0]
         everything = (shown.reconstruction, shown.pairs, shown.chosen, shown.seconds)
         write_reconstruction(ShownTuples("all scenes", *everything), arguments.sheet)
+
+
+def write(result: Mapping[str, object], path: Path | None) -> None:
+    if path is not None:
+        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 def groups(

@@ -30,9 +30,10 @@ def test_one_object_for_programs_and_a_page_for_people(tmp_path, capsys):
     assert content["alone"] == [str(tmp_path / "my photos" / "place_2_0.png")]
     assert "Model 1" in (tmp_path / "page.html").read_text(encoding="utf-8")
     assert main(command) == 0
-    printed = capsys.readouterr().out
-    assert "6 of 7 photos in 2 3D models" in printed
-    assert "resight train small-gem-sfm data.root=" in printed
+    printed = capsys.readouterr()
+    assert "6 of 7 photos in 2 3D models" in printed.out
+    assert "resight train small-gem-sfm data.root=" in printed.out
+    assert "small-gem-sfm needs 5 3D models or more" in printed.err
 
 
 def test_what_holds_nothing_is_one_sentence(tmp_path, capsys):

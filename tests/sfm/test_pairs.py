@@ -175,6 +175,9 @@ def test_tables_come_back_and_name_what_is_wrong(tmp_path):
     (tmp_path / "tuples.parquet").write_bytes((tmp_path / "tuples.parquet").read_bytes()[:50])
     with pytest.raises(InvalidInput, match=r"tuples.parquet is no table of resight tuples: "):
         read_tuples(tmp_path)
+    (tmp_path / "photos.parquet").unlink()
+    with pytest.raises(InvalidInput, match=r"there are no tuples in .*: make them with resight tuples"):
+        read_tuples(tmp_path)
 
 
 def made_set() -> TupleSet:

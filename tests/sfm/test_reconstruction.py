@@ -11,9 +11,9 @@ from PIL import ExifTags, Image
 
 from resight.errors import InvalidInput
 from resight.sfm import ReconstructionConfig, reconstruct
-from resight.sfm.database import add_photos
+from resight.sfm.database import add_photos, colmap
 
-pytest.importorskip("pycolmap")
+pycolmap = pytest.importorskip("pycolmap")
 
 
 def test_cameras_stand_where_they_stood(tmp_path):
@@ -67,3 +67,16 @@ def test_cameras_begin_with_the_focal_length_that_the_photo_names(tmp_path):
 def test_pairs_of_photos_that_are_not_there_are_refused(tmp_path):
     with pytest.raises(InvalidInput, match="two different rows of the 2 photos each"):
         reconstruct([tmp_path / "a.jpg", tmp_path / "b.jpg"], tmp_path / "work", pairs=np.array([[0, 2]]))
+
+
+def test_the_log_of_colmap_comes_back_but_not_for_threads_that_ctrl_c_leaves_behind():
+    before = pycolmap.logging.minloglevel
+    try:
+        with colmap():
+            assert pycolmap.logging.minloglevel == 3
+        assert pycolmap.logging.minloglevel == before
+        with pytest.raises(KeyboardInterrupt), colmap():
+            raise KeyboardInterrupt
+        assert pycolmap.logging.minloglevel == 3
+    finally:
+        pycolmap.logging.minloglevel = before

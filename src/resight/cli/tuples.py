@@ -35,6 +35,8 @@ EXAMPLE = (
     "interruption: it goes on. Photos that COLMAP or hloc has reconstructed: --models FOLDER."
 )
 _MOST_CLUSTERS = 20
+_LEAST_CLUSTERS = 5
+"""For ``small-gem-sfm``: a query's own, three of its negatives, and one that is held out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +193,10 @@ def _print_outcome(outcome: TuplesOutcome, html: Path | None) -> None:
         out.print(f"\n{count(len(outcome.alone), 'photo')} in no 3D model (all of them with --json).")
     if outcome.broken:
         out.print("", broken_table(outcome.broken))
-    if len(clusters) == 1:
+    if len(clusters) < _LEAST_CLUSTERS:
         note(
-            "all of them show one place: training needs negatives from others, so add photos of other places"
+            f"small-gem-sfm needs {_LEAST_CLUSTERS} 3D models or more, for three negatives a query and one "
+            "model to test on: add photos of other places, or, with three or four, sampler.negatives=1"
         )
     written = [outcome.folder / "tuples.parquet", *([html] if html is not None else [])]
     out.print(f"\nWritten: {', '.join(shown_path(path) for path in written)}", soft_wrap=True)

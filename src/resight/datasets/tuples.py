@@ -33,6 +33,10 @@ def read_tuples(folder: str | Path) -> TupleSet:
         InvalidInput: A table is missing or damaged, or names a photo that is not there.
     """
     folder = Path(folder)
+    if not all((folder / name).is_file() for name in (PHOTOS, TUPLES)):
+        raise InvalidInput(
+            f"there are no tuples in {folder}: make them with resight tuples PHOTOS --out {folder}"
+        )
     names, numbers = _read(folder / PHOTOS, ("photo", "cluster"))
     row_of = {name: row for row, name in enumerate(names)}
     with reading(folder / PHOTOS, f"{folder / PHOTOS} {_NO_TABLE}"):

@@ -137,10 +137,11 @@ def make_tuples(
     if models is None:
         require("sfm", ["pycolmap"], "structure from motion")
     start = time.monotonic()
+    files = find_photos(photos)
     out.mkdir(parents=True, exist_ok=True)
     _refuse_links(out)
     with writer_lock(out, timeout=0):
-        described = _describe(photos, out, settings.model, stage)
+        described = _describe(photos, files, out, settings.model, stage)
         if not described.paths:
             reconstruction = Reconstruction((), ())
         elif models is None:
@@ -158,7 +159,7 @@ def make_tuples(
         seconds = time.monotonic() - start
         outcome = TuplesOutcome(out, reconstruction, pairs, chosen, described.broken, seconds)
         if not len(chosen):
-            raise NoTuples(_why_none(described, outcome), outcome)
+            raise NoTuples(_why_none(described, outcome, photos), outcome)
         write_tables(out, reconstruction, pairs, chosen, asdict(settings))
     return outcome
 
@@ -190,13 +191,15 @@ class _Described:
         return np.unique(self.hashes, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def _describe(photos: Sequence[Path], out: Path, model: str, stage: Stage) -> _Described:
+def _describe(
+    photos: Sequence[Path], files: Sequence[Path], out: Path, model: str, stage: Stage
+) -> _Described:
     with stage("Describing", "photos") as progress:
         indexed = index_photos(out / _COLLECTION, photos, model=model, progress=progress)
     report = indexed.report
     if not indexed.photos:
         return _Described([], np.zeros((0, 0), np.float32), [], report.broken)
-    given = {str(path) for path in find_photos(photos)}
+    given = {str(path) for path in files}
     names, descriptors = indexed.collection.descriptors()
     rows = sorted((name, row) for row, name in enumerate(names) if name in given)
     paths = [Path(name) for name, _ in rows]
@@ -211,10 +214,6 @@ def _hashes(collection: Path) -> dict[str, str]:
     return {
         store.roots.path_of(key): (photo.hash or b"").hex() for key, photo in stored_photos(store).items()
     }
-
-
-def _first_reason(broken: Sequence[BrokenPhoto]) -> str:
-    return f"{broken[0].path}: {broken[0].reason}" if broken else "there is none"
 
 
 def _reconstruct(described: _Described, out: Path, settings: TuplesSettings, stage: Stage) -> Reconstruction:
@@ -233,11 +232,13 @@ def _reconstruct(described: _Described, out: Path, settings: TuplesSettings, sta
     return reconstruction
 
 
-def _why_none(described: _Described, outcome: TuplesOutcome) -> str:
+def _why_none(described: _Described, outcome: TuplesOutcome, photos: Sequence[Path]) -> str:
     """Returns at which step the last photo was lost, as a sentence."""
     count, pairs = len(described.paths), len(outcome.pairs)
     if not count:
-        return f"no photo can be read: {_first_reason(described.broken)}"
+        reasons = [f"{photo.path}: {photo.reason}" for photo in described.broken]
+        reasons.append(f"there is none in {', '.join(map(str, photos))}")
+        return f"no photo can be read: {reasons[0]}"
     if count == 1:
         why = "it takes two photos at least that show the same place, and one can be read"
     elif len(set(described.hashes)) == 1:

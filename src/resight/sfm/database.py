@@ -29,6 +29,8 @@ __all__ = ["ReconstructionConfig", "add_photos", "colmap", "match_pairs", "verif
 
 _BLOCK = 500
 """Pairs that are matched between two reports of progress."""
+_ERRORS_ALONE = 3
+"""COLMAP's level of its log at which nothing is printed but fatal errors."""
 _USUAL_FOCAL = 1.2
 """Focal length as a share of the long side where nothing is known of it, as COLMAP assumes it."""
 
@@ -73,9 +75,12 @@ def colmap() -> Iterator[None]:
     require("sfm", ["pycolmap"], "structure from motion")
     import pycolmap
 
-    level, pycolmap.logging.minloglevel = pycolmap.logging.minloglevel, 3
+    level, pycolmap.logging.minloglevel = pycolmap.logging.minloglevel, _ERRORS_ALONE
     try:
         yield
+    except KeyboardInterrupt:
+        level = _ERRORS_ALONE  # Threads that are not waited for still work.
+        raise
     finally:
         pycolmap.logging.minloglevel = level
 

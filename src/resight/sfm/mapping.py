@@ -27,6 +27,8 @@ from resight.sfm.reconstruction import Reconstruction
 __all__ = ["every_pair", "reconstruct"]
 
 _LEAST_PHOTOS = 2
+_PAIRS_A_PHOTO = 12
+"""A photo's keypoints take as long as so many pairs, and so does its mapping (measured: 12 and 10)."""
 _LEAST_POINTS = 30
 """Points by which COLMAP accepts a camera (``abs_pose_min_num_inliers``). A photo that lost them since, in
 the adjustment, does not fit: on rendered streets it was of another place with the same windows.
@@ -51,7 +53,8 @@ def reconstruct(
         work: A folder for the database and the models; made if it is not there.
         config: How; the defaults if None.
         pairs: Rows of the photos that are matched with one another; every pair if None.
-        progress: Called with pieces of work done and in all: a photo, a pair, a photo that is mapped.
+        progress: Called with pairs done and in all; keypoints of a photo count as a dozen, and so does its
+            mapping, which take as long.
 
     Raises:
         MissingExtra: pycolmap is not installed.
@@ -63,19 +66,20 @@ def reconstruct(
         pairs.min() >= 0 and pairs.max() < len(photos) and (pairs[:, 0] < pairs[:, 1]).all()
     ):
         raise InvalidInput(f"the pairs must be two different rows of the {len(photos):,} photos each")
-    total = 2 * len(photos) + len(pairs)
+    described = _PAIRS_A_PHOTO * len(photos)
+    total = 2 * described + len(pairs)
     work.mkdir(parents=True, exist_ok=True)
     database = work / "database.db"
     with colmap():
-        add_photos(database, photos, config, lambda done, _: progress(done, total))
-        match_pairs(database, pairs, config, lambda done, _: progress(len(photos) + done, total))
+        add_photos(database, photos, config, lambda done, _: progress(_PAIRS_A_PHOTO * done, total))
+        match_pairs(database, pairs, config, lambda done, _: progress(described + done, total))
         parts = _connected(verified_pairs(database, config)[:, :2], len(photos))
-        done = len(photos) + len(pairs)
+        done = described + len(pairs)
         progress(done, total)
         # One at a time: COLMAP fails where two open a database at once. In a thread, so that Ctrl-C ends it.
         mapped = in_threads(partial(_map, work, config), parts, workers=1, ahead=1)
         for part, _ in zip(parts, mapped, strict=True):
-            done += len(part)
+            done += _PAIRS_A_PHOTO * len(part)
             progress(done, total)
     progress(total, total)
     models = [read_model(model) for part in parts for model in _models(_place(work, part))]

@@ -40,7 +40,8 @@ def hard_negatives(
     if at_least < count:
         raise InvalidInput(
             f"{count} negatives of different clusters are wanted, and the pool of {len(pool):,} photos shows "
-            f"{at_least} besides the query's: take a larger pool or fewer negatives"
+            f"{at_least} besides the query's: take a larger pool (sampler.pool), photos of more places, or "
+            "fewer negatives (sampler.negatives)"
         )
     rows = np.empty((len(queries), count), dtype=np.int64)
     block = max(1, _BLOCK_BYTES // (16 * max(len(pool), 1)))
