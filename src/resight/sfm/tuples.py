@@ -84,17 +84,13 @@ def select_positives(
 
 def _near(pairs: Covisibility, reconstruction: Reconstruction, cameras: int) -> Bool[np.ndarray, " pairs"]:
     """Returns which pairs' second camera is among the so many that stand nearest to the first."""
-    near = np.zeros(len(pairs), dtype=np.bool_)
-    centre = np.zeros((len(reconstruction.photos), 3))
+    centres = np.zeros((len(reconstruction.photos), 3))
+    limits = np.full(len(reconstruction.photos), np.inf)
     for cluster in reconstruction.clusters:
-        centre[cluster.photos] = cluster.centres
-    for number, cluster in enumerate(reconstruction.clusters):
-        rows = np.flatnonzero(pairs.cluster == number)
-        distances = np.linalg.norm(centre[pairs.query[rows]] - centre[pairs.other[rows]], axis=1)
-        limits = np.full(len(reconstruction.photos), np.inf)
+        centres[cluster.photos] = cluster.centres
         if cameras < len(cluster) - 1:
-            for photo in cluster.photos.tolist():
-                others = np.linalg.norm(cluster.centres - centre[photo], axis=1)
-                limits[photo] = np.partition(others, cameras)[cameras]
-        near[rows] = distances <= limits[pairs.query[rows]]
-    return near
+            for photo, centre in zip(cluster.photos.tolist(), cluster.centres, strict=True):
+                distances = np.linalg.norm(cluster.centres - centre, axis=1)
+                limits[photo] = np.partition(distances, cameras)[cameras]
+    between = np.linalg.norm(centres[pairs.query] - centres[pairs.other], axis=1)
+    return between <= limits[pairs.query]
