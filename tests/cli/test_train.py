@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from resight import training
 from resight.cli import main
 from resight.cli.train import processes_of
 from resight.cli.train_progress import speed
@@ -96,3 +97,23 @@ def test_the_precision_that_was_chosen_is_printed(recipe, capsys):
     precision = json.loads(Path("runs/made/result.json").read_text())["precision"]
     assert f"resight: precision {precision}: this processor" in said.err
     assert f"0.4 million parameters, {precision}, " in said.out
+
+
+def test_processes_are_started_with_the_options_that_were_given(recipe, monkeypatch):
+    started = []
+    monkeypatch.setattr(training, "launch", lambda command, wanted: started.append((command, wanted)))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    line = ["train", recipe, "training.epochs=1", "--run", "mine", "--resume", "--processes", "2"]
+    assert main([*line, "--restarts", "3", "--import", "json"]) == 0
+    ((command, wanted),) = started
+    assert command == [
+        *("-m", "resight", "--import=json", "train", recipe, "training.epochs=1"),
+        *("--into", "mine", "--resume"),
+    ]
+    assert wanted == training.Launch(2, restarts=3)
+
+
+def test_processes_that_torchrun_has_started_start_no_others(recipe, monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "0")
+    assert main(["train", recipe, "--processes", "2"]) == 1
+    assert "torchrun has started this process: leave out --processes" in capsys.readouterr().err

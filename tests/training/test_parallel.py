@@ -68,16 +68,26 @@ def runs(recipe_file, folder, batch_norm, worlds, *names):
     return found
 
 
+def objectives(lines):
+    """Returns the objective of each step of a log."""
+    entries = [json.loads(line) for line in lines]
+    return [entry["objective"] for entry in entries if entry["kind"] == "step"]
+
+
+def centres(lines):
+    """Returns how many centres the classes have had after each epoch."""
+    return [json.loads(line)["parts"] for line in lines if json.loads(line)["kind"] == "centres"]
+
+
 def assert_same(found, *, differing=()):
     for name, (lines, weights) in found[1].items():
         limit = 1e-9 if name.endswith("fp64") else 1e-5
-        assert len(lines) == 10
+        expected = objectives(lines)
+        assert len(expected) == 10
         for world in found.keys() - {1}:
             other_lines, other_weights = found[world][name]
-            for line, other in zip(lines, other_lines, strict=True):
-                assert json.loads(other)["objective"] == pytest.approx(
-                    json.loads(line)["objective"], rel=limit, abs=limit
-                )
+            assert objectives(other_lines) == pytest.approx(expected, rel=limit, abs=limit)
+            assert centres(other_lines) == centres(lines)
             for key, tensor in weights.items():
                 if not key.startswith(differing):
                     torch.testing.assert_close(
@@ -88,12 +98,19 @@ def assert_same(found, *, differing=()):
 @pytest.mark.slow
 def test_one_two_and_three_processes_give_the_same_losses_and_weights(recipe_file, tmp_path):
     # Each process takes the statistics of its own images in the attention; no wanted output has them.
-    assert_same(runs(recipe_file, tmp_path, "frozen", (1, 2, 3)), differing=("model.attention.norm.",))
+    names = ("pair", "proxy", "memory", "cgd", "delg")
+    found = runs(recipe_file, tmp_path, "frozen", (1, 2, 3), *names)
+    assert_same(found, differing=("model.attention.norm.",))
+
+
+@pytest.mark.slow
+def test_classes_dealt_out_to_processes_give_the_losses_and_weights_of_one(recipe_file, tmp_path):
+    assert_same(runs(recipe_file, tmp_path, "frozen", (1, 3), "classes"))
 
 
 @pytest.mark.slow
 def test_synchronised_batch_normalisation_gives_the_losses_and_weights_of_one_process(recipe_file, tmp_path):
-    found = runs(recipe_file, tmp_path, "synchronised", (1, 2), "pair", "cgd")
+    found = runs(recipe_file, tmp_path, "synchronised", (1, 2), "pair", "cgd", "dolg", "attention")
     # The hardest of a batch may be another one after the last digit, and then steps differ.
     assert_same(
         {world: {key: each[key] for key in each if key != "cgd fp32"} for world, each in found.items()}

@@ -107,3 +107,15 @@ def test_what_a_device_cannot_do_is_told(machine, recipe_file, tmp_path, caplog)
         train(Recipe.from_yaml(recipe_file, ["training.precision=fp16"]), tmp_path / "fp16")
     train(Recipe.from_yaml(recipe_file, ["training.epochs=1", "training.precision=bf16"]), tmp_path / "bf16")
     assert "bf16 on a processor without units for bfloat16: a step takes several times as long" in caplog.text
+
+
+def test_sharded_classes_in_fp16_and_a_share_of_undivided_ones_are_refused(recipe_file, tmp_path):
+    for overrides, words in (
+        (
+            ["training.classes=sharded", "training.precision=fp16"],
+            "sharded cannot be trained in fp16",
+        ),
+        (["training.class_share=0.5"], "training.class_share=0.5 draws from the classes of each process"),
+    ):
+        with pytest.raises(InvalidInput, match=words):
+            train(Recipe.from_yaml(recipe_file, overrides), tmp_path / "run")

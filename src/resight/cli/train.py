@@ -17,14 +17,15 @@ from resight.cli.train_progress import speed, train_progress
 from resight.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from resight.training import Processes, TrainResult
+    from resight.training import Launch, Processes, TrainResult
 
 __all__ = ["EXAMPLE", "processes_of", "train"]
 
 EXAMPLE = (
     "Example:\n\n  resight train small-cgd data.root=~/photos model.configuration=MG\n\n"
     "Go on after an interruption: the same line. What a key means: --explain optimiser\n\n"
-    "On four GPUs: torchrun --nproc-per-node 4 -m resight train cgd data.root=~/CUB_200_2011 --into runs/cgd"
+    "On four GPUs: resight train cgd data.root=~/CUB_200_2011 --processes 4\n\n"
+    "On two hosts, on each of them: resight train cgd --processes 4 --hosts 2 --meet host1:29500 --restarts 3"
 )
 
 RecipeArgument = Annotated[
@@ -40,8 +41,8 @@ RunOption = Annotated[
         "--run",
         "--into",
         metavar="DIR",
-        help="The run's folder; runs/NAME of the recipe if not given. Under torchrun say --into: "
-        "torchrun takes --run for its own --run-path.",
+        help="The run's folder; runs/NAME of the recipe if not given. Of several hosts it is one folder that "
+        "all see. Under torchrun say --into: torchrun takes --run for its own --run-path.",
     ),
 ]
 ExplainOption = Annotated[
@@ -53,11 +54,35 @@ ResumeOption = Annotated[
 ]
 
 
+ProcessesOption = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Train in N processes of this host, on a GPU each where there are some."),
+]
+HostsOption = Annotated[
+    int, typer.Option(metavar="N", help="Train on N hosts, on each of which this command is given.")
+]
+MeetOption = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="Where the hosts meet: one of them, and a free port.")
+]
+RestartsOption = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        help="Start all processes again, from the last checkpoint, when one is lost: N times at most.",
+    ),
+]
+
+
 def train(
+    context: typer.Context,
     recipe: RecipeArgument = None,
     overrides: OverridesArgument = None,
     run: RunOption = None,
     resume: ResumeOption = False,
+    processes: ProcessesOption = None,
+    hosts: HostsOption = 1,
+    meet: MeetOption = None,
+    restarts: RestartsOption = 0,
     explain: ExplainOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -71,16 +96,42 @@ def train(
         raise typer.BadParameter("name a recipe, such as small-cgd, or a YAML file", param_hint="RECIPE")
     settings = training.Recipe.from_yaml(recipe, overrides or ())
     folder = run if run is not None else Path("runs") / settings.name
-    processes, first = processes_of(os.environ), os.environ.get("RANK", "0") == "0"
+    if processes is not None or hosts > 1 or meet is not None or restarts:
+        arguments = [str(recipe), *(overrides or ()), "--into", str(folder)]
+        arguments += ["--resume"] * resume + ["--json"] * as_json
+        given = context.find_root().params
+        front = ["--debug"] * bool(given["debug"])
+        front += [f"--import={module}" for module in given["modules"] or ()]
+        _launch([*front, "train", *arguments], training.Launch(processes or 1, hosts, meet, restarts))
+        return
+    started, first = processes_of(os.environ), os.environ.get("RANK", "0") == "0"
     title = f"Training {settings.name}"
     with said("resight.training", shown=first), train_progress(title, shown=first) as report:
-        outcome = training.train(settings, folder, resume=resume, processes=processes, report=report)
+        outcome = training.train(settings, folder, resume=resume, processes=started, report=report)
     if not first:
         return
     if as_json:
         write_json(outcome)
     else:
         _print_outcome(outcome)
+
+
+def _launch(arguments: list[str], wanted: Launch) -> None:
+    """Trains in processes of their own.
+
+    Raises:
+        InvalidInput: This is one of several processes already.
+    """
+    from resight import training
+
+    if "RANK" in os.environ:
+        raise InvalidInput("torchrun has started this process: leave out --processes, --hosts and --restarts")
+    # As torchrun does: the processes share the processors, and talk on the way that leads to the others.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // wanted.processes)))
+    if wanted.meet is not None:
+        _, interface = training.interface_towards(wanted.meet)
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
+    training.launch(["-m", "resight", *arguments], wanted)
 
 
 def processes_of(environment: Mapping[str, str]) -> Processes:

@@ -12,6 +12,7 @@ from resight.losses.associations import NearestCentre, SingleCentre
 from resight.losses.chunked import own_and_other_classes
 from resight.losses.inputs import check_batch, check_sizes, class_weights, directions
 from resight.losses.margins import AngularMargin, MarginRule, with_margin
+from resight.losses.shard import ClassShard
 from resight.losses.softplus import softplus
 from resight.settings.bounds import Count, Positive, checked
 
@@ -26,6 +27,7 @@ def arcface(
     scale: float | Float[Tensor, ""],
     margin: float,
     rule: MarginRule,
+    shard: ClassShard | None = None,
 ) -> Float[Tensor, ""]:
     """Returns the mean cross-entropy of scaled cosines, the own class's with an angular margin.
 
@@ -41,6 +43,7 @@ def arcface(
         scale: s of the logits, a number or a learned tensor (γ of DELG).
         margin: Radians.
         rule: What happens where angle and margin exceed π together; see `resight.losses.margins`.
+        shard: Which classes the weights are of, where processes share them.
 
     Raises:
         InvalidInput: Shapes that do not fit, or a label outside the classes.
@@ -51,10 +54,14 @@ def arcface(
         >>> arcface(descriptors, labels, weights, scale=8.0, margin=0.2, rule="delg")
         tensor(3.7883)
     """
-    labels = check_batch(descriptors, labels, weights)
+    labels = check_batch(descriptors, labels, weights, shard)
     association = SingleCentre() if weights.ndim == 2 else NearestCentre()
     own, rest = own_and_other_classes(
-        directions(descriptors, scale), class_weights(weights, descriptors), labels, association
+        directions(descriptors, scale),
+        class_weights(weights, descriptors),
+        labels,
+        association,
+        shard=shard,
     )
     return softplus(rest - scale * with_margin(own / scale, margin, rule)).mean()
 
@@ -72,6 +79,8 @@ class ArcFace(nn.Module):
     """
 
     kind: ClassVar = "arcface"
+    by_class: ClassVar = ("weights",)
+    shard: ClassShard | None = None
 
     @checked
     def __init__(
@@ -112,7 +121,13 @@ class ArcFace(nn.Module):
     ) -> Float[Tensor, ""]:
         """Returns the loss of a batch, a scalar."""
         return arcface(
-            descriptors, labels, self.weights, scale=self.scale, margin=self.margin, rule=self.rule
+            descriptors,
+            labels,
+            self.weights,
+            scale=self.scale,
+            margin=self.margin,
+            rule=self.rule,
+            shard=self.shard,
         )
 
 
@@ -128,6 +143,8 @@ class SubCentreArcFace(nn.Module):
     """
 
     kind: ClassVar = "sub_centre_arcface"
+    by_class: ClassVar = ("weights",)
+    shard: ClassShard | None = None
 
     @checked
     def __init__(
@@ -168,5 +185,11 @@ class SubCentreArcFace(nn.Module):
     ) -> Float[Tensor, ""]:
         """Returns the loss of a batch, a scalar."""
         return arcface(
-            descriptors, labels, self.weights, scale=self.scale, margin=self.margin, rule=self.rule
+            descriptors,
+            labels,
+            self.weights,
+            scale=self.scale,
+            margin=self.margin,
+            rule=self.rule,
+            shard=self.shard,
         )

@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from resight.losses.associations import Association
+from resight.losses.shard import ClassShard
 
 __all__ = ["ACCELERATOR_BLOCK", "BLOCK", "Emphasis", "own_and_other_classes", "own_and_other_images"]
 
@@ -54,6 +55,7 @@ def own_and_other_classes(
     *,
     emphasis: Emphasis | None = None,
     block: int | None = None,
+    shard: ClassShard | None = None,
 ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
     """Returns each image's score for its own class, and the log-sum-exp of its logits for all other classes.
 
@@ -66,10 +68,13 @@ def own_and_other_classes(
         association: From the products with a class's centres to its score.
         emphasis: From scores to the logits of other classes; the scores themselves by default.
         block: Products held at a time; by default `BLOCK`, or `ACCELERATOR_BLOCK` off the CPU.
+        shard: Which classes the weights are of, where processes share them.
     """
     form = _Form(association, emphasis, _block(directions, block))
+    if shard is not None:
+        directions, (weights, labels) = shard.shared(directions), shard.taken(weights, labels)
     own, rest = _OverClasses.apply(directions, weights, labels, form)  # type: ignore[no-untyped-call]  # torch has no annotation
-    return own, rest
+    return (own, rest) if shard is None else shard.joined(own, rest)
 
 
 def own_and_other_images(
@@ -79,14 +84,18 @@ def own_and_other_images(
     association: Association,
     *,
     block: int | None = None,
+    shard: ClassShard | None = None,
 ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " classes"]]:
     """Returns each image's score for its own class, and each class's log-sum-exp over the images of others.
 
     As `own_and_other_classes`, summed the other way; minus infinity for a class that owns the whole batch.
+    With a shard the classes are those of this process that the batch is compared with.
     """
     form = _Form(association, None, _block(directions, block))
+    if shard is not None:
+        directions, (weights, labels) = shard.shared(directions), shard.taken(weights, labels)
     own, rest = _OverImages.apply(directions, weights, labels, form)  # type: ignore[no-untyped-call]  # torch has no annotation
-    return own, rest
+    return (own if shard is None else shard.total(own)), rest
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from resight.losses.associations import SingleCentre
 from resight.losses.chunked import own_and_other_classes
 from resight.losses.inputs import check_batch, check_sizes, class_weights, directions
 from resight.losses.margins import AngularMargin, cosine_of_sum, with_margin
+from resight.losses.shard import ClassShard, own_rows
 from resight.losses.softplus import softplus
 from resight.settings.bounds import Positive, checked
 
@@ -61,6 +62,7 @@ def curricular_face(
     scale: float,
     margin: float,
     update: bool,
+    shard: ClassShard | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Returns the loss of a batch and the curriculum's t that it was computed with.
 
@@ -75,6 +77,7 @@ def curricular_face(
         scale: s of the logits.
         margin: Radians.
         update: Move t on first, by `next_t`, as in training.
+        shard: Which classes the weights are of, where processes share them.
 
     Raises:
         InvalidInput: Shapes that do not fit, or a label outside the classes.
@@ -85,10 +88,10 @@ def curricular_face(
         >>> curricular_face(descriptors, labels, weights, t, scale=8.0, margin=0.2, update=True)
         (tensor(3.7972), tensor(0.0033))
     """
-    labels = check_batch(descriptors, labels, weights)
+    labels = check_batch(descriptors, labels, weights, shard)
     with torch.no_grad():
         images = directions(descriptors, 1.0)
-        own_weights = functional.normalize(weights[labels].to(images.dtype), dim=1)
+        own_weights = functional.normalize(own_rows(weights, labels, shard).to(images.dtype), dim=1)
         cosines = (images * own_weights).sum(dim=1)
         # A copy: the module moves its own t on before the gradient is asked for.
         t = t.to(images.dtype, copy=True)
@@ -101,6 +104,7 @@ def curricular_face(
         labels,
         SingleCentre(),
         emphasis=emphasis,
+        shard=shard,
     )
     loss = softplus(rest - scale * with_margin(own / scale, margin, "insightface")).mean()
     return loss, t
@@ -124,6 +128,8 @@ class CurricularFace(nn.Module):
     """
 
     kind: ClassVar = "curricular_face"
+    by_class: ClassVar = ("weights",)
+    shard: ClassShard | None = None
     t: Tensor
 
     @checked
@@ -168,6 +174,7 @@ class CurricularFace(nn.Module):
             scale=self.scale,
             margin=self.margin,
             update=self.training,
+            shard=self.shard,
         )
         self.t.copy_(t)
         return loss

@@ -8,6 +8,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 
 from resight.losses.associations import NearestCentre
+from resight.losses.shard import ClassShard
 from resight.losses.soft_triple_loss import TripleLoss, triple_loss
 
 __all__ = ["HardTriple", "hard_triple"]
@@ -21,6 +22,7 @@ def hard_triple(
     scale: float,
     margin: float,
     tau: float,
+    shard: ClassShard | None = None,
 ) -> Float[Tensor, ""]:
     """Returns the cross-entropy of similarities to nearest centres plus τ times the spread of the centres.
 
@@ -35,7 +37,9 @@ def hard_triple(
         >>> hard_triple(descriptors, labels, centres, scale=20.0, margin=0.01, tau=0.2)
         tensor(0.4075)
     """
-    return triple_loss(descriptors, labels, centres, NearestCentre(), scale=scale, margin=margin, tau=tau)
+    return triple_loss(
+        descriptors, labels, centres, NearestCentre(), scale=scale, margin=margin, tau=tau, shard=shard
+    )
 
 
 @final

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from resight.errors import InvalidInput
+from resight.losses.shard import ClassShard
 
 __all__ = ["check_batch", "check_labels", "check_sizes", "class_weights", "directions", "integer_labels"]
 
@@ -31,7 +32,10 @@ def class_weights(
 
 
 def check_batch(
-    descriptors: Float[Tensor, "batch dim"], labels: Integer[Tensor, " batch"], weights: Float[Tensor, "..."]
+    descriptors: Float[Tensor, "batch dim"],
+    labels: Integer[Tensor, " batch"],
+    weights: Float[Tensor, "..."],
+    shard: ClassShard | None = None,
 ) -> Int64[Tensor, " batch"]:
     """Returns the labels as int64, checked to fit the descriptors and class weights.
 
@@ -43,7 +47,7 @@ def check_batch(
             f"descriptors of shape {tuple(descriptors.shape)} do not fit class weights of dimension "
             f"{weights.shape[-1]}: give (batch, {weights.shape[-1]}) with at least one row"
         )
-    return check_labels(labels, len(descriptors), len(weights))
+    return check_labels(labels, len(descriptors), len(weights) if shard is None else shard.classes)
 
 
 def check_labels(labels: Integer[Tensor, "..."], batch: int, classes: int) -> Int64[Tensor, " batch"]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from resight.losses.associations import SingleCentre
 from resight.losses.chunked import own_and_other_classes
 from resight.losses.inputs import check_batch, check_sizes, class_weights, directions
+from resight.losses.shard import ClassShard
 from resight.losses.softplus import softplus
 from resight.settings.bounds import Positive, checked
 
@@ -24,6 +25,7 @@ def normalised_softmax(
     weights: Float[Tensor, "classes dim"],
     *,
     temperature: float,
+    shard: ClassShard | None = None,
 ) -> Float[Tensor, ""]:
     """Returns the mean of ``-log softmax(cos / temperature)`` at each image's own class.
 
@@ -39,9 +41,13 @@ def normalised_softmax(
         >>> normalised_softmax(descriptors, labels, weights, temperature=1.0)
         tensor(0.7732)
     """
-    labels = check_batch(descriptors, labels, weights)
+    labels = check_batch(descriptors, labels, weights, shard)
     own, rest = own_and_other_classes(
-        directions(descriptors, 1 / temperature), class_weights(weights, descriptors), labels, SingleCentre()
+        directions(descriptors, 1 / temperature),
+        class_weights(weights, descriptors),
+        labels,
+        SingleCentre(),
+        shard=shard,
     )
     return softplus(rest - own).mean()
 
@@ -57,6 +63,8 @@ class NormalisedSoftmax(nn.Module):
     """
 
     kind: ClassVar = "normalised_softmax"
+    by_class: ClassVar = ("weights",)
+    shard: ClassShard | None = None
 
     @checked
     def __init__(
@@ -89,4 +97,6 @@ class NormalisedSoftmax(nn.Module):
         self, descriptors: Float[Tensor, "batch dim"], labels: Integer[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
         """Returns the loss of a batch, a scalar."""
-        return normalised_softmax(descriptors, labels, self.weights, temperature=self.temperature)
+        return normalised_softmax(
+            descriptors, labels, self.weights, temperature=self.temperature, shard=self.shard
+        )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from resight.losses.associations import SingleCentre
 from resight.losses.chunked import own_and_other_images
 from resight.losses.inputs import check_batch, check_sizes, class_weights, directions
+from resight.losses.shard import ClassShard
 from resight.losses.softplus import softplus
 from resight.settings.bounds import NotNegative, Positive, checked
 
@@ -24,6 +25,7 @@ def proxy_anchor(
     *,
     scale: float,
     margin: float,
+    shard: ClassShard | None = None,
 ) -> Float[Tensor, ""]:
     """Returns the mean pull of the batch's proxies plus the mean push of all proxies.
 
@@ -40,14 +42,19 @@ def proxy_anchor(
         >>> proxy_anchor(descriptors, labels, proxies, scale=8.0, margin=0.1)
         tensor(2.0195)
     """
-    labels = check_batch(descriptors, labels, proxies)
+    labels = check_batch(descriptors, labels, proxies, shard)
     own, others = own_and_other_images(
-        directions(descriptors, scale), class_weights(proxies, descriptors), labels, SingleCentre()
+        directions(descriptors, scale),
+        class_weights(proxies, descriptors),
+        labels,
+        SingleCentre(),
+        shard=shard,
     )
     present = torch.unique(labels)
     members = present[:, None] == labels
     pulls = torch.where(members, scale * margin - own, -torch.inf).logsumexp(dim=1)
-    return softplus(pulls).mean() + softplus(others + scale * margin).mean()
+    pushes = softplus(others + scale * margin)
+    return softplus(pulls).mean() + (pushes.mean() if shard is None else shard.mean(pushes))
 
 
 @final
@@ -61,6 +68,8 @@ class ProxyAnchor(nn.Module):
     """
 
     kind: ClassVar = "proxy_anchor"
+    by_class: ClassVar = ("proxies",)
+    shard: ClassShard | None = None
 
     @checked
     def __init__(
@@ -95,4 +104,6 @@ class ProxyAnchor(nn.Module):
         self, descriptors: Float[Tensor, "batch dim"], labels: Integer[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
         """Returns the loss of a batch, a scalar."""
-        return proxy_anchor(descriptors, labels, self.proxies, scale=self.scale, margin=self.margin)
+        return proxy_anchor(
+            descriptors, labels, self.proxies, scale=self.scale, margin=self.margin, shard=self.shard
+        )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from resight.losses.associations import SingleCentre
 from resight.losses.chunked import own_and_other_classes
 from resight.losses.inputs import check_batch, check_sizes, class_weights, directions
+from resight.losses.shard import ClassShard
 from resight.losses.softplus import softplus
 from resight.settings.bounds import Positive, checked
 
@@ -24,6 +25,7 @@ def proxy_nca(
     *,
     scale: float,
     positive_in_denominator: bool,
+    shard: ClassShard | None = None,
 ) -> Float[Tensor, ""]:
     """Returns the mean of ``-log(exp(-scale·d²(x, p_y)) / Σ_j exp(-scale·d²(x, p_j)))``.
 
@@ -43,9 +45,13 @@ def proxy_nca(
         >>> proxy_nca(descriptors, labels, proxies, scale=1.0, positive_in_denominator=False)
         tensor(-1.3333)
     """
-    labels = check_batch(descriptors, labels, proxies)
+    labels = check_batch(descriptors, labels, proxies, shard)
     own, rest = own_and_other_classes(
-        directions(descriptors, 2 * scale), class_weights(proxies, descriptors), labels, SingleCentre()
+        directions(descriptors, 2 * scale),
+        class_weights(proxies, descriptors),
+        labels,
+        SingleCentre(),
+        shard=shard,
     )
     excess = rest - own
     return (softplus(excess) if positive_in_denominator else excess).mean()
@@ -63,6 +69,8 @@ class ProxyNCA(nn.Module):
     """
 
     kind: ClassVar = "proxy_nca"
+    by_class: ClassVar = ("proxies",)
+    shard: ClassShard | None = None
 
     @checked
     def __init__(
@@ -103,4 +111,5 @@ class ProxyNCA(nn.Module):
             self.proxies,
             scale=self.scale,
             positive_in_denominator=self.positive_in_denominator,
+            shard=self.shard,
         )

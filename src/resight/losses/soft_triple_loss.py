@@ -13,6 +13,7 @@ from resight.losses.associations import Association, SoftCentres
 from resight.losses.centre_spread import centre_spread, distinct_centres
 from resight.losses.chunked import own_and_other_classes
 from resight.losses.inputs import check_batch, check_sizes, class_weights, directions
+from resight.losses.shard import ClassShard
 from resight.losses.softplus import softplus
 from resight.settings.bounds import Count, NotNegative, Positive, checked
 
@@ -28,6 +29,7 @@ def soft_triple(
     gamma: float,
     margin: float,
     tau: float,
+    shard: ClassShard | None = None,
 ) -> Float[Tensor, ""]:
     """Returns the cross-entropy of relaxed similarities plus τ times the spread of the centres.
 
@@ -43,6 +45,7 @@ def soft_triple(
         gamma: γ, temperature of the assignment to centres.
         margin: δ, on the own class's similarity.
         tau: τ, weight of `centre_spread`; not computed where it is 0 or there is one centre a class.
+        shard: Which classes the centres are of, where processes share them.
 
     Raises:
         InvalidInput: Shapes that do not fit, or a label outside the classes.
@@ -54,7 +57,9 @@ def soft_triple(
         tensor(0.4075)
     """
     association = SoftCentres(scale * gamma)
-    return triple_loss(descriptors, labels, centres, association, scale=scale, margin=margin, tau=tau)
+    return triple_loss(
+        descriptors, labels, centres, association, scale=scale, margin=margin, tau=tau, shard=shard
+    )
 
 
 def triple_loss(
@@ -66,16 +71,24 @@ def triple_loss(
     scale: float,
     margin: float,
     tau: float,
+    shard: ClassShard | None = None,
 ) -> Float[Tensor, ""]:
     """Returns the loss that SoftTriple and HardTriple share, for any association with a class's centres."""
-    labels = check_batch(descriptors, labels, centres)
+    labels = check_batch(descriptors, labels, centres, shard)
     own, rest = own_and_other_classes(
-        directions(descriptors, scale), class_weights(centres, descriptors), labels, association
+        directions(descriptors, scale),
+        class_weights(centres, descriptors),
+        labels,
+        association,
+        shard=shard,
     )
     loss = softplus(rest - own + scale * margin).mean()
     if tau == 0 or centres.shape[1] == 1:
         return loss
-    return loss + tau * centre_spread(centres)
+    spread = centre_spread(centres)
+    if shard is not None:
+        spread = shard.total(spread * (len(centres) / shard.classes))
+    return loss + tau * spread
 
 
 def initial_centres(
@@ -96,6 +109,9 @@ class TripleLoss(nn.Module, ABC):
     Attributes:
         centres: ``(classes, centres, dim)``, learned.
     """
+
+    by_class: ClassVar = ("centres",)
+    shard: ClassShard | None = None
 
     @checked
     def __init__(
@@ -146,6 +162,7 @@ class TripleLoss(nn.Module, ABC):
             scale=self.scale,
             margin=self.margin,
             tau=self.tau,
+            shard=self.shard,
         )
 
     def distinct_centres(self, *, distance: float = 0.1) -> Int[Tensor, " classes"]:

@@ -15,6 +15,7 @@ from torch import nn
 from resight.errors import InvalidInput
 from resight.networks.clamping import CLAMPED, clamped_share
 from resight.training.average import Average
+from resight.training.class_shards import shard_objective, sharded
 from resight.training.describing import Describing, Mining
 from resight.training.groups import Group, build_optimiser, group_parameters
 from resight.training.images import Images, open_images
@@ -170,7 +171,12 @@ def _network(
     if start is not None and fabric.is_global_zero:
         _LOG.info("model.start: %s", start)
     size = 0 if batches.tuples is None else batches.tuples.tuple_size
-    objective = build_objective(recipe, model, classes=classes, tuple_size=size).to(fabric.device)
+    objective = build_objective(recipe, model, classes=classes, tuple_size=size)
+    if recipe.training.classes == "sharded":
+        # Before they reach the device, which need not have room for all classes.
+        share = recipe.training.class_share
+        shard_objective(objective, rank=fabric.global_rank, world=fabric.world_size, share=share)
+    objective.to(fabric.device)
     network = Network(model, objective.outputs)
     _probe(network, recipe, fabric)
     network.to(fabric.device)
@@ -180,7 +186,7 @@ def _network(
     if precision == "fp64":
         network.double()
         objective.double()
-    copy_from_first(objective, world=fabric.world_size)
+    copy_from_first(objective, world=fabric.world_size, but=sharded(objective))
     return start, network, objective
 
 

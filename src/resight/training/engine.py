@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Annotated, Literal, final
 
 import torch
+from annotated_types import Le
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision import MixedPrecision, Precision
 from pydantic import PositiveFloat, PositiveInt
@@ -49,6 +50,10 @@ class TrainingSettings(Settings):
             statistics of the trunk; scale and shift still learn, and normalisation behind the trunk still
             trains, as in the public code of CGD) or ``synchronised`` (statistics of the whole batch, over all
             processes: the same as one process takes; photos of one size).
+        classes: ``whole`` (every process has the weights of all classes) or ``sharded`` (each has those of
+            some, with their gradients and the optimiser's state): the same loss, for very many classes.
+        class_share: Of the classes of each process, with ``sharded``: a batch is compared with those of its
+            photos and others drawn anew for it. Below 1 the loss is another, and too small (Partial FC).
         average: Decay of an exponential moving average of the weights, evaluated and kept in their place.
         device: ``auto`` takes a GPU where there is one.
         workers: Threads that prepare batches.
@@ -60,6 +65,8 @@ class TrainingSettings(Settings):
     precision: Literal["auto", "fp32", "bf16", "fp16", "fp64"] = "auto"
     clip: PositiveFloat | None = None
     batch_norm: Literal["train", "frozen", "synchronised"] = "train"
+    classes: Annotated[Literal["whole", "sharded"], ADDED_LATER] = "whole"
+    class_share: Annotated[PositiveFloat, Le(1), ADDED_LATER] = 1.0
     average: PositiveFloat | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: PositiveInt = 4
@@ -88,6 +95,16 @@ def build_fabric(settings: TrainingSettings, processes: Processes) -> Fabric:
         InvalidInput: The recipe asks for a GPU where there is none, or for a precision the device lacks.
     """
     device = device_of(settings)
+    if settings.class_share < 1 and settings.classes != "sharded":
+        raise InvalidInput(
+            f"training.class_share={settings.class_share:g} draws from the classes of each process: "
+            "add training.classes=sharded, which one process can take too"
+        )
+    if settings.classes == "sharded" and settings.precision == "fp16":
+        raise InvalidInput(
+            "training.classes=sharded cannot be trained in fp16: each process would scale the loss by its "
+            "own classes; take precision=bf16 or fp32"
+        )
     if device == "cpu" and settings.precision == "fp16":
         raise InvalidInput(
             "training.precision=fp16 needs a GPU: on a CPU take auto, which is bf16 where the processor has "

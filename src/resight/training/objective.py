@@ -103,9 +103,10 @@ class Objective(nn.Module):
         for part in self.parts:
             triples = [loss for loss in part.losses if isinstance(loss, TripleLoss)]
             if triples:
-                left = torch.cat([loss.distinct_centres() for loss in triples]).cpu()
-                most = triples[0].centres.shape[1]
-                counts[part.name] = tuple(torch.bincount(left, minlength=most + 1)[1:].tolist())
+                left = torch.cat([loss.distinct_centres() for loss in triples])
+                many = torch.bincount(left, minlength=triples[0].centres.shape[1] + 1)[1:]
+                shard = triples[0].shard
+                counts[part.name] = tuple((many if shard is None else shard.total(many)).tolist())
         return counts
 
     def forward(self, outputs: Outputs, labels: Int[Tensor, " batch"]) -> ObjectiveValue:

@@ -7,7 +7,7 @@ single process computes, pairs across processes included.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -99,9 +99,10 @@ def average_gradients(parameters: Iterable[nn.Parameter], *, world: int) -> None
 
 
 @torch.no_grad()
-def copy_from_first(module: nn.Module, *, world: int) -> None:
-    """Gives every process the first one's parameters and buffers."""
+def copy_from_first(module: nn.Module, *, world: int, but: Container[str] = ()) -> None:
+    """Gives every process the first one's parameters and buffers, but for those of these names."""
     if world == 1:
         return
-    for tensor in module.state_dict(keep_vars=True).values():
-        distributed.broadcast(tensor.detach(), src=0)
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        if name not in but:
+            distributed.broadcast(tensor.detach(), src=0)

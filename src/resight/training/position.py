@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from resight.errors import InvalidInput
+from resight.losses.shard import ClassShard
 from resight.training import checkpoint as checkpoints
 from resight.training.assembly import Assembly
 from resight.training.checkpoint import Best, RunState, gather_random_states
+from resight.training.class_shards import joined, parted, sharded
 from resight.training.recipe import Recipe
 from resight.training.run_folder import RunFolder
 
@@ -46,6 +49,10 @@ def save(parts: Assembly, position: Position, folder: RunFolder) -> None:
     """
     fabric, average = parts.fabric, parts.average
     random = gather_random_states(fabric.device, world=fabric.world_size)
+    # Whole, whoever holds which classes: all processes take part.
+    objective = joined(parts.objective.state_dict(), sharded(parts.objective))
+    optimiser: dict[str, Any] = dict(parts.optimiser.state_dict())
+    optimiser["state"] = joined(optimiser["state"], _numbers(parts))
     if fabric.is_global_zero:
         state = RunState(
             recipe=parts.recipe.fingerprint,
@@ -54,8 +61,8 @@ def save(parts: Assembly, position: Position, folder: RunFolder) -> None:
             batch=position.done,
             step=position.step,
             model=parts.network.state_dict(),
-            objective=parts.objective.state_dict(),
-            optimiser=parts.optimiser.state_dict(),
+            objective=objective,
+            optimiser=optimiser,
             scaler=fabric.strategy.precision.state_dict(),
             average=None if average is None else average.state(),
             average_updates=0 if average is None else average.updates,
@@ -90,8 +97,11 @@ def restore(parts: Assembly, folder: RunFolder) -> Position:
                 f"{here[:16]} now: resume with what it began with, or start another run with --into DIR"
             )
     parts.network.load_state_dict(state.model)
-    parts.objective.load_state_dict(state.objective)
-    parts.optimiser.load_state_dict(dict(state.optimiser))
+    rank = fabric.global_rank
+    parts.objective.load_state_dict(parted(state.objective, sharded(parts.objective), rank=rank))
+    moments = parted(state.optimiser["state"], _numbers(parts), rank=rank)
+    restored: dict[str, Any] = {**state.optimiser, "state": moments}
+    parts.optimiser.load_state_dict(restored)
     fabric.strategy.precision.load_state_dict(dict(state.scaler))
     if parts.average is not None and state.average is not None:
         parts.average.restore(state.average, state.average_updates)
@@ -100,6 +110,13 @@ def restore(parts: Assembly, folder: RunFolder) -> Position:
         parts.mining.sampler.restore(state.epoch, state.tuples.numpy())
     history = [dict(each) for each in state.history]
     return Position(state.epoch, state.batch, state.step, state.best, history, state.seconds)
+
+
+def _numbers(parts: Assembly) -> dict[int, ClassShard]:
+    """Returns the parameters that are one process's classes, by their numbers in the optimiser."""
+    shards = {f"objective.{name}": shard for name, shard in sharded(parts.objective).items()}
+    names = (name for group in parts.groups for name, _ in group.parameters)
+    return {number: shards[name] for number, name in enumerate(names) if name in shards}
 
 
 def _tuples(parts: Assembly, epoch: int) -> Tensor | None:

@@ -22,6 +22,7 @@ from resight.training import checkpoint as checkpoints
 from resight.training.assembly import Assembly, assemble
 from resight.training.batch_norm import SynchronisedBatchNorm
 from resight.training.checkpoint import Best
+from resight.training.class_shards import clip_gradients, sharded
 from resight.training.engine import PeakMemory, build_fabric, fast_convolutions, set_training_mode
 from resight.training.groups import bound_exponents
 from resight.training.loading import Batch
@@ -237,12 +238,12 @@ class _Loop:
 
     def _update(self) -> tuple[dict[str, float], Tensor]:
         """Moves the weights by their gradients; returns the rates by group and the norm of the gradients."""
-        parts, at, settings = self._parts, self._at, self._recipe.training
+        parts, at = self._parts, self._at
         scale = factor(
             self._recipe.schedule,
             step=at.step,
             steps_per_epoch=parts.steps_per_epoch,
-            epochs=settings.epochs,
+            epochs=self._recipe.training.epochs,
         )
         rates = [rate * scale for rate in parts.rates]
         for group, rate in zip(parts.optimiser.param_groups, rates, strict=True):
@@ -251,18 +252,29 @@ class _Loop:
             if at.epoch < frozen.frozen_epochs:
                 for _, parameter in frozen.parameters:
                     parameter.grad = None
-        average_gradients(parts.objective.parameters(), world=self._fabric.world_size)
-        limit = settings.clip if settings.clip is not None else float("inf")
-        norm = self._fabric.clip_gradients(
-            parts.module, parts.optimiser, max_norm=limit, error_if_nonfinite=False
-        )
+        norm = self._clip()
         parts.optimiser.step()
         bound_exponents(parts.network)
         parts.optimiser.zero_grad(set_to_none=True)
         if parts.average is not None:
             parts.average.update(parts.network)
         names = (group.name for group in parts.groups)
-        return dict(zip(names, rates, strict=True)), cast(Tensor, norm)
+        return dict(zip(names, rates, strict=True)), norm
+
+    def _clip(self) -> Tensor:
+        """Makes the gradients of all processes one, bounds their norm as the recipe says, and returns it."""
+        parts, fabric, limit = self._parts, self._fabric, self._recipe.training.clip or float("inf")
+        shards = sharded(parts.objective) if fabric.world_size > 1 else {}
+        named = dict(parts.objective.named_parameters())
+        whole = [parameter for name, parameter in named.items() if name not in shards]
+        average_gradients(whole, world=fabric.world_size)
+        if not shards:
+            norm = fabric.clip_gradients(
+                parts.module, parts.optimiser, max_norm=limit, error_if_nonfinite=False
+            )
+            return cast(Tensor, norm)
+        of_all = [*parts.network.parameters(), *whole]
+        return clip_gradients(of_all, [named[name] for name in shards], limit)
 
     def _count(self, steps: int, seconds: float) -> None:
         """Takes an epoch into the mean rate; the first one is left out as soon as there is another."""
