@@ -44,7 +44,7 @@ PATIENCE = 180.0
 """Seconds after which a run stands still: libraries were not made to be forked."""
 
 LINKED = (
-    *("photos", "earlier", "tiny.yaml", "delg.safetensors", "c"),
+    *("photos", "earlier", "tiny.yaml", "delg.safetensors", "c", "e"),
     *("answers.json", "alexnet.pth", "models"),
 )
 
@@ -120,6 +120,26 @@ COMMANDS = [
         ["convert", "../alexnet.pth", "--licence", "MIT", "--out", "x.safetensors"],
         [["convert", "../alexnet.pth", "--max-side", "64", "--out", "x.safetensors"]],
         named="x.safetensors",
+    ),
+    Command(
+        "export",
+        ["export", "../c", "--to", "faiss", "--out", "x.faiss"],
+        [["export", "../e", "--to", "faiss", "--out", "x.faiss"]],
+        named="x.",
+        together=["x.faiss", "x.names.csv"],
+    ),
+    Command(
+        "export, a folder",
+        ["export", "../c", "--to", "clip-retrieval", "--out", "x"],
+        [["export", "../e", "--to", "clip-retrieval", "--out", "x"]],
+        named="x",
+        together=["x/img_emb/img_emb_0.npy", "x/metadata/metadata_0.parquet"],
+    ),
+    Command(
+        "adapt",
+        ["adapt", "../delg.safetensors", "../photos", "--dim", "4", "--force", "--out", "m.safetensors"],
+        [["adapt", "../delg.safetensors", "../photos", "--dim", "5", "--force", "--out", "m.safetensors"]],
+        named="m.safetensors",
     ),
     Command(
         "tuples",
@@ -385,8 +405,8 @@ def contents(folder: Path) -> Contents:
     """Returns a hash of each file below a folder that is the same whenever a command has done the same."""
     found = {}
     for path in sorted(folder.rglob("*")):
-        # The rows of collections are compared where these are the output.
-        if path.is_dir() or "photos.resight" in path.parts:
+        # The rows of collections are compared where these are the output; a lock names its last holder.
+        if path.is_dir() or "photos.resight" in path.parts or path.name == "writer.lock":
             continue
         data = path.read_bytes()
         if path.name in ("result.json", "environment.json"):
@@ -526,8 +546,10 @@ class Trial:
             outcome.problems.append(f"{where}: {error!r}")
 
     def _look_at_message(self, code: int, said: str, where: str) -> None:
-        lines = [line for line in said.splitlines() if line.startswith("resight: ")]
-        named = any(name in line for name in self.command.named.split("|") for line in lines)
+        # Before the sentence, a training says on what it runs.
+        *before, sentence = [line for line in said.splitlines() if line.startswith("resight: ")] or [""]
+        named = any(name in sentence for name in self.command.named.split("|"))
+        lines = [sentence, *(line for line in before if "precision" not in line)]
         hidden = any(mark in said for mark in (".partial", ".tmp", "Traceback", "should not have happened"))
         if code not in (1, self.code) or (code == 1 and (len(lines) != 1 or not named or hidden)):
             self.outcome.problems.append(f"{where}: exit code {code}: {said.strip()}")
@@ -588,6 +610,8 @@ def main() -> None:
         (work / "answers.json").write_bytes(answers)
         for path in sorted((work / "earlier").rglob("0.png"))[:4]:
             Image.effect_noise((96, 80), 80).convert("RGB").save(path)
+        line = [sys.executable, "-m", "resight", "index", "earlier", "--collection", "e"]
+        subprocess.run(line, cwd=work, capture_output=True, check=True)
         for command in COMMANDS:
             if arguments.only and command.name not in arguments.only:
                 continue

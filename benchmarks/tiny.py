@@ -30,7 +30,7 @@ objective:
   - {{name: reconstruction, output: reconstruction, loss: {{kind: mean}}, weight: 10}}
 optimiser: {{kind: adam, learning_rate: 1e-3}}
 selection: {{on: validation, share: 0.5}}
-training: {{epochs: 2, workers: 1, device: cpu}}
+training: {{epochs: 2, workers: 1, device: cpu, precision: fp32}}
 log: {{tensorboard: false, every: 1}}
 use: {{max_side: 64, scales: [1.0]}}
 """

@@ -14,6 +14,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from resight.files import whole_file, whole_files, whole_folder, write_whole
@@ -58,6 +59,14 @@ def test_text_and_bytes_are_written(tmp_path, content):
     expected = content.encode() if isinstance(content, str) else content
     assert (tmp_path / "a.txt").read_bytes() == expected
     assert names(tmp_path) == ["a.txt"]
+
+
+def test_an_array_on_a_full_disk_is_told_in_words(tmp_path, full_disk):
+    refusal = pytest.raises(OSError, match=r"the disk did not take all of it \(10000 requested and")
+    with refusal as refused, whole_file(tmp_path / "a.npy") as stream:
+        np.save(stream, np.zeros(10_000))
+    assert refused.value.filename == str(tmp_path / "a.npy")
+    assert names(tmp_path) == []
 
 
 def test_an_error_leaves_the_old_file_and_nothing_beside_it(tmp_path):

@@ -9,21 +9,23 @@ import pytest
 import torch
 from PIL import Image
 
+from resight._lazy import lacks
 from resight.errors import InvalidInput, MissingExtra
 from resight.models import DELGDescriber, Model, NetworkDescriber, engines, load_model, runtimes
 from resight.models.composite import Composite
 from resight.models.engines import engine_for, with_engine
 from resight.models.export import check_graph, export, graph_of
 from resight.models.keypoints import KeypointConfig
+from resight.models.runtimes import ONNX, OPENVINO, import_onnxruntime, import_openvino
 from resight.models.whitening_fit import fit_pca
 from resight.networks import CGD, DELG, DOLG, Backbone, CGDConfig, DELGConfig, DOLGConfig, GeMNet
 from resight.networks.gem import GeMNetConfig
 
 # Exporting a network takes seconds.
 pytestmark = pytest.mark.slow
-pytest.importorskip("onnxscript")
-onnxruntime = pytest.importorskip("onnxruntime")
-openvino = pytest.importorskip("openvino")
+if lacks([*ONNX, *OPENVINO]):
+    pytest.skip("the extras onnx and openvino are not installed", allow_module_level=True)
+onnxruntime, openvino = import_onnxruntime(), import_openvino()
 
 
 def trunk(*maps):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +24,7 @@ def member(path: Path, **values) -> Member:
 def photos(tmp_path) -> Path:
     for folder, name in (("a", "keep.jpg"), ("a", "copy.jpg"), ("b", "copy.jpg"), ("b", "more.jpg")):
         (tmp_path / folder).mkdir(exist_ok=True)
-        (tmp_path / folder / name).write_bytes(f"{folder}/{name}".encode())
+        (tmp_path / folder / name).write_bytes(b"\xff\xd8\xff\xe0" + f"{folder}/{name}".encode())
     return tmp_path
 
 
@@ -168,6 +170,61 @@ def test_another_file_is_no_record(tmp_path, text):
     (tmp_path / "undo.jsonl").write_text(text)
     with pytest.raises(InvalidInput, match=r"is no record of moved files|which this version does not know"):
         undo(tmp_path / "undo.jsonl")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"action": "move", "source": 1, "target": "/b"}\n', "[]\n", '{"action": "move"}\n', "\0\n", "[" * 9999],
+)
+def test_a_damaged_record_is_one_sentence(tmp_path, text):
+    (tmp_path / "undo.jsonl").write_text(text)
+    with pytest.raises(InvalidInput, match=r"undo\.jsonl is no record of moved files: name the file"):
+        undo(tmp_path / "undo.jsonl")
+    (tmp_path / "undo.jsonl").unlink()
+    os.mkfifo(tmp_path / "undo.jsonl")
+    with pytest.raises(InvalidInput, match="it is no file, but a folder, a pipe"):
+        undo(tmp_path / "undo.jsonl")
+
+
+def test_a_record_from_elsewhere_moves_photos_alone_and_removes_links_to_them_alone(photos):
+    letter, link = photos / "letter.txt", photos / "link"
+    letter.write_text("keep me where I am")
+    link.symlink_to(letter)
+    steps = [
+        {"action": "move", "source": str(photos / "gone"), "target": str(letter)},
+        {"action": "trash", "source": str(photos / "gone"), "target": str(letter)},
+        {"action": "link", "source": str(letter), "target": str(link)},
+        {"action": "move", "source": "relative", "target": str(photos / "a" / "copy.jpg")},
+    ]
+    record = photos / "undo.jsonl"
+    record.write_text("".join(json.dumps(step) + "\n" for step in steps[:3]))
+    assert len(undo(record).left) == 3
+    assert link.readlink() == letter
+    record.write_text(json.dumps(steps[3]) + "\n")
+    with pytest.raises(InvalidInput, match="by no path from the root on"):
+        undo(record)
+
+
+def test_a_line_that_was_cut_off_keeps_no_step_from_being_taken_back(photos):
+    before, record = contents(photos), photos / "undo.jsonl"
+    carry_out(plan(groups(photos), "move", photos / "out"), record)
+    with record.open("a") as stream:
+        stream.write('{"action": "move", "sour')
+    assert len(undo(record).done) == 3
+    assert contents(photos) == before
+
+
+def test_a_full_disk_names_the_record_and_moves_nothing_more(photos, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = contents(photos)
+    planned = plan(groups(photos), "move", photos / "out")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as refused:
+        carry_out(planned, photos / "undo.jsonl")
+    assert refused.value.filename == str(photos / "undo.jsonl")
+    assert contents(photos) == before
 
 
 def test_the_table_has_a_line_for_each_member(photos):

@@ -1,5 +1,8 @@
 """Checkpoints: all or nothing, read back as they were, and nothing in them is run."""
 
+import io
+from contextlib import nullcontext
+
 import pytest
 import torch
 
@@ -68,6 +71,17 @@ def test_a_failed_write_leaves_what_was_there(made, tmp_path, monkeypatch):
         checkpoints.write(made, path)
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_a_full_disk_is_said_in_words(tmp_path):
+    class Full(io.BytesIO):
+        def write(self, block):
+            raise OSError(28, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints, "whole_file", lambda *_, **__: nullcontext(Full()))
+        with pytest.raises(StorageFailed, match=r"best\.pt cannot be written: (the disk did not|No space)"):
+            checkpoints.write_weights({"weight": torch.zeros(100_000)}, tmp_path / "best.pt")
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "foreign", "version", "code"])

@@ -184,13 +184,13 @@ def _act(found: Groups, options: _Options) -> None:
         if actions.yes:
             stamp = time.strftime("%Y%m%d-%H%M%S")
             record = options.collection.absolute() / "groups" / f"undo-{stamp}-{os.getpid()}.jsonl"
-            done = carry_out(planned, record)
-            _print_done(done, {"move": "moved", "link": "linked", "trash": "put into the trash"}[action])
-            if done.record is not None:
-                line = command_line(
-                    "resight", "groups", options.collection, "--undo", shown_path(done.record)
-                )
-                note(f"to undo it: {line}")
+            try:
+                done = carry_out(planned, record)
+                _print_done(done, {"move": "moved", "link": "linked", "trash": "put into the trash"}[action])
+            finally:
+                if record.is_file():
+                    line = command_line("resight", "groups", options.collection, "--undo", shown_path(record))
+                    note(f"to undo it: {line}")
         else:
             for step in planned.done[:_MOST_GROUPS]:
                 note(f"would {action}: {shown_path(step.source)} -> {shown_path(step.target)}")

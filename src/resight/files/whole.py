@@ -297,8 +297,9 @@ def _named(path: Path, hidden: Path | None) -> Iterator[None]:
     except OSError as error:
         if error.filename not in (None, str(hidden)):
             raise
-        # numpy's errors have a text and no number.
-        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from None
+        # numpy says how many bytes a disk has taken, and nothing else.
+        reason = error.strerror or f"the disk did not take all of it ({error})"
+        raise OSError(error.errno or errno.EIO, reason, str(path)) from None
 
 
 def _refuse_others(folder: Path, own: re.Pattern[str] | None) -> None:

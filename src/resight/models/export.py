@@ -31,7 +31,7 @@ from resight.models.delg_describer import DELGDescriber
 from resight.models.model import Model
 from resight.models.network_describer import NetworkDescriber
 from resight.models.preprocess import normalised
-from resight.models.runtimes import ONNX, OPENVINO, Run, run_file
+from resight.models.runtimes import ONNX, OPENVINO, Run, import_openvino, run_file
 from resight.networks.delg import DELG
 from resight.networks.dolg import DOLG
 from resight.networks.gem import GeMNet
@@ -281,8 +281,7 @@ def _facts(model: Model) -> dict[str, str]:
 
 
 def _to_openvino(onnx: Path, facts: Mapping[str, str]) -> Path:
-    import openvino
-
+    openvino = import_openvino()
     graph = openvino.Core().read_model(str(onnx))
     for key, value in facts.items():
         graph.set_rt_info(value, ["resight", key.removeprefix("resight.")])

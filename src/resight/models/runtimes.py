@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,16 @@ from jaxtyping import Shaped
 
 from resight._lazy import lacks, require
 
-__all__ = ["ONNX", "OPENVINO", "Run", "Runtime", "installed", "run_file"]
+__all__ = [
+    "ONNX",
+    "OPENVINO",
+    "Run",
+    "Runtime",
+    "import_onnxruntime",
+    "import_openvino",
+    "installed",
+    "run_file",
+]
 
 Runtime: TypeAlias = Literal["openvino", "onnx"]
 
@@ -36,6 +47,36 @@ def installed() -> tuple[Runtime, ...]:
     return tuple(found)
 
 
+def import_onnxruntime() -> Any:
+    """Returns ONNX Runtime, imported without its telemetry.
+
+    ONNX Runtime 1.32 keeps an identifier of the machine on the disk, and tells its makers what it does from
+    its import on. The variable is its documented way out; one that is set stays.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
+
+
+def import_openvino() -> Any:
+    """Returns OpenVINO, imported without its telemetry.
+
+    Its import sends an event to its makers by the package ``openvino_telemetry``, which comes with it.
+    Without that package OpenVINO takes a stub of its own.
+    """
+    name = "openvino_telemetry"
+    kept = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        import openvino
+    finally:
+        del sys.modules[name]
+        if kept is not None:
+            sys.modules[name] = kept
+    return openvino
+
+
 def run_file(path: Path, runtime: Runtime) -> Run:
     """Returns a file as a function. One call uses one processor: several are made at once.
 
@@ -54,8 +95,7 @@ def run_file(path: Path, runtime: Runtime) -> Run:
 
 
 def _onnx(path: Path) -> Run:
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
@@ -70,8 +110,7 @@ def _onnx(path: Path) -> Run:
 
 
 def _openvino(path: Path) -> Run:
-    import openvino
-
+    openvino = import_openvino()
     from resight.files import available_cpus
 
     threads = available_cpus()

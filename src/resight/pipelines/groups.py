@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import csv
+import errno
 import filecmp
 import io
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 from urllib.parse import quote
 
 from resight.collection.groups import Group, Groups, Member
 from resight.errors import InvalidInput
-from resight.files import whole_file, write_whole
+from resight.files import JSON, parse_json, reading, shown, whole_file, write_whole
+from resight.files.budget import MOST_JSON_BYTES, read_within, require_file
+from resight.images import is_photo
 
 __all__ = ["Action", "Done", "Step", "carry_out", "plan", "undo", "write_table"]
 
@@ -152,15 +156,12 @@ def carry_out(planned: Done, record: Path) -> Done:
     done: list[Step] = []
     left = list(planned.left)
     record.parent.mkdir(parents=True, exist_ok=True)
-    with record.open("x", encoding="utf-8", errors="surrogateescape") as stream:
+    with record.open("xb", buffering=0) as stream:
         for step in planned.done:
             if os.path.lexists(step.target) or not step.source.is_file():
                 left.append((step.source, "it has gone, or its place was taken meanwhile"))
                 continue
-            line = {"action": step.action, "source": str(step.source), "target": str(step.target)}
-            stream.write(json.dumps(line) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+            _write_down(step, stream, record)
             _take(step)
             done.append(step)
     return Done(done, left, record)
@@ -169,33 +170,47 @@ def carry_out(planned: Done, record: Path) -> Done:
 def undo(record: Path) -> Done:
     """Takes back what `carry_out` did, the last step first; what is not as it was left is left alone.
 
+    A record may come from elsewhere: only photos are moved, only links to them removed, nothing is replaced.
+
     Raises:
         InvalidInput: The file is no such record.
         OSError: A file cannot be moved back.
     """
     done: list[Step] = []
     left: list[tuple[Path, str]] = []
-    for step in reversed(list(_steps(record))):
-        if step.action == "link":
-            if step.target.is_symlink() and step.target.readlink() == step.source:
-                step.target.unlink()
-                done.append(step)
-            else:
-                left.append((step.target, "it is no longer the link that was made"))
-        elif not os.path.lexists(step.target):
-            left.append((step.source, "it was not moved, or is back already"))
-        elif os.path.lexists(step.source):
-            left.append((step.source, f"another file has its place; it lies at {step.target}"))
+    for step in reversed(_steps(record)):
+        if reason := _obstacle(step):
+            left.append((step.target if step.action == "link" else step.source, reason))
         else:
-            step.source.parent.mkdir(parents=True, exist_ok=True)
-            _move(step.target, step.source)
-            if step.action == "trash":
-                _info(step.target).unlink(missing_ok=True)
+            _take_back(step)
             done.append(step)
         # Folders that were made for it go where they are empty.
         if step.target.parent.is_dir() and step.action != "trash" and not any(step.target.parent.iterdir()):
             step.target.parent.rmdir()
     return Done(done, left, record)
+
+
+def _obstacle(step: Step) -> str | None:
+    """Returns why a step is not taken back, None if it can be: a record may come from elsewhere."""
+    if step.action == "link":
+        is_own = step.target.is_symlink() and step.target.readlink() == step.source
+        leads_to_photo = is_photo(step.target) or not step.target.exists()
+        return None if is_own and leads_to_photo else "it is no longer the link that was made"
+    if not os.path.lexists(step.target):
+        return "it was not moved, or is back already"
+    if os.path.lexists(step.source):
+        return f"another file has its place; it lies at {step.target}"
+    return None if is_photo(step.target) else f"what lies at {step.target} is no photo"
+
+
+def _take_back(step: Step) -> None:
+    if step.action == "link":
+        step.target.unlink()
+        return
+    step.source.parent.mkdir(parents=True, exist_ok=True)
+    _move(step.target, step.source)
+    if step.action == "trash":
+        _info(step.target).unlink(missing_ok=True)
 
 
 def _concerned(group: Group, action: Action) -> Sequence[Member]:
@@ -243,24 +258,49 @@ def _move(source: Path, target: Path) -> None:
     try:
         # Unlike a rename, a hard link replaces nothing.
         os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        raise
     except OSError:
         with source.open("rb") as stream, whole_file(target) as copy:
             shutil.copyfileobj(stream, copy)
         shutil.copystat(source, target)
         if not filecmp.cmp(source, target, shallow=False):
             raise OSError(None, "the copy differs from the file, which stays", str(target)) from None
-    source.unlink()
+    try:
+        source.unlink()
+    except OSError:
+        target.unlink()
+        raise
 
 
-def _steps(record: Path) -> Iterator[Step]:
-    for line in record.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-        try:
-            values = json.loads(line)
-            action, source, target = (values[name] for name in ("action", "source", "target"))
-        except (ValueError, KeyError, TypeError):
-            raise InvalidInput(
-                f"{record} is no record of moved files: name the file that was printed"
-            ) from None
-        if action not in ("move", "link", "trash"):
-            raise InvalidInput(f"{record} holds the action {action!r}, which this version does not know")
-        yield Step(action, Path(source), Path(target))
+def _write_down(step: Step, stream: FileIO, record: Path) -> None:
+    line = {"action": step.action, "source": str(step.source), "target": str(step.target)}
+    content = (json.dumps(line) + "\n").encode()
+    try:
+        if stream.write(content) < len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(stream.fileno())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(record)) from None
+
+
+def _steps(record: Path) -> list[Step]:
+    """Returns the steps that a record says were taken."""
+    with reading(record, f"{record} is no record of moved files: name the file that was printed"):
+        require_file(record)
+        # A line without an end was cut off by a full disk or a kill, before its step was taken.
+        *lines, rest = read_within(record, MOST_JSON_BYTES).split(b"\n")
+        if rest and not lines:
+            raise ValueError("it has no whole line")
+        return [_step(parse_json(line)) for line in lines]
+
+
+def _step(values: JSON) -> Step:
+    found = [values.get(name) for name in ("action", "source", "target")] if isinstance(values, dict) else []
+    action, source, target = (value if isinstance(value, str) else "" for value in found)
+    known = next((each for each in get_args(Action) if each == action), None)
+    if known is None:
+        raise ValueError(f"it holds the action {shown(action)!r}, which this version does not know")
+    if not all(Path(name).is_absolute() and "\0" not in name for name in (source, target)):
+        raise ValueError("it names a file by no path from the root on")
+    return Step(known, Path(source), Path(target))

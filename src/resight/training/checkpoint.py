@@ -177,8 +177,13 @@ def _write(values: Mapping[str, Any], path: Path) -> None:
     try:
         with whole_file(path, device=False) as file:
             torch.save(dict(values), file)
-    except (OSError, RuntimeError) as error:
-        raise StorageFailed(f"the checkpoint {path} cannot be written: {error}") from None
+    except OSError as error:
+        raise StorageFailed(f"the checkpoint {path} cannot be written: {error.strerror or error}") from None
+    except RuntimeError:
+        # torch says at which byte of its archive it was, not why.
+        raise StorageFailed(
+            f"the checkpoint {path} cannot be written: the disk did not take all of it"
+        ) from None
 
 
 def _read(path: Path, needed: set[str], known: set[str]) -> dict[str, Any]:
