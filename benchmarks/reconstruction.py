@@ -1,6 +1,7 @@
 """How true 3D models of photos without labels are: cameras, clusters, and how the time grows.
 
-    python benchmarks/reconstruction.py SCENES [--json FILE] [--sheet FILE] [--work DIR]
+    python benchmarks/reconstruction.py SCENES [--only cameras|clusters] [--json FILE] [--sheet FILE]
+        [--work DIR]
 
 SCENES holds a folder a scene with its photos in ``images`` and, for some, true cameras in ``cameras.json``.
 Each of those is reconstructed, and by pycolmap called plainly (its defaults, every pair), and both are laid
@@ -18,7 +19,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -63,7 +64,7 @@ class Clusters:
         tuples: Pairs of a query and a positive.
         wrong_tuples: Of two places.
         seconds: Of all steps.
-        growth: Photos and seconds of smaller folders.
+        growth: Photos, seconds and processor seconds of folders from the smallest on.
     """
 
     photos: int
@@ -76,7 +77,7 @@ class Clusters:
     tuples: int
     wrong_tuples: int
     seconds: float
-    growth: list[tuple[int, float]]
+    growth: list[tuple[int, float, float]]
 
 
 def main() -> None:
@@ -84,30 +85,38 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("scenes", type=Path)
+    parser.add_argument("--only", choices=("cameras", "clusters"))
     parser.add_argument("--json", type=Path)
     parser.add_argument("--sheet", type=Path)
     parser.add_argument("--work", type=Path)
     arguments = parser.parse_args()
     pycolmap.logging.minloglevel = 3
     work = arguments.work or Path(tempfile.mkdtemp())
-    cameras = [
-        errors
-        for scene in sorted(arguments.scenes.iterdir())
-        if (scene / "cameras.json").is_file()
-        for errors in (ours(scene, work / f"{scene.name}-ours"), plain(scene, work / f"{scene.name}-plain"))
-    ]
-    for errors in cameras:
-        print(errors)
-    clusters, outcome = all_together(arguments.scenes, work)
-    print(clusters)
-    if arguments.sheet is not None:
-        shown = ShownTuples(
-            "one folder", outcome.reconstruction, outcome.pairs, outcome.chosen, outcome.seconds
-        )
-        write_reconstruction(shown, arguments.sheet)
+    content: dict[str, object] = {}
+    if arguments.json is not None and arguments.json.exists():
+        content = json.loads(arguments.json.read_text(encoding="utf-8"))
+    if arguments.only != "clusters":
+        content["cameras"] = [asdict(errors) for errors in all_cameras(arguments.scenes, work)]
+    if arguments.only != "cameras":
+        clusters, outcome = all_together(arguments.scenes, work)
+        print(clusters)
+        content["clusters"] = asdict(clusters)
+        if arguments.sheet is not None:
+            parts = (outcome.reconstruction, outcome.pairs, outcome.chosen, outcome.seconds)
+            write_reconstruction(ShownTuples("one folder", *parts), arguments.sheet)
     if arguments.json is not None:
-        content = {"cameras": [asdict(each) for each in cameras], "clusters": asdict(clusters)}
         arguments.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def all_cameras(scenes: Path, work: Path) -> Iterator[Cameras]:
+    for scene in sorted(scenes.iterdir()):
+        if (scene / "cameras.json").is_file():
+            for errors in (
+                ours(scene, work / f"{scene.name}-ours"),
+                plain(scene, work / f"{scene.name}-plain"),
+            ):
+                print(errors, flush=True)
+                yield errors
 
 
 def photos_of(scene: Path) -> list[Path]:
@@ -171,16 +180,19 @@ def all_together(scenes: Path, work: Path) -> tuple[Clusters, TuplesOutcome]:
             shutil.copy(photo, folder / name)
             place_of[name] = ONE_PLACE.get(scene.name, scene.name)
     growth = []
-    for count in GROWTH:
-        start = time.monotonic()
-        make_tuples(sorted(folder.iterdir())[:count], work / f"out{count}")
-        growth.append((count, round(time.monotonic() - start, 1)))
-    outcome = make_tuples([folder], work / "out")
+    for count in (*GROWTH, len(place_of)):
+        started = time.process_time()
+        outcome = make_tuples(sorted(folder.iterdir())[:count], work / f"out{count}")
+        seconds = (round(outcome.seconds, 1), round(time.process_time() - started, 1))
+        growth.append((count, *seconds))
+        print(
+            judged(outcome, {name: place_of[name] for name in sorted(place_of)[:count]}, growth), flush=True
+        )
     return judged(outcome, place_of, growth), outcome
 
 
 def judged(
-    outcome: TuplesOutcome, place_of: Mapping[str, str], growth: Sequence[tuple[int, float]] = ()
+    outcome: TuplesOutcome, place_of: Mapping[str, str], growth: Sequence[tuple[int, float, float]] = ()
 ) -> Clusters:
     """Returns how the 3D models compare with the true places, which are known by the photos' names."""
     made = outcome.reconstruction

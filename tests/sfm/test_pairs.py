@@ -18,6 +18,7 @@ from resight.sfm import (
     candidate_pairs,
     covisibility,
     hard_negatives,
+    linked_pairs,
     read_retrieval_sfm,
     read_tuples,
     select_positives,
@@ -151,6 +152,29 @@ def test_candidates_are_the_nearest_each_pair_once():
         expected |= {(min(row, int(other)), max(row, int(other))) for other in order}
     assert {tuple(pair) for pair in candidate_pairs(descriptors, 4).tolist()} == expected
     assert len(candidate_pairs(descriptors[:2], 40)) == 1
+
+
+def test_photos_that_match_a_third_are_compared_best_first():
+    rng = np.random.default_rng(5)
+    pairs = np.unique(np.sort(rng.integers(0, 40, (120, 2)), axis=1), axis=0)
+    pairs = pairs[pairs[:, 0] < pairs[:, 1]]
+    verified = np.column_stack([pairs, rng.integers(15, 200, len(pairs))])[rng.random(len(pairs)) < 0.5]
+    stranger = np.array([[0, 39, 500]])
+    matches = np.zeros((40, 40), int)
+    for a, b, count in verified.tolist():
+        matches[a, b] = matches[b, a] = count
+    known = set(map(tuple, pairs.tolist()))
+    assert (0, 39) not in known
+    expected = set()
+    for a in range(40):
+        ways = {b: sum(matches[a, c] * matches[c, b] for c in range(40)) for b in range(40) if b != a}
+        new = [b for b in ways if ways[b] and (min(a, b), max(a, b)) not in known]
+        expected |= {(min(a, b), max(a, b)) for b in sorted(new, key=lambda b: (-ways[b], b))[:2]}
+    assert len(expected) > 20
+    got = linked_pairs(np.concatenate([verified, stranger]), pairs, 2)
+    assert list(map(tuple, got.tolist())) == sorted(expected)
+    assert linked_pairs(verified[:0], pairs, 2).shape == (0, 2)
+    assert linked_pairs(verified[:0], pairs[:0], 2).shape == (0, 2)
 
 
 def test_tables_come_back_and_name_what_is_wrong(tmp_path):

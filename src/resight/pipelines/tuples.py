@@ -45,6 +45,8 @@ Stage = Callable[[str, str], AbstractContextManager[Progress]]
 """Called with what begins and the unit of its pieces; what it gives is told how far it is."""
 
 _COLLECTION, _WORK = "photos.resight", "work"
+_METHOD = 2
+"""Raised when photos are reconstructed in another way: models of the former are no part of a new run."""
 _WORK_NAME = re.compile(r"[0-9a-f]{16}")
 
 
@@ -222,7 +224,8 @@ def _reconstruct(described: _Described, out: Path, settings: TuplesSettings, sta
         pairs = every_pair(count)
     else:
         pairs = candidate_pairs(described.descriptors, config.neighbours)
-    key = hashlib.sha256(json.dumps([described.hashes, asdict(config), pairs.tolist()]).encode()).hexdigest()
+    made_of = json.dumps([_METHOD, described.hashes, asdict(config), pairs.tolist()])
+    key = hashlib.sha256(made_of.encode()).hexdigest()
     work = out / _WORK / key[:16]
     with stage("Reconstructing", "steps") as progress:
         reconstruction = reconstruct(described.paths, work, config, pairs=pairs, progress=progress)

@@ -3,7 +3,7 @@
 from resight.datasets.retrieval_sfm import read_retrieval_sfm, write_retrieval_sfm
 from resight.datasets.tuple_set import TupleSet
 from resight.datasets.tuples import read_tuples
-from resight.sfm.candidates import candidate_pairs
+from resight.sfm.candidates import candidate_pairs, linked_pairs
 from resight.sfm.colmap import ColmapModel, find_models, read_model
 from resight.sfm.covisibility import Covisibility, covisibility
 from resight.sfm.database import ReconstructionConfig
@@ -27,6 +27,7 @@ __all__ = [
     "every_pair",
     "find_models",
     "hard_negatives",
+    "linked_pairs",
     "read_model",
     "read_reconstruction",
     "read_retrieval_sfm",

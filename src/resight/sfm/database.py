@@ -42,7 +42,8 @@ class ReconstructionConfig:
     Attributes:
         max_side: Long side in pixels at which keypoints are found.
         features: SIFT keypoints of a photo at most; those of the largest scale are kept.
-        neighbours: Photos nearest by descriptor with which each photo is matched.
+        neighbours: Photos nearest by descriptor with which each photo is matched; then, twice, as many at
+            most of those that match the same photos.
         exhaustive: Up to so many photos every pair is matched.
         least_matches: Matches that one geometry must explain for a pair to count.
         seed: Of RANSAC and of the mapping; at least 0.

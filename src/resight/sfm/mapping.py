@@ -13,6 +13,7 @@ from scipy.sparse.csgraph import connected_components
 
 from resight.errors import InvalidInput
 from resight.files import Progress, in_threads, silent, whole_folder
+from resight.sfm.candidates import linked_pairs
 from resight.sfm.colmap import find_models, read_model
 from resight.sfm.database import (
     ReconstructionConfig,
@@ -29,6 +30,8 @@ __all__ = ["every_pair", "reconstruct"]
 _LEAST_PHOTOS = 2
 _PAIRS_A_PHOTO = 12
 """A photo's keypoints take as long as so many pairs, and so does its mapping (measured: 12 and 10)."""
+_LINKS = 2
+"""How often photos that match the same one are compared."""
 _LEAST_POINTS = 30
 """Points by which COLMAP accepts a camera (``abs_pose_min_num_inliers``). A photo that lost them since, in
 the adjustment, does not fit: on rendered streets it was of another place with the same windows.
@@ -52,7 +55,8 @@ def reconstruct(
         photos: Files.
         work: A folder for the database and the models; made if it is not there.
         config: How; the defaults if None.
-        pairs: Rows of the photos that are matched with one another; every pair if None.
+        pairs: Rows of the photos that are matched with one another; every pair if None. What they match
+            leads to further pairs (`linked_pairs`).
         progress: Called with pairs done and in all; keypoints of a photo count as a dozen, and so does its
             mapping, which take as long.
 
@@ -66,25 +70,52 @@ def reconstruct(
         pairs.min() >= 0 and pairs.max() < len(photos) and (pairs[:, 0] < pairs[:, 1]).all()
     ):
         raise InvalidInput(f"the pairs must be two different rows of the {len(photos):,} photos each")
-    described = _PAIRS_A_PHOTO * len(photos)
-    total = 2 * described + len(pairs)
     work.mkdir(parents=True, exist_ok=True)
-    database = work / "database.db"
     with colmap():
-        add_photos(database, photos, config, lambda done, _: progress(_PAIRS_A_PHOTO * done, total))
-        match_pairs(database, pairs, config, lambda done, _: progress(described + done, total))
-        parts = _connected(verified_pairs(database, config)[:, :2], len(photos))
-        done = described + len(pairs)
-        progress(done, total)
-        # One at a time: COLMAP fails where two open a database at once. In a thread, so that Ctrl-C ends it.
-        mapped = in_threads(partial(_map, work, config), parts, workers=1, ahead=1)
-        for part, _ in zip(parts, mapped, strict=True):
-            done += _PAIRS_A_PHOTO * len(part)
-            progress(done, total)
-    progress(total, total)
+        parts = _mapped_parts(photos, work, config, pairs, progress)
     models = [read_model(model) for part in parts for model in _models(_place(work, part))]
     names = {str(row): row for row in range(len(photos))}
     return joined(models, tuple(photos), names, least_points=_LEAST_POINTS)
+
+
+def _mapped_parts(
+    photos: Sequence[Path],
+    work: Path,
+    config: ReconstructionConfig,
+    pairs: Int64[np.ndarray, "n 2"],
+    progress: Progress,
+) -> list[Int64[np.ndarray, " part"]]:
+    """Returns the connected parts of the photos, whose models are then in their places."""
+    database, whole = work / "database.db", _PAIRS_A_PHOTO * len(photos)
+    add_photos(
+        database, photos, config, lambda done, _: progress(_PAIRS_A_PHOTO * done, 2 * whole + len(pairs))
+    )
+    compared = _match(database, pairs, config, lambda done, of: progress(whole + done, 2 * whole + of))
+    parts = _connected(verified_pairs(database, config)[:, :2], len(photos))
+    done, total = whole + compared, 2 * whole + compared
+    # One at a time: COLMAP fails where two open a database at once. In a thread, so that Ctrl-C ends it.
+    mapped = in_threads(partial(_map, work, config), parts, workers=1, ahead=1)
+    for part, _ in zip(parts, mapped, strict=True):
+        done += _PAIRS_A_PHOTO * len(part)
+        progress(done, total)
+    progress(total, total)
+    return parts
+
+
+def _match(
+    database: Path, pairs: Int64[np.ndarray, "n 2"], config: ReconstructionConfig, progress: Progress
+) -> int:
+    """Returns how many pairs were compared: those given, and those that their matches lead to."""
+    compared, new = pairs[:0], pairs
+    for _ in range(1 + _LINKS):
+        match_pairs(database, new, config, _after(len(compared), progress))
+        compared = np.concatenate([compared, new])
+        new = linked_pairs(verified_pairs(database, config), compared, config.neighbours)
+    return len(compared)
+
+
+def _after(before: int, progress: Progress) -> Progress:
+    return lambda done, total: progress(before + done, before + total)
 
 
 def every_pair(count: int) -> Int64[np.ndarray, "pairs 2"]:
