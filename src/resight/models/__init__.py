@@ -10,13 +10,14 @@ from resight.networks.trunks._timm import TORCH
 if TYPE_CHECKING:
     from resight.models.binary_codec import BinaryCodec
     from resight.models.bundle import Bundle, Preprocessing
-    from resight.models.codec import Float16Codec, LocalCodec, PlainCodec, ProductCodec
+    from resight.models.codec import Float16Codec, LocalCodec, PlainCodec
     from resight.models.delg_describer import DELGDescriber
     from resight.models.describer import Attention, Describer, LocalSource, Traits
     from resight.models.keypoints import KeypointConfig
     from resight.models.model import Facts, LocalFacts, Model
     from resight.models.network_describer import NetworkDescriber
     from resight.models.preprocess import to_input
+    from resight.models.product_codec import ProductCodec
     from resight.models.whitening import Whitening, initialise_whitening
     from resight.models.zoo import ZooEntry, available, load_model, load_recorded, model_of
 
@@ -64,7 +65,7 @@ _HOMES = {
     "NetworkDescriber": "network_describer",
     "PlainCodec": "codec",
     "Preprocessing": "bundle",
-    "ProductCodec": "codec",
+    "ProductCodec": "product_codec",
     "Traits": "describer",
     "Whitening": "whitening",
     "ZooEntry": "zoo",

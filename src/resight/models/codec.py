@@ -21,7 +21,7 @@ Nothing here needs torch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, final
 
 import numpy as np
@@ -36,7 +36,6 @@ __all__ = [
     "Keypoints",
     "LocalCodec",
     "PlainCodec",
-    "ProductCodec",
     "as_stored",
     "bytes_a_photo",
     "check_dim",
@@ -45,9 +44,9 @@ __all__ = [
     "no_descriptors",
     "stored_keypoints",
     "unit_descriptors",
+    "unit_rows",
 ]
 
-_CODES = 256
 _KEYPOINT_BYTES = {"exact": 14, "rounded": 6}
 
 
@@ -223,124 +222,6 @@ class Float16Codec:
         return features
 
 
-@final
-@dataclass(frozen=True, slots=True, eq=False)
-class ProductCodec:
-    """Stores the number of the nearest of 256 centres for each part of a descriptor.
-
-    H. Jégou, M. Douze and C. Schmid, "Product Quantization for Nearest Neighbor Search", TPAMI 2011. A
-    query's own features are not quantised: their asymmetric comparison. Decoded descriptors are made unit.
-
-    Attributes:
-        codebooks: float32 ``(parts, 256, dim / parts)``.
-        fitted_to: The photos whose features were clustered, in words.
-        keypoints: How keypoints are stored.
-
-    Raises:
-        InvalidInput: The codebooks have another shape, or a number that is not finite.
-    """
-
-    codebooks: Float32[np.ndarray, "parts 256 part_dim"]
-    fitted_to: str = ""
-    keypoints: Keypoints = "exact"
-
-    def __post_init__(self) -> None:
-        shape = self.codebooks.shape
-        if self.codebooks.dtype != np.float32 or not np.isfinite(self.codebooks).all():
-            raise InvalidInput(f"codebooks must be finite and float32, not {self.codebooks.dtype}")
-        if len(shape) != 3 or shape[1] != _CODES:
-            raise InvalidInput(f"codebooks must be (parts, {_CODES}, dim / parts), not {shape}")
-
-    @classmethod
-    def fit(cls, descriptors: Float32[np.ndarray, "n dim"], parts: int, *, seed: int = 0) -> ProductCodec:
-        """Returns the codec whose centres k-means finds in local descriptors of training photos (FAISS).
-
-        Args:
-            descriptors: At least 256, of unit L2 norm; 10,000 and more are better.
-            parts: Bytes of a stored descriptor; divides its length.
-            seed: Of the first centres.
-
-        Raises:
-            InvalidInput: Too few descriptors, or parts that do not divide them.
-        """
-        count, dim = descriptors.shape
-        if parts < 1 or dim % parts:
-            raise InvalidInput(f"descriptors of {dim} numbers cannot be cut into {parts} equal parts")
-        if count < _CODES:
-            raise InvalidInput(f"a product quantiser needs at least {_CODES} descriptors to fit, got {count}")
-        import faiss
-
-        quantiser = faiss.ProductQuantizer(dim, parts, 8)
-        quantiser.cp.seed = seed
-        # Only the number from which FAISS prints no warning.
-        quantiser.cp.min_points_per_centroid = 1
-        quantiser.train(np.ascontiguousarray(descriptors, dtype=np.float32))
-        centres = faiss.vector_to_array(quantiser.centroids).reshape(parts, _CODES, dim // parts)
-        return cls(centres.astype(np.float32))
-
-    @property
-    def dim(self) -> int:
-        """Length of a descriptor."""
-        return int(self.codebooks.shape[0] * self.codebooks.shape[2])
-
-    @property
-    def name(self) -> str:
-        """``product of`` its parts."""
-        return f"product of {len(self.codebooks)}{in_words(self.keypoints)}"
-
-    @property
-    def bytes_per_feature(self) -> int:
-        """One a part."""
-        return len(self.codebooks)
-
-    @property
-    def metric(self) -> Literal["cosine"]:
-        """``cosine``."""
-        return "cosine"
-
-    @property
-    def settings(self) -> Mapping[str, JSON]:
-        """The kind, and how keypoints are stored where they are rounded."""
-        return {"kind": "product", **stored_keypoints(self.keypoints)}
-
-    @property
-    def tensors(self) -> Mapping[str, Float32[np.ndarray, "*shape"]]:
-        """The codebooks."""
-        return {"codebooks": self.codebooks}
-
-    def encode(self, features: LocalFeatures) -> LocalFeatures:
-        """Returns the features with ``(n, parts)`` numbers of centres; the smaller number wins ties.
-
-        Raises:
-            InvalidInput: The descriptors have another length.
-        """
-        if not len(features):
-            features = no_descriptors(features, self.bytes_per_feature, np.uint8, "cosine")
-            return replace(features, rounded=self.keypoints == "rounded")
-        check_dim(features, self.dim, self.name)
-        values = unit_descriptors(features)
-        codes = np.empty((len(values), len(self.codebooks)), dtype=np.uint8)
-        width = self.codebooks.shape[2]
-        for part, centres in enumerate(self.codebooks):
-            columns = values[:, part * width : (part + 1) * width]
-            # ||x - c||^2 less ||x||^2, which is the same for all centres.
-            distances = np.einsum("cd,cd->c", centres, centres)[None, :] - 2.0 * (columns @ centres.T)
-            codes[:, part] = distances.argmin(axis=1)
-        return replace(features, descriptors=codes, metric="cosine", rounded=self.keypoints == "rounded")
-
-    def decode(self, features: LocalFeatures) -> LocalFeatures:
-        """Returns the features with the centres' numbers put together, unit, float16.
-
-        Raises:
-            InvalidInput: The features were stored by another codec.
-        """
-        codes = features.descriptors
-        if codes.dtype != np.uint8 or codes.shape[1] != len(self.codebooks) or features.metric != "cosine":
-            raise foreign(features, self.name)
-        parts = [centres[codes[:, part]] for part, centres in enumerate(self.codebooks)]
-        return features.with_descriptors(_unit(np.concatenate(parts, axis=1)).astype(np.float16), "cosine")
-
-
 def in_words(keypoints: Keypoints) -> str:
     """Returns what the name of a codec says of keypoints, nothing of exact ones."""
     return ", keypoints rounded" if keypoints == "rounded" else ""
@@ -372,10 +253,11 @@ def bytes_a_photo(codec: LocalCodec, features: int) -> int:
 
 def unit_descriptors(features: LocalFeatures) -> Float32[np.ndarray, "n dim"]:
     """Returns the descriptors in float32 with unit L2 norm; zero stays zero."""
-    return _unit(features.descriptors.astype(np.float32))
+    return unit_rows(features.descriptors.astype(np.float32))
 
 
-def _unit(values: Float32[np.ndarray, "n dim"]) -> Float32[np.ndarray, "n dim"]:
+def unit_rows(values: Float32[np.ndarray, "n dim"]) -> Float32[np.ndarray, "n dim"]:
+    """Returns the rows with unit L2 norm; zero stays zero."""
     norms = np.linalg.norm(values, axis=1, keepdims=True)
     return values / np.where(norms > 0, norms, 1.0).astype(np.float32)
 

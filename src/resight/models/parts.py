@@ -17,7 +17,8 @@ from resight.errors import InvalidBundle, InvalidInput, UnknownModel
 from resight.files.json import JSON
 from resight.models.binary_codec import BinaryCodec
 from resight.models.bundle import Bundle
-from resight.models.codec import Float16Codec, Keypoints, LocalCodec, ProductCodec
+from resight.models.codec import Float16Codec, Keypoints, LocalCodec
+from resight.models.product_codec import ProductCodec
 from resight.models.whitening import Whitening
 
 __all__ = ["WHITENED", "Parts", "join", "provenance_lines", "split", "whole_network"]

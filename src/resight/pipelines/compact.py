@@ -22,10 +22,10 @@ from resight.models.codec import (
     Float16Codec,
     Keypoints,
     LocalCodec,
-    ProductCodec,
     bytes_a_photo,
     unit_descriptors,
 )
+from resight.models.product_codec import ProductCodec
 from resight.pipelines.describe import describe_each, folder_names, refuse_empty
 
 __all__ = ["CompactOutcome", "Stored", "StoredForm", "compact"]
