@@ -7,8 +7,8 @@ validation, two of the other half are for testing. As many photos of unknown pla
 of the same town (its windows and doors, the harder ones), half of another town, a different one for each. The
 rule of `resight.search.recognition` is applied with and without geometry. Its numbers are compared on the
 validation photos, the threshold is chosen there, and the test photos are measured once with what
-`resight classify` does by default. Intervals are bootstraps over test photos. It writes
-``benchmarks/results/recognition.json``.
+`resight classify` does by default. Intervals draw places: the photos of a known place together, each photo of
+an unknown place alone. It writes ``benchmarks/results/recognition.json``.
 """
 
 from __future__ import annotations
@@ -153,7 +153,12 @@ def measure(validation: Sequence[Found], test: Sequence[Found], rule: VotingRule
     names = [str(one.question.path) for one in test]
     answered = {name: landmarks(one) for name, one in zip(names, test, strict=True)}
     micro = micro_average_precision_interval(
-        names, predictions.labels, predictions.scores, answered, draws=DRAWS
+        names,
+        predictions.labels,
+        predictions.scores,
+        answered,
+        drawn_with=places(test).tolist(),
+        draws=DRAWS,
     )
     return {
         "rule": asdict(rule),
@@ -168,10 +173,18 @@ def measure(validation: Sequence[Found], test: Sequence[Found], rule: VotingRule
     }
 
 
+def places(found: Sequence[Found]) -> np.ndarray:
+    """Returns the number of each question's place; each photo of an unknown place has its own."""
+    names = [one.question.label or str(one.question.path) for one in found]
+    return np.unique(names, return_inverse=True)[1]
+
+
 def difference(test: Sequence[Found], one: VotingRule, other: VotingRule) -> dict[str, object]:
-    """Returns micro-AP of one rule less that of another over the same draws of test photos."""
-    first, second = predict(test, one), predict(test, other)
-    draws = np.random.default_rng(0).integers(len(test), size=(DRAWS, len(test)))
+    """Returns micro-AP of one rule less that of another over the same draws of places."""
+    first, second, place = predict(test, one), predict(test, other), places(test)
+    photos = [np.flatnonzero(place == number) for number in range(place.max() + 1)]
+    drawn_places = np.random.default_rng(0).integers(len(photos), size=(DRAWS, len(photos)))
+    draws = [np.concatenate([photos[number] for number in drawn]) for drawn in drawn_places]
     values = [micro_ap(test, first, drawn) - micro_ap(test, second, drawn) for drawn in draws]
     return {
         "micro_ap": round(micro_ap(test, first) - micro_ap(test, second), 4),
