@@ -15,6 +15,10 @@ no layout alone (``--fit`` writes its weights into the package). What is measure
 that a fit has not seen: right answers that lose "confirmed" against inliers alone, and false confirmations in
 1000 wrong pairs; the latter also for fits that have not seen this kind of overlay. ``--pairs`` keeps what was
 measured of each pair, to fit again without describing the photos again.
+
+"in one search" is what people meet: other places, that no fit has seen, all with one overlay; the first view
+of each is searched among the second views of all, and what many answers share is seen as such. The weights
+are those of the package, after ``--fit`` the new ones.
 """
 
 from __future__ import annotations
@@ -37,9 +41,9 @@ from scipy.optimize import minimize
 import resight
 from resight import images, scenes
 from resight.features import LocalFeatures
-from resight.search import verify
+from resight.search import verify, verify_answers
 from resight.search.geometry import evidence
-from resight.search.geometry.verdict import CONFIRMED_INLIERS
+from resight.search.geometry.verdict import CONFIRMED_INLIERS, verdict
 from resight.search.geometry.verification import Verification
 
 SHARED = {"fountain-P11", "entry-P10", "castle-P30"}
@@ -48,6 +52,7 @@ SEED, PLACES, VIEWS, PHOTOS = 77, 18, 4, 5
 OVERLAID_PLACES, WRONG_PAIRS, LABELS, LABEL_PAIRS, FOLDS = 12, 500, 40, 200, 5
 LOST = 0.03
 """Share of right pairs that may lose "confirmed": the threshold is put there."""
+SEARCH_SEED, SEARCHED_PLACES = 2011, 24
 SHELF, SHELF_PAIRS = "label on a shelf", 800
 WEIGHTS = Path(evidence.__file__).with_name("evidence.json")
 
@@ -240,6 +245,37 @@ def shelf_pairs(described: Described) -> Iterator[Pair]:
         yield Pair.of(SHELF, f"label {first[0]}", verify(local[first], local[second]), right=False)
 
 
+def searches(described: Described) -> dict[str, dict[str, int]]:
+    """Returns, for each overlay, how many right and wrong answers of searches are confirmed."""
+    places = range(SEARCHED_PLACES)
+    views = {
+        (place, view): Image.fromarray(scenes.render_view(place, view, seed=SEARCH_SEED, side=640))
+        for place in places
+        for view in (0, 1)
+    }
+    counts: dict[str, dict[str, int]] = {}
+    for kind, overlay in {"no overlay": None, **OVERLAYS}.items():
+        local = {
+            name: described.of(
+                f"search {name} {kind}",
+                photo if overlay is None else overlay(photo, SHARES[name[0] % 3], random(name, kind)),
+            )
+            for name, photo in views.items()
+        }
+        row = counts[kind] = dict.fromkeys(("right", "confirmed", "by inliers alone", "wrong"), 0)
+        row |= dict.fromkeys(("wrong confirmed", "wrong by inliers alone"), 0)
+        for place in places:
+            answers = verify_answers(local[place, 0], [local[other, 1] for other in places])
+            for other, match in enumerate(answers):
+                which = "" if other == place else "wrong "
+                row["right" if other == place else "wrong"] += 1
+                row[f"{which}confirmed"] += verdict(match) == "confirmed"
+                row[f"{which}by inliers alone"] += (
+                    match.inliers >= CONFIRMED_INLIERS and match.inliers > match.expected
+                )
+    return counts
+
+
 @dataclass(frozen=True, slots=True)
 class Fit:
     """A logistic regression over standardised measures."""
@@ -362,6 +398,8 @@ def main() -> None:
     }
     if arguments.fit:
         write_weights(enough, threshold)
+        evidence._fit.cache_clear()
+    result["in one search"] = searches(Described())
     text = json.dumps(result, indent=2)
     print(text)
     if arguments.json:

@@ -28,8 +28,8 @@ import overlays
 import resight
 from resight import images, scenes
 from resight.search import verdict
-from resight.search.geometry.reranking import EVIDENCE_WEIGHT, MARGIN, order_verified
-from resight.search.geometry.verification import Verification, verify_answers
+from resight.search.geometry.reranking import EVIDENCE_WEIGHT, order_verified
+from resight.search.geometry.verification import MARGIN, Verification, verify_answers
 
 TOP, SEED = 60, 55
 SHARED = {"entry-P10": "fountain-P11", "castle-P30": "fountain-P11"}

@@ -9,7 +9,7 @@ from tokenize import TokenError
 from typing import Literal, Self
 
 import numpy as np
-from jaxtyping import Float32, Shaped
+from jaxtyping import Bool, Float32, Shaped
 
 from resight.errors import InvalidInput
 
@@ -153,12 +153,16 @@ class LocalFeatures:
 
     def best(self, count: int) -> LocalFeatures:
         """Returns the first ``count`` features."""
+        return self.take(slice(count))
+
+    def take(self, rows: slice | Bool[np.ndarray, " n"]) -> LocalFeatures:
+        """Returns some of the features, in their order."""
         return LocalFeatures(
-            self.positions[:count],
-            self.scales[:count],
-            self.orientations[:count],
-            self.scores[:count],
-            self.descriptors[:count],
+            self.positions[rows],
+            self.scales[rows],
+            self.orientations[rows],
+            self.scores[rows],
+            self.descriptors[rows],
             self.metric,
             self.rounded,
         )

@@ -32,7 +32,22 @@ def test_errors_of_the_system_name_the_file(capsys):
     assert capsys.readouterr().err == "resight: a.html: Permission denied\n"
 
 
-@pytest.mark.parametrize("command", [failing(KeyboardInterrupt()), lambda: 130])
+def told_of_by_native_code():
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        raise ValueError("a serializer could not be built")  # noqa: B904 (as a library that hides it)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        failing(KeyboardInterrupt()),
+        lambda: 130,
+        failing(ValueError("error building a serializer:\n KeyboardInterrupt: ")),
+        told_of_by_native_code,
+    ],
+)
 def test_an_interrupt_says_what_stays(command, capsys):
     assert exit_code(command, debug=False) == 130
     assert "what was committed stays" in capsys.readouterr().err

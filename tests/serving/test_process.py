@@ -6,9 +6,11 @@ import os
 import runpy
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -77,6 +79,26 @@ def test_a_folder_is_indexed_served_and_the_server_ends_when_it_has_answered(
         assert process.stderr.read().count("Traceback") == 0
     # What was indexed stays; the thumbnails of this one would be below the folder of caches.
     assert (tmp_path / "town.resight").is_dir()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are not those of Windows")
+def test_a_second_interrupt_ends_the_server_at_once_and_quietly(made, tmp_path):
+    shutil.copytree(made / "photos", tmp_path / "town")
+    with command("town", folder=tmp_path) as (process, lines):
+        address = lines[0].rstrip().rpartition(":")[2].rstrip("/")
+        # A request that never ends keeps a server that was asked once.
+        with socket.create_connection(("127.0.0.1", int(address))) as slow:
+            slow.sendall(
+                b"POST /api/v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99\r\n"
+                b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x"
+            )
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.5)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(2) == 130
+        assert "Traceback" not in process.stderr.read()
 
 
 def test_the_client_of_the_example_does_what_it_says(own, others_photo):

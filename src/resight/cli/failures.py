@@ -59,6 +59,11 @@ def exit_code(command: Callable[[], object], *, debug: bool) -> int:
         if debug:
             raise
         return _say(_sentence(error), FAILED)
+    except Exception as error:
+        # Libraries in native code put the interruption into an error of their own.
+        if KeyboardInterrupt.__name__ not in f"{error}{error.__cause__!r}{error.__context__!r}":
+            raise
+        code = INTERRUPTED
     if code == INTERRUPTED:
         return _say("stopped: what was committed stays, and the same command can be run again", INTERRUPTED)
     return code if isinstance(code, int) else 0

@@ -16,7 +16,6 @@ from jaxtyping import Bool, Float64
 
 from resight.errors import InvalidInput
 from resight.search.geometry.evidence import MOST_SHARED
-from resight.search.geometry.reranking import MARGIN
 
 if TYPE_CHECKING:
     from resight.search.geometry.verification import Verification
@@ -82,7 +81,7 @@ def measures(similarity: float, match: Verification | None) -> Float64[np.ndarra
     odds = 0.0
     if evidence is not None and evidence.shared < MOST_SHARED:
         odds = min(max(evidence.log_odds, -_ODDS), _ODDS) + _ODDS
-    return np.array([similarity, math.log1p(max(0.0, match.inliers - MARGIN * match.expected)), odds])
+    return np.array([similarity, math.log1p(match.beyond), odds])
 
 
 def fit_probability(rows: Float64[np.ndarray, "n m"], same: Bool[np.ndarray, " n"]) -> tuple[float, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -29,6 +30,7 @@ _MOST_CONNECTIONS = 512
 """Beyond, a connection is told 503: one that sends nothing takes a place for as long as it likes."""
 
 _TICK = 0.05
+_INTERRUPTED = 130
 
 
 @final
@@ -82,7 +84,8 @@ async def _serve(
 
     def stop() -> None:
         if server.should_exit:
-            server.force_exit = True
+            # Whatever is being written is whole or not there, as after any other sudden end.
+            os._exit(_INTERRUPTED)
         server.should_exit = True
         # Streams of events end now; connections are waited for.
         service.stopping.set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -13,9 +15,10 @@ from resight.search import verdict, verify
 from resight.search.geometry.evidence import Evidence, Group, outside_hulls, weigh, with_shared_parts
 from resight.search.geometry.fitting import apply
 from resight.search.geometry.guided import guided
-from resight.search.geometry.verification import verify_answers
+from resight.search.geometry.verification import Verification, verify_answers
 
 SIDE = 512
+NO_POINTS = np.empty((0, 2), dtype=np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +111,38 @@ def test_answers_verified_together_know_what_they_share(model, views):
     matches = verify_answers(query, [*answers, None])
     assert [verdict(match) for match in matches] == ["partial"] * 4 + ["unlikely"]
     assert all(match.evidence.shared > 0.5 for match in matches[:4])
+
+
+def test_what_many_answers_share_does_not_hide_what_agrees_without_it(model, views):
+    # An emblem so large that two views of one place agree on it best.
+    def marked(photo):
+        mark = emblem(photo).crop((photo.width - 136, 8, photo.width - 8, 136)).resize((200, 200))
+        photo = photo.copy()
+        photo.paste(mark, (photo.width - 200, 0))
+        return photo
+
+    query, *photos = [marked(photo) for photo in (views[0][0], views[0][1], *views[1], *views[2])]
+    features, answers = local(model, query), [local(model, photo) for photo in photos]
+    matches = verify_answers(features, [*answers, answers[0]])
+
+    assert [verdict(match) for match in matches] == ["confirmed", *["partial"] * 4, "confirmed"]
+    # What other answers share counts for neither.
+    x, y = matches[0].query_points.T
+    within = (x > query.width - 200) & (y < 200)
+    assert within.mean() < 0.3
+    assert min(match.evidence.shared for match in matches[1:5]) > 0.5
+    assert max(match.beyond for match in matches[1:5]) < matches[0].beyond
+    # The outline is that of the whole query.
+    whole = verify_answers(features, [features])[0]
+    assert np.ptp(whole.region, axis=0) == pytest.approx(np.ptp(features.positions, axis=0), abs=2)
+
+
+def test_inliers_count_beyond_chance_and_beyond_what_others_share():
+    match = Verification(40, NO_POINTS, NO_POINTS, None, None, expected=8.0)
+    assert match.beyond == 40 - 1.25 * 8
+    shared = replace(_evidence(area=0.1, lowest=(0.1, 0.1), extent=0.1, beyond=0.1, epipolar=0.0), shared=0.5)
+    assert replace(match, evidence=shared).beyond == 40 * 0.5 - 1.25 * 8
+    assert replace(match, evidence=replace(shared, shared=0.9)).beyond == 0
 
 
 def test_measures_of_a_fit_by_hand():

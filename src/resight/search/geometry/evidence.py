@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import final
+from typing import TypeAlias, final
 
 import cv2
 import numpy as np
@@ -30,9 +30,11 @@ from resight.search.geometry.places import Places, in_hull, span
 
 __all__ = [
     "LEAST_INLIERS",
+    "MOST_SHARED",
     "RISING",
     "Evidence",
     "Group",
+    "common_points",
     "outside_hulls",
     "weigh",
     "with_shared_parts",
@@ -52,8 +54,8 @@ EPIPOLAR = 2.0
 """Pixels from its epipolar line within which a match agrees with an epipolar geometry."""
 COMMON = 3
 """Answers that must share a part before it counts as a frame of the collection."""
-MOST_SHARED = 0.7
-"""An answer whose inliers lie by this share on a common part is one more photo with that part."""
+MOST_SHARED = 0.3
+"""An answer whose inliers lie by this share on a common part is judged by what agrees without that part."""
 ASKED_BETWEEN = 0.3
 """Share over the least half of the overlap below which it is asked what lies between the inliers."""
 HOLLOW = 0.15
@@ -133,21 +135,22 @@ class Evidence:
         )
 
 
-def with_shared_parts(
-    answers: Sequence[tuple[Float32[np.ndarray, "i 2"], Evidence | None]],
-) -> list[Evidence | None]:
-    """Returns the evidence of one query's answers with `Evidence.shared`, as it is seen among all of them.
+Answered: TypeAlias = tuple[Float32[np.ndarray, "i 2"], Evidence | None]
+"""Positions of an answer's inliers in the query, and its evidence; ``None`` where there is none."""
 
-    A point of the query is common if `COMMON` or more answers that agree in one part alone have it as inlier.
 
-    Args:
-        answers: Positions of the inliers in the query, and the evidence; ``None`` where there is none.
-    """
-    counts: Counter[tuple[float, ...]] = Counter()
+def common_points(answers: Sequence[Answered]) -> frozenset[tuple[float, float]]:
+    """Returns the points of a query that `COMMON` or more answers which agree in one part alone have."""
+    counts: Counter[tuple[float, float]] = Counter()
     for points, evidence in answers:
         if evidence is not None and evidence.log_odds < 0:
-            counts.update(map(tuple, points.tolist()))
-    common = {point for point, count in counts.items() if count >= COMMON}
+            counts.update((x, y) for x, y in points.tolist())
+    return frozenset(point for point, count in counts.items() if count >= COMMON)
+
+
+def with_shared_parts(answers: Sequence[Answered]) -> list[Evidence | None]:
+    """Returns the evidence of one query's answers with `Evidence.shared`, as it is seen among all of them."""
+    common = common_points(answers)
     return [
         None
         if evidence is None

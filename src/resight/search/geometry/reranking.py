@@ -22,8 +22,6 @@ EVIDENCE_WEIGHT = 2.0
 scenes of ``sfm`` and ``grocery`` (420 queries, `benchmarks/verified_order.py`) one that loses on none:
 mAP .837, .903 and .257 against .837, .894 and .236 by the number of inliers and .519, .885 and .238 without
 geometry."""
-MARGIN = 1.25
-"""Inliers count beyond this many times what chance reaches."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,9 +96,10 @@ def order_verified(
 ) -> Int64[np.ndarray, " n"]:
     """Returns the order of verified answers, the best first, ties as they stand.
 
-    By evidence: by ``similarity + 2 log(1 + max(0, inliers - 1.25 expected))``, where ``expected`` is what
-    chance reaches. An answer with no more inliers than chance keeps its place among its like by similarity.
-    Beyond: by (inliers beyond 1.25 times chance, similarity). By inliers: by (inliers, similarity). With
+    By evidence: by ``similarity + 2 log(1 + beyond)``, where ``beyond`` counts the inliers beyond 1.25 times
+    what chance reaches, without those on a part that other answers share (`Verification.beyond`). An answer
+    with no more inliers than chance keeps its place among its like by similarity.
+    Beyond: by (beyond, similarity). By inliers: by (inliers, similarity). With
     ``cap``, whatever the order, by ``similarity + min(inliers, cap) / cap`` (`resight.search.recognition`;
     the DELG paper caps at 70).
 
@@ -121,8 +120,7 @@ def order_verified(
         return np.argsort(-scores.astype(np.float32), kind="stable")
     if order == "inliers":
         return np.lexsort((np.arange(len(similarities)), -similarities, -inliers))
-    expected = np.array([0.0 if match is None else match.expected for match in matches], dtype=np.float64)
-    beyond = np.maximum(inliers - MARGIN * expected, 0.0)
+    beyond = np.array([0.0 if match is None else match.beyond for match in matches], dtype=np.float64)
     if order == "beyond":
         return np.lexsort((np.arange(len(similarities)), -similarities, -beyond))
     return np.argsort(-(similarities + EVIDENCE_WEIGHT * np.log1p(beyond)), kind="stable")

@@ -8,7 +8,7 @@ chosen transform is fitted to the group, grown over the other matches, and refus
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -22,8 +22,10 @@ from resight.search.geometry.chance import inliers_by_chance
 from resight.search.geometry.config import SAMPLES, VerificationConfig
 from resight.search.geometry.evidence import (
     LEAST_INLIERS,
+    MOST_SHARED,
     Evidence,
     Group,
+    common_points,
     outside_hulls,
     weigh,
     with_shared_parts,
@@ -32,11 +34,15 @@ from resight.search.geometry.fitting import GROUP, apply, grow, is_possible, lea
 from resight.search.geometry.matching import Matches, match_many, of_bits
 from resight.search.geometry.places import span
 from resight.search.geometry.plain_ransac import random_consensus
+from resight.search.geometry.verdict import verdict
 
 __all__ = ["DEFAULT", "Verification", "verify", "verify_answers", "verify_queries"]
 
 DEFAULT = VerificationConfig()
 """The settings of `verify` and `rerank` by default."""
+
+MARGIN = 1.25
+"""Inliers count as evidence beyond this many times what chance reaches."""
 
 Pairs: TypeAlias = tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, " m"]]
 """Matches: numbers of features of the query, and of the answer."""
@@ -66,6 +72,12 @@ class Verification:
     region: Float32[np.ndarray, "4 2"] | None
     expected: float = 0.0
     evidence: Evidence | None = None
+
+    @property
+    def beyond(self) -> float:
+        """Inliers beyond `MARGIN` times what chance reaches, but for those on a part that others share."""
+        own = self.inliers if self.evidence is None else self.inliers * (1.0 - self.evidence.shared)
+        return max(0.0, own - MARGIN * self.expected)
 
 
 def verify(
@@ -107,24 +119,15 @@ def verify_answers(
 ) -> list[Verification]:
     """Returns what `verify` does for each of several answers; one without features has no inliers.
 
-    The evidence of each also says what it shares with the others (`Evidence.shared`). Every processor takes a
-    share of the answers.
+    The evidence of each also says what it shares with the others (`Evidence.shared`). One that shares much
+    with them, such as a frame or a logo, is verified once more without it; where that confirms the answer,
+    that is what is returned. Every processor takes a share of the answers.
 
     Raises:
         InvalidInput: The features come from different models.
     """
     features = [answer if answer is not None else _NOTHING for answer in answers]
-    threads = max(1, min(available_cpus(), len(features)))
-    verified: list[Verification] = [_REFUSED] * len(features)
-    shares = in_threads(
-        lambda first: _verify_share(query, features[first::threads], region, config),
-        range(threads),
-        workers=threads,
-        blas_threads=1,
-    )
-    for first, share in enumerate(shares):
-        verified[first::threads] = share
-    return _with_shared_parts(verified)
+    return _together(_in_shares, query, features, region, config)
 
 
 def verify_queries(
@@ -144,14 +147,66 @@ def verify_queries(
 
     def work(query: tuple[LocalFeatures, Sequence[LocalFeatures | None]]) -> list[Verification]:
         answers = [answer if answer is not None else _NOTHING for answer in query[1]]
-        return _with_shared_parts(_verify_share(query[0], answers, None, config))
+        return _together(_verify_share, query[0], answers, None, config)
 
     yield from in_threads(work, queries, blas_threads=1)
 
 
-def _with_shared_parts(verified: Sequence[Verification]) -> list[Verification]:
-    evidence = with_shared_parts([(match.query_points, match.evidence) for match in verified])
-    return [replace(match, evidence=each) for match, each in zip(verified, evidence, strict=True)]
+_Verify: TypeAlias = Callable[
+    [LocalFeatures, Sequence[LocalFeatures], Box | None, VerificationConfig], list[Verification]
+]
+
+
+def _together(
+    verify_all: _Verify,
+    query: LocalFeatures,
+    answers: Sequence[LocalFeatures],
+    region: Box | None,
+    config: VerificationConfig,
+) -> list[Verification]:
+    """Returns what is said of the answers, with what they share noted; without it where that confirms one.
+
+    Two views of one thing, both with one logo, may agree best on the logo.
+    """
+    verified = verify_all(query, answers, region, config)
+    seen = [(match.query_points, match.evidence) for match in verified]
+    common = common_points(seen)
+    if not common:
+        return verified
+    noted = [
+        replace(match, evidence=evidence)
+        for match, evidence in zip(verified, with_shared_parts(seen), strict=True)
+    ]
+    own = np.array([tuple(point) not in common for point in query.positions.tolist()])
+    asked = [
+        number
+        for number, match in enumerate(noted)
+        if match.evidence is not None and match.evidence.shared >= MOST_SHARED
+    ]
+    (x0, y0), (x1, y1) = query.positions.min(axis=0).tolist(), query.positions.max(axis=0).tolist()
+    whole = region or Box(x0, y0, x1 + 1.0, y1 + 1.0)
+    again = verify_all(query.take(own), [answers[number] for number in asked], whole, config)
+    for number, match in zip(asked, again, strict=True):
+        if verdict(match) == "confirmed":
+            noted[number] = match
+    return noted
+
+
+def _in_shares(
+    query: LocalFeatures, answers: Sequence[LocalFeatures], region: Box | None, config: VerificationConfig
+) -> list[Verification]:
+    """Returns what `_verify_share` does; every processor takes a share of the answers."""
+    threads = max(1, min(available_cpus(), len(answers)))
+    verified: list[Verification] = [_REFUSED] * len(answers)
+    shares = in_threads(
+        lambda first: _verify_share(query, answers[first::threads], region, config),
+        range(threads),
+        workers=threads,
+        blas_threads=1,
+    )
+    for first, share in enumerate(shares):
+        verified[first::threads] = share
+    return verified
 
 
 def _verify_share(
