@@ -54,6 +54,12 @@ def test_photos_without_labels_are_compared_by_what_sift_confirms(photos, networ
     assert len(circles) == 2
 
 
+def test_broken_photos_are_listed(photos, capsys):
+    (photos / "broken.png").write_bytes(b"no photo")
+    assert main(["models", "--measure", str(photos), "--model", "sift"]) == 0
+    assert "broken.png: " in capsys.readouterr().err
+
+
 def test_a_table_names_what_photos_show(photos, network, tmp_path, capsys):
     table = tmp_path / "labels.csv"
     rows = [f"photos/{path.name},{path.name[0]}" for path in sorted(photos.iterdir())]

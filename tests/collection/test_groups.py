@@ -18,7 +18,7 @@ from resight.collection import Collection, groups
 from resight.collection.groups import EdgeStore, GroupConfig, edges_of, finding
 from resight.collection.groups.shape import shape_of
 from resight.collection.roots import Roots
-from resight.errors import InvalidInput, NoLocalFeatures
+from resight.errors import InvalidInput, NoLocalFeatures, StorageFailed
 from resight.scenes.render import render_view
 
 SIDE = 480
@@ -146,6 +146,21 @@ def test_what_was_found_is_kept_and_new_photos_alone_are_looked_at(copied, monke
     found = collection.groups(progress=lambda *counts: seen.append(counts))
     assert seen[-1] == (1, 1)
     assert [len(group) for group in found] == [9, 2]
+
+
+def test_a_disk_that_takes_nothing_costs_time_and_nothing_else(copied, monkeypatch, caplog):
+    collection = Collection.open(copied / "edits.resight")
+    found = [members(group).keys() for group in collection.groups()]
+    shutil.rmtree(collection.path / "groups")
+    before = sorted(collection.path.rglob("*"))
+
+    def refuse(*_, **__):
+        raise StorageFailed("the collection cannot be written")
+
+    monkeypatch.setattr(finding, "writer_lock", refuse)
+    assert [members(group).keys() for group in collection.groups()] == found
+    assert sorted(collection.path.rglob("*")) == before
+    assert caplog.text.count("what was found is not kept for the next time: the collection cannot") == 1
 
 
 def test_renamed_removed_and_equal_files(copied):

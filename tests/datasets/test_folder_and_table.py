@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pyarrow
 import pytest
 from pyarrow import parquet
@@ -35,6 +37,26 @@ def test_a_folder_may_be_split_already(tmp_path, write_photo):
     benchmark = read_folder(tmp_path)
     assert benchmark.train.paths == ("train/x/1.jpg", "train/y/1.jpg")
     assert (benchmark.test.paths, benchmark.test.label_names) == (("test/x/2.jpg",), ("x",))
+
+
+@pytest.mark.parametrize("closed", ["closed", "train", "train/x", "test/x/deep"])
+def test_a_folder_that_cannot_be_listed_is_named_and_not_left_out(tmp_path, write_photo, monkeypatch, closed):
+    for number, name in enumerate(["train/x/1.jpg", "train/y/1.jpg", "test/x/2.jpg", "test/x/deep/3.jpg"]):
+        write_photo(tmp_path / name, seed=number)
+    listing = os.scandir
+
+    def refuse(path):
+        if str(path).endswith(closed):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listing(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "listdir", lambda path: [each.name for each in os.scandir(path)])
+    if closed == "closed":
+        assert read_folder(tmp_path).test.paths == ("test/x/2.jpg", "test/x/deep/3.jpg")
+    else:
+        with pytest.raises(InvalidInput, match=rf"{closed} cannot be listed \(Permission denied\)"):
+            read_folder(tmp_path)
 
 
 def test_folders_without_classes_are_told_what_is_expected(tmp_path, write_photo):

@@ -287,6 +287,15 @@ def test_files_that_belong_together_never_mix(tmp_path, monkeypatch):
     assert stops > 2
 
 
+def test_a_folder_that_may_be_written_to_and_not_listed(tmp_path, monkeypatch):
+    def closed(folder):
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    write_whole(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt").read_text() == "new"
+
+
 def test_a_folder_takes_its_place_at_once(tmp_path):
     place = tmp_path / "out"
     for word in ("old", "new"):

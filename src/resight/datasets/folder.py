@@ -66,12 +66,24 @@ def _labelled(root: Path, split: str, photos: list[tuple[str, str]]) -> Labelled
 
 
 def _photos(root: Path, split: str) -> list[tuple[str, str]]:
-    """Returns class and path relative to the root of each photo, sorted."""
+    """Returns class and path relative to the root of each photo, sorted.
+
+    Raises:
+        InvalidInput: A folder cannot be listed: without its photos, numbers would be of another set.
+    """
     photos = []
-    for folder in (root / split).iterdir():
+
+    def refuse(error: OSError) -> None:
+        raise InvalidInput(f"the folder {error.filename} cannot be listed ({error.strerror})")
+
+    try:
+        classes = list((root / split).iterdir())
+    except OSError as error:
+        refuse(error)
+    for folder in classes:
         if not folder.is_dir() or folder.name.startswith("."):
             continue
-        for parent, folders, files in os.walk(folder):
+        for parent, folders, files in os.walk(folder, onerror=refuse):
             folders[:] = [name for name in folders if not name.startswith(".")]
             for name in files:
                 path = Path(parent, name)

@@ -261,7 +261,11 @@ def _locked_folder(folder: Path) -> Iterator[None]:
 def _remove_leftovers(place: Path) -> None:
     """Removes the partial outputs that killed writers of the same output have left."""
     stem = _partial_stem(place)
-    for entry in place.parent.iterdir():
+    try:
+        entries = list(place.parent.iterdir())
+    except PermissionError:  # A folder may be written to and not listed.
+        return
+    for entry in entries:
         is_partial = entry.name.startswith(stem) and _MARKS.fullmatch(entry.name.removeprefix(stem))
         if is_partial and _is_abandoned(entry):
             if entry.is_dir() and not entry.is_symlink():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -11,8 +12,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from resight.collection import find_photos
-from resight.collection.scan import absolute
+from resight.collection.scan import absolute, scan
 from resight.errors import InvalidInput
 from resight.evaluation.measures.labels import evaluate_labels
 from resight.evaluation.statistics import Interval, PairedTest, bootstrap, paired
@@ -26,6 +26,8 @@ from resight.pipelines.whiten import hold_out
 from resight.training.layer import LayerSettings, fit_layer
 
 __all__ = ["AdaptOutcome", "AdaptSettings", "Way", "adapt_model", "labelled_photos"]
+
+_LOG = logging.getLogger(__name__)
 
 _COLUMNS = ("path", "label")
 _SHRINKAGE = 0.1
@@ -183,18 +185,25 @@ def labelled_photos(
         rows = [row for row, cluster in enumerate(found.clusters) if cluster >= 0]
         return [found.photos[row] for row in rows], found.clusters[rows]
     if labels is None:
-        files = find_photos(photos)
+        files = _found(photos)
         return files, numbered([str(file.parent) for file in files])
     lines = read_rows(labels, _COLUMNS)
     class_of = {absolute(on_disk(labels.parent / line["path"])): line["label"] for line in lines}
     files = [Path(file) for file in class_of]
     if photos:
-        files = [file for file in find_photos(photos) if str(file) in class_of]
+        files = [file for file in _found(photos) if str(file) in class_of]
     if not files:
         raise InvalidInput(
             f"none of the photos stands in {labels}: its paths are relative to the table's own folder"
         )
     return files, numbered([class_of[str(file)] for file in files])
+
+
+def _found(photos: Sequence[Path]) -> list[Path]:
+    scanned = scan(photos)
+    for folder in scanned.broken:
+        _LOG.warning("%s: %s", folder.path, folder.reason)
+    return [Path(photo.path) for photo in scanned.photos]
 
 
 def _descriptors(
@@ -206,6 +215,8 @@ def _descriptors(
         with np.load(path, allow_pickle=False) as kept:
             return kept["descriptors"], kept["rows"]
     described = describe_photos(model, files, purpose="learn from", progress=progress)
+    for photo in described.broken:
+        _LOG.warning("%s: %s", photo.path, photo.reason)
     row_of = {str(file.resolve()): row for row, file in enumerate(files)}
     rows = np.array([row_of[str(each.resolve())] for each in described.paths], dtype=np.int64)
     path.parent.mkdir(parents=True, exist_ok=True)

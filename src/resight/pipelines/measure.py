@@ -57,7 +57,7 @@ def measure_models(
     labels: Path | None = None,
     progress: Progress = silent,
 ) -> tuple[list[MeasuredModel], list[str]]:
-    """Returns the models measured, and why the others could not be.
+    """Returns the models measured, and why others could not be, and which photos could not be described.
 
     What shows the same thing is said by a table, by folders where photos lie in several, and else by the
     geometry of sift: photos that it confirms to show one thing.
@@ -83,7 +83,9 @@ def measure_models(
     measured, failed = [], []
     for name in names:
         try:
-            measured.append(_measure(name, files, classes, progress))
+            one, broken = _measure(name, files, classes, progress)
+            measured.append(one)
+            failed += [each for each in broken if each not in failed]
         except ResightError as error:
             failed.append(f"{name}: {error}")
     return [replace(each, best=_is_best(each, measured)) for each in measured], failed
@@ -127,7 +129,8 @@ def _height_of(value: float) -> float:
 
 def _measure(
     name: str, files: Sequence[Path], classes: Int64[np.ndarray, " n"], progress: Progress
-) -> MeasuredModel:
+) -> tuple[MeasuredModel, list[str]]:
+    """Returns what was measured, and the photos that could not be described, each with the reason."""
     model = load_model(name)
     class_of = dict(zip(map(str, files), classes.tolist(), strict=True))
     start = time.monotonic()
@@ -137,7 +140,7 @@ def _measure(
     result = evaluate_labels(described.descriptors, own, ks=(1,))
     counted = ~np.isnan(result.per_query.map_at_r)
     drawn = own[result.per_query.queries]
-    return MeasuredModel(
+    measured = MeasuredModel(
         name,
         model.dim,
         bootstrap(result.per_query.map_at_r, classes=drawn),
@@ -145,6 +148,7 @@ def _measure(
         1000 * seconds / len(own),
         2 * model.dim + described.feature_bytes / len(own),
     )
+    return measured, [f"{photo.path}: {photo.reason}" for photo in described.broken]
 
 
 def _confirmed(files: Sequence[Path]) -> Int64[np.ndarray, " n"]:

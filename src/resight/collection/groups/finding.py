@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import final
 
@@ -19,7 +21,7 @@ from resight.collection.resident import ResidentIndex
 from resight.collection.roots import Key
 from resight.collection.store import Store
 from resight.collection.stored_local import StoredLocal
-from resight.errors import InvalidInput, NoLocalFeatures, UnreadableImage
+from resight.errors import InvalidInput, NoLocalFeatures, StorageFailed, UnreadableImage
 from resight.features import LocalFeatures
 from resight.files import Progress, in_threads
 from resight.models.extract import modified_ns
@@ -28,6 +30,8 @@ from resight.search.geometry.verdict import verdict
 from resight.search.geometry.verification import Verification, verify_queries
 
 __all__ = ["Photo", "look", "photos_of", "waiting"]
+
+_LOG = logging.getLogger(__name__)
 
 BLOCK = 64
 """Photos whose candidates are looked at before what was found is kept."""
@@ -94,13 +98,13 @@ def look(
 ) -> dict[bytes, Looked]:
     """Returns what is known of the collection's photos after looking at the new ones.
 
-    What is found is kept batch by batch: killed, the next call goes on. The cost grows with the number of new
-    photos times that of the candidates of each.
+    What is found is kept batch by batch: killed, the next call goes on. A disk that is full or read-only
+    keeps nothing, and the next call begins anew. The cost grows with the number of new photos times that of
+    the candidates of each.
 
     Raises:
         NoLocalFeatures: The model has none to verify with.
         CollectionLocked: Another process is writing.
-        OSError: The disk refuses what was found.
     """
     if model.local is None:
         raise NoLocalFeatures(
@@ -108,12 +112,11 @@ def look(
             "a model that has, such as sift"
         )
     photos, known, new = waiting(store, edges)
-    run = _Run(store, resident, model, config, photos)
+    run, keeps = _Run(store, resident, model, config, photos), True
     for start in range(0, len(new), BLOCK):
         progress(start, len(new))
         found = run.block(new[start : start + BLOCK])
-        with writer_lock(store.path, timeout=lock_timeout):
-            edges.append(found)
+        keeps = keeps and _kept(store, partial(edges.append, found), lock_timeout)
         known |= {one.photo: one for one in found}
     progress(len(new), len(new))
     if new:
@@ -121,9 +124,20 @@ def look(
             photo: replace(one, sharpness=run.sharpness.get(photo, one.sharpness))
             for photo, one in known.items()
         }
-        with writer_lock(store.path, timeout=lock_timeout):
-            edges.replace(known)
+        if keeps:
+            _kept(store, partial(edges.replace, known), lock_timeout)
     return known
+
+
+def _kept(store: Store, write: Callable[[], None], lock_timeout: float) -> bool:
+    """Returns whether the disk took what was found."""
+    try:
+        with writer_lock(store.path, timeout=lock_timeout):
+            write()
+    except (StorageFailed, OSError) as error:
+        _LOG.warning("what was found is not kept for the next time: %s", error)
+        return False
+    return True
 
 
 def waiting(store: Store, edges: EdgeStore) -> tuple[list[Photo], dict[bytes, Looked], list[Photo]]:
