@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resight.errors import CollectionDamaged, CollectionNotFound, InvalidInput, ModelMismatch, StorageFailed
-from resight.search.exact import ExactIndex
+from resight.search.exact import ExactIndex, scan
 from resight.search.exact import index as exact
 
 
@@ -80,10 +81,14 @@ def test_equals_brute_force_with_ties_removals_filters_and_padding(seed, n, k, q
     check(index, stored, asked, k, allowed)
 
 
+@pytest.mark.parametrize("decoded", [0, 1 << 21])
 @pytest.mark.parametrize("queries", [1, 2, 40])
-def test_large_index_and_blocks_are_exact(rng_seed, queries, monkeypatch):
+def test_large_index_and_blocks_are_exact(rng_seed, queries, decoded, monkeypatch):
     monkeypatch.setattr(exact, "BLOCK", 64)
     monkeypatch.setattr(exact, "THREADED_FROM", 100)
+    monkeypatch.setattr(scan, "BLOCK", 64)
+    # Small indexes are held decoded, too; these shall not be.
+    monkeypatch.setattr(exact, "LARGEST_DECODED", decoded)
     monkeypatch.setattr(exact, "QUERY_BLOCK", 16)
     rng = np.random.default_rng(rng_seed)
     index, stored = filled(rng, 500, 16)
@@ -268,3 +273,31 @@ def test_works_beside_packages_that_replace_the_methods_of_faiss():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stdout == "[[0, 2, -1]] 1.0\n", done.stderr
+
+
+def test_a_query_changes_nothing_that_a_later_row_needs():
+    """A small index is held decoded, too: what is added and removed afterwards is searched."""
+    rng = np.random.default_rng(5)
+    index, stored = filled(rng, 50)
+    check(index, stored, unit(rng, 2, 8), 60)
+    new = unit(rng, 5, 8)
+    index.add(np.arange(1000, 1005), new)
+    stored |= dict(zip(range(1000, 1005), new, strict=True))
+    check(index, stored, unit(rng, 2, 8), 60)
+    gone = index.ids[3:7].copy()
+    index.remove(gone)
+    for one in gone.tolist():
+        del stored[one]
+    check(index, stored, unit(rng, 20, 8), 60)
+
+
+def test_two_batches_at_once_answer_as_one_after_the_other():
+    rng = np.random.default_rng(6)
+    index, _ = filled(rng, 25_000, 16)
+    batches = [unit(rng, 20, 16) for _ in range(4)]
+    alone = [index.search(batch, 5) for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda batch: index.search(batch, 5), batches))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one.ids, other.ids)
+        np.testing.assert_array_equal(one.scores, other.scores)

@@ -2,20 +2,19 @@
 
 The scores are those of the stored, float16-rounded descriptors, and the k best are proved complete:
 
-1. A scan in float32 (FAISS for few queries, a blocked matrix product for many) proposes candidates.
+1. A scan in float32 (`resight.search.exact.scan`) proposes candidates.
 2. Candidates are scored again in float64 and rounded as `resight.search.exact` says; this is the score.
 3. A float32 sum of ``dim`` products in any order differs from the true one by at most
    ``gamma * |query| * |row|``, ``gamma = dim u / (1 - dim u)``, ``u = 2**-24`` (N. J. Higham, Accuracy and
    Stability of Numerical Algorithms, 2nd ed. 2002, section 3.1). So a row that was not proposed cannot reach
-   the k-th score when its scanned score plus this bound, and half a step of rounding, lies below it; until
-   then, more rows are scored.
+   the k-th score when its scanned score plus this bound, and half a step of rounding, lies below it; where
+   it could, every row that could is scored (`ExactIndex._multiply`).
 """
 
 from __future__ import annotations
 
 import json
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import final
 
@@ -27,6 +26,7 @@ from resight.errors import CollectionDamaged, CollectionNotFound, InvalidInput, 
 from resight.files import reading, whole_file
 from resight.search.exact.order import STEPS, rounded, top_k
 from resight.search.exact.rows import RowTable
+from resight.search.exact.scan import propose, propose_decoded
 from resight.search.ranking import PADDING_ID, Ranking
 
 __all__ = ["ExactIndex"]
@@ -37,11 +37,12 @@ BLOCK = 8192
 QUERY_BLOCK = 256
 MARGIN = 32
 """Candidates fetched beyond k; among 200,000 random unit vectors the bound needs about one."""
-BLOCKED_FROM = 16
-"""Queries from which a decoded matrix product beats a scan each; measured at 200,000 x 512, two cores."""
 LARGEST_SCANNED_K = 1024
 LARGEST_PADDED = 1 << 24
 """Answers of all queries together that are padded where an index has fewer: 200 MB."""
+
+LARGEST_DECODED = 1 << 21
+"""Numbers of a small index, which are also held as float32: 8 MB, 4096 rows at 512 dimensions."""
 
 THREADED_FROM = 20_000
 """Rows from which two threads are worth their start."""
@@ -75,6 +76,7 @@ class ExactIndex:
             dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
         )
         self._longest = 0.0
+        self._decoded: Float32[np.ndarray, "n dim"] | None = None
 
     def __len__(self) -> int:
         return len(self._table)
@@ -121,6 +123,7 @@ class ExactIndex:
             rows = halves[start : start + BLOCK].astype(np.float32)
             self._longest = max(self._longest, float(np.sqrt(np.einsum("nd,nd->n", rows, rows).max())))
         if len(ids):
+            self._decoded = None
             self._codes.add_sa_codes(halves.view(np.uint8))
         self._table.append(ids)
 
@@ -131,6 +134,7 @@ class ExactIndex:
         remaining[rows[rows >= 0]] = False
         gone = int(np.count_nonzero(~remaining))
         if gone:
+            self._decoded = None
             self._codes.remove_ids(faiss.IDSelectorBatch(np.flatnonzero(~remaining)))
             self._table.keep(remaining)
         return gone
@@ -181,12 +185,22 @@ class ExactIndex:
         if size == 0:
             return Ranking(ranking_ids, scores)
         left = list(range(len(queries)))
-        if 0 < len(queries) < BLOCKED_FROM and size <= LARGEST_SCANNED_K:
+        if len(queries) and size <= LARGEST_SCANNED_K:
             fetched = min(size + MARGIN, searched)
             left = []
-            for query, (scanned, rows) in enumerate(self._propose(queries, fetched, member)):
-                best, best_scores = self._first(rows, self._score(queries[query], rows), size)
-                unseen = float(scanned.min()) + self._bound(queries[query]) + HALF_STEP
+            proposed = (
+                pair
+                for start in range(0, len(queries), QUERY_BLOCK)
+                for pair in self._propose(queries[start : start + QUERY_BLOCK], fetched, member)
+            )
+            for query, (scanned, rows) in enumerate(proposed):
+                bound = self._bound(queries[query]) + HALF_STEP
+                # One below all k best by twice the bound is none of the k best.
+                near = rows[
+                    scanned >= float(np.partition(scanned, fetched - size)[fetched - size]) - 2 * bound
+                ]
+                best, best_scores = self._first(near, self._score(queries[query], near), size)
+                unseen = float(scanned.min()) + bound
                 if fetched == searched or unseen < best_scores[-1]:
                     ranking_ids[query, :size], scores[query, :size] = self.ids[best], best_scores
                 else:
@@ -225,10 +239,12 @@ class ExactIndex:
     ) -> Float64[np.ndarray, " m"]:
         """Returns the scores of some rows."""
         scores, wide = np.empty(len(rows)), query.astype(np.float64)
+        stored = self._small()
+        stored = self._halves() if stored is None else stored
         for start in range(0, len(rows), BLOCK):
-            part = self._halves()[rows[start : start + BLOCK]]
-            # A sum along the row, not a matrix product: its order of additions is the same for every row.
-            scores[start : start + BLOCK] = (part.astype(np.float64) * wide).sum(axis=1)
+            part = stored[rows[start : start + BLOCK]].astype(np.float64)
+            # Not a matrix product: here the order of additions is the same for every row.
+            scores[start : start + BLOCK] = np.einsum("nd,d->n", part, wide)
         return rounded(scores)
 
     def _first(
@@ -242,30 +258,17 @@ class ExactIndex:
         self, queries: Float32[np.ndarray, "q dim"], count: int, member: Bool[np.ndarray, " n"] | None
     ) -> list[tuple[Float32[np.ndarray, " count"], Int64[np.ndarray, " count"]]]:
         """Returns for each query scanned scores and rows of the ``count`` best by that score, unordered."""
-        threads = 2 if len(self) >= THREADED_FROM else 1
-        bounds = [len(self) * part // threads for part in range(threads + 1)]
+        small = self._small()
+        if small is not None:
+            return propose_decoded(small, queries, count, member)
+        return propose(self._codes, queries, count, member, threads=2 if len(self) >= THREADED_FROM else 1)
 
-        def scan(part: int) -> tuple[Float32[np.ndarray, "q m"], Int64[np.ndarray, "q m"]]:
-            restriction = _restrict(bounds[part], bounds[part + 1], member)
-            scores = np.empty((len(queries), count), dtype=np.float32)
-            rows = np.empty((len(queries), count), dtype=np.int64)
-            # Not search(): faiss.contrib.torch_utils, which other retrieval packages import, replaces it for
-            # the whole process by one without parameters. FAISS's type hints do not tell of search_c.
-            search = self._codes.search_c  # type: ignore[attr-defined]
-            outputs = faiss.swig_ptr(scores), faiss.swig_ptr(rows)
-            search(len(queries), faiss.swig_ptr(queries), count, *outputs, restriction)
-            return scores, rows
-
-        # FAISS gives one thread to a query, and its idle OpenMP threads spin: tens of milliseconds
-        # where others want the processor. So threads of ours, with one OpenMP thread each.
-        with ThreadPoolExecutor(threads, initializer=faiss.omp_set_num_threads, initargs=(1,)) as pool:
-            parts = list(pool.map(scan, range(threads)))
-        scores, rows = (np.concatenate(side, axis=1) for side in zip(*parts, strict=True))
-        # FAISS pads with row -1.
-        scores = np.where(rows >= 0, scores, -np.inf)
-        chosen = np.argpartition(-scores, count - 1, axis=1)[:, :count]
-        pairs = zip(np.take_along_axis(scores, chosen, 1), np.take_along_axis(rows, chosen, 1), strict=True)
-        return list(pairs)
+    def _small(self) -> Float32[np.ndarray, "n dim"] | None:
+        """Returns the rows of a small index, decoded once: what a search of few rows takes is decoding."""
+        decoded = self._decoded
+        if decoded is None and len(self) * self._dim <= LARGEST_DECODED:
+            decoded = self._decoded = self._halves().astype(np.float32)
+        return decoded
 
     def _multiply(
         self, queries: Float32[np.ndarray, "q dim"], k: int, member: Bool[np.ndarray, " n"] | None
@@ -379,17 +382,6 @@ class ExactIndex:
         index = cls(halves.shape[1], fingerprint=made_by)
         index.add(ids, halves)
         return index
-
-
-def _restrict(start: int, stop: int, member: Bool[np.ndarray, " n"] | None) -> faiss.SearchParameters:
-    """Returns what makes FAISS scan rows from start to stop, those of ``member`` only where it is given."""
-    selector: faiss.IDSelector = faiss.IDSelectorRange(start, stop)
-    if member is not None:
-        part = np.zeros_like(member)
-        part[start:stop] = member[start:stop]
-        # FAISS's Python layer replaces both constructors; its type hints tell of the generated ones.
-        selector = faiss.IDSelectorBitmap(np.packbits(part, bitorder="little"))  # type: ignore[call-arg,arg-type]
-    return faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
 
 
 def _as_ids(ids: Int64[np.ndarray, " n"], name: str) -> Int64[np.ndarray, " n"]:
