@@ -314,8 +314,11 @@ class Collection:
         with writing(self._store.path, self._model, timeout=self._lock_timeout, removing=True) as store:
             known, pending = stored_photos(store), store.header.purging
             gone = set()
+            roots = store.roots
             for path in typed_paths(paths):
-                keys = keys_under(store, known, [on_disk(path)])
+                exact = roots.key_of(canonical(on_disk(path)))
+                # A photo by its own name is no folder, for which all photos are looked at.
+                keys = [exact] if exact in known else keys_under(store, known, [on_disk(path)])
                 # Of a removal that was killed, nothing but the bytes may be left.
                 if not keys and not pending:
                     raise InvalidInput(
@@ -433,7 +436,7 @@ class Collection:
         """
         pixels = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
         self.model.describe(pixels)
-        self._resident.current()
+        self._resident.searched()
 
     def search(
         self,

@@ -13,7 +13,7 @@ from resight.files import Progress, silent
 from resight.search.approximate.measuring import median_milliseconds
 from resight.search.index import SearchChoice, SearchFigures, SearchIndex
 
-__all__ = ["ExactKept", "KeptIndex", "choose_index", "figures_of", "kept_index"]
+__all__ = ["ExactKept", "KeptIndex", "choose_index", "figures_of", "follow_table", "kept_index"]
 
 _TIMED = 32
 """Searches that are timed."""
@@ -42,6 +42,14 @@ class KeptIndex(Protocol):
 
         Raises:
             CollectionError: The table cannot be read, or the index not written.
+        """
+        ...
+
+    def stamp(self, store: Store) -> None:
+        """Notes that the index is that of the latest version: no photo has changed since `build` or `update`.
+
+        Raises:
+            CollectionError: It cannot be noted.
         """
         ...
 
@@ -83,6 +91,9 @@ class ExactKept:
         """Returns None: nothing is to be done."""
         return None
 
+    def stamp(self, store: Store) -> None:
+        """Does nothing."""
+
     def open(self, store: Store) -> SearchIndex | None:  # noqa: ARG002 (the contract's)
         """Returns None: the exact scan is used."""
         return None
@@ -102,6 +113,10 @@ def kept_index(choice: SearchChoice) -> KeptIndex:
             f"a search index on a Milvus server ({choice.address}) is not part of this version: "
             "choose exact or auto"
         )
+    if choice.kind == "auto":
+        from resight.collection.kept_approximate import ApproximateKept
+
+        return ApproximateKept(choice)
     return ExactKept()
 
 
@@ -119,6 +134,21 @@ def choose_index(store: Store, choice: SearchChoice, progress: Progress = silent
     figures = kept.build(store, progress)
     store.write_header(replace(store.header, search_choice=choice, search_figures=figures))
     return figures
+
+
+def follow_table(store: Store) -> None:
+    """Brings what is kept to the latest version, at the end of whatever a writer does.
+
+    Raises:
+        CollectionError: The index cannot be written, or not be reached.
+    """
+    if store.header.search_figures is None:
+        return
+    kept = kept_index(store.header.search_choice)
+    figures = kept.update(store)
+    if figures is not None:
+        store.write_header(replace(store.header, search_figures=figures))
+    kept.stamp(store)
 
 
 def figures_of(store: Store, photos: int) -> SearchFigures:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, final
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Int64
+from jaxtyping import Float16, Int64
 
 from resight.collection.store import Store
 from resight.errors import CollectionDamaged, InvalidInput
 from resight.search.exact import ExactIndex
+from resight.search.index import SearchIndex
 
 if TYPE_CHECKING:
     from resight.collection.regions import RegionIndex
+    from resight.search.approximate.index import ApproximateIndex
     from resight.search.diffusion import Diffusion
 
 __all__ = ["ResidentIndex"]
@@ -36,6 +39,7 @@ class ResidentIndex:
         self._index: ExactIndex | None = None
         self._version = 0
         self._identity = ""
+        self._kept: tuple[tuple[str, int], SearchIndex | None] | None = None
         self._diffusion: tuple[str, int, Diffusion] | None = None
         self._regions: tuple[tuple[str, int, tuple[str, ...]], RegionIndex | None] | None = None
 
@@ -54,9 +58,38 @@ class ResidentIndex:
             if index is None or not same:
                 index, self._version = self._store.read(_load)
             elif self._version < self._store.version:
-                self._version = self._follow(index)
+                self._version = self._store.read(partial(follow_rows, index, version=self._version))
             self._index, self._identity = index, self._store.header.identity
             return index
+
+    def searched(self) -> SearchIndex:
+        """Returns what the collection is searched by: the kept index of the latest version, or the exact one.
+
+        Raises:
+            CollectionNotFound: The collection has been deleted.
+            CollectionDamaged: It cannot be read.
+        """
+        with self.lock:
+            self._store.refresh()
+            header = self._store.header
+            if header.search_choice.kind == "exact":
+                return self.current()
+            from resight.collection.kept import kept_index
+
+            key = (header.identity, self._store.version)
+            if self._kept is None or self._kept[0] != key:
+                self._kept = None
+                self._kept = key, kept_index(header.search_choice).open(self._store)
+            index = self._kept[1]
+            return self.current() if index is None else index
+
+    def lay_aside(self) -> bool:
+        """Returns whether a kept index was in use, which has turned out to be damaged; it is no longer."""
+        with self.lock:
+            if self._kept is None or self._kept[1] is None:
+                return False
+            self._kept = self._kept[0], None
+            return True
 
     def diffusion(self) -> Diffusion:
         """Returns the diffusion over the latest committed version; its graph is built once a version.
@@ -96,26 +129,25 @@ class ResidentIndex:
                 self._regions = key, RegionIndex.load(self._store)
             return None if self._regions is None else self._regions[1]
 
-    def _follow(self, index: ExactIndex) -> int:
-        """Takes the rows that were written since, drops those that went, and returns the version then."""
-        where = f"{_SEARCHABLE} AND _row_last_updated_at_version > {self._version}"
 
-        def read(store: Store) -> tuple[list[pa.RecordBatch], list[pa.RecordBatch], int]:
-            return (
-                list(store.scan(["descriptor"], where=where)),
-                list(store.scan([], where=_SEARCHABLE)),
-                store.version,
-            )
+def follow_rows(index: ExactIndex | ApproximateIndex, store: Store, version: int) -> int:
+    """Takes the rows that were written since a version, drops those that went, and returns the version then.
 
-        # Both lists of one version, and nothing touched before both are read.
-        changed, present, version = self._store.read(read)
-        left = np.concatenate([np.empty(0, np.int64), *(_ids(batch) for batch in present)])
-        rewritten = np.concatenate([np.empty(0, np.int64), *(_ids(batch) for batch in changed)])
-        old = index.ids
-        index.remove(np.union1d(np.setdiff1d(old, left), np.intersect1d(old, rewritten)))
-        for batch in changed:
-            _add(index, batch, self._store)
-        return version
+    Raises:
+        OSError: They cannot be read: call it inside `Store.read`. Nothing has been touched then.
+        CollectionDamaged: A descriptor is damaged.
+    """
+    where = f"{_SEARCHABLE} AND _row_last_updated_at_version > {version}"
+    # Both lists of one version, and nothing touched before both are read.
+    changed = list(store.scan(["descriptor"], where=where))
+    present = list(store.scan([], where=_SEARCHABLE))
+    left = np.concatenate([np.empty(0, np.int64), *(_ids(batch) for batch in present)])
+    rewritten = np.concatenate([np.empty(0, np.int64), *(_ids(batch) for batch in changed)])
+    old = index.ids
+    index.remove(np.union1d(np.setdiff1d(old, left), np.intersect1d(old, rewritten)))
+    for batch in changed:
+        _add(index, batch, store)
+    return store.version
 
 
 def _load(store: Store) -> tuple[ExactIndex, int]:
@@ -125,11 +157,16 @@ def _load(store: Store) -> tuple[ExactIndex, int]:
     return index, store.version
 
 
-def _add(index: ExactIndex, batch: pa.RecordBatch, store: Store) -> None:
+def rows_of(batch: pa.RecordBatch) -> tuple[Int64[np.ndarray, " n"], Float16[np.ndarray, "n dim"]]:
+    """Returns the ids and descriptors of a batch."""
     column = batch["descriptor"]
     descriptors = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)
+    return _ids(batch), descriptors
+
+
+def _add(index: ExactIndex | ApproximateIndex, batch: pa.RecordBatch, store: Store) -> None:
     try:
-        index.add(_ids(batch), descriptors)
+        index.add(*rows_of(batch))
     except InvalidInput as error:
         raise CollectionDamaged(
             f"the collection {store.path} holds a damaged descriptor ({error}): `resight check` says of "

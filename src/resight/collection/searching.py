@@ -19,7 +19,7 @@ from resight.collection.schema import metadata_names
 from resight.collection.store import Store
 from resight.collection.stored_local import StoredLocal
 from resight.collection.stored_photos import has_changed
-from resight.errors import InvalidInput
+from resight.errors import CollectionDamaged, InvalidInput
 from resight.features import LocalFeatures
 from resight.models.codec import LocalCodec, as_stored
 from resight.models.model import Model
@@ -102,7 +102,8 @@ class Searcher:
         with self._resident.lock:
             for numbers in alike.values():
                 try:
-                    ranked |= zip(numbers, self._rank_alike([queries[n] for n in numbers]), strict=True)
+                    some = [queries[number] for number in numbers]
+                    ranked |= zip(numbers, self._rank_or_exactly(some), strict=True)
                 except InvalidInput as error:
                     ranked |= dict.fromkeys(numbers, error)
         return [ranked[number] for number in range(len(queries))]
@@ -115,7 +116,7 @@ class Searcher:
         """
         started = time.perf_counter()
         with self._resident.lock:
-            index = self._resident.current()
+            index = self._resident.searched()
             loaded = time.perf_counter()
             allowed = np.intersect1d(ids, index.ids)
             ranking = index.search(described.descriptor[None], max(1, len(allowed)), allowed=allowed)
@@ -178,11 +179,20 @@ class Searcher:
             for hit in hits
         ]
 
+    def _rank_or_exactly(self, queries: Sequence[Described]) -> list[Ranked]:
+        """Returns what `_rank_alike` does, by the exact scan where the kept index turns out to be damaged."""
+        try:
+            return self._rank_alike(queries)
+        except CollectionDamaged:
+            if not self._resident.lay_aside():
+                raise
+        return self._rank_alike(queries)
+
     def _rank_alike(self, queries: Sequence[Described]) -> list[Ranked]:
         """Returns the nearest photos of queries with one filter, expansion and refinement."""
         started = time.perf_counter()
         first = queries[0].query
-        index = self._resident.current()
+        index = self._resident.searched()
         if first.refine == "diffusion":
             # Its graph counts as loading: it is built once.
             self._resident.diffusion()
@@ -224,7 +234,7 @@ def _ranking(
     """Returns the best k or more for each descriptor, refined as the query says; hold the resident's lock."""
     if query.refine == "diffusion":
         return resident.diffusion().rank(descriptors, k)
-    index = resident.current()
+    index = resident.searched()
     searched = len(index) if allowed is None else len(allowed)
     k = max(1, min(max(k, _DEPTHS.get(query.refine or "", 0)), searched))
     # Never more than there are: memory is asked for that many.

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from resight.collection.kept import follow_table
 from resight.collection.lock import writer_lock
 from resight.collection.store import Store
 from resight.models.model import Model
@@ -44,5 +45,6 @@ def writing(path: Path, model: Model | None, *, timeout: float, removing: bool =
         yield store
         store.migrate()
         store.sum_files()
+        follow_table(store)
         store.sum_table()
         store.keep_reserve()

@@ -18,6 +18,7 @@ from resight.search.rescoring import rescore_heads
 
 if TYPE_CHECKING:
     from resight.search.exact import ExactIndex
+    from resight.search.index import SearchIndex
 
 __all__ = ["augment_database", "combine", "expand", "rerank_expanded", "search_expanded", "without_own"]
 
@@ -120,7 +121,7 @@ def expand(
 
 
 def search_expanded(
-    index: ExactIndex,
+    index: SearchIndex,
     queries: Float32[np.ndarray, "q dim"],
     k: int,
     *,
@@ -223,7 +224,7 @@ def augment_database(
     return augmented
 
 
-def _neighbours(index: ExactIndex, ranking: Ranking) -> Float32[np.ndarray, "q n dim"]:
+def _neighbours(index: SearchIndex, ranking: Ranking) -> Float32[np.ndarray, "q n dim"]:
     """Returns the descriptors of a ranking, zeros at padding."""
     neighbours = np.zeros((*ranking.ids.shape, index.dim), dtype=np.float32)
     present = ranking.ids >= 0

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
+from resight.search.approximate.index import ApproximateIndex, Effort
 from resight.search.index import SearchIndex
 
-__all__ = ["MEASURED_K", "median_milliseconds"]
+__all__ = [
+    "DEPTHS",
+    "MEASURED_K",
+    "choose_effort",
+    "measured_recall",
+    "median_milliseconds",
+    "recall",
+    "true_neighbours",
+]
 
 MEASURED_K = 10
-"""Answers of a search that is timed."""
+"""Answers of a search that is timed, and whose recall is told."""
+
+DEPTHS = (10, 100, 1000)
+"""Numbers of answers for which a search's effort is chosen."""
+
+_SHORTLISTS = (2, 4, 8, 16)
+"""Rows compared by their descriptors, for each answer."""
+
+_GROWTH = 1.5
+"""From one number of lists that is tried to the next."""
 
 
 def median_milliseconds(index: SearchIndex, queries: Float32[np.ndarray, "q dim"]) -> float:
@@ -24,3 +45,92 @@ def median_milliseconds(index: SearchIndex, queries: Float32[np.ndarray, "q dim"
         index.search(query[None], min(MEASURED_K, len(index)))
         times.append((time.perf_counter() - started) * 1e3)
     return statistics.median(times[len(queries[:3]) :])
+
+
+def true_neighbours(
+    index: SearchIndex, queries: Float32[np.ndarray, "q dim"], own: Int64[np.ndarray, " q"], k: int
+) -> list[Int64[np.ndarray, " k"]]:
+    """Returns the first k answers of each query that are not the query's own photo.
+
+    Args:
+        index: Searched.
+        queries: Descriptors of photos in the index.
+        own: Their ids.
+        k: Answers.
+    """
+    ranking = index.search(queries, min(k + 1, max(1, len(index))))
+    return [row[(row != one) & (row >= 0)][:k] for row, one in zip(ranking.ids, own, strict=True)]
+
+
+def recall(found: Sequence[Int64[np.ndarray, " k"]], true: Sequence[Int64[np.ndarray, " k"]]) -> float:
+    """Returns the share of the true neighbours that are among those found, over all queries."""
+    hits = sum(len(np.intersect1d(one, other)) for one, other in zip(found, true, strict=True))
+    return hits / max(1, sum(len(one) for one in true))
+
+
+def measured_recall(
+    index: ApproximateIndex,
+    efforts: Sequence[Effort],
+    queries: Float32[np.ndarray, "q dim"],
+    own: Int64[np.ndarray, " q"],
+    true: Sequence[Int64[np.ndarray, " k"]],
+) -> float:
+    """Returns the share of the ten nearest of each query that a search for ten answers finds.
+
+    Args:
+        index: Searched; its efforts are set.
+        efforts: The first is that of ten answers.
+        queries: Descriptors of photos in the index.
+        own: Their ids.
+        true: Their neighbours, ten or more each.
+    """
+    # One more, as the photo itself is found, too.
+    index.efforts = [replace(efforts[0], k=MEASURED_K + 1)]
+    found = true_neighbours(index, queries, own, MEASURED_K)
+    index.efforts = list(efforts)
+    return recall(found, [row[:MEASURED_K] for row in true])
+
+
+def choose_effort(
+    index: ApproximateIndex,
+    queries: Float32[np.ndarray, "q dim"],
+    own: Int64[np.ndarray, " q"],
+    true: Sequence[Int64[np.ndarray, " k"]],
+    *,
+    k: int,
+    least: float,
+    most: int,
+) -> tuple[Effort | None, float]:
+    """Returns the quickest effort that finds a share of the k nearest, and the best share of all tried.
+
+    Args:
+        index: Whose efforts are set meanwhile.
+        queries: Descriptors of photos in the index.
+        own: Their ids.
+        true: Their neighbours, k or more each.
+        k: Answers.
+        least: Share to be found.
+        most: Lists that may be looked at.
+    """
+    wanted = [row[:k] for row in true]
+    chosen, quickest, best = None, np.inf, 0.0
+    kept = index.efforts
+    for shortlist in _SHORTLISTS:
+        probes, before = 1, -1.0
+        while probes <= most:
+            index.efforts = [Effort(k + 1, probes, shortlist)]
+            started = time.perf_counter()
+            found = true_neighbours(index, queries, own, k)
+            seconds = time.perf_counter() - started
+            shares = [recall([one], [true]) for one, true in zip(found, wanted, strict=True)]
+            best = max(best, float(np.mean(shares)))
+            # Less its standard error: other queries are not to find less than was asked for.
+            reached = float(np.mean(shares) - np.std(shares) / math.sqrt(len(shares)))
+            if reached >= least and seconds < quickest:
+                chosen, quickest = Effort(k, probes, shortlist), seconds
+            # What the shortlist loses, more lists do not bring back.
+            if reached >= least or seconds > 2 * quickest or (probes > most // 4 and reached <= before):
+                break
+            probes, before = max(probes + 1, int(probes * _GROWTH)), reached
+    index.efforts = kept
+    return chosen, best

@@ -77,6 +77,25 @@ class ExactIndex:
         )
         self._longest = 0.0
         self._decoded: Float32[np.ndarray, "n dim"] | None = None
+        self._borrowed: Float16[np.ndarray, "n dim"] | None = None
+
+    @classmethod
+    def over(
+        cls, ids: Int64[np.ndarray, " n"], halves: Float16[np.ndarray, "n dim"], *, fingerprint: str
+    ) -> ExactIndex:
+        """Returns an index over descriptors in memory, or in a mapped file, without a copy of them.
+
+        Args:
+            ids: Unique, not negative.
+            halves: Finite; not to be changed as long as the index is used.
+            fingerprint: Of the model that made the descriptors.
+
+        Nothing can be added to it or removed.
+        """
+        index = cls(halves.shape[1], fingerprint=fingerprint)
+        index._table.append(ids)
+        index._longest, index._borrowed = _longest(halves), halves
+        return index
 
     def __len__(self) -> int:
         return len(self._table)
@@ -119,9 +138,7 @@ class ExactIndex:
                 f"the descriptor of id {ids[row]} holds NaN, infinity or a value beyond 65504; "
                 "descriptors must be finite"
             )
-        for start in range(0, len(ids), BLOCK):
-            rows = halves[start : start + BLOCK].astype(np.float32)
-            self._longest = max(self._longest, float(np.sqrt(np.einsum("nd,nd->n", rows, rows).max())))
+        self._longest = max(self._longest, _longest(halves))
         if len(ids):
             self._decoded = None
             self._codes.add_sa_codes(halves.view(np.uint8))
@@ -224,6 +241,8 @@ class ExactIndex:
 
     def _halves(self) -> Float16[np.ndarray, "n dim"]:
         """Returns the stored descriptors without a copy; valid until the next add or remove."""
+        if self._borrowed is not None:
+            return self._borrowed
         flat = faiss.rev_swig_ptr(self._codes.codes.data(), self._codes.codes.size())
         return flat.view("<f2").reshape(len(self), self._dim)
 
@@ -261,7 +280,8 @@ class ExactIndex:
         small = self._small()
         if small is not None:
             return propose_decoded(small, queries, count, member)
-        return propose(self._codes, queries, count, member, threads=2 if len(self) >= THREADED_FROM else 1)
+        threads = 2 if len(self) >= THREADED_FROM else 1
+        return propose(self._codes, self._halves(), queries, count, member, threads=threads)
 
     def _small(self) -> Float32[np.ndarray, "n dim"] | None:
         """Returns the rows of a small index, decoded once: what a search of few rows takes is decoding."""
@@ -382,6 +402,15 @@ class ExactIndex:
         index = cls(halves.shape[1], fingerprint=made_by)
         index.add(ids, halves)
         return index
+
+
+def _longest(halves: Float16[np.ndarray, "n dim"]) -> float:
+    """Returns the length of the longest row."""
+    longest = 0.0
+    for start in range(0, len(halves), BLOCK):
+        rows = halves[start : start + BLOCK].astype(np.float32)
+        longest = max(longest, float(np.sqrt(np.einsum("nd,nd->n", rows, rows).max())))
+    return longest
 
 
 def _as_ids(ids: Int64[np.ndarray, " n"], name: str) -> Int64[np.ndarray, " n"]:

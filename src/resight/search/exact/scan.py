@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import faiss
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float16, Float32, Int64
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it comes without types
 
 __all__ = ["propose", "propose_decoded"]
@@ -28,6 +28,7 @@ Proposals = tuple[Float32[np.ndarray, "q m"], Int64[np.ndarray, "q m"]]
 
 def propose(
     codes: faiss.IndexScalarQuantizer,
+    halves: Float16[np.ndarray, "n dim"],
     queries: Float32[np.ndarray, "q dim"],
     count: int,
     member: Bool[np.ndarray, " n"] | None,
@@ -37,27 +38,30 @@ def propose(
     """Returns for each query scores and rows of the best by a sum in float32, unordered.
 
     Args:
-        codes: Holds the rows as halves.
+        codes: Of halves; holds the rows, or none of them where they are elsewhere.
+        halves: The rows.
         queries: One a row.
         count: Rows that are proposed; at most as many as are searched.
         member: Rows that are searched; all of them by default.
         threads: Each scans a part of the rows.
     """
-    scan = _scan_each if len(queries) < BLOCKED_FROM else _scan_blocks
-    bounds = [codes.ntotal * part // threads for part in range(threads + 1)]
+    in_blocks = len(queries) >= BLOCKED_FROM or codes.ntotal != len(halves)
+    bounds = [len(halves) * part // threads for part in range(threads + 1)]
     ranges = list(pairwise(bounds))
 
     def part(limits: tuple[int, int]) -> Proposals:
-        return scan(codes, queries, count, member, *limits)
+        if in_blocks:
+            return _scan_blocks(codes, halves, queries, count, member, *limits)
+        return _scan_each(codes, queries, count, member, *limits)
 
     if threads == 1:
         return _per_query(*_one_thread(lambda: part(ranges[0])))
     # FAISS gives one thread to a query, and its idle OpenMP threads spin: tens of milliseconds where others
     # want the processor, as do those of matrix products. So threads of ours, with one of theirs each.
-    blas = nullcontext() if scan is _scan_each else threadpool_limits(1, user_api="blas")
+    blas = threadpool_limits(1, user_api="blas") if in_blocks else nullcontext()
     pool = ThreadPoolExecutor(threads, initializer=faiss.omp_set_num_threads, initargs=(1,))
     # Two scans at once would restore each other's limit; each uses all threads anyway.
-    with nullcontext() if scan is _scan_each else _IN_TURN, blas, pool:
+    with _IN_TURN if in_blocks else nullcontext(), blas, pool:
         parts = list(pool.map(part, ranges))
     scores, rows = (np.concatenate(side, axis=1) for side in zip(*parts, strict=True))
     chosen = np.argpartition(-scores, count - 1, axis=1)[:, :count]
@@ -120,6 +124,7 @@ def _scan_each(
 
 def _scan_blocks(
     codes: faiss.IndexScalarQuantizer,
+    halves: Float16[np.ndarray, "n dim"],
     queries: Float32[np.ndarray, "q dim"],
     count: int,
     member: Bool[np.ndarray, " n"] | None,
@@ -127,20 +132,19 @@ def _scan_blocks(
     stop: int,
 ) -> Proposals:
     """Returns the best of some rows by matrix products over blocks of decoded rows; padded with -inf."""
-    dim = codes.d
-    flat = faiss.rev_swig_ptr(codes.codes.data(), codes.codes.size()).reshape(-1, 2 * dim)
-    buffer = np.empty((BLOCK, dim), dtype=np.float32)
+    flat = halves.view(np.uint8)
+    buffer = np.empty((BLOCK, codes.d), dtype=np.float32)
     decode = codes.sa_decode_c  # type: ignore[attr-defined]
     every = None if member is None else start + np.flatnonzero(member[start:stop])
     best = _Best(len(queries), count)
     for first in range(0, stop - start if every is None else len(every), BLOCK):
         if every is None:
             block = np.arange(start + first, min(start + first + BLOCK, stop))
-            halves = flat[block[0] : block[-1] + 1]
+            rows = flat[block[0] : block[-1] + 1]
         else:
             block = every[first : first + BLOCK]
-            halves = flat[block]
-        decode(len(block), faiss.swig_ptr(halves), faiss.swig_ptr(buffer))
+            rows = flat[block]
+        decode(len(block), faiss.swig_ptr(rows), faiss.swig_ptr(buffer))
         # In this order of factors, as the product is twice as quick.
         best.offer((buffer[: len(block)] @ queries.T).T, block)
     return best.taken()

@@ -1,0 +1,396 @@
+"""The approximate index of a collection: files in its folder, which follow its table.
+
+``search-index/head.json`` says which files there are, of which version of the table, with their checksums; it
+is written last, as a whole. A file that it does not name is of a killed writer, and the next one removes it.
+Nothing in it is believed that the sizes of the files, the checksums and the header of the collection do not
+bear out; an index that is damaged, foreign or behind is made anew by the next writer, and is not searched.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from jaxtyping import Bool, Float16, Int64
+
+from resight.collection.lance_errors import writing
+from resight.collection.resident import follow_rows, rows_of
+from resight.collection.store import Store
+from resight.errors import CollectionDamaged, InvalidInput, StorageFailed
+from resight.files import Progress, silent, write_whole
+from resight.search.approximate.building import Built, build, held_bytes
+from resight.search.approximate.codes import Codes
+from resight.search.approximate.index import ApproximateIndex, Effort
+from resight.search.approximate.measuring import measured_recall, true_neighbours
+from resight.search.approximate.part import Block, Part, write_codes, write_rows
+from resight.search.index import SearchChoice, SearchFigures
+
+__all__ = ["AUTO_FROM", "FOLDER", "ApproximateKept"]
+
+FOLDER = "search-index"
+FORMAT = 1
+
+AUTO_FROM = 50_000
+"""Photos from which an approximate index is tried: fewer are scanned in a few milliseconds."""
+
+MOST_PARTS = 4
+"""Parts that a search looks at; more are merged."""
+
+MEASURED_AGAIN = 0.1
+"""Share of the photos that have come or gone, from which the recall is measured again."""
+
+SLACK = 0.01
+"""The recall may fall by so much before the index is built anew: it is measured on a sample."""
+
+BUILT_AGAIN = 2.0
+"""Times as many photos as when it was built, from which the index is built anew."""
+
+QUERIES = 100
+_FILE = re.compile(r"\d{8}\.(?:rows|codes|trained|ivf-[a-z0-9]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What ``head.json`` says.
+
+    Attributes:
+        version: Of the table.
+        trained: Name of the file of centroids and codes, its kind, lists, and checksum.
+        parts: Name, rows and checksum of each.
+        efforts: Of searches.
+        built: Photos when it was built.
+        changed: Photos that have come or gone since the recall was measured last.
+    """
+
+    version: int
+    trained: tuple[str, str, int, int]
+    parts: tuple[tuple[str, int, int], ...]
+    efforts: tuple[Effort, ...]
+    built: int
+    changed: int
+
+
+_Source = tuple[tuple[str, int, int], Part, Bool[np.ndarray, " n"]]
+"""A part's name, rows and checksum; the part; which rows of it are kept."""
+
+
+@final
+class ApproximateKept:
+    """Keeps an approximate index where it is worth it; else nothing, and the search is exact.
+
+    Args:
+        choice: Memory and recall.
+    """
+
+    def __init__(self, choice: SearchChoice) -> None:
+        self._choice = choice
+
+    def build(self, store: Store, progress: Progress) -> SearchFigures:
+        """Returns what was measured of a new index.
+
+        Raises:
+            InvalidInput: Nothing that fits the memory reaches the recall.
+            CollectionError: The table cannot be read, or the index not written.
+        """
+        from resight.collection.kept import ExactKept
+
+        count = store.table([], where="broken IS NULL").num_rows
+        if count < AUTO_FROM:
+            self.remove(store)
+            return ExactKept().build(store, progress)
+        folder = store.path / FOLDER
+        with writing(store.path):
+            folder.mkdir(exist_ok=True)
+            _clean(folder, _read_head(store))
+            place = folder / _new_name(folder)
+            built = _built(store, place, count, self._choice, progress)
+            if built.codes is None:
+                self.remove(store)
+                return built.figures
+            trained = _write_trained(folder, place.name, built.codes)
+            part = _named(place, built.codes, count)
+            head = _Head(store.version, trained, (part,), tuple(built.efforts), count, 0)
+            _write_head(store, head)
+            _clean(folder, head)
+        return built.figures
+
+    def update(self, store: Store) -> SearchFigures | None:
+        """Brings the files to the latest version of the table; see `KeptIndex.update`.
+
+        Raises:
+            CollectionError: The table cannot be read, or the index not written.
+        """
+        head = _read_head(store)
+        if head is not None and head.version == store.version:
+            return None
+        if head is None:
+            return self._from_nothing(store)
+        try:
+            with writing(store.path):
+                index = _opened(store, head)
+                store.read(partial(follow_rows, index, version=head.version))
+                head = _persisted(store, head, index, head.changed + _changes(index))
+                index = _opened(store, head)
+                _write_head(store, head)
+                _clean(store.path / FOLDER, head)
+        except CollectionDamaged:
+            self.remove(store)
+            return self.build(store, silent)
+        except StorageFailed:
+            # A removal must take its photos off a full disk: the index goes as a whole, to be built again.
+            self.remove(store)
+            return SearchFigures("exact", 1.0)
+        return self._measured_again(store, head, index)
+
+    def stamp(self, store: Store) -> None:
+        """Says that the index is that of the latest version, which differs from the last one by no photo.
+
+        Raises:
+            CollectionError: It cannot be written.
+        """
+        head = _read_head(store)
+        if head is not None and head.version != store.version:
+            with writing(store.path):
+                _write_head(store, replace(head, version=store.version))
+
+    def open(self, store: Store) -> ApproximateIndex | None:
+        """Returns the index; None where there is none that can be used."""
+        head = _read_head(store)
+        if head is None or head.version > store.version:
+            return None
+        try:
+            index = _opened(store, head)
+            if head.version < store.version:
+                # A writer is at work, or was killed.
+                store.read(partial(follow_rows, index, version=head.version))
+        except CollectionDamaged:
+            return None
+        return index
+
+    def remove(self, store: Store) -> None:
+        """Removes all files.
+
+        Raises:
+            StorageFailed: The disk refuses it.
+        """
+        with writing(store.path):
+            shutil.rmtree(store.path / FOLDER, ignore_errors=False) if (
+                store.path / FOLDER
+            ).is_dir() else None
+
+    def _from_nothing(self, store: Store) -> SearchFigures | None:
+        """Builds an index where there is none: the collection has grown, or the files were damaged."""
+        count = store.table([], where="broken IS NULL").num_rows
+        measured = store.header.search_figures
+        if count < AUTO_FROM:
+            self.remove(store)
+            return None if measured is None or measured.kind == "exact" else self.build(store, silent)
+        if measured is not None and measured.kind == "exact" and measured.bytes is not None:
+            # Exact was the better one: it is compared again when there are twice as many photos.
+            before = measured.bytes / (2 * store.header.dim + 8)
+            if before >= AUTO_FROM and count < BUILT_AGAIN * before:
+                return None
+        return self.build(store, silent)
+
+    def _measured_again(self, store: Store, head: _Head, index: ApproximateIndex) -> SearchFigures | None:
+        """Returns new figures after many changes, of an index built anew where it misses too many."""
+        measured, count = store.header.search_figures, len(index)
+        if count < AUTO_FROM or count > BUILT_AGAIN * head.built:
+            return self.build(store, silent)
+        held = held_bytes(index.codes, count)
+        if head.changed < MEASURED_AGAIN * count or measured is None:
+            return None if measured is None else replace(measured, bytes=held)
+        found = _recall(index)
+        if found < self._choice.recall - SLACK:
+            return self.build(store, silent)
+        with writing(store.path):
+            _write_head(store, replace(head, changed=0))
+        return replace(measured, recall=found, bytes=held)
+
+
+def _built(store: Store, place: Path, count: int, choice: SearchChoice, progress: Progress) -> Built:
+    header = store.header
+
+    def rows() -> Iterator[tuple[Int64[np.ndarray, " n"], Float16[np.ndarray, "n dim"]]]:
+        for batch in store.scan(["descriptor"], where="broken IS NULL"):
+            yield rows_of(batch)
+
+    return build(place, rows, count, header.dim, choice, fingerprint=header.fingerprint, progress=progress)
+
+
+def _opened(store: Store, head: _Head) -> ApproximateIndex:
+    """Returns the index of files.
+
+    Raises:
+        CollectionDamaged: A file is missing, damaged or another.
+    """
+    folder, dim = store.path / FOLDER, store.header.dim
+    name, kind, lists, checksum = head.trained
+    try:
+        data = (folder / name).read_bytes()
+        numbers = np.frombuffer(data, "<f4")
+        if zlib.crc32(data) != checksum:
+            raise CollectionDamaged(f"the file {folder / name} is damaged")
+        codes = Codes(kind, numbers[: lists * dim].reshape(lists, dim), numbers[lists * dim :])  # type: ignore[arg-type]
+    except (OSError, ValueError, InvalidInput) as error:
+        raise CollectionDamaged(f"the file {folder / name} cannot be used: {error}") from None
+    parts = []
+    for name, rows, expected in head.parts:
+        part = Part.open(folder / name, codes, rows)
+        if part.checksum() != expected:
+            raise CollectionDamaged(f"the file {folder / name}.rows is damaged")
+        parts.append(part)
+    return ApproximateIndex(codes, parts, head.efforts, fingerprint=store.header.fingerprint)
+
+
+def _persisted(store: Store, head: _Head, index: ApproximateIndex, changed: int) -> _Head:
+    """Writes parts anew that have lost rows, and one of what was added; returns the head that names them."""
+    folder, codes = store.path / FOLDER, index.codes
+    kept: list[_Source] = []
+    worn: list[_Source] = []
+    for named, part, gone in zip(head.parts, index.parts, index.gone, strict=True):
+        if gone.all():
+            continue
+        (worn if gone.any() else kept).append((named, part, ~gone))
+    # A part that has lost rows is written anew by itself; small ones are written together with what is new.
+    new: list[tuple[str, int, int]] = []
+    for _, part, mask in worn:
+        new.append(_written(folder, codes, [(part, mask)], None))
+    added = index.added
+    if len(added):
+        size = len(added)
+        small = sorted(kept, key=lambda one: one[0][1])
+        together: list[_Source] = []
+        while small and (len(kept) + len(new) - len(together) >= MOST_PARTS or small[0][0][1] < size):
+            together.append(small.pop(0))
+        kept = [one for one in kept if not any(one[0] == other[0] for other in together)]
+        sources = [(part, mask) for _, part, mask in together]
+        new.append(_written(folder, codes, sources, index))
+    parts = (*(named for named, _, _ in kept), *new)
+    return replace(head, version=store.version, parts=parts, changed=changed)
+
+
+def _written(
+    folder: Path,
+    codes: Codes,
+    sources: Sequence[tuple[Part, np.ndarray]],
+    index: ApproximateIndex | None,
+) -> tuple[str, int, int]:
+    """Writes a part of rows of others, and of what an index was given since."""
+
+    def blocks() -> Iterator[Block]:
+        for part, mask in sources:
+            yield from part.blocks(mask)
+        if index is not None:
+            ids = index.added.ids
+            for start in range(0, len(ids), 8192):
+                some = ids[start : start + 8192]
+                rows = index.added.descriptors(some)
+                yield Block(np.array(some), codes.assign(rows), rows.astype(np.float16))
+
+    counts = np.zeros(codes.lists, dtype=np.int64)
+    for block in blocks():
+        counts += np.bincount(block.lists, minlength=codes.lists)
+    place = folder / _new_name(folder)
+    write_rows(place, codes, counts, blocks())
+    write_codes(place, codes, counts)
+    return _named(place, codes, int(counts.sum()))
+
+
+def _named(place: Path, codes: Codes, rows: int) -> tuple[str, int, int]:
+    return place.name, rows, Part.open(place, codes, rows).checksum()
+
+
+def _changes(index: ApproximateIndex) -> int:
+    return len(index.added) + sum(int(np.count_nonzero(gone)) for gone in index.gone)
+
+
+def _recall(index: ApproximateIndex) -> float:
+    """Returns the recall of ten answers, measured on photos evenly spread."""
+    ids = np.sort(index.ids)
+    own = ids[np.linspace(0, len(ids) - 1, QUERIES).astype(np.int64)]
+    queries = index.descriptors(own)
+    efforts, index.efforts = index.efforts, []
+    true = true_neighbours(index, queries, own, 10)
+    return measured_recall(index, efforts, queries, own, true)
+
+
+def _write_trained(folder: Path, name: str, codes: Codes) -> tuple[str, str, int, int]:
+    data = codes.centroids.astype("<f4").tobytes() + codes.trained.astype("<f4").tobytes()
+    write_whole(folder / f"{name}.trained", data)
+    return f"{name}.trained", codes.kind, codes.lists, zlib.crc32(data)
+
+
+def _new_name(folder: Path) -> str:
+    numbers = [int(path.name[:8]) for path in folder.iterdir() if _FILE.fullmatch(path.name)]
+    return f"{max(numbers, default=-1) + 1:08d}"
+
+
+def _clean(folder: Path, head: _Head | None) -> None:
+    """Removes files that a head does not name."""
+    names = set()
+    if head is not None:
+        names = {
+            head.trained[0],
+            *(f"{name}.{end}" for name, _, _ in head.parts for end in ("rows", "codes")),
+        }
+    for path in folder.iterdir():
+        if _FILE.fullmatch(path.name) and path.name not in names:
+            path.unlink(missing_ok=True)
+
+
+def _write_head(store: Store, head: _Head) -> None:
+    header = store.header
+    values = {
+        "format": FORMAT,
+        "identity": header.identity,
+        "fingerprint": header.fingerprint,
+        "dim": header.dim,
+        "version": head.version,
+        "trained": list(head.trained),
+        "parts": [list(part) for part in head.parts],
+        "efforts": [[effort.k, effort.probes, effort.shortlist] for effort in head.efforts],
+        "built": head.built,
+        "changed": head.changed,
+    }
+    text = json.dumps(values)
+    write_whole(store.path / FOLDER / "head.json", f"{zlib.crc32(text.encode()):08x}\n{text}\n")
+
+
+def _read_head(store: Store) -> _Head | None:
+    """Returns what the head says; None without one that is whole and of this collection."""
+    with suppress(OSError, ValueError, KeyError, TypeError, IndexError):
+        checksum, text = (store.path / FOLDER / "head.json").read_text("utf-8").split("\n")[:2]
+        values: dict[str, Any] = json.loads(text)
+        header = store.header
+        made_by = (FORMAT, header.identity, header.fingerprint, header.dim)
+        if (
+            checksum == f"{zlib.crc32(text.encode()):08x}"
+            and tuple(values[name] for name in ("format", "identity", "fingerprint", "dim")) == made_by
+        ):
+            return _head(values)
+    return None
+
+
+def _head(values: dict[str, Any]) -> _Head | None:
+    name, kind, lists, checksum = values["trained"]
+    parts = tuple((str(part), int(rows), int(crc)) for part, rows, crc in values["parts"])
+    efforts = tuple(Effort(int(k), int(probes), int(shortlist)) for k, probes, shortlist in values["efforts"])
+    named = [name, *(f"{part}.rows" for part, _, _ in parts)]
+    numbers = [int(lists), *(rows for _, rows, _ in parts), *(effort.probes for effort in efforts)]
+    # No name leads out of the folder.
+    if not all(_FILE.fullmatch(one) for one in named) or min(numbers, default=1) < 1:
+        return None
+    trained = (str(name), str(kind), int(lists), int(checksum))
+    return _Head(
+        int(values["version"]), trained, parts, efforts, int(values["built"]), int(values["changed"])
+    )

@@ -1,0 +1,270 @@
+"""Approximate search: the nearest lists of each query by codes, and the best of them by the descriptors.
+
+Answers have the scores of an exact search; some of the nearest may be missing. What has been added since the
+parts were written is searched exactly, and what has been removed is passed over, until they are written anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import faiss
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int64
+
+from resight.errors import InvalidInput
+from resight.search.approximate.codes import Codes
+from resight.search.approximate.part import Part
+from resight.search.exact.index import ExactIndex
+from resight.search.exact.order import rounded, top_k
+from resight.search.ranking import PADDING_ID, Ranking
+
+__all__ = ["ApproximateIndex", "Effort"]
+
+LARGEST_SHARE = 0.25
+"""Of the lists; where more had to be looked at, all descriptors are scanned exactly, which is as quick."""
+
+FEWEST_ALLOWED = 10_000
+"""Rows; so few are compared one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What a search for some number of answers looks at.
+
+    Attributes:
+        k: Most answers it is enough for.
+        probes: Lists.
+        shortlist: Rows that are compared by their descriptors, for each answer.
+    """
+
+    k: int
+    probes: int
+    shortlist: int
+
+
+@final
+class ApproximateIndex:
+    """Parts on disk, and what has changed since; one of the kinds of `resight.search.index.SearchIndex`.
+
+    Args:
+        codes: Of all parts.
+        parts: Rows on disk.
+        efforts: By rising k; a search for more answers than the last is exact.
+        fingerprint: Of the model that made the descriptors.
+    """
+
+    def __init__(
+        self, codes: Codes, parts: Sequence[Part], efforts: Sequence[Effort], *, fingerprint: str
+    ) -> None:
+        self.codes, self.parts, self.efforts = codes, list(parts), list(efforts)
+        self.added = ExactIndex(codes.dim, fingerprint=fingerprint)
+        self.gone = [np.zeros(len(part), dtype=bool) for part in parts]
+        self._exact: list[ExactIndex] = []
+        self._sorted: tuple[np.ndarray, np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        return sum(int(np.count_nonzero(~gone)) for gone in self.gone) + len(self.added)
+
+    @property
+    def dim(self) -> int:
+        """Length of a descriptor."""
+        return self.codes.dim
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the model that made the descriptors."""
+        return self.added.fingerprint
+
+    @property
+    def ids(self) -> Int64[np.ndarray, " n"]:
+        """Ids of all that can be searched."""
+        held = [part.ids[~gone] for part, gone in zip(self.parts, self.gone, strict=True)]
+        return np.concatenate([np.empty(0, np.int64), *held, self.added.ids])
+
+    def add(self, ids: Int64[np.ndarray, " n"], descriptors: Float[np.ndarray, "n dim"]) -> None:
+        """Takes descriptors under new ids, to be searched exactly.
+
+        Raises:
+            InvalidInput: What `ExactIndex.add` refuses, or an id is in a part.
+        """
+        held = np.asarray(ids)[self._places(np.asarray(ids))[0] >= 0]
+        if len(held):
+            raise InvalidInput(f"id {held[0]} is already in the index; remove it before adding it again")
+        self.added.add(ids, descriptors)
+
+    def remove(self, ids: Int64[np.ndarray, " m"]) -> int:
+        """Takes ids out and returns how many were here."""
+        ids = np.unique(np.asarray(ids, dtype=np.int64))
+        part, row = self._places(ids)
+        for number in range(len(self.parts)):
+            self.gone[number][row[part == number]] = True
+        return int(np.count_nonzero(part >= 0)) + self.added.remove(ids)
+
+    def descriptors(self, ids: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m dim"]:
+        """Returns the stored descriptors of ids.
+
+        Raises:
+            InvalidInput: An id is not in the index.
+            CollectionDamaged: A part is damaged.
+        """
+        ids = np.asarray(ids, dtype=np.int64)
+        part, row = self._places(ids)
+        found = np.empty((len(ids), self.dim), dtype=np.float32)
+        rest = part < 0
+        if rest.any():
+            found[rest] = self.added.descriptors(ids[rest])
+        for number, one in enumerate(self.parts):
+            own = np.flatnonzero(part == number)
+            if len(own):
+                one.check(np.searchsorted(one.ends, row[own], side="right") - 1)
+                found[own] = one.halves[row[own]]
+        return found
+
+    def search(
+        self,
+        queries: Float32[np.ndarray, "q dim"],
+        k: int,
+        *,
+        allowed: Int64[np.ndarray, " m"] | None = None,
+    ) -> Ranking:
+        """Returns k answers for each query, as `resight.search.index.SearchIndex.search` says.
+
+        Raises:
+            InvalidInput: What `ExactIndex.search` refuses.
+            CollectionDamaged: A part is damaged.
+        """
+        total = len(self)
+        members = self._members(allowed)
+        count = sum(int(np.count_nonzero(member)) for member in members)
+        effort = self._effort(k, count / max(1, total))
+        # What `added` refuses, this does.
+        found = self.added.search(queries, k, allowed=allowed)
+        queries = np.ascontiguousarray(queries, dtype=np.float32)
+        if effort is None or (allowed is not None and count <= FEWEST_ALLOWED):
+            rankings = self._scan(queries, k, members)
+        else:
+            rankings = self._look(queries, k, members, effort, filtered=count < total)
+        return _merged([found, *rankings], k)
+
+    def _effort(self, k: int, share: float) -> Effort | None:
+        """Returns what a search for k answers looks at where a share of the rows is allowed; None for all."""
+        for effort in self.efforts:
+            if k <= effort.k:
+                probes = int(np.ceil(effort.probes / max(share, 1e-9)))
+                most = LARGEST_SHARE * self.codes.lists
+                return None if probes > max(most, effort.probes) else Effort(k, probes, effort.shortlist)
+        return None
+
+    def _members(self, allowed: Int64[np.ndarray, " m"] | None) -> list[Bool[np.ndarray, " n"]]:
+        """Returns for each part the rows that are searched."""
+        if allowed is None:
+            return [~gone for gone in self.gone]
+        part, row = self._places(np.asarray(allowed, dtype=np.int64))
+        members = [np.zeros(len(one), dtype=bool) for one in self.parts]
+        for number, member in enumerate(members):
+            member[row[part == number]] = True
+        return members
+
+    def _look(
+        self,
+        queries: Float32[np.ndarray, "q dim"],
+        k: int,
+        members: Sequence[Bool[np.ndarray, " n"]],
+        effort: Effort,
+        *,
+        filtered: bool,
+    ) -> list[Ranking]:
+        """Returns the best of the nearest lists, a ranking a part."""
+        before = faiss.omp_get_max_threads()
+        # FAISS's idle threads spin where others want the processor.
+        faiss.omp_set_num_threads(1)
+        try:
+            nearness = queries @ self.codes.centroids.T
+            probes = min(effort.probes, self.codes.lists)
+            probed = np.argpartition(-nearness, probes - 1, axis=1)[:, :probes].astype(np.int64)
+            near = np.ascontiguousarray(np.take_along_axis(nearness, probed, axis=1))
+            rankings = []
+            for part, member, gone in zip(self.parts, members, self.gone, strict=True):
+                selector = None
+                if filtered or gone.any():
+                    # FAISS's Python layer replaces the constructor.
+                    bits = np.packbits(member, bitorder="little")
+                    selector = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg,arg-type]
+                count = min(max(k * effort.shortlist, 1), len(part))
+                if count:
+                    rows = part.search(queries, probed, near, count, selector)
+                    rankings.append(_rescored(part, queries, rows, k))
+            return rankings
+        finally:
+            faiss.omp_set_num_threads(before)
+
+    def _scan(
+        self, queries: Float32[np.ndarray, "q dim"], k: int, members: Sequence[Bool[np.ndarray, " n"]]
+    ) -> list[Ranking]:
+        """Returns the best of all rows, a ranking a part."""
+        if not self._exact:
+            for part in self.parts:
+                part.check(np.arange(self.codes.lists))
+                rows = np.arange(len(part))
+                self._exact.append(ExactIndex.over(rows, part.halves, fingerprint=self.fingerprint))
+        rankings = []
+        for part, exact, member in zip(self.parts, self._exact, members, strict=True):
+            allowed = None if member.all() else np.flatnonzero(member)
+            ranking = exact.search(queries, min(k, max(1, len(part))), allowed=allowed)
+            padding = ranking.ids == PADDING_ID
+            ids = part.ids[np.where(padding, 0, ranking.ids)] if len(part) else ranking.ids
+            rankings.append(_sorted(np.where(padding, PADDING_ID, ids), ranking.scores))
+        return rankings
+
+    def _places(self, ids: Int64[np.ndarray, " m"]) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the part and the row in it of each id, -1 where no part has it."""
+        if self._sorted is None:
+            every = np.concatenate([np.empty(0, np.int64), *(part.ids for part in self.parts)])
+            order = np.argsort(every, kind="stable")
+            self._sorted = every[order], order
+        known, order = self._sorted
+        if not len(known):
+            return np.full(len(ids), -1), np.full(len(ids), -1)
+        place = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+        row = np.where(known[place] == ids, order[place], -1)
+        starts = np.cumsum([0, *map(len, self.parts)])
+        part = np.where(row < 0, -1, np.searchsorted(starts, row, side="right") - 1)
+        row = np.where(row < 0, -1, row - starts[part])
+        for number, gone in enumerate(self.gone):
+            part[(part == number) & gone[np.where(part == number, row, 0)]] = -1
+        return part, np.where(part < 0, -1, row)
+
+
+def _rescored(
+    part: Part, queries: Float32[np.ndarray, "q dim"], rows: Int64[np.ndarray, "q count"], k: int
+) -> Ranking:
+    """Returns the k best of some rows by their descriptors."""
+    k = min(k, rows.shape[1])
+    ids = np.full((len(queries), k), PADDING_ID, dtype=np.int64)
+    scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+    for number, query in enumerate(queries):
+        own = rows[number][rows[number] >= 0]
+        halves = part.halves[np.sort(own)].astype(np.float64)
+        exact = rounded(np.einsum("nd,d->n", halves, query.astype(np.float64)))
+        own_ids = part.ids[np.sort(own)]
+        first = top_k(exact, own_ids, k)
+        ids[number, : len(first)], scores[number, : len(first)] = own_ids[first], exact[first]
+    return Ranking(ids, scores)
+
+
+def _merged(rankings: Sequence[Ranking], k: int) -> Ranking:
+    """Returns the k best of several rankings of the same queries, which share no id."""
+    ids = np.concatenate([ranking.ids for ranking in rankings], axis=1)
+    scores = np.concatenate([ranking.scores for ranking in rankings], axis=1)
+    return _sorted(ids, scores, k)
+
+
+def _sorted(
+    ids: Int64[np.ndarray, "q n"], scores: Float32[np.ndarray, "q n"], k: int | None = None
+) -> Ranking:
+    """Returns answers best first, equal ones by the smaller id, padding last."""
+    order = np.lexsort((ids, -scores), axis=1)[:, :k]
+    return Ranking(np.take_along_axis(ids, order, 1).astype(np.int64), np.take_along_axis(scores, order, 1))

@@ -1,0 +1,372 @@
+"""The approximate index of a collection: built, followed, filtered, and never believed when it is damaged."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from grid_model import grid_model
+
+from resight.collection import Collection, kept_approximate
+from resight.collection.kept import choose_index
+from resight.collection.kept_approximate import FOLDER, ApproximateKept
+from resight.collection.roots import Key, Root
+from resight.collection.schema import Row, rows_table
+from resight.collection.store import Store
+from resight.collection.writing import writing
+from resight.errors import InvalidInput, StorageFailed
+from resight.search.approximate import building, measuring
+from resight.search.approximate.index import ApproximateIndex
+from resight.search.index import SearchChoice
+
+PHOTOS = 1200
+
+
+def made_rows(first: int, count: int, dim: int, *, seed: int = 0) -> list[Row]:
+    """Rows as indexing makes them, of descriptors in groups."""
+    rng = np.random.default_rng(seed + first)
+    centres = np.random.default_rng(7).standard_normal((60, dim))
+    rows = []
+    for number in range(first, first + count):
+        vector = centres[number % 60] + 0.6 * rng.standard_normal(dim)
+        half = (vector / np.linalg.norm(vector)).astype(np.float16)
+        digest = number.to_bytes(32, "little")
+        rows.append(Row(Key(0, f"{number:05d}.jpg"), digest, 10, 1, 64, 48, half, None, None))
+    return rows
+
+
+def write(collection: Collection, rows: list[Row]) -> None:
+    with writing(collection.path, None, timeout=5) as store:
+        store.upsert(rows_table(rows, store.header.dim))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """A collection of 1,200 photos without files, searched by an approximate index, and a copy of it."""
+    folder = tmp_path_factory.mktemp("grown")
+    collection = Collection.create(folder / "grown.resight", model=grid_model(), lock_timeout=1)
+    (folder / "files").mkdir()
+    with pytest.MonkeyPatch.context() as small, writing(collection.path, None, timeout=5) as store:
+        lower(small)
+        store.write_header(replace(store.header, roots=(Root(0, str(folder / "files"), ""),)))
+        store.upsert(rows_table(made_rows(0, PHOTOS, store.header.dim), store.header.dim))
+        assert choose_index(store, SearchChoice("auto", recall=0.95)).kind == "ivf-sq8"
+    shutil.copytree(collection.path, folder / "copy")
+    return collection.path
+
+
+def lower(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has few photos searched approximately, however quick the exact scan of them is."""
+    monkeypatch.setattr(kept_approximate, "AUTO_FROM", 1000)
+    monkeypatch.setattr(building, "_WORTH", 1e9)
+    monkeypatch.setattr(building, "CODE_KINDS", ("ivf-sq8",))
+    # Quicker to measure.
+    monkeypatch.setattr(building, "QUERIES", 100)
+    monkeypatch.setattr(building, "DEPTHS", (10, 100))
+    monkeypatch.setattr(measuring, "_SHORTLISTS", (4,))
+
+
+@pytest.fixture
+def grown(whole, model, monkeypatch) -> Collection:
+    """That collection, at its place, as it was made."""
+    lower(monkeypatch)
+    shutil.rmtree(whole)
+    shutil.copytree(whole.parent / "copy", whole)
+    return Collection.open(whole, model=model, lock_timeout=1)
+
+
+def kept(collection: Collection) -> ApproximateIndex:
+    """The index as another process opens it."""
+    store = Store.open(collection.path)
+    index = ApproximateKept(store.header.search_choice).open(store)
+    assert index is not None
+    return index
+
+
+def same_as_exact(collection: Collection, index: ApproximateIndex, *, share: float) -> None:
+    """Compares with the exact scan: ids are those of the table, scores are right, most answers are found."""
+    exact = Collection.open(collection.path, model=collection.model)._resident.current()
+    assert sorted(index.ids.tolist()) == sorted(exact.ids.tolist())
+    queries = exact.descriptors(exact.ids[::40])
+    ours, true = index.search(queries, 10), exact.search(queries, 10)
+    found = [len(np.intersect1d(one, other)) / 10 for one, other in zip(ours.ids, true.ids, strict=True)]
+    assert np.mean(found) >= share
+    for query, (ids, values) in enumerate(zip(ours.ids, ours.scores, strict=True)):
+        alone = exact.search(queries[query][None], 10, allowed=ids)
+        np.testing.assert_array_equal(np.sort(alone.ids[0]), np.sort(ids))
+        np.testing.assert_array_equal(alone.scores[0], values)
+
+
+def test_it_is_built_told_and_found_again(grown):
+    info = Collection.open(grown.path, model=grown.model).info().search_index
+    assert info.kind == "ivf-sq8"
+    assert info.recall >= 0.85
+    assert info.milliseconds > 0
+    # Codes, places and ids, and the centroids.
+    assert info.bytes >= PHOTOS * (grown.model.dim + 16)
+    same_as_exact(grown, kept(grown), share=0.85)
+    assert isinstance(Collection.open(grown.path, model=grown.model)._resident.searched(), ApproximateIndex)
+
+
+def test_a_small_collection_stays_exact(collection):
+    assert collection.choose_search("auto").kind == "exact"
+    assert not (collection.path / FOLDER).exists()
+
+
+def test_new_photos_are_in_it_and_removed_ones_are_not(grown):
+    write(grown, made_rows(PHOTOS, 60, grown.model.dim))
+    index = kept(grown)
+    assert len(index) == PHOTOS + 60
+    assert len(index.added) == 0
+    same_as_exact(grown, index, share=0.85)
+    folder = grown.path.parent / "files"
+    assert grown.remove([folder / f"{number:05d}.jpg" for number in range(5, PHOTOS, 10)]) == 120
+    index = kept(grown)
+    assert len(index) == PHOTOS + 60 - 120
+    same_as_exact(grown, index, share=0.85)
+    # Off the disk: the descriptor of a removed photo is in none of the files.
+    gone = made_rows(0, PHOTOS, grown.model.dim)[5].descriptor.tobytes()
+    stays = made_rows(0, PHOTOS, grown.model.dim)[6].descriptor.tobytes()
+    files = [path.read_bytes() for path in (grown.path / FOLDER).iterdir()]
+    assert [any(one in data for data in files) for one in (gone, stays)] == [False, True]
+
+
+def test_a_changed_photo_is_found_by_what_it_shows_now(grown):
+    changed = made_rows(30, 1, grown.model.dim, seed=99)
+    write(grown, changed)
+    index = kept(grown)
+    assert len(index) == PHOTOS
+    ranking = index.search(changed[0].descriptor.astype(np.float32)[None], 1)
+    assert ranking.scores[0, 0] == pytest.approx(1.0, abs=2e-3)
+
+
+def test_many_small_changes_are_merged(grown):
+    for step in range(7):
+        write(grown, made_rows(PHOTOS + 5 * step, 5, grown.model.dim))
+    index = kept(grown)
+    assert len(index.parts) <= kept_approximate.MOST_PARTS
+    assert len(index) == PHOTOS + 35
+    same_as_exact(grown, index, share=0.85)
+
+
+def test_filters_come_before_the_search(grown):
+    index = kept(grown)
+    exact = Collection.open(grown.path, model=grown.model)._resident.current()
+    queries = exact.descriptors(exact.ids[:20])
+    for allowed in (exact.ids[::2], exact.ids[:30], exact.ids[:0], np.array([10**9])):
+        ours, true = index.search(queries, 10, allowed=allowed), exact.search(queries, 10, allowed=allowed)
+        # As many answers as there are, none that is not allowed.
+        np.testing.assert_array_equal((ours.ids >= 0).sum(axis=1), (true.ids >= 0).sum(axis=1))
+        assert np.isin(ours.ids[ours.ids >= 0], allowed).all()
+    few = exact.ids[:30]
+    np.testing.assert_array_equal(
+        index.search(queries, 10, allowed=few).ids, exact.search(queries, 10, allowed=few).ids
+    )
+
+
+def test_more_answers_than_it_was_measured_for_are_exact(grown):
+    index, exact = kept(grown), Collection.open(grown.path, model=grown.model)._resident.current()
+    queries = exact.descriptors(exact.ids[:3])
+    ours, true = index.search(queries, 1100), exact.search(queries, 1100)
+    np.testing.assert_array_equal(ours.ids, true.ids)
+    np.testing.assert_array_equal(ours.scores, true.scores)
+
+
+def test_a_writer_at_work_is_followed_in_memory(grown):
+    with writing(grown.path, None, timeout=5) as store:
+        store.upsert(rows_table(made_rows(PHOTOS, 20, store.header.dim), store.header.dim))
+        store.drop(np.array([Store.open(grown.path).table([])["_rowid"][0].as_py()]))
+        behind = kept(grown)
+        assert len(behind) == PHOTOS + 19
+        assert len(behind.added) == 20
+        same_as_exact(grown, behind, share=0.85)
+
+
+def damage(path: Path, place: float) -> None:
+    data = bytearray(path.read_bytes())
+    data[int(place * (len(data) - 1))] ^= 0x55
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("suffix", ["rows", "codes", "trained"])
+@pytest.mark.parametrize("place", [0.3, 1.0])
+def test_a_damaged_file_is_not_searched_and_is_made_anew(grown, suffix, place):
+    (path,) = (grown.path / FOLDER).glob(f"*.{suffix}")
+    damage(path, place)
+    opened = Collection.open(grown.path, model=grown.model)
+    exact = opened._resident.current()
+    queries = exact.descriptors(exact.ids[::100])
+    described = opened.searcher.describe(photo_query())
+    ranked = opened.searcher.rank([described])[0]
+    true = exact.search(described.descriptor[None], ranked.ranking.k)
+    found = kept_or_none(grown)
+    if found is None:
+        # Noticed when it was opened: the answers are those of the exact scan.
+        np.testing.assert_array_equal(ranked.ranking.ids, true.ids)
+    else:
+        with pytest.raises(Exception, match="is damaged"):
+            found.search(queries, 1100)
+    if found is None:
+        write(grown, made_rows(PHOTOS, 1, grown.model.dim))
+        same_as_exact(grown, kept(grown), share=0.85)
+
+
+def photo_query():
+    from resight.collection import Query
+
+    pixels = np.random.default_rng(3).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    return Query(pixels, verify=0)
+
+
+def kept_or_none(collection: Collection) -> ApproximateIndex | None:
+    store = Store.open(collection.path)
+    return ApproximateKept(store.header.search_choice).open(store)
+
+
+def test_damage_met_during_a_search_is_answered_by_the_exact_scan(grown):
+    (path,) = (grown.path / FOLDER).glob("*.rows")
+    data = bytearray(path.read_bytes())
+    # Every list: a bit of each descriptor.
+    data[: 2 * grown.model.dim * PHOTOS : 2 * grown.model.dim] = bytes(PHOTOS)
+    path.write_bytes(data)
+    opened = Collection.open(grown.path, model=grown.model)
+    ranked = opened.searcher.rank([opened.searcher.describe(photo_query())])[0]
+    exact = opened._resident.current()
+    true = exact.search(ranked.described.descriptor[None], ranked.ranking.k)
+    np.testing.assert_array_equal(ranked.ranking.ids, true.ids)
+    assert opened._resident.searched() is exact
+
+
+def test_files_of_other_sizes_names_and_collections_are_not_used(grown, tmp_path):
+    head = grown.path / FOLDER / "head.json"
+    whole = head.read_text()
+
+    def changed(**values) -> None:
+        text = json.dumps(json.loads(whole.splitlines()[1]) | values)
+        head.write_text(f"{zlib.crc32(text.encode()):08x}\n{text}\n")
+
+    written = json.loads(whole.splitlines()[1])
+    for values in (
+        {"identity": "another"},
+        {"fingerprint": "another"},
+        {"format": 2},
+        {"dim": 4},
+        {"version": 10**6},
+        {"parts": [["../../etc/passwd", 5, 0]]},
+        {"parts": [[written["parts"][0][0], 10**9, 0]]},
+        {"parts": [[written["parts"][0][0], -1, 0]]},
+        {"trained": [*written["trained"][:2], 10**9, written["trained"][3]]},
+        {"trained": [written["trained"][0], "ivf-flat", *written["trained"][2:]]},
+        {"efforts": [[10, -5, 2]]},
+        {"efforts": "many"},
+    ):
+        changed(**values)
+        assert kept_or_none(grown) is None, values
+    head.write_text(whole.replace("0", "1", 1))
+    assert kept_or_none(grown) is None
+    head.unlink()
+    assert kept_or_none(grown) is None
+    # The next writer makes it anew.
+    write(grown, made_rows(PHOTOS, 1, grown.model.dim))
+    same_as_exact(grown, kept(grown), share=0.85)
+
+
+def test_it_is_built_anew_when_its_recall_falls(grown, monkeypatch):
+    before = kept(grown).codes
+    monkeypatch.setattr(kept_approximate, "_recall", lambda index: 0.5)
+    write(grown, made_rows(PHOTOS, 20, grown.model.dim))
+    # A hundredth of the photos has changed: nothing is measured.
+    np.testing.assert_array_equal(kept(grown).codes.centroids, before.centroids)
+    write(grown, made_rows(PHOTOS + 20, 200, grown.model.dim))
+    assert not np.array_equal(kept(grown).codes.centroids, before.centroids)
+
+
+def test_recall_is_measured_again_after_many_changes(grown):
+    write(grown, made_rows(PHOTOS, 200, grown.model.dim))
+    info = Collection.open(grown.path, model=grown.model).info().search_index
+    assert info.bytes >= (PHOTOS + 200) * (grown.model.dim + 16)
+    assert 0.85 <= info.recall <= 1.0
+
+
+def test_exact_again_removes_it(grown):
+    assert grown.choose_search("exact").kind == "exact"
+    assert not (grown.path / FOLDER).exists()
+
+
+def test_a_budget_that_cannot_be_met_is_refused_and_nothing_changes(grown):
+    before = grown.info().search_index
+    with pytest.raises(InvalidInput, match="the smallest index takes"):
+        grown.choose_search(SearchChoice("auto", memory=1000))
+    assert grown.info().search_index == before
+    same_as_exact(grown, kept(grown), share=0.85)
+
+
+def test_a_removal_on_a_full_disk_takes_the_index_with_it(grown, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(kept_approximate, "write_rows", full)
+    assert grown.remove([grown.path.parent / "files" / "00005.jpg"]) == 1
+    assert not (grown.path / FOLDER).exists()
+    assert Collection.open(grown.path, model=grown.model).info().search_index.kind == "exact"
+    monkeypatch.undo()
+
+
+KILLED = """
+import os, sys
+from resight.collection import kept_approximate
+from resight.search.approximate import building, measuring
+sys.path.insert(0, {tests!r})
+from grid_model import grid_model
+from resight.collection import Collection
+kept_approximate.AUTO_FROM, building._WORTH, building.CODE_KINDS = 1000, 1e9, ("ivf-sq8",)
+at, calls = int(sys.argv[2]), 0
+def dying(work):
+    def replaced(*args):
+        global calls
+        calls += 1
+        if calls == at:
+            os.kill(os.getpid(), 9)
+        return work(*args)
+    return replaced
+for module, names in (
+    (building, ("write_rows", "write_codes")), (kept_approximate, ("_write_trained", "_write_head", "_clean"))
+):
+    for name in names:
+        setattr(module, name, dying(getattr(module, name)))
+Collection.open(sys.argv[1], model=grid_model()).choose_search("auto")
+"""
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 5, 6])
+def test_a_killed_build_leaves_a_collection_that_is_searched_and_nothing_for_ever(grown, at):
+    script = KILLED.format(tests=str(Path(__file__).parent))
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(grown.path), str(at)], env=dict(os.environ), check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    same_as_exact(grown, kept(grown), share=0.85)
+    write(grown, made_rows(PHOTOS, 1, grown.model.dim))
+    index = kept(grown)
+    same_as_exact(grown, index, share=0.85)
+    names = {path.name for path in (grown.path / FOLDER).iterdir()}
+    assert len(names) == 2 * len(index.parts) + 2
+
+
+def test_a_disk_that_refuses_the_build_is_told(grown, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(building, "write_rows", full)
+    with pytest.raises(StorageFailed, match="No space left"):
+        grown.choose_search(SearchChoice("auto", recall=0.8))
+    assert Collection.open(grown.path, model=grown.model).info().search_index.kind == "ivf-sq8"
