@@ -13,8 +13,9 @@ import pytest
 
 from resight.errors import InvalidInput
 from resight.features import ImageFeatures
+from resight.images.content import Content, content_of
 from resight.models import Model, Traits
-from resight.models.extract import Content, content_of, extract
+from resight.models.extract import extract
 
 
 class Means:

@@ -24,7 +24,7 @@ from resight.collection.schema import (
 from resight.collection.store import Store
 from resight.features import LocalFeatures
 from resight.images import Capture
-from resight.models.extract import Content
+from resight.images.content import Content
 
 __all__ = ["Batching"]
 

@@ -24,7 +24,8 @@ from resight.errors import InvalidInput
 from resight.features import ImageFeatures, LocalFeatures
 from resight.files import Progress, on_disk
 from resight.images import MAX_PIXELS
-from resight.models.extract import Extraction, extract, modified_ns
+from resight.images.content import modified_ns
+from resight.models.extract import Extraction, extract
 from resight.models.model import Model
 
 __all__ = ["update"]

@@ -21,7 +21,7 @@ from resight.collection.stored_local import StoredLocal
 from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box, LocalFeatures
 from resight.files import Progress, in_threads
-from resight.models.extract import HASH_BYTES
+from resight.images.content import HASH_BYTES
 from resight.models.model import Model
 from resight.search import Ranking
 from resight.search.exact import rounded, top_k

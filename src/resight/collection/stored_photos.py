@@ -14,7 +14,7 @@ from resight.collection.roots import Key
 from resight.collection.scan import absolute, canonical
 from resight.collection.store import Store
 from resight.files import name_key
-from resight.models.extract import content_of, modified_ns
+from resight.images.content import content_of, modified_ns
 
 __all__ = [
     "StoredPhoto",

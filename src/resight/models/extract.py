@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import os
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from io import BufferedReader
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -22,23 +19,16 @@ from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box, ImageFeatures
 from resight.files import available_cpus, in_threads
 from resight.images import Photo, PhotoSource, photo_of, several_photos
+from resight.images.content import Content, content_in, modified_ns
 
 __all__ = [
-    "HASH_BYTES",
     "NOTHING_SHOWN",
-    "Content",
     "Extraction",
     "PhotoModel",
-    "content_in",
-    "content_of",
     "describe_photos",
     "extract",
-    "modified_ns",
     "shows_nothing",
 ]
-
-HASH_BYTES = 20
-"""Length of the hash of a file's bytes."""
 
 NOTHING_SHOWN = "nothing in it can be recognised"
 """Why a whole photo cannot be searched: it is of one colour, or has no keypoint."""
@@ -73,21 +63,6 @@ class PhotoModel(Protocol):
 
 Item = TypeVar("Item")
 Note = TypeVar("Note")
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What identifies a file's bytes.
-
-    Attributes:
-        hash: BLAKE2b of the file's bytes, 20 bytes long.
-        size: Bytes of the file.
-        modified_ns: When it was changed last, nanoseconds since 1970, taken before its bytes were read.
-    """
-
-    hash: bytes
-    size: int
-    modified_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,25 +111,6 @@ class _Described(Generic[Note]):
     photo: images.Photo | None
     features: ImageFeatures | None
     seconds: float
-
-
-def modified_ns(status: os.stat_result) -> int:
-    """Returns when a file was changed last, nanoseconds since 1970 within 64 bits: of 1677 to 2262."""
-    return max(-(2**63), min(status.st_mtime_ns, 2**63 - 1))
-
-
-def content_of(path: str | Path) -> Content:
-    """Returns what identifies the file's bytes now.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    try:
-        stream = images.open_file(path)
-    except UnreadableImage as error:
-        raise OSError(errno.EINVAL, error.reason, str(path)) from None
-    with stream:
-        return content_in(stream)
 
 
 def extract(
@@ -342,13 +298,6 @@ def _read_file(
     warning = None if photo is None else photo.warning
     note = Extraction(path, content, reason=reason, warning=warning, capture=capture, read_seconds=seconds)
     return _Read(note, photo)
-
-
-def content_in(stream: BufferedReader) -> Content:
-    """Returns what identifies the bytes of an open file, which is read from where it stands to its end."""
-    status = os.fstat(stream.fileno())
-    digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=HASH_BYTES)).digest()
-    return Content(digest, status.st_size, modified_ns(status))
 
 
 def _batches(photos: Iterable[_Read[Note]], size: int) -> Iterator[list[_Read[Note]]]:

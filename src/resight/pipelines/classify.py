@@ -22,7 +22,7 @@ from resight.collection.store import Store
 from resight.errors import CollectionDamaged, InvalidInput, UnreadableImage
 from resight.files import Progress, silent
 from resight.images import MAX_PIXELS, PhotoSource
-from resight.models.extract import content_of
+from resight.images.content import content_of
 from resight.pipelines.metadata import read_cells
 from resight.search.recognition import Calibration, VotingRule, choose_threshold, neighbour_scores, recognise
 

@@ -24,8 +24,8 @@ from resight.collection.roots import Key
 from resight.collection.schema import Value, metadata_names
 from resight.collection.store import Store
 from resight.errors import UnreadableImage
+from resight.images.content import content_in, modified_ns
 from resight.images.formats import HEAD, detect
-from resight.models.extract import content_in, modified_ns
 from resight.serving.below import NotBelow, open_below
 from resight.serving.cache import ThumbnailCache
 from resight.serving.refusals import Refusal

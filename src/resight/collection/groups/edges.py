@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from resight.collection.record_files import RecordFiles
-from resight.models.extract import HASH_BYTES
+from resight.images.content import HASH_BYTES
 
 __all__ = ["Edge", "EdgeStore", "GroupConfig", "Looked"]
 

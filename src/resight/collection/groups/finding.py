@@ -24,7 +24,7 @@ from resight.collection.stored_local import StoredLocal
 from resight.errors import InvalidInput, NoLocalFeatures, StorageFailed, UnreadableImage
 from resight.features import LocalFeatures
 from resight.files import Progress, in_threads
-from resight.models.extract import modified_ns
+from resight.images.content import modified_ns
 from resight.models.model import Model
 from resight.search.geometry.verdict import verdict
 from resight.search.geometry.verification import Verification, verify_queries

@@ -1,0 +1,59 @@
+"""What identifies the bytes of a photo's file: their hash, their number and when they were written."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+
+from resight.errors import UnreadableImage
+from resight.images.opening import open_file
+
+__all__ = ["HASH_BYTES", "Content", "content_in", "content_of", "modified_ns"]
+
+HASH_BYTES = 20
+"""Length of the hash of a file's bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What identifies a file's bytes.
+
+    Attributes:
+        hash: BLAKE2b of the file's bytes, 20 bytes long.
+        size: Bytes of the file.
+        modified_ns: When it was changed last, nanoseconds since 1970, taken before its bytes were read.
+    """
+
+    hash: bytes
+    size: int
+    modified_ns: int
+
+
+def modified_ns(status: os.stat_result) -> int:
+    """Returns when a file was changed last, nanoseconds since 1970 within 64 bits: of 1677 to 2262."""
+    return max(-(2**63), min(status.st_mtime_ns, 2**63 - 1))
+
+
+def content_of(path: str | Path) -> Content:
+    """Returns what identifies the file's bytes now.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    try:
+        stream = open_file(path)
+    except UnreadableImage as error:
+        raise OSError(errno.EINVAL, error.reason, str(path)) from None
+    with stream:
+        return content_in(stream)
+
+
+def content_in(stream: BufferedReader) -> Content:
+    """Returns what identifies the bytes of an open file, which is read from where it stands to its end."""
+    status = os.fstat(stream.fileno())
+    digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=HASH_BYTES)).digest()
+    return Content(digest, status.st_size, modified_ns(status))
