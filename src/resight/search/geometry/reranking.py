@@ -20,7 +20,7 @@ __all__ = ["EVIDENCE_WEIGHT", "VerifiedRanking", "order_verified", "rerank"]
 EVIDENCE_WEIGHT = 2.0
 """What evidence counts against similarity. Of the weights, shapes and margins tried on rendered places, the
 scenes of ``sfm`` and ``grocery`` (420 queries, `benchmarks/verified_order.py`) one that loses on none:
-mAP .837, .903 and .257 against .837, .894 and .236 by the number of inliers and .519, .885 and .238 without
+mAP .837, .902 and .259 against .837, .894 and .244 by the number of inliers and .519, .885 and .231 without
 geometry."""
 
 
