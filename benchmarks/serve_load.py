@@ -1,16 +1,19 @@
 """How much does a server cost, and what does it gain? Searches over HTTP beside bare calls of the library.
 
     python benchmarks/serve_load.py --work FOLDER [--photos 100000] [--seconds 5] [--json FILE]
+    python benchmarks/serve_load.py --work FOLDER --only memory --photos 3000 --side 96 --json FILE
 
-The collection holds 90 rendered photos, which are the queries, and random descriptors up to ``--photos``. The
-server runs in a process of its own, as anybody's does.
+The collection holds 90 rendered photos of ``--side`` pixels, which are the queries, and random descriptors up
+to ``--photos``. The server runs in a process of its own, as anybody's does. What has been measured is written
+after each part, so that a run that is stopped leaves what it has.
 
 ``added``: one search after the other, a bare call and a request in turn, so that whatever else the machine
 does hits both alike: milliseconds of the clock, and of the processors, which other work does not change.
 ``connections``: searches a second and percentiles of latency in milliseconds, from 1 to 64 connections,
 without and with verification of 10 answers.
 ``batching``: searches a second at 32 connections, with one scan for all that wait and with a scan for each,
-in turn. ``memory``: resident megabytes of the server while it answers many requests.
+in turn. ``memory``: resident megabytes of the server while it answers ``--requests``, every fifth of them
+verified, over eight connections.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,15 +42,16 @@ from resight.collection.writing import writing
 from resight.scenes import write_collection
 
 PLACES, VIEWS, SIDE, BLOCK = 30, 3, 240, 4096
+PARTS = ("added", "batching", "connections", "memory")
 CONNECTIONS = (1, 2, 4, 8, 16, 32, 64)
 VERIFIED = 10
 
 
-def made(work: Path, photos: int) -> tuple[Collection, list[bytes]]:
+def made(work: Path, photos: int, side: int = SIDE) -> tuple[Collection, list[bytes]]:
     """The collection, filled up with rows of random descriptors, and its queries."""
-    folder, place = work / "photos", work / f"{photos}.resight"
+    folder, place = work / f"photos-{side}", work / f"{photos}-{side}.resight"
     if not folder.exists():
-        write_collection(folder, places=PLACES, views=VIEWS, distractors=0, side=SIDE)
+        write_collection(folder, places=PLACES, views=VIEWS, distractors=0, side=side)
     files = sorted(folder.glob("*.jpg"))
     collection = Collection.open_or_create(place, model="sift")
     if len(collection) < photos:
@@ -165,27 +170,22 @@ def loaded(queries: list[bytes], port: int, verify: int, connections: int, secon
     }
 
 
-def memory(queries: list[bytes], port: int, process: psutil.Process, requests: int) -> list[list[float]]:
-    """Requests answered so far and megabytes of the server, ten times."""
-    seen, done = [], 0
-    while done < requests:
-        share = max(1, requests // 10)
+def memory(
+    queries: list[bytes], port: int, process: psutil.Process, requests: int
+) -> Iterator[tuple[int, int]]:
+    """Yields requests answered so far and megabytes of the server, twenty times."""
+    share = max(8, requests // 20)
+    for done in range(share, requests + 1, share):
 
-        def work(number: int, share: int = share) -> None:
+        def work(number: int) -> None:
             client = Client(port)
             for each in range(share // 8):
                 photo, verify = queries[(number + 7 * each) % len(queries)], VERIFIED * (each % 5 == 0)
                 assert client.search(photo, verify) == 200
 
-        threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        done += share
-        seen.append([done, round(process.memory_info().rss / 1e6)])
-        print("memory", seen[-1], flush=True)
-    return seen
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(work, range(8)))
+        yield done, round(process.memory_info().rss / 1e6)
 
 
 def main() -> None:
@@ -194,15 +194,18 @@ def main() -> None:
     )
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--photos", type=int, default=100_000)
+    parser.add_argument("--side", type=int, default=SIDE)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--only", choices=PARTS, action="append")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    collection, queries = made(arguments.work, arguments.photos)
+    collection, queries = made(arguments.work, arguments.photos, arguments.side)
     collection.warm()
     result: dict[str, object] = {"photos": arguments.photos, "load before": os.getloadavg()[0]}
+    parts = arguments.only or PARTS
 
     def keep(name: str, value: object) -> None:
         result[name] = value
@@ -211,25 +214,28 @@ def main() -> None:
             arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
     with serving(collection, arguments.work) as (port, process):
-        for verify in (0, VERIFIED):
-            keep(
-                f"added, verify {verify}", added(collection, queries, port, process, verify, arguments.rounds)
-            )
-        with serving(collection, arguments.work, "--max-batch", "1") as (single, _):
-            pairs = []
-            for _ in range(3):
-                each = [loaded(queries, one, 0, 32, arguments.seconds)["a second"] for one in (port, single)]
-                pairs.append(each)
+        if "added" in parts:
+            for verify in (0, VERIFIED):
+                each = added(collection, queries, port, process, verify, arguments.rounds)
+                keep(f"added, verify {verify}", each)
+        if "batching" in parts:
+            with serving(collection, arguments.work, "--max-batch", "1") as (single, _):
+                pairs = []
+                for _ in range(3):
+                    each = [loaded(queries, one, 0, 32, arguments.seconds) for one in (port, single)]
+                    pairs.append([one["a second"] for one in each])
             keep("batching, searches a second with and without", pairs)
             keep("batching gains", round(statistics.median(a / b for a, b in pairs), 2))
-        for verify in (0, VERIFIED):
-            for connections in CONNECTIONS:
-                keep(
-                    f"connections {connections}, verify {verify}",
-                    loaded(queries, port, verify, connections, arguments.seconds),
-                )
-        if arguments.requests:
-            keep("memory", memory(queries, port, process, arguments.requests))
+        if "connections" in parts:
+            for verify in (0, VERIFIED):
+                for connections in CONNECTIONS:
+                    each = loaded(queries, port, verify, connections, arguments.seconds)
+                    keep(f"connections {connections}, verify {verify}", each)
+        if "memory" in parts:
+            seen: list[tuple[int, int]] = []
+            for one in memory(queries, port, process, arguments.requests):
+                seen.append(one)
+                keep("memory", seen)
     keep("load after", os.getloadavg()[0])
 
 
