@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 import shutil
 
 import numpy as np
@@ -14,6 +16,7 @@ from resight.collection.header import HEADER_KEY, Header
 from resight.collection.store import Store
 from resight.errors import InvalidInput
 from resight.pipelines.calibrate import Pair, calibrate, edited, held_out
+from resight.reports import nothing_words, probability_words
 from resight.scenes import write_collection
 
 
@@ -64,12 +67,30 @@ def test_labels_teach_and_a_search_then_says_how_likely(own, capsys):
     assert json.loads(capsys.readouterr().out)["hits"][0]["probability"] == answer[0].probability
 
 
-def test_a_thing_that_is_not_there_is_said_not_to_be(own, tmp_path):
+def test_a_thing_that_is_not_there_is_said_not_to_be(own, tmp_path, capsys):
     collection = Collection.open(own / "photos.resight")
     calibrate(collection, label="place", queries=8)
     write_collection(tmp_path / "strange", places=1, views=1, distractors=0, side=240, seed=4242)
     (strange,) = (tmp_path / "strange").glob("*.jpg")
-    assert collection.answer(strange).is_found is False
+    answer = collection.answer(strange)
+    assert answer.is_found is False
+    sentence = nothing_words(answer)
+    best = probability_words(max(hit.probability for hit in answer))
+    assert sentence == f"Probably nothing here shows this: the likeliest answer is {best} likely to."
+    line = ["search", str(own / "photos.resight"), str(strange)]
+    assert main([*line, "--html", str(own / "a.html")]) == 0
+    assert sentence in capsys.readouterr().out
+    assert sentence in (own / "a.html").read_text(encoding="utf-8")
+    assert sentence in answer._repr_html_()
+    assert main([*line, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["found"] is False
+    photo = own / "photos" / "place_000_view_0.jpg"
+    assert main(["search", str(own / "photos.resight"), str(photo), "--csv", str(own / "a.csv")]) == 0
+    assert "nothing here" not in capsys.readouterr().out
+    with (own / "a.csv").open(encoding="utf-8") as file:
+        said = [float(row["probability"]) for row in csv.DictReader(file)]
+    hits = collection.search(photo)
+    assert said == pytest.approx([hit.probability for hit in hits], abs=1e-4)
 
 
 def test_geometry_teaches_where_there_are_no_labels(own):
@@ -125,7 +146,31 @@ def test_the_command_says_what_was_learned(own, capsys):
     assert (
         main(["calibrate", str(own / "photos.resight"), "--label", "place", "--queries", "6", "--json"]) == 0
     )
-    assert json.loads(capsys.readouterr().out)["probability"]["source"] == "label place"
+    printed = json.loads(capsys.readouterr().out)
+    learned = printed["probability"]
+    assert learned["source"] == "label place"
+    assert printed["brier"] == learned["brier"]
+    share = learned["same"] / learned["pairs"]
+    assert printed["uninformed"] == pytest.approx(share * (1 - share))
+    assert sum(number for _, _, number in printed["reliability"]) == learned["pairs"]
+
+
+def test_the_command_draws_what_it_learned(own, capsys):
+    line = ["calibrate", str(own / "photos.resight"), "--label", "place", "--queries", "6", "--html"]
+    assert main([*line, str(own / "r.html"), "--json"]) == 0
+    bins = json.loads(capsys.readouterr().out)["reliability"]
+    page = (own / "r.html").read_text(encoding="utf-8")
+    drawn = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="[\d.]+"/>\n', page)
+    assert drawn == [(f"{100 * said:.1f}", f"{100 - 100 * share:.1f}") for said, share, _ in bins]
+    header = Store.open(own / "photos.resight").header
+    # Refused before the search, and nothing is learned then.
+    assert main([*line, str(own / "nowhere" / "r.html"), "--queries", "7"]) == 2
+    assert "there is no folder" in capsys.readouterr().err
+    (own / "pairs.csv").write_text("query,answer,same\n", encoding="utf-8")
+    replacing = ["calibrate", str(own / "photos.resight"), "--pairs", str(own / "pairs.csv")]
+    assert main([*replacing, "--html", str(own / "pairs.csv")]) == 2
+    assert "would replace the table of pairs" in capsys.readouterr().err
+    assert Store.open(own / "photos.resight").header == header
 
 
 def test_a_version_that_does_not_know_it_reads_the_header_and_one_that_does_reads_older_ones(own):

@@ -97,7 +97,7 @@ def running(
         assert not thread.is_alive()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def serving():
     """Runs a server for the time of a block, see `running`."""
     return running

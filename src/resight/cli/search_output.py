@@ -58,6 +58,7 @@ def answer_json(answer: Answer, collection: Collection) -> Json:
             for query in answer.queries
         ],
         "hits": [_hit_json(hit) for hit in answer.hits],
+        "found": answer.is_found,
         "searched": answer.searched,
         "seconds": as_json(answer.seconds),
     }
@@ -119,12 +120,16 @@ def _hit_json(hit: Hit) -> dict[str, Json]:
 
 
 def print_answer(answer: Answer) -> None:
-    """Prints the hits, and how long the search took."""
+    """Prints the hits, whether any of them shows the thing, and how long the search took."""
+    from resight.reports.verdict import nothing_words
+
     out = console()
     if answer.hits:
         longest = max(len(_shown(hit)) for hit in answer.hits)
         fits = out.width > _NARROW and out.width >= _NUMBERS + longest
         (_print_table if fits else _print_blocks)(out, answer.hits)
+    if (sentence := nothing_words(answer)) is not None:
+        out.print(sentence, soft_wrap=True)
     answers = count(len(answer.hits), "answer")
     out.print(f"{answers} from {count(answer.searched, 'photo')} searched in {answer.seconds.total:.2f} s.\n")
 

@@ -77,20 +77,22 @@ def link_photos(hits: Sequence[Hit], folder: Path) -> list[str]:
 def write_table(hits: Sequence[Hit], path: Path) -> None:
     """Writes some hits as a CSV file.
 
-    Columns: rank, path, similarity, verdict, inliers, those chance reaches, 1 where the photo is missing.
+    Columns: rank, path, similarity, verdict, inliers, those chance reaches, 1 where the photo is missing; of
+    a calibrated collection also the probability.
 
     Raises:
         OSError: The file cannot be written.
     """
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\n")
-    table.writerow(_COLUMNS)
+    is_calibrated = any(hit.probability is not None for hit in hits)
+    table.writerow((*_COLUMNS, "probability") if is_calibrated else _COLUMNS)
     for hit in hits:
         chance = "" if hit.match is None else f"{hit.match.expected:.2f}"
         inliers = "" if hit.inliers is None else hit.inliers
-        table.writerow(
-            (hit.rank, hit.path, f"{hit.similarity:.6f}", hit.verdict, inliers, chance, int(hit.missing))
-        )
+        row = (hit.rank, hit.path, f"{hit.similarity:.6f}", hit.verdict, inliers, chance, int(hit.missing))
+        likely = "" if hit.probability is None else f"{hit.probability:.4f}"
+        table.writerow((*row, likely) if is_calibrated else row)
     write_whole(path, os.fsencode(stream.getvalue()))
 
 

@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING
 from resight._lazy import face
 
 if TYPE_CHECKING:
+    from resight.reports.calibration import write_calibration
     from resight.reports.comparison import write_comparison
     from resight.reports.evaluation import write_report
     from resight.reports.groups import write_groups
     from resight.reports.sheet import write_sheet
-    from resight.reports.verdict import VERDICT_WORDS, probability_words, verdict_reason
+    from resight.reports.verdict import VERDICT_WORDS, nothing_words, probability_words, verdict_reason
     from resight.reports.waterfall import write_waterfall
 
 __all__ = [
     "VERDICT_WORDS",
+    "nothing_words",
     "probability_words",
     "verdict_reason",
+    "write_calibration",
     "write_comparison",
     "write_groups",
     "write_report",
@@ -27,8 +30,10 @@ __all__ = [
 
 _HOMES = {
     "VERDICT_WORDS": "verdict",
+    "nothing_words": "verdict",
     "probability_words": "verdict",
     "verdict_reason": "verdict",
+    "write_calibration": "calibration",
     "write_comparison": "comparison",
     "write_groups": "groups",
     "write_report": "evaluation",

@@ -14,7 +14,7 @@ from resight.evaluation.waterfall import Waterfall
 from resight.models.model import Model
 from resight.reports.embedded import EmbeddedPhoto, embed
 from resight.reports.page import render
-from resight.reports.verdict import VERDICT_WORDS
+from resight.reports.verdict import VERDICT_WORDS, nothing_words, probability_words
 
 __all__ = ["Shown", "html_of"]
 
@@ -69,9 +69,9 @@ def _answer(answer: Answer) -> _Cell:
     hits = tuple(_hit(hit) for hit in answer.hits[:_PHOTOS])
     left = len(answer.hits) - len(hits)
     count = f"{len(answer.hits):,} of {answer.searched:,} photos"
-    return _Cell(
-        "Answer", (*queries, *hits), note=count + (f"; {left:,} more are not shown here" if left else "")
-    )
+    count += f"; {left:,} more are not shown here" if left else ""
+    nothing = nothing_words(answer)
+    return _Cell("Answer", (*queries, *hits), note=count if nothing is None else f"{nothing} {count}")
 
 
 def _query(query: QueryPhoto) -> _Photo:
@@ -82,9 +82,9 @@ def _query(query: QueryPhoto) -> _Photo:
 def _hit(hit: Hit) -> _Photo:
     photo = embed(hit.path, _SIDE, width=hit.width, height=hit.height, missing=hit.missing)
     evidence = f"{hit.similarity:.3f}" + ("" if hit.inliers is None else f", {hit.inliers:,} points agree")
-    return _Photo(
-        photo, hit.path, (f"{hit.rank} {VERDICT_WORDS[hit.verdict]}", evidence, PurePath(hit.path).name)
-    )
+    likely = () if hit.probability is None else (f"{probability_words(hit.probability)} likely",)
+    said = (f"{hit.rank} {VERDICT_WORDS[hit.verdict]}", *likely, evidence, PurePath(hit.path).name)
+    return _Photo(photo, hit.path, said)
 
 
 def _model(model: Model) -> _Cell:

@@ -12,7 +12,7 @@ from resight.files import typed_path, write_whole
 from resight.reports.embedded import EmbeddedPhoto, embed
 from resight.reports.figure import LEVELS, MAX_LINES, Figure, box_corners, pair_figure, photo_figure
 from resight.reports.page import render
-from resight.reports.verdict import VERDICT_WORDS, probability_words, verdict_reason
+from resight.reports.verdict import VERDICT_WORDS, nothing_words, probability_words, verdict_reason
 from resight.search.geometry.verdict import CONFIRMED_INLIERS, LIKELY_INLIERS, Verdict
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class _Page:
         confirmed_inliers: From how many inliers on an answer is confirmed.
         likely_inliers: From how many inliers on it is likely.
         is_calibrated: Whether answers say how likely they show the same thing.
+        nothing: That no answer shows the thing, in a sentence; None where one may.
     """
 
     title: str
@@ -102,6 +103,7 @@ class _Page:
     confirmed_inliers: int
     likely_inliers: int
     is_calibrated: bool
+    nothing: str | None
 
 
 def write_sheet(answer: Answer, path: str | Path, title: str | None = None) -> None:
@@ -137,6 +139,7 @@ def render_sheet(answer: Answer, title: str | None = None) -> str:
         CONFIRMED_INLIERS,
         LIKELY_INLIERS,
         any(hit.probability is not None for hit in answer.hits),
+        nothing_words(answer),
     )
     return render("sheet.html", page)
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from resight.search.geometry.verdict import LIKELY_INLIERS, Verdict, verdict
 
 if TYPE_CHECKING:
+    from resight.collection import Answer
     from resight.search import Verification
 
-__all__ = ["VERDICT_WORDS", "probability_words", "verdict_reason"]
+__all__ = ["VERDICT_WORDS", "nothing_words", "probability_words", "verdict_reason"]
 
 VERDICT_WORDS: Mapping[Verdict, str] = {
     "confirmed": "confirmed by geometry",
@@ -25,6 +26,22 @@ VERDICT_WORDS: Mapping[Verdict, str] = {
 def probability_words(probability: float) -> str:
     """Returns a probability as a percentage; never 0 or 100, which nobody can know."""
     return f"{min(max(round(100 * probability), 1), 99)} %"
+
+
+def nothing_words(answer: Answer) -> str | None:
+    """Returns the sentence of an answer that does not hold what was looked for; None where it may.
+
+    It says so where `resight.Answer.is_found` is false.
+    """
+    if answer.is_found is not False:
+        return None
+    likely = [hit.probability for hit in answer if hit.probability is not None]
+    if likely:
+        best = probability_words(max(likely))
+        return f"Probably nothing here shows this: the likeliest answer is {best} likely to."
+    if any(hit.verdict == "partial" for hit in answer):
+        return "Probably nothing here shows this: of the best answers only a part agrees."
+    return "Nothing here shows this, as far as geometry can tell."
 
 
 def verdict_reason(match: Verification | None) -> str:

@@ -54,6 +54,12 @@ class PairProbability:
             if weights is not None and (len(weights) != count or not np.isfinite(weights).all()):
                 raise InvalidInput(f"a fitted regression has {count} finite weights, not {weights!r:.80}")
 
+    @property
+    def uninformed(self) -> float:
+        """Brier score of saying of every pair the share that shows the same thing: what is to be beaten."""
+        share = self.same / self.pairs
+        return share * (1 - share)
+
     def of(self, similarity: float, match: Verification | None) -> float:
         """Returns the probability that a query and an answer show the same thing.
 

@@ -100,6 +100,9 @@ export class Results {
       [head, text] = ["Nothing to search", "No photo is left by the filter. Widen it, or clear it."];
     } else if (!sure.length && !perhaps.length && !similar.length) {
       [head, text] = ["Nothing here shows this", "No other photo remains."];
+    } else if (!isVerified && found === false) {
+      head = "Probably nothing here shows this";
+      text = "The likeliest of these photos is less likely than not to show it. “Check with geometry” looks closer.";
     } else if (!isVerified) {
       head = "The most similar photos";
       text = "Similar is not the same: switch on “Check with geometry” to see which show this very thing.";
@@ -107,6 +110,9 @@ export class Results {
       const isOpen = more && !similar.length;
       head = `${isOpen ? "At least " : ""}${count(sure.length, "photo shows", "photos show")} the same thing`;
       text = perhaps.length ? `${count(perhaps.length, "more may", "more may")} show it.` : "";
+    } else if (perhaps.length && found === false) {
+      head = "Probably nothing here shows this";
+      text = `In ${count(perhaps.length, "photo", "photos")} some points agree, yet the likeliest is less likely than not to show it.`;
     } else if (perhaps.length) {
       head = `${count(perhaps.length, "photo", "photos")} may show this`;
       text = "Too few points agree to be sure: look for yourself.";
