@@ -20,6 +20,7 @@ import json
 import math
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -566,7 +567,7 @@ class Trial:
             lost = [name for name in self.old if name in self.new and name not in now]
             problems += [f"{where}: wrong or lost: {wrong + lost}"] if wrong + lost else []
             return
-        shown = {name: value for name, value in now.items() if not Path(name).name.startswith(".")}
+        shown = {name: value for name, value in now.items() if not re.search(r"(^|/)\.", name)}
         wrong = [name for name in shown if shown[name] not in (self.old.get(name), self.new.get(name))]
         problems += [f"{where}: neither old nor new: {wrong}"] if wrong else []
         together = [name for name in self.command.together if name in shown]

@@ -122,6 +122,19 @@ def test_photos_are_described_once(photos, cache, tmp_path, monkeypatch):
     assert again == first
 
 
+@pytest.mark.parametrize(
+    "damage", [lambda whole: b"", lambda whole: whole[:-9], lambda whole: whole[:200] + b"x" + whole[201:]]
+)
+def test_damaged_descriptors_in_the_cache_are_made_anew(photos, cache, tmp_path, damage):
+    settings = AdaptSettings("whitening", LayerSettings(dim=8))
+    first = adapt_model("sift", [photos], tmp_path / "a.bundle", settings, force=True)
+    (kept,) = cache.iterdir()
+    whole = kept.read_bytes()
+    kept.write_bytes(damage(whole))
+    assert adapt_model("sift", [photos], tmp_path / "a.bundle", settings, force=True) == first
+    assert np.load(kept)["descriptors"].any()
+
+
 def test_what_cannot_be_adapted(photos, tmp_path, capsys):
     out = tmp_path / "a.bundle"
     with pytest.raises(InvalidInput, match="are too few to hold some out: adapting needs photos of at least"):

@@ -180,6 +180,31 @@ def test_a_model_run_by_an_engine_is_the_same_model(engine, models, files, cache
     assert len(ours) == len(theirs) > 0
 
 
+@pytest.mark.parametrize(
+    "damage", [lambda whole: b"", lambda whole: whole[:-99], lambda whole: whole[:-99] + b"x" * 99]
+)
+def test_a_damaged_network_in_the_cache_is_written_anew(models, files, cache, monkeypatch, damage):
+    model, written = models["gem"], []
+
+    def write(graph, part, facts):
+        part.write_bytes(files["gem"].path.read_bytes())
+        written.append(part)
+
+    monkeypatch.setattr("resight.models.export.write_onnx", write)
+    for _ in range(2):
+        with_engine(model, "onnx")
+    assert len(written) == 1
+    (kept,) = cache.glob("*.onnx")
+    kept.write_bytes(damage(kept.read_bytes()))
+    with_engine(model, "onnx")
+    assert kept.read_bytes() == files["gem"].path.read_bytes()
+    # A file of an older version has no checksum beside it.
+    kept.with_suffix(".sha256").unlink()
+    kept.write_bytes(b"no network")
+    with pytest.raises(InvalidInput, match=f"onnx does not take {kept}"):
+        with_engine(model, "onnx")
+
+
 def image_of(shown):
     from resight.images import photo_of
 

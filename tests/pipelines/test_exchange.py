@@ -156,6 +156,17 @@ def test_metadata_and_relative_names(collection, photos, tmp_path):
     np.testing.assert_allclose(again.descriptors()[1], rows, atol=1e-3)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
+def test_a_flipped_bit_of_a_table_is_noticed(collection, tmp_path, share):
+    path = tmp_path / "d.parquet"
+    export_collection(collection, "parquet", path)
+    damaged = bytearray(path.read_bytes())
+    damaged[int(share * len(damaged))] ^= 4
+    path.write_bytes(damaged)
+    with pytest.raises(InvalidInput, match="CRC"):
+        read_layout(path)
+
+
 @pytest.mark.parametrize("other", ["letter.txt", "img_emb/img_emb_1.npy", "metadata"])
 def test_a_folder_with_other_things_is_not_replaced(collection, tmp_path, other):
     place = tmp_path / "clip"

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 from resight._version import __version__
 from resight.errors import InvalidInput, MissingExtra, StorageFailed
-from resight.files import whole_file
+from resight.files import reading, sha256_of, whole_files
 from resight.models.checkpoints import cache_folder
 from resight.models.composite import Composite
 from resight.models.describer import Describer
@@ -96,10 +96,11 @@ def _run_by(model: Model, runtime: Runtime, *, least_cosine: float) -> Model:
         raise InvalidInput(f"the model {model.name} has no network of ours to be run by {runtime}")
     graph = graph_of(model, whitened=False)
     path = cache_folder().parent / "engines" / f"{_key(model)}.onnx"
-    if not path.is_file():
+    if not _is_whole(path):
         _LOG.info("%s is written for other engines, once", model.name)
         _write(path, lambda part: write_onnx(graph, part, {}))
-    run = run_file(path, runtime)
+    with reading(path, f"{runtime} does not take {path}"):
+        run = run_file(path, runtime)
     difference, cosine = check_graph(graph, run, model.name)
     if cosine < least_cosine:
         raise InvalidInput(f"its descriptors are at cosine {cosine:.6f} of torch's")
@@ -121,14 +122,25 @@ def _key(model: Model) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def _is_whole(path: Path) -> bool:
+    """Returns whether a file is there, and as it was written, where that is known."""
+    digest = path.with_suffix(".sha256")
+    return path.is_file() and (not digest.is_file() or digest.read_bytes() == sha256_of([path]).encode())
+
+
 def _write(path: Path, write: Callable[[Path], object]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as stream, tempfile.TemporaryDirectory(prefix="resight-") as folder:
+        outputs = [path, path.with_suffix(".sha256")]
+        with (
+            whole_files(outputs) as (stream, digest),
+            tempfile.TemporaryDirectory(prefix="resight-") as folder,
+        ):
             part = Path(folder) / path.name
             write(part)
             with part.open("rb") as source:
                 shutil.copyfileobj(source, stream)
+            digest.write(sha256_of([part]).encode())
     except OSError as error:
         raise StorageFailed(f"cannot write {path}: {error.strerror or error}") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -16,7 +17,7 @@ from resight.collection.scan import absolute, scan
 from resight.errors import InvalidInput
 from resight.evaluation.measures.labels import evaluate_labels
 from resight.evaluation.statistics import Interval, PairedTest, bootstrap, paired
-from resight.files import JSON, Progress, on_disk, read_rows, silent, whole_file
+from resight.files import JSON, Progress, on_disk, read_rows, reading, silent, whole_file
 from resight.models import Model, bundle, load_model
 from resight.models.checkpoints import cache_folder
 from resight.models.whitening import Whitening
@@ -211,9 +212,10 @@ def _descriptors(
 ) -> tuple[Float32[np.ndarray, "m dim"], Int64[np.ndarray, " m"]]:
     """Returns the descriptors of the photos that can be described, and their rows; kept in the cache."""
     path = cache_folder().parent / "descriptors" / f"{_key(model, files)}.npz"
-    if path.is_file():
-        with np.load(path, allow_pickle=False) as kept:
-            return kept["descriptors"], kept["rows"]
+    # What is there and damaged is made anew, too.
+    with suppress(InvalidInput), reading(path, f"{path} is damaged"), path.open("rb") as stream:
+        kept = np.load(stream)
+        return kept["descriptors"], kept["rows"]
     described = describe_photos(model, files, purpose="learn from", progress=progress)
     for photo in described.broken:
         _LOG.warning("%s: %s", photo.path, photo.reason)

@@ -302,4 +302,4 @@ def _parquet(exchanged: Exchanged, stream: BinaryIO, name: str, *, with_descript
         columns["descriptor"] = pa.FixedSizeListArray.from_arrays(flat, exchanged.descriptors.shape[1])
     for key in sorted({key for values in exchanged.metadata for key in values} - columns.keys()):
         columns[key] = pa.array([values.get(key) for values in exchanged.metadata])
-    parquet.write_table(pa.table(columns), stream)
+    parquet.write_table(pa.table(columns), stream, write_page_checksum=True)

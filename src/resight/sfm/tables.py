@@ -53,7 +53,7 @@ def write_tables(
     header = {b"resight.tuples": _VERSION.encode(), b"resight.made_by": json.dumps(made_by).encode()}
     with whole_files([folder / name for name in (TUPLES, PAIRS, PHOTOS)]) as streams:
         for stream, table in zip(streams, reversed(tables), strict=True):
-            pq.write_table(table.replace_schema_metadata(header), stream)
+            pq.write_table(table.replace_schema_metadata(header), stream, write_page_checksum=True)
 
 
 def _photos(reconstruction: Reconstruction, names: list[str]) -> pa.Table:

@@ -97,7 +97,7 @@ def _opened(path: Path) -> Iterator[tuple[parquet.ParquetFile, int]]:
         for field in parquet.read_schema(path)
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
     ]
-    with parquet.ParquetFile(path, read_dictionary=texts) as file:
+    with parquet.ParquetFile(path, read_dictionary=texts, page_checksum_verification=True) as file:
         groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
         check_unpacked(sum(group.total_byte_size for group in groups), stored)
         yield file, stored
