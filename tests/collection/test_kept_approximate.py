@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from grid_model import grid_model
 
@@ -25,7 +26,8 @@ from resight.collection.store import Store
 from resight.collection.writing import writing
 from resight.errors import InvalidInput, StorageFailed
 from resight.search.approximate import building, measuring
-from resight.search.approximate.index import ApproximateIndex
+from resight.search.approximate.index import ApproximateIndex, Effort
+from resight.search.approximate.measuring import map_loss
 from resight.search.index import SearchChoice
 
 PHOTOS = 1200
@@ -220,6 +222,29 @@ def test_a_damaged_file_is_not_searched_and_is_made_anew(grown, suffix, place):
         same_as_exact(grown, kept(grown), share=0.85)
 
 
+def test_a_row_that_is_another_in_the_table_is_told(grown):
+    store = Store.open(grown.path)
+    approximate = ApproximateKept(store.header.search_choice)
+    assert approximate.differences(store) == []
+    index = kept(grown)
+    rows = made_rows(3, 1, grown.model.dim, seed=4)
+    # Behind the index's back: not through a writer of the collection.
+    store.upsert(rows_table(rows, store.header.dim))
+    head = json.loads((grown.path / FOLDER / "head.json").read_text().splitlines()[1])
+    assert head["version"] < store.version
+    assert approximate.differences(store) == []
+    text = json.dumps(head | {"version": store.version})
+    (grown.path / FOLDER / "head.json").write_text(f"{zlib.crc32(text.encode()):08x}\n{text}\n")
+    (sentence,) = approximate.differences(store)
+    assert "other descriptors of 1 photos" in sentence
+    damage(next((grown.path / FOLDER).glob("*.rows")), 0.5)
+    (sentence,) = approximate.differences(store)
+    assert "is damaged: searches are exact until" in sentence
+    (grown.path / FOLDER / "head.json").unlink()
+    assert "missing or damaged" in approximate.differences(store)[0]
+    assert len(index) == PHOTOS
+
+
 def photo_query():
     from resight.collection import Query
 
@@ -295,6 +320,55 @@ def test_recall_is_measured_again_after_many_changes(grown):
     info = Collection.open(grown.path, model=grown.model).info().search_index
     assert info.bytes >= (PHOTOS + 200) * (grown.model.dim + 16)
     assert 0.85 <= info.recall <= 1.0
+
+
+def test_the_loss_in_mean_average_precision_is_that_of_a_literal_loop(grown):
+    index, dim = kept(grown), grown.model.dim
+    table = Store.open(grown.path).table(["path"])
+    labels = {
+        row: int(path[:5]) % 60
+        for row, path in zip(*(table[name].to_pylist() for name in ("_rowid", "path")), strict=True)
+    }
+    exact = Collection.open(grown.path, model=grown.model)._resident.current()
+    asked = np.array(sorted(labels))[np.linspace(0, PHOTOS - 1, 200).astype(int)]
+    # One list and no more: much is lost.
+    index.efforts = [Effort(100, 1, 2)]
+    means = []
+    for searched in (exact, index):
+        searched_values = []
+        for one in asked.tolist():
+            query = exact.descriptors(np.array([one]))
+            if searched is index:
+                index.efforts = [Effort(101, 1, 2)]
+            answers = [
+                other for other in searched.search(query, 101).ids[0].tolist() if other not in (one, -1)
+            ][:100]
+            right, total = 0, 0.0
+            for place, other in enumerate(answers, 1):
+                if labels[other] == labels[one]:
+                    right += 1
+                    total += right / place
+            searched_values.append(total / (PHOTOS // 60 - 1))
+        means.append(sum(searched_values) / len(searched_values))
+    index.efforts = [Effort(100, 1, 2)]
+    assert means[0] - means[1] > 0.1
+    assert map_loss(index, labels) == pytest.approx(means[0] - means[1], abs=1e-9)
+    assert map_loss(index, dict.fromkeys(labels)) is None
+    assert dim == index.dim
+
+
+def test_the_loss_of_labelled_photos_is_kept(grown):
+    with pytest.raises(InvalidInput, match="no metadata column 'place'"):
+        grown.choose_search(SearchChoice("auto", label="place", recall=0.9))
+    values = pa.table(
+        {"root": pa.array([0] * PHOTOS, pa.int32()), "path": [f"{n:05d}.jpg" for n in range(PHOTOS)]}
+    )
+    with writing(grown.path, None, timeout=5) as store:
+        store.add_columns([pa.field("place", pa.int64())])
+        store.upsert(values.append_column("place", pa.array([n % 60 for n in range(PHOTOS)], pa.int64())))
+    figures = grown.choose_search(SearchChoice("auto", label="place", recall=0.9))
+    assert -0.05 < figures.map_loss < 0.2
+    assert Collection.open(grown.path, model=grown.model).info().search_index.map_loss == figures.map_loss
 
 
 def test_exact_again_removes_it(grown):

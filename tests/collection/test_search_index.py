@@ -72,7 +72,7 @@ def test_another_word_is_refused(text):
 
 def test_a_budget_belongs_to_auto():
     assert SearchChoice.parse("auto", memory=5, recall=0.9) == SearchChoice("auto", "", 5, 0.9)
-    for values in ({"memory": 5}, {"recall": 0.9}):
+    for values in ({"memory": 5}, {"recall": 0.9}, {"label": "place"}):
         with pytest.raises(InvalidInput, match="chosen for the index auto"):
             SearchChoice.parse("exact", **values)
     for wrong in (0.0, 1.5, float("nan")):

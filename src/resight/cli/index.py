@@ -114,6 +114,16 @@ RecallOption = Annotated[
     ),
 ]
 
+SearchLabelOption = Annotated[
+    str,
+    typer.Option(
+        "--search-label",
+        metavar="COLUMN",
+        help="With --search-index auto: metadata whose equal values are of one thing, to say what the index "
+        "loses in mean average precision.",
+    ),
+]
+
 
 def index(
     photos: PhotosArgument,
@@ -128,6 +138,7 @@ def index(
     search_index: SearchIndexOption = None,
     memory: MemoryOption = None,
     recall: RecallOption = None,
+    search_label: SearchLabelOption = "",
     max_pixels: MaxPixelsOption = None,
     engine: EngineOption = "auto",
     as_json: JsonOption = False,
@@ -137,7 +148,7 @@ def index(
     from resight.models.extract import NOTHING_SHOWN
     from resight.pipelines.index import index_photos
 
-    search = search_choice(search_index, memory, recall)
+    search = search_choice(search_index, memory, recall, search_label)
     with progress("Indexing") as report:
         indexed = index_photos(
             collection,
@@ -177,7 +188,9 @@ def index(
         raise typer.Exit(SOME_UNREADABLE)
 
 
-def search_choice(kind: str | None, memory: str | None, recall: float | None) -> SearchChoice | None:
+def search_choice(
+    kind: str | None, memory: str | None, recall: float | None, label: str
+) -> SearchChoice | None:
     """Returns how the collection shall be searched; None where nothing was said.
 
     Raises:
@@ -187,13 +200,13 @@ def search_choice(kind: str | None, memory: str | None, recall: float | None) ->
     from resight.search.index import SearchChoice
 
     if kind is None:
-        for option, value in (("--memory", memory), ("--recall", recall)):
+        for option, value in (("--memory", memory), ("--recall", recall), ("--search-label", label or None)):
             if value is not None:
                 raise typer.BadParameter("it needs --search-index auto", param_hint=option)
         return None
     size = None if memory is None else bytes_of(memory)
     try:
-        return SearchChoice.parse(kind, memory=size, recall=recall)
+        return SearchChoice.parse(kind, memory=size, recall=recall, label=label)
     except InvalidInput as error:
         raise typer.BadParameter(str(error), param_hint="--search-index") from None
 

@@ -184,6 +184,7 @@ def _choice(values: Mapping[str, Any] | None) -> SearchChoice:
         str(values["address"]),
         None if memory is None else int(memory),
         float(values["recall"]),
+        str(values.get("label", "")),
     )
 
 

@@ -24,13 +24,14 @@ from jaxtyping import Bool, Float16, Int64
 
 from resight.collection.lance_errors import writing
 from resight.collection.resident import follow_rows, rows_of
+from resight.collection.schema import metadata_names
 from resight.collection.store import Store
 from resight.errors import CollectionDamaged, InvalidInput, StorageFailed
 from resight.files import Progress, silent, write_whole
 from resight.search.approximate.building import Built, build, held_bytes
 from resight.search.approximate.codes import Codes
 from resight.search.approximate.index import ApproximateIndex, Effort
-from resight.search.approximate.measuring import measured_recall, true_neighbours
+from resight.search.approximate.measuring import map_loss, measured_recall, true_neighbours
 from resight.search.approximate.part import Block, Part, write_codes, write_rows
 from resight.search.index import SearchChoice, SearchFigures
 
@@ -55,6 +56,7 @@ BUILT_AGAIN = 2.0
 """Times as many photos as when it was built, from which the index is built anew."""
 
 QUERIES = 100
+_EXACTLY = "searches are exact until the next `resight index` makes it anew"
 _FILE = re.compile(r"\d{8}\.(?:rows|codes|trained|ivf-[a-z0-9]+)")
 
 
@@ -103,6 +105,8 @@ class ApproximateKept:
         """
         from resight.collection.kept import ExactKept
 
+        if self._choice.label not in ("", *metadata_names(store.schema)):
+            raise InvalidInput(f"the collection has no metadata column {self._choice.label!r} of labels")
         count = store.table([], where="broken IS NULL").num_rows
         if count < AUTO_FROM:
             self.remove(store)
@@ -121,7 +125,7 @@ class ApproximateKept:
             head = _Head(store.version, trained, (part,), tuple(built.efforts), count, 0)
             _write_head(store, head)
             _clean(folder, head)
-        return built.figures
+        return self._with_loss(store, built.figures)
 
     def update(self, store: Store) -> SearchFigures | None:
         """Brings the files to the latest version of the table; see `KeptIndex.update`.
@@ -176,6 +180,25 @@ class ApproximateKept:
             return None
         return index
 
+    def differences(self, store: Store) -> list[str]:
+        """Returns what of the files is damaged, or differs from the table, one sentence each."""
+        measured, head = store.header.search_figures, _read_head(store)
+        if head is None:
+            if measured is None or measured.kind == "exact":
+                return []
+            return [f"the search index is missing or damaged: {_EXACTLY}"]
+        try:
+            index = _opened(store, head)
+            for part in index.parts:
+                part.check(np.arange(index.codes.lists))
+            store.read(partial(follow_rows, index, version=head.version))
+            different = store.read(partial(_different, index))
+        except CollectionDamaged as error:
+            return [f"{error}: {_EXACTLY}"]
+        if different:
+            return [f"the search index has other descriptors of {different:,} photos: {_EXACTLY}"]
+        return []
+
     def remove(self, store: Store) -> None:
         """Removes all files.
 
@@ -186,6 +209,16 @@ class ApproximateKept:
             shutil.rmtree(store.path / FOLDER, ignore_errors=False) if (
                 store.path / FOLDER
             ).is_dir() else None
+
+    def _with_loss(self, store: Store, figures: SearchFigures) -> SearchFigures:
+        """Returns figures with the loss in mean average precision, where photos have labels."""
+        head, label = _read_head(store), self._choice.label
+        if label not in metadata_names(store.schema) or head is None:
+            return figures
+        index = _opened(store, head)
+        table = store.table([label], where="broken IS NULL")
+        labels = dict(zip(table["_rowid"].to_pylist(), table[label].to_pylist(), strict=True))
+        return replace(figures, map_loss=map_loss(index, labels))
 
     def _from_nothing(self, store: Store) -> SearchFigures | None:
         """Builds an index where there is none: the collection has grown, or the files were damaged."""
@@ -214,7 +247,7 @@ class ApproximateKept:
             return self.build(store, silent)
         with writing(store.path):
             _write_head(store, replace(head, changed=0))
-        return replace(measured, recall=found, bytes=held)
+        return self._with_loss(store, replace(measured, recall=found, bytes=held))
 
 
 def _built(store: Store, place: Path, count: int, choice: SearchChoice, progress: Progress) -> Built:
@@ -308,6 +341,17 @@ def _written(
 
 def _named(place: Path, codes: Codes, rows: int) -> tuple[str, int, int]:
     return place.name, rows, Part.open(place, codes, rows).checksum()
+
+
+def _different(index: ApproximateIndex, store: Store) -> int:
+    """Returns how many photos have another descriptor in an index than in the table, or none in one."""
+    ids, alike, rows = index.ids, 0, 0
+    for batch in store.scan(["descriptor"], where="broken IS NULL"):
+        own, halves = rows_of(batch)
+        held = np.isin(own, ids)
+        same = (index.descriptors(own[held]) == halves[held].astype(np.float32)).all(axis=1)
+        alike, rows = alike + int(np.count_nonzero(same)), rows + len(own)
+    return max(rows, len(ids)) - alike
 
 
 def _changes(index: ApproximateIndex) -> int:

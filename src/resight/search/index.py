@@ -92,6 +92,8 @@ class SearchChoice:
         address: Of the server, where ``kind`` is ``milvus``: an address or the path of a file; else empty.
         memory: Most bytes that an approximate index may hold in memory; None for any.
         recall: Least share of the true ten nearest photos that an approximate search finds.
+        label: Metadata column whose equal values are of one thing, to measure the loss in mean average
+            precision by; empty for none.
 
     Raises:
         InvalidInput: A value is none of these.
@@ -101,6 +103,7 @@ class SearchChoice:
     address: str = ""
     memory: int | None = None
     recall: float = DEFAULT_RECALL
+    label: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(IndexKind) or (self.kind == "milvus") != bool(self.address):
@@ -113,19 +116,21 @@ class SearchChoice:
             )
 
     @classmethod
-    def parse(cls, text: str, *, memory: int | None = None, recall: float | None = None) -> SearchChoice:
+    def parse(
+        cls, text: str, *, memory: int | None = None, recall: float | None = None, label: str = ""
+    ) -> SearchChoice:
         """Returns the choice of ``exact``, ``auto`` or ``milvus+URI``.
 
         Raises:
             InvalidInput: It is none of these, or has a budget that it cannot use.
         """
-        if text != "auto" and not (memory is None and recall is None):
-            raise InvalidInput(f"memory and recall are chosen for the index auto, not for {text!r}")
+        if text != "auto" and not (memory is None and recall is None and not label):
+            raise InvalidInput(f"memory, recall and label are chosen for the index auto, not for {text!r}")
         kind, _, address = text.partition("+")
         if (kind == "milvus") != bool(address) or text.endswith("+"):
             raise InvalidInput(f"{_KINDS}, not {text!r}")
         least = DEFAULT_RECALL if recall is None else recall
-        return cls(cast(IndexKind, kind), address, memory, least)
+        return cls(cast(IndexKind, kind), address, memory, least, label)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,11 +62,12 @@ class ApproximateIndex:
         self.codes, self.parts, self.efforts = codes, list(parts), list(efforts)
         self.added = ExactIndex(codes.dim, fingerprint=fingerprint)
         self.gone = [np.zeros(len(part), dtype=bool) for part in parts]
+        self._gone = [0] * len(parts)
         self._exact: list[ExactIndex] = []
         self._sorted: tuple[np.ndarray, np.ndarray] | None = None
 
     def __len__(self) -> int:
-        return sum(int(np.count_nonzero(~gone)) for gone in self.gone) + len(self.added)
+        return sum(map(len, self.parts)) - sum(self._gone) + len(self.added)
 
     @property
     def dim(self) -> int:
@@ -101,6 +102,7 @@ class ApproximateIndex:
         part, row = self._places(ids)
         for number in range(len(self.parts)):
             self.gone[number][row[part == number]] = True
+            self._gone[number] = int(np.count_nonzero(self.gone[number]))
         return int(np.count_nonzero(part >= 0)) + self.added.remove(ids)
 
     def descriptors(self, ids: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m dim"]:
@@ -136,17 +138,21 @@ class ApproximateIndex:
             InvalidInput: What `ExactIndex.search` refuses.
             CollectionDamaged: A part is damaged.
         """
-        total = len(self)
         members = self._members(allowed)
-        count = sum(int(np.count_nonzero(member)) for member in members)
-        effort = self._effort(k, count / max(1, total))
+        total = sum(map(len, self.parts))
+        count = sum(
+            len(part) if member is None else int(np.count_nonzero(member))
+            for part, member in zip(self.parts, members, strict=True)
+        )
+        # What has gone since is little: it takes nothing from the lists that are looked at.
+        effort = self._effort(k, 1.0 if allowed is None else count / max(1, total))
         # What `added` refuses, this does.
         found = self.added.search(queries, k, allowed=allowed)
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         if effort is None or (allowed is not None and count <= FEWEST_ALLOWED):
             rankings = self._scan(queries, k, members)
         else:
-            rankings = self._look(queries, k, members, effort, filtered=count < total)
+            rankings = self._look(queries, k, members, effort)
         return _merged([found, *rankings], k)
 
     def _effort(self, k: int, share: float) -> Effort | None:
@@ -158,24 +164,22 @@ class ApproximateIndex:
                 return None if probes > max(most, effort.probes) else Effort(k, probes, effort.shortlist)
         return None
 
-    def _members(self, allowed: Int64[np.ndarray, " m"] | None) -> list[Bool[np.ndarray, " n"]]:
-        """Returns for each part the rows that are searched."""
+    def _members(self, allowed: Int64[np.ndarray, " m"] | None) -> list[Bool[np.ndarray, " n"] | None]:
+        """Returns for each part the rows that are searched; None for all of them."""
         if allowed is None:
-            return [~gone for gone in self.gone]
+            return [~gone if count else None for gone, count in zip(self.gone, self._gone, strict=True)]
         part, row = self._places(np.asarray(allowed, dtype=np.int64))
         members = [np.zeros(len(one), dtype=bool) for one in self.parts]
         for number, member in enumerate(members):
             member[row[part == number]] = True
-        return members
+        return [*members]
 
     def _look(
         self,
         queries: Float32[np.ndarray, "q dim"],
         k: int,
-        members: Sequence[Bool[np.ndarray, " n"]],
+        members: Sequence[Bool[np.ndarray, " n"] | None],
         effort: Effort,
-        *,
-        filtered: bool,
     ) -> list[Ranking]:
         """Returns the best of the nearest lists, a ranking a part."""
         before = faiss.omp_get_max_threads()
@@ -187,9 +191,9 @@ class ApproximateIndex:
             probed = np.argpartition(-nearness, probes - 1, axis=1)[:, :probes].astype(np.int64)
             near = np.ascontiguousarray(np.take_along_axis(nearness, probed, axis=1))
             rankings = []
-            for part, member, gone in zip(self.parts, members, self.gone, strict=True):
+            for part, member in zip(self.parts, members, strict=True):
                 selector = None
-                if filtered or gone.any():
+                if member is not None:
                     # FAISS's Python layer replaces the constructor.
                     bits = np.packbits(member, bitorder="little")
                     selector = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg,arg-type]
@@ -202,7 +206,10 @@ class ApproximateIndex:
             faiss.omp_set_num_threads(before)
 
     def _scan(
-        self, queries: Float32[np.ndarray, "q dim"], k: int, members: Sequence[Bool[np.ndarray, " n"]]
+        self,
+        queries: Float32[np.ndarray, "q dim"],
+        k: int,
+        members: Sequence[Bool[np.ndarray, " n"] | None],
     ) -> list[Ranking]:
         """Returns the best of all rows, a ranking a part."""
         if not self._exact:
@@ -212,7 +219,7 @@ class ApproximateIndex:
                 self._exact.append(ExactIndex.over(rows, part.halves, fingerprint=self.fingerprint))
         rankings = []
         for part, exact, member in zip(self.parts, self._exact, members, strict=True):
-            allowed = None if member.all() else np.flatnonzero(member)
+            allowed = None if member is None else np.flatnonzero(member)
             ranking = exact.search(queries, min(k, max(1, len(part))), allowed=allowed)
             padding = ranking.ids == PADDING_ID
             ids = part.ids[np.where(padding, 0, ranking.ids)] if len(part) else ranking.ids
