@@ -34,7 +34,8 @@ export function read(address) {
       if (photo) asked.photos.push(photo);
     } else if (name === "filter") {
       const parts = /^(\w+)\.(is|truth|least|most|has|near)\.(.*)$/s.exec(value);
-      if (parts) asked.filters.push({ name: parts[1], sign: parts[2], value: parts[3] });
+      const isPlace = parts?.[2] !== "near" || placeOf(parts[3]);
+      if (parts && isPlace) asked.filters.push({ name: parts[1], sign: parts[2], value: parts[3] });
     }
   }
   asked.verify = values.get("verify") !== "0";
@@ -79,23 +80,41 @@ export function write(asked) {
 
 /** Returns the SQL condition of all filters, null for none. */
 export function condition({ filters, where }) {
-  const terms = filters.filter(({ value }) => value !== "").map(term).filter(Boolean);
+  const terms = filters.filter(({ value }) => value !== "").map(term);
   if (where.trim()) terms.push(`(${where.trim()})`);
   return terms.length ? terms.join(" AND ") : null;
 }
 
-const EARTH = 111.32;
+const KILOMETRES_A_DEGREE = 111.32;
+const AROUND = 1;
+
+/** Returns latitude, longitude and kilometres (1 by default) of a place as people write it, null where it is none. */
+export function placeOf(text) {
+  const numbers = text.trim().split(/[\s,;]+/).map(Number);
+  const [latitude, longitude, kilometres = AROUND] = numbers;
+  const isPlace = numbers.length <= 3 && Math.abs(latitude) <= 90 && Math.abs(longitude) <= 180 && kilometres > 0;
+  return isPlace ? { latitude, longitude, kilometres } : null;
+}
+
+/** Returns the condition of a square around a place, which may lie on both sides of the 180th meridian. */
+function around({ latitude, longitude, kilometres }) {
+  const north = kilometres / KILOMETRES_A_DEGREE;
+  const east = north / Math.max(1e-6, Math.cos((latitude * Math.PI) / 180));
+  const [low, high] = [latitude - north, latitude + north].map((each) => each.toFixed(5));
+  const rows = `latitude BETWEEN ${low} AND ${high}`;
+  if (!(east < 180)) return `(${rows} AND longitude IS NOT NULL)`;
+  let [left, right] = [longitude - east, longitude + east];
+  const wraps = left < -180 || right > 180;
+  if (left < -180) left += 360;
+  if (right > 180) right -= 360;
+  const columns = wraps
+    ? `(longitude >= ${left.toFixed(5)} OR longitude <= ${right.toFixed(5)})`
+    : `longitude BETWEEN ${left.toFixed(5)} AND ${right.toFixed(5)}`;
+  return `(${rows} AND ${columns})`;
+}
 
 function term({ name, sign, value }) {
-  if (sign === "near") {
-    const [latitude, longitude, kilometres] = value.split(",").map(Number);
-    if (![latitude, longitude, kilometres].every(Number.isFinite)) return null;
-    const north = kilometres / EARTH;
-    const east = kilometres / (EARTH * Math.max(0.01, Math.cos((latitude * Math.PI) / 180)));
-    const between = (column, middle, reach) =>
-      `${column} BETWEEN ${(middle - reach).toFixed(5)} AND ${(middle + reach).toFixed(5)}`;
-    return `(${between("latitude", latitude, north)} AND ${between("longitude", longitude, east)})`;
-  }
+  if (sign === "near") return around(placeOf(value));
   const column = `"${name}"`;
   const text = `'${value.replaceAll("'", "''")}'`;
   if (sign === "has") return `contains(lower(${column}), ${text.toLowerCase()})`;

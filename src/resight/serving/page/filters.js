@@ -1,11 +1,13 @@
 /** Filters on metadata, date, place and name: a field for each kind of value. */
 
 import { call } from "./api.js";
+import { placeOf } from "./address.js";
 import { button, fill, icon, make } from "./dom.js";
 import { go, now } from "./state.js";
 
 const TYPED = 500;
 const MOST_CHOICES = 60;
+const PLACE_HINT = "latitude, longitude, kilometres around";
 
 let facts = null;
 let factsVersion = null;
@@ -64,7 +66,7 @@ export class FilterRows {
     fill(
       this.rows,
       fields,
-      places && this.row("Place", this.field("place", "near", { placeholder: "48.137, 11.575, 2", inputmode: "text" }), "latitude, longitude, kilometres around"),
+      places && this.row("Place", this.field("place", "near", { placeholder: "48.137, 11.575, 2", inputmode: "text" }), PLACE_HINT),
       this.row("Name or folder", this.field("path", "has", { type: "search", placeholder: "a part of the path" })),
       this.row("Condition", this.field("where", "where", { placeholder: "width > 2000", spellcheck: "false" }), "SQL, for those who like it"),
     );
@@ -88,13 +90,18 @@ export class FilterRows {
   }
 
   row(name, field, hint = null) {
-    return make("label", { class: "row" }, make("span", { class: "row-name" }, name), field, hint && make("small", {}, hint));
+    const label = make("label", { class: "row" }, make("span", { class: "row-name" }, name), field);
+    if (!hint) return label;
+    // Beside the label and not in it: it describes the field, and is no part of its name.
+    const id = `hint-${field.dataset.name}`;
+    field.setAttribute("aria-describedby", id);
+    return make("div", { class: "row" }, label, make("small", { id }, hint));
   }
 
   field(name, sign, values) {
     const type = values.type ?? "text";
     const field = make("input", { type, "data-name": name, "data-sign": sign, autocomplete: "off", ...values });
-    const take = () => this.take(name, sign, field.value);
+    const take = () => (sign === "near" && !this.isPlace(field) ? undefined : this.take(name, sign, field.value));
     field.addEventListener("change", take);
     if (type === "search") {
       field.addEventListener("input", () => {
@@ -103,6 +110,17 @@ export class FilterRows {
       });
     }
     return field;
+  }
+
+  /** Returns whether a field holds a place or nothing; says what a place is where it does not. */
+  isPlace(field) {
+    const isRight = field.value.trim() === "" || placeOf(field.value) !== null;
+    field.setAttribute("aria-invalid", String(!isRight));
+    const hint = field.closest("div.row").querySelector("small");
+    hint.textContent = isRight ? PLACE_HINT : "That is no place: write it as 48.137, 11.575, 2 (degrees, degrees, kilometres).";
+    if (isRight) hint.removeAttribute("role");
+    else hint.setAttribute("role", "alert");
+    return isRight;
   }
 
   choice(name, sign, values) {
@@ -118,6 +136,6 @@ export class FilterRows {
       return;
     }
     const others = now().filters.filter((each) => each.name !== name || each.sign !== sign);
-    go({ filters: value === "" ? others : [...others, { name, sign, value: value.trim() }] });
+    go({ filters: value.trim() === "" ? others : [...others, { name, sign, value: value.trim() }] });
   }
 }
