@@ -6,7 +6,7 @@ DATA   ?= ../shared/data
 BIN    := $(VENV)/bin
 TORCH  := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
-.PHONY: demo test lint types layers tests fuzz fuzz-api floor mutants docs dist clean
+.PHONY: demo test lint types layers tests fuzz fuzz-api floor milvus mutants docs dist clean
 
 # PHOTOS comes through the environment, where spaces are safe.
 demo: $(VENV)/.installed
@@ -45,6 +45,12 @@ floor: $(VENV)/.installed-dev
 	$(FLOOR)/bin/python -m pip install --quiet --constraint $(FLOOR)/constraints.txt torch
 	$(FLOOR)/bin/python -m pip install --quiet --constraint $(FLOOR)/constraints.txt --editable '.[dev]'
 	RESIGHT_TEST_DATA="$(DATA)" $(FLOOR)/bin/python -m pytest -n 2 -m "not slow" --ignore tests/docs --ignore tests/examples
+
+# A real Milvus server, in an environment of its own, killed while rows are sent and searched: about five minutes.
+MILVUS := build/milvus
+milvus: $(VENV)/.installed-dev
+	test -x $(MILVUS)/bin/milvus-server || { $(PYTHON) -m venv $(MILVUS) && $(MILVUS)/bin/pip install --quiet milvus==2.3.5 'setuptools<81'; }
+	RESIGHT_MILVUS=$(MILVUS)/bin/milvus-server $(BIN)/python -m pytest -x -s tests/servers/test_milvus_server.py
 
 # Changes the formulas one at a time and lists the changes that no test notices: at most 12 minutes a room.
 # ROOM=losses, networks/pooling, evaluation/measures or search; all four by default.

@@ -59,6 +59,7 @@ from resight.errors import (
     ModelMismatch as ModelMismatch,
     NoLocalFeatures as NoLocalFeatures,
     ResightError,
+    SearchUnreachable as SearchUnreachable,
     StorageFailed as StorageFailed,
     UnknownModel as UnknownModel,
     UnreadableImage as UnreadableImage,

@@ -18,6 +18,7 @@
         ├── CollectionNotFound  nothing there, or something that is no collection
         ├── CollectionLocked    another process is writing to it
         ├── CollectionDamaged   written by a newer version, or damaged
+        ├── SearchUnreachable   the server that searches it does not answer
         └── StorageFailed       the disk is full or refuses to be written
 
 Messages are one sentence: what is wrong with which input, what was got, what is accepted, what to do.
@@ -40,6 +41,7 @@ __all__ = [
     "ModelMismatch",
     "NoLocalFeatures",
     "ResightError",
+    "SearchUnreachable",
     "StorageFailed",
     "UnknownModel",
     "UnreadableImage",
@@ -137,6 +139,10 @@ class CollectionLocked(CollectionError):
 
 class CollectionDamaged(CollectionError):
     """The collection's files cannot be understood."""
+
+
+class SearchUnreachable(CollectionError):
+    """The server that searches a collection does not answer."""
 
 
 class StorageFailed(CollectionError):

@@ -136,6 +136,9 @@ def _recognition(calibration: Calibration) -> str:
 def check(
     collection: CollectionArgument,
     sample: Annotated[int, typer.Option(min=0, metavar="N", help="How many photos search themselves.")] = 20,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="First make the search index equal to the collection's rows.")
+    ] = False,
     allow_download: DownloadOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -143,6 +146,9 @@ def check(
     from resight.collection import Collection
 
     opened = Collection.open(collection, allow_download=allow_download)
+    if repair:
+        with progress("Repairing the search index") as step:
+            opened.choose_search(progress=step)
     with progress("Checking") as step:
         report = opened.check(sample=sample, progress=step)
     if as_json:

@@ -19,7 +19,7 @@ from resight.collection.roots import Key, is_empty
 from resight.collection.store import Store
 from resight.collection.stored_photos import has_changed
 from resight.collection.sums import SUMS_NAME, file_sum
-from resight.errors import CollectionDamaged, InvalidInput, ModelError
+from resight.errors import CollectionDamaged, InvalidInput, MissingExtra, ModelError, SearchUnreachable
 from resight.features import LocalFeatures
 from resight.files import Progress
 from resight.models.extract import extract
@@ -76,6 +76,7 @@ def check_collection(
         check.problems.append(str(error))
         return check.report(0)
     check.duplicates()
+    check.search_index()
     photos = check.files()
     sampled = [
         photos[place] for place in np.linspace(0, len(photos) - 1, min(sample, len(photos))).astype(int)
@@ -199,6 +200,16 @@ class _Check:
         for number in sorted({key.root for key in self.keys} - known):
             self.problems.append(f"rows lie in the folder number {number}, which the header does not know")
         self.photos = [photo for photo in self.photos if photo.key.root in known]
+
+    def search_index(self) -> None:
+        """Compares the rows of a search server with the table's."""
+        if self.store.header.search_choice.kind == "milvus":
+            from resight.collection.kept_milvus import MilvusKept
+
+            try:
+                self.problems += MilvusKept(self.store.header.search_choice).differences(self.store)
+            except (SearchUnreachable, MissingExtra) as error:
+                self.problems.append(str(error))
 
     def files(self) -> list[_Photo]:
         """Returns the photos whose files are there and unchanged by size and time; notes the others.

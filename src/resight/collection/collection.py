@@ -336,11 +336,14 @@ class Collection:
                 parts.forget_all_but({photo.hash for photo in stored_photos(store).values()})
         return len(gone)
 
-    def choose_search(self, choice: SearchChoice | str, *, progress: Progress | None = None) -> SearchFigures:
+    def choose_search(
+        self, choice: SearchChoice | str | None = None, *, progress: Progress | None = None
+    ) -> SearchFigures:
         """Returns what was measured of the index that the collection is searched by from now on.
 
         Args:
-            choice: ``exact``, ``auto``, ``milvus+URI``, or a `SearchChoice` with a budget.
+            choice: ``exact``, ``auto``, ``milvus+URI``, or a `SearchChoice` with a budget; the one it has, to
+                be made equal to the rows again, by default.
             progress: Called with steps done and steps in all.
 
         Raises:
@@ -352,6 +355,7 @@ class Collection:
 
         chosen = SearchChoice.parse(choice) if isinstance(choice, str) else choice
         with writing(self._store.path, self._model, timeout=self._lock_timeout) as store:
+            chosen = store.header.search_choice if chosen is None else chosen
             return choose_index(store, chosen, silent if progress is None else progress)
 
     def move_root(self, old: str | Path, new: str | Path) -> None:

@@ -8,7 +8,6 @@ from typing import Protocol, final
 import numpy as np
 
 from resight.collection.store import Store
-from resight.errors import InvalidInput
 from resight.files import Progress, silent
 from resight.search.approximate.measuring import median_milliseconds
 from resight.search.index import SearchChoice, SearchFigures, SearchIndex
@@ -106,13 +105,13 @@ def kept_index(choice: SearchChoice) -> KeptIndex:
     """Returns what keeps an index of the chosen kind.
 
     Raises:
-        InvalidInput: This version has no such index.
+        InvalidInput: No server can be at the address.
+        MissingExtra: The extra that it needs is not installed.
     """
     if choice.kind == "milvus":
-        raise InvalidInput(
-            f"a search index on a Milvus server ({choice.address}) is not part of this version: "
-            "choose exact or auto"
-        )
+        from resight.collection.kept_milvus import MilvusKept
+
+        return MilvusKept(choice)
     if choice.kind == "auto":
         from resight.collection.kept_approximate import ApproximateKept
 
