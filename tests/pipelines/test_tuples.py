@@ -148,6 +148,15 @@ def test_a_link_in_a_folder_from_elsewhere_is_refused_before_anything_is_touched
     assert [path.name for path in mine.iterdir()] == ["0123456789abcdef"]
 
 
+def test_tables_of_an_earlier_call_are_not_taken_for_new_ones(photos, tmp_path):
+    pair = [photos / "place_0_0.png", photos / "place_0_-20.png"]
+    make_tuples(pair, tmp_path, SMALL)
+    before = (tmp_path / "tuples.parquet").read_bytes()
+    with pytest.raises(InvalidInput, match=r"one can be read; .*tuples\.parquet is that of an earlier call$"):
+        make_tuples(pair[:1], tmp_path, SMALL)
+    assert (tmp_path / "tuples.parquet").read_bytes() == before
+
+
 def test_the_page_shows_every_model_and_escapes_names(made, tmp_path):
     shown = ShownTuples("<b>mine</b>", made.reconstruction, made.pairs, made.chosen, made.seconds)
     write_reconstruction(shown, tmp_path / "page.html")

@@ -21,6 +21,7 @@ from resight.collection.lock import writer_lock
 from resight.collection.store import Store
 from resight.collection.stored_photos import stored_photos
 from resight.datasets.tuples import PHOTOS, TUPLES
+from resight.datasets.tuples import TUPLES
 from resight.errors import InvalidInput
 from resight.files import Progress, other_than_own, others_below, silent
 from resight.pipelines.index import DEFAULT_MODEL, index_photos
@@ -258,4 +259,6 @@ def _why_none(described: _Described, outcome: TuplesOutcome, photos: Sequence[Pa
             f"none of the {pairs // 2:,} pairs that see points together is within the limits of a "
             "positive: lower the least points or overlap, or raise the largest scale or angle"
         )
-    return f"no tuples for {outcome.folder}: {why}"
+    kept = outcome.folder / TUPLES
+    still = f"; {kept} is that of an earlier call" if kept.is_file() else ""
+    return f"no tuples for {outcome.folder}: {why}{still}"
