@@ -49,17 +49,27 @@ def test_a_place_is_mapped_as_if_it_were_alone(tmp_path, monkeypatch):
         np.testing.assert_array_equal(same.points, alone.points)
 
 
-def test_what_photos_match_leads_to_the_rest_of_the_place(tmp_path):
+@pytest.mark.parametrize("stop", [None, 64, 66])
+def test_what_photos_match_leads_to_the_rest_of_the_place(tmp_path, monkeypatch, stop):
+    # Ctrl-C leaves the log silent.
+    monkeypatch.setattr(pycolmap.logging, "minloglevel", pycolmap.logging.minloglevel)
     write_places(tmp_path / "photos", {0: [-12, -4, 4, 12], 1: [0]})
     photos = sorted((tmp_path / "photos").iterdir())
     config = ReconstructionConfig(max_side=360, features=800)
     chain = np.array([[0, 1], [0, 4], [1, 2], [2, 3]])
+
+    def stopping(done, total):
+        assert done <= total
+        if done == stop:
+            raise KeyboardInterrupt
+
+    if stop is not None:
+        with pytest.raises(KeyboardInterrupt):
+            reconstruct(photos, tmp_path / "work", config, pairs=chain, progress=stopping)
     made = reconstruct(photos, tmp_path / "work", config, pairs=chain)
     assert [cluster.photos.tolist() for cluster in made.clusters] == [[0, 1, 2, 3]]
-    compared = [
-        tuple(pair[:2]) for pair in verified_pairs(tmp_path / "work" / "database.db", config).tolist()
-    ]
-    assert compared == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    compared = verified_pairs(tmp_path / "work" / "database.db", config)[:, :2]
+    assert compared.tolist() == [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]
 
 
 def test_cameras_begin_with_the_focal_length_that_the_photo_names(tmp_path):
