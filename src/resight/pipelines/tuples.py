@@ -21,7 +21,6 @@ from resight.collection.lock import writer_lock
 from resight.collection.store import Store
 from resight.collection.stored_photos import stored_photos
 from resight.datasets.tuples import PHOTOS, TUPLES
-from resight.datasets.tuples import TUPLES
 from resight.errors import InvalidInput
 from resight.files import Progress, other_than_own, others_below, silent
 from resight.pipelines.index import DEFAULT_MODEL, index_photos
