@@ -89,3 +89,11 @@ def test_the_query_is_no_answer_to_itself(made, rendered):
     assert answer.hits[0].path == str(query)
     assert [hit.rank for hit in others.hits] == [1, 2, 3]
     assert [hit.path for hit in others.hits] == [hit.path for hit in answer.hits[1:4]]
+
+
+@pytest.mark.parametrize("words", [("{circle}", "--out", "{out}"), ("--out", "{circle}")])
+def test_a_circle_of_links_is_one_sentence(tmp_path, capsys, words):
+    circle = tmp_path / "circle"
+    circle.symlink_to(circle)
+    assert main(["demo", *(word.format(circle=circle, out=tmp_path / "out") for word in words)]) == 1
+    assert capsys.readouterr().err.count(str(circle)) == 1

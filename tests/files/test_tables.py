@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
+import time
 import unicodedata
+from pathlib import Path
 
 import pytest
 
 from resight.errors import InvalidInput
-from resight.files import read_rows
+from resight.files import read_json, read_rows
+from resight.serving.settings import read_token
 
 
 def test_rows_and_the_lines_they_begin_on(tmp_path):
@@ -51,3 +57,36 @@ def test_a_wrong_table_is_refused(tmp_path, content, words):
         list(read_rows(path, ["path", "label"]))
     with pytest.raises(InvalidInput, match=r"cannot read .*none\.csv: No such file"):
         list(read_rows(tmp_path / "none.csv"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pipes have names of other forms elsewhere")
+def test_a_pipe_is_read_to_its_end_and_one_without_a_writer_is_not_waited_for(tmp_path):
+    pipe = tmp_path / "t.csv"
+    os.mkfifo(pipe)
+    with pytest.raises(InvalidInput, match="has no column named path"):
+        list(read_rows(pipe, ["path"]))
+    with pytest.raises(InvalidInput, match="is no JSON"):
+        read_json(pipe, "it is no JSON")
+    reader, writer = os.pipe()
+
+    def write():
+        with os.fdopen(writer, "w") as stream:
+            for line in ("path\n", "a\n", "b\n"):
+                time.sleep(0.02)
+                stream.write(line)
+                stream.flush()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    # As a shell hands over what a command writes.
+    rows = list(read_rows(Path(f"/dev/fd/{reader}"), ["path"]))
+    thread.join()
+    os.close(reader)
+    assert [row["path"] for row in rows] == ["a", "b"]
+
+
+def test_an_endless_file_is_not_read_to_its_end():
+    with pytest.raises(InvalidInput, match="more than 1,048,576 characters"):
+        list(read_rows(Path("/dev/zero"), ["path"]))
+    with pytest.raises(InvalidInput, match="more than 65,536 bytes"):
+        read_token(Path("/dev/zero"))

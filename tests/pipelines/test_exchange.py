@@ -99,6 +99,9 @@ def test_faiss_reads_and_writes_it_itself(collection, tmp_path):
     faiss.write_index(faiss.IndexHNSWFlat(8, 4), str(tmp_path / "plain.faiss"))
     with pytest.raises(InvalidInput, match="no flat index of FAISS"):
         read_layout(tmp_path / "plain.faiss")
+    os.mkfifo(tmp_path / "pipe.faiss")
+    with pytest.raises(InvalidInput, match="it is no file, but a folder, a pipe"):
+        read_layout(tmp_path / "pipe.faiss")
 
 
 def test_files_of_the_others_are_read(tmp_path):

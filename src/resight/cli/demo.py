@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,7 +29,7 @@ OutOption = Annotated[Path, typer.Option(metavar="DIR", help="Where everything t
 
 def demo(photos: PhotosArgument = None, out: OutOption = Path("demo"), as_json: JsonOption = False) -> None:
     """Show the main job: index photos, search them, verify the answers, write a result sheet."""
-    folder = out.resolve()
+    folder = Path(os.path.realpath(out))
     photos = None if photos is None else photos.expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     outcome = _places(folder) if photos is None else _folder(photos, folder)
@@ -56,7 +57,7 @@ def _folder(photos: Path, out: Path) -> FolderDemo:
     from resight.errors import InvalidInput
     from resight.pipelines.demo import demo_folder
 
-    indexed = _index(photos, out / f"{photos.resolve().name or 'photos'}.resight")
+    indexed = _index(photos, out / f"{Path(os.path.realpath(photos)).name or 'photos'}.resight")
     if not indexed.photos:
         raise InvalidInput(
             f"{photos} holds no photo that can be read: name a folder of JPEG, PNG or other photos"

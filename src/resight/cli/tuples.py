@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -113,7 +114,7 @@ def _tuples(options: _Options) -> None:
     if options.html is not None:
         from resight.reports.reconstruction import ShownTuples, write_reconstruction
 
-        name = options.out.resolve().name
+        name = Path(os.path.realpath(options.out)).name
         parts = (outcome.reconstruction, outcome.pairs, outcome.chosen, outcome.seconds)
         write_reconstruction(ShownTuples(name, *parts), options.html)
     if options.as_json:

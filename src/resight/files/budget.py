@@ -7,6 +7,7 @@ declares is compared with what is there, and with these limits, before anything 
 from __future__ import annotations
 
 import math
+import os
 import stat
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ __all__ = [
     "read_within",
     "require_file",
     "shown",
+    "without_waiting",
 ]
 
 MOST_BYTES = 2**34
@@ -73,11 +75,20 @@ def read_within(path: str | Path, most_bytes: int) -> bytes:
         InvalidInput: The file has more.
         OSError: It cannot be read.
     """
-    with Path(path).open("rb") as stream:
+    with open(path, "rb", opener=without_waiting) as stream:
         content = stream.read(most_bytes + 1)
     if len(content) > most_bytes:
         raise InvalidInput(f"it has more than {most_bytes:,} bytes")
     return content
+
+
+def without_waiting(path: str, flags: int) -> int:
+    """Opens a file for `open`; a pipe into which nobody writes is empty, and not waited for."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if hasattr(os, "set_blocking"):
+        # One with a writer, as a shell makes for ``<(command)``, is read to its end.
+        os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def check_array(shape: Sequence[int], itemsize: int, *, stored: int) -> int:

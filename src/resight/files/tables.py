@@ -10,7 +10,7 @@ from typing import TextIO
 
 from resight.errors import InvalidInput
 from resight.files.apart import parquet_rows
-from resight.files.budget import MOST_LINE, check_columns, shown
+from resight.files.budget import MOST_LINE, check_columns, shown, without_waiting
 from resight.files.foreign import reading
 from resight.files.names import name_key
 
@@ -58,7 +58,10 @@ def read_rows(path: str | Path, columns: Sequence[str] = ()) -> Iterator[Row]:
         return
     kind, delimiter = ("TSV", "\t") if path.suffix.lower() == ".tsv" else ("CSV", ",")
     sentence = f"{path} is no {kind} file in UTF-8"
-    with reading(path, sentence), path.open(newline="", encoding="utf-8-sig") as stream:
+    with (
+        reading(path, sentence),
+        open(path, newline="", encoding="utf-8-sig", opener=without_waiting) as stream,
+    ):
         yield from _rows(path, stream, columns, delimiter)
 
 

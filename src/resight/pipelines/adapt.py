@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -219,8 +220,8 @@ def _descriptors(
     described = describe_photos(model, files, purpose="learn from", progress=progress)
     for photo in described.broken:
         _LOG.warning("%s: %s", photo.path, photo.reason)
-    row_of = {str(file.resolve()): row for row, file in enumerate(files)}
-    rows = np.array([row_of[str(each.resolve())] for each in described.paths], dtype=np.int64)
+    row_of = {os.path.realpath(file): row for row, file in enumerate(files)}
+    rows = np.array([row_of[os.path.realpath(each)] for each in described.paths], dtype=np.int64)
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as stream:
         np.savez(stream, descriptors=described.descriptors, rows=rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -197,8 +198,8 @@ def demo_folder(
 
 def without_query(answer: Answer, shown: int) -> Answer:
     """Returns an answer without its query photos among the hits, cut to ``shown`` hits and ranked anew."""
-    own = {Path(query.path).resolve() for query in answer.queries}
-    others = [hit for hit in answer.hits if Path(hit.path).resolve() not in own][:shown]
+    own = {os.path.realpath(query.path) for query in answer.queries}
+    others = [hit for hit in answer.hits if os.path.realpath(hit.path) not in own][:shown]
     return replace(answer, hits=[replace(hit, rank=rank) for rank, hit in enumerate(others, 1)])
 
 

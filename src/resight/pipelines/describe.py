@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,7 @@ def refuse_empty(count: int, photos: Sequence[Path], broken: Sequence[BrokenPhot
 
 def folder_names(photos: Sequence[Path]) -> str:
     """Returns the names of the folders among some paths, and of those that hold the files among them."""
-    whole = [photo.resolve() for photo in photos]
+    whole = [Path(os.path.realpath(photo)) for photo in photos]
     names = list(dict.fromkeys(path.name if path.is_dir() else path.parent.name for path in whole))
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return ", ".join(names[:_MOST_NAMED]) + more

@@ -21,6 +21,7 @@ from resight.errors import InvalidInput, MissingExtra
 from resight.evaluation.descriptor_files import open_matrix, read_named
 from resight.features import ImageFeatures, LocalFeatures
 from resight.files import read_rows, reading, whole_file, whole_files, whole_folder, write_whole
+from resight.files.budget import require_file
 
 __all__ = ["LAYOUTS", "Exchanged", "Layout", "export_collection", "read_layout", "write_layout"]
 
@@ -252,7 +253,10 @@ _NO_FAISS = "it is no flat index of FAISS with ids"
 
 def _read_faiss(path: Path) -> Exchanged:
     """Reads a flat index, with ids or without, by hand: FAISS's own reader trusts what a file declares."""
-    with reading(path, f"{path} is damaged, or no flat index of FAISS"), path.open("rb") as stream:
+    sentence = f"{path} is damaged, or no flat index of FAISS"
+    with reading(path, sentence):
+        require_file(path)
+    with reading(path, sentence), path.open("rb") as stream:
         kind, count, dim = _header(stream)
         has_ids = kind in (b"IxMp", b"IxM2")
         if has_ids:

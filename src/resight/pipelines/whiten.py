@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -226,7 +227,7 @@ def _fit(
 
 def _read_pairs(table: Path, described: DescribedPhotos) -> Int64[np.ndarray, "m 2"]:
     rows = {str(path): row for row, path in enumerate(described.paths)}
-    rows |= {str(path.resolve()): row for row, path in enumerate(described.paths)}
+    rows |= {os.path.realpath(path): row for row, path in enumerate(described.paths)}
     broken = {photo.path for photo in described.broken}
     pairs = []
     for line in read_rows(table, _COLUMNS):

@@ -11,11 +11,13 @@ from typing import Annotated, get_type_hints
 
 from resight.errors import InvalidInput
 from resight.files import available_cpus
+from resight.files.budget import read_within
 from resight.settings.marks import Meaning
 
 __all__ = ["Access", "Limits", "read_token"]
 
 _MEBIBYTE = 1 << 20
+_MOST_TOKEN = 2**16
 
 SHORT_TOKEN = 16
 """A token of fewer characters may be guessed."""
@@ -108,8 +110,8 @@ def read_token(path: Path) -> tuple[str, list[str]]:
     """
     try:
         is_open = bool(path.stat().st_mode & 0o077)
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+        token = read_within(path, _MOST_TOKEN).decode("utf-8").strip()
+    except (InvalidInput, OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"the token file {path} cannot be read: {error}") from None
     notes = []
     if is_open:

@@ -175,7 +175,7 @@ def _freedom_of_size(timm: ModuleType, trunk: str, options: Mapping[str, JSON]) 
     """Returns the options that let a trunk of fixed image size take any; nothing where it cannot."""
     if options.get("dynamic_img_size") is False or options.get("strict_img_size") is True:
         return {}
-    # In this order: Swin of timm 1.0.26 takes the options of vision transformers, and does nothing with them.
+    # In this order: Swin of timm before 1.0.31 takes those of vision transformers and does nothing with them.
     candidates: tuple[dict[str, JSON], ...] = (
         {"strict_img_size": False},
         {"dynamic_img_size": True, "dynamic_img_pad": True},
