@@ -26,6 +26,7 @@ from resight.collection.store import Store
 from resight.collection.writing import writing
 from resight.errors import InvalidInput, StorageFailed
 from resight.search.approximate import building, measuring
+from resight.search.approximate import index as approximate
 from resight.search.approximate.index import ApproximateIndex, Effort
 from resight.search.approximate.measuring import map_loss
 from resight.search.index import SearchChoice
@@ -175,6 +176,61 @@ def test_filters_come_before_the_search(grown):
     )
 
 
+def test_a_filter_of_photos_that_are_far_from_the_query_has_all_its_answers(grown, monkeypatch):
+    monkeypatch.setattr(approximate, "FEWEST_ALLOWED", 0)
+    monkeypatch.setattr(approximate, "LARGEST_SHARE", 1.0)
+    index = kept(grown)
+    exact = Collection.open(grown.path, model=grown.model)._resident.current()
+    queries = exact.descriptors(exact.ids[:10])
+    for query in queries:
+        far = exact.search(query[None], PHOTOS).ids[0, -200:]
+        index.efforts = [Effort(10, 1, 2)]
+        ours, true = index.search(query[None], 10, allowed=far), exact.search(query[None], 10, allowed=far)
+        assert (ours.ids >= 0).all()
+        assert np.isin(ours.ids, far).all()
+        assert len(np.intersect1d(ours.ids, true.ids)) >= 5
+
+
+def test_rankings_are_padded_and_not_without_bound(grown):
+    index = kept(grown)
+    queries = index.descriptors(index.ids[:2])
+    ranking = index.search(queries, PHOTOS + 7)
+    assert ranking.ids.shape == (2, PHOTOS + 7)
+    assert (ranking.ids[:, -7:] == -1).all()
+    assert (ranking.ids[:, :-7] >= 0).all()
+    with pytest.raises(InvalidInput, match="ask for no more"):
+        index.search(queries, 10**8)
+    for wrong in (0, -1):
+        with pytest.raises(InvalidInput, match="at least 1"):
+            index.search(queries, wrong)
+    with pytest.raises(InvalidInput, match="floating-point of shape"):
+        index.search(queries[:, 1:], 5)
+
+
+def test_a_file_that_a_writer_removed_meanwhile_is_looked_for_again(grown, monkeypatch):
+    store = Store.open(grown.path)
+    keeper = ApproximateKept(store.header.search_choice)
+    opened = kept_approximate._opened
+    calls = []
+
+    def late(store: Store, head: object) -> ApproximateIndex:
+        if not calls:
+            calls.append(head)
+            # Between the head and the files it names, a writer has removed a photo.
+            other = Collection.open(grown.path, model=grown.model)
+            monkeypatch.setattr(kept_approximate, "_opened", opened)
+            other.remove([grown.path.parent / "files" / "00007.jpg"])
+            monkeypatch.setattr(kept_approximate, "_opened", late)
+        return opened(store, head)
+
+    monkeypatch.setattr(kept_approximate, "_opened", late)
+    # The head is of a later version than this store: the caller looks at the table again first.
+    assert keeper.open(store) is None
+    store.refresh()
+    index = keeper.open(store)
+    assert len(index) == PHOTOS - 1
+
+
 def test_more_answers_than_it_was_measured_for_are_exact(grown):
     index, exact = kept(grown), Collection.open(grown.path, model=grown.model)._resident.current()
     queries = exact.descriptors(exact.ids[:3])
@@ -224,24 +280,25 @@ def test_a_damaged_file_is_not_searched_and_is_made_anew(grown, suffix, place):
 
 def test_a_row_that_is_another_in_the_table_is_told(grown):
     store = Store.open(grown.path)
-    approximate = ApproximateKept(store.header.search_choice)
-    assert approximate.differences(store) == []
+    keeper = ApproximateKept(store.header.search_choice)
+    assert keeper.differences(store) == []
     index = kept(grown)
     rows = made_rows(3, 1, grown.model.dim, seed=4)
     # Behind the index's back: not through a writer of the collection.
     store.upsert(rows_table(rows, store.header.dim))
     head = json.loads((grown.path / FOLDER / "head.json").read_text().splitlines()[1])
     assert head["version"] < store.version
-    assert approximate.differences(store) == []
+    assert keeper.differences(store) == []
     text = json.dumps(head | {"version": store.version})
     (grown.path / FOLDER / "head.json").write_text(f"{zlib.crc32(text.encode()):08x}\n{text}\n")
-    (sentence,) = approximate.differences(store)
+    (sentence,) = keeper.differences(store)
     assert "other descriptors of 1 photos" in sentence
     damage(next((grown.path / FOLDER).glob("*.rows")), 0.5)
-    (sentence,) = approximate.differences(store)
+    (sentence,) = keeper.differences(store)
     assert "is damaged: searches are exact until" in sentence
+    assert sentence in Collection.open(grown.path, model=grown.model).check(sample=0).problems
     (grown.path / FOLDER / "head.json").unlink()
-    assert "missing or damaged" in approximate.differences(store)[0]
+    assert "missing or damaged" in keeper.differences(store)[0]
     assert len(index) == PHOTOS
 
 
@@ -322,39 +379,34 @@ def test_recall_is_measured_again_after_many_changes(grown):
     assert 0.85 <= info.recall <= 1.0
 
 
-def test_the_loss_in_mean_average_precision_is_that_of_a_literal_loop(grown):
-    index, dim = kept(grown), grown.model.dim
-    table = Store.open(grown.path).table(["path"])
-    labels = {
-        row: int(path[:5]) % 60
-        for row, path in zip(*(table[name].to_pylist() for name in ("_rowid", "path")), strict=True)
-    }
+def test_the_loss_in_mean_average_precision_is_that_of_a_literal_loop(grown, monkeypatch):
+    monkeypatch.setattr(measuring, "_MAP_DEPTH", 5)
+    index = kept(grown)
     exact = Collection.open(grown.path, model=grown.model)._resident.current()
-    asked = np.array(sorted(labels))[np.linspace(0, PHOTOS - 1, 200).astype(int)]
-    # One list and no more: much is lost.
-    index.efforts = [Effort(100, 1, 2)]
+    # Labels that say nothing of the photos: the two searches find others of them.
+    rng = np.random.default_rng(2)
+    labels = dict(zip(np.sort(exact.ids).tolist(), rng.integers(0, 8, PHOTOS).tolist(), strict=True))
+    counts = {label: list(labels.values()).count(label) for label in labels.values()}
+    asked = np.sort(exact.ids)[np.linspace(0, PHOTOS - 1, 200).astype(int)]
     means = []
     for searched in (exact, index):
-        searched_values = []
+        precisions = []
         for one in asked.tolist():
-            query = exact.descriptors(np.array([one]))
-            if searched is index:
-                index.efforts = [Effort(101, 1, 2)]
-            answers = [
-                other for other in searched.search(query, 101).ids[0].tolist() if other not in (one, -1)
-            ][:100]
+            index.efforts = [Effort(6, 1, 4)]
+            every = searched.search(exact.descriptors(np.array([one])), 6).ids[0].tolist()
+            answers = [other for other in every if other not in (one, -1)][:5]
             right, total = 0, 0.0
             for place, other in enumerate(answers, 1):
                 if labels[other] == labels[one]:
                     right += 1
                     total += right / place
-            searched_values.append(total / (PHOTOS // 60 - 1))
-        means.append(sum(searched_values) / len(searched_values))
-    index.efforts = [Effort(100, 1, 2)]
-    assert means[0] - means[1] > 0.1
+            precisions.append(total / min(5, counts[labels[one]] - 1))
+        means.append(sum(precisions) / len(precisions))
+    index.efforts = [Effort(5, 1, 4)]
+    assert means[0] != means[1]
     assert map_loss(index, labels) == pytest.approx(means[0] - means[1], abs=1e-9)
+    assert index.efforts == [Effort(5, 1, 4)]
     assert map_loss(index, dict.fromkeys(labels)) is None
-    assert dim == index.dim
 
 
 def test_the_loss_of_labelled_photos_is_kept(grown):
@@ -399,6 +451,7 @@ KILLED = """
 import os, sys
 from resight.collection import kept_approximate
 from resight.search.approximate import building, measuring
+from resight.search.approximate import index as approximate
 sys.path.insert(0, {tests!r})
 from grid_model import grid_model
 from resight.collection import Collection

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from resight.collection.checksum import damaged_rows
 from resight.collection.header import FORMAT
+from resight.collection.kept import kept_index
 from resight.collection.resident import ResidentIndex
 from resight.collection.roots import Key, is_empty
 from resight.collection.store import Store
@@ -202,14 +203,11 @@ class _Check:
         self.photos = [photo for photo in self.photos if photo.key.root in known]
 
     def search_index(self) -> None:
-        """Compares the rows of a search server with the table's."""
-        if self.store.header.search_choice.kind == "milvus":
-            from resight.collection.kept_milvus import MilvusKept
-
-            try:
-                self.problems += MilvusKept(self.store.header.search_choice).differences(self.store)
-            except (SearchUnreachable, MissingExtra) as error:
-                self.problems.append(str(error))
+        """Compares the rows of the search index with the table's."""
+        try:
+            self.problems += kept_index(self.store.header.search_choice).differences(self.store)
+        except (SearchUnreachable, MissingExtra) as error:
+            self.problems.append(str(error))
 
     def files(self) -> list[_Photo]:
         """Returns the photos whose files are there and unchanged by size and time; notes the others.

@@ -62,6 +62,14 @@ class KeptIndex(Protocol):
         """
         ...
 
+    def differences(self, store: Store) -> list[str]:
+        """Returns what of the index is damaged, or differs from the table, one sentence each.
+
+        Raises:
+            CollectionError: The table cannot be read, or the index not be reached.
+        """
+        ...
+
     def remove(self, store: Store) -> None:
         """Removes all that was kept, as another kind of index is chosen.
 
@@ -96,6 +104,10 @@ class ExactKept:
     def open(self, store: Store) -> SearchIndex | None:  # noqa: ARG002 (the contract's)
         """Returns None: the exact scan is used."""
         return None
+
+    def differences(self, store: Store) -> list[str]:  # noqa: ARG002 (the contract's)
+        """Returns nothing: the table is what is searched."""
+        return []
 
     def remove(self, store: Store) -> None:
         """Does nothing."""

@@ -56,6 +56,7 @@ BUILT_AGAIN = 2.0
 """Times as many photos as when it was built, from which the index is built anew."""
 
 QUERIES = 100
+_TRIES = 3
 _EXACTLY = "searches are exact until the next `resight index` makes it anew"
 _FILE = re.compile(r"\d{8}\.(?:rows|codes|trained|ivf-[a-z0-9]+)")
 
@@ -168,17 +169,21 @@ class ApproximateKept:
 
     def open(self, store: Store) -> ApproximateIndex | None:
         """Returns the index; None where there is none that can be used."""
-        head = _read_head(store)
-        if head is None or head.version > store.version:
-            return None
-        try:
-            index = _opened(store, head)
-            if head.version < store.version:
-                # A writer is at work, or was killed.
-                store.read(partial(follow_rows, index, version=head.version))
-        except CollectionDamaged:
-            return None
-        return index
+        for _ in range(_TRIES):
+            head = _read_head(store)
+            if head is None or head.version > store.version:
+                return None
+            try:
+                index = _opened(store, head)
+                if head.version < store.version:
+                    # A writer is at work, or was killed.
+                    store.read(partial(follow_rows, index, version=head.version))
+                return index
+            except CollectionDamaged:
+                # A writer may have removed a file after the head was read, and then the head is another.
+                if _read_head(store) == head:
+                    return None
+        return None
 
     def differences(self, store: Store) -> list[str]:
         """Returns what of the files is damaged, or differs from the table, one sentence each."""

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Float32, Int64
 from resight.errors import InvalidInput
 from resight.search.approximate.codes import Codes
 from resight.search.approximate.part import Part
-from resight.search.exact.index import ExactIndex
+from resight.search.exact.index import LARGEST_PADDED, ExactIndex
 from resight.search.exact.order import rounded, top_k
 from resight.search.ranking import PADDING_ID, Ranking
 
@@ -147,13 +147,23 @@ class ApproximateIndex:
         # What has gone since is little: it takes nothing from the lists that are looked at.
         effort = self._effort(k, 1.0 if allowed is None else count / max(1, total))
         # What `added` refuses, this does.
-        found = self.added.search(queries, k, allowed=allowed)
+        found = self.added.search(queries, min(k, max(1, len(self.added))), allowed=allowed)
+        if k > len(self) and len(queries) * k > LARGEST_PADDED:
+            raise InvalidInput(f"k is {k:,}, and {len(self):,} are searched: ask for no more")
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         if effort is None or (allowed is not None and count <= FEWEST_ALLOWED):
-            rankings = self._scan(queries, k, members)
-        else:
-            rankings = self._look(queries, k, members, effort)
-        return _merged([found, *rankings], k)
+            return _merged([found, *self._scan(queries, k, members)], k)
+        ranking = _merged([found, *self._look(queries, k, members, effort)], k)
+        # The photos that a filter takes may lie in other lists than those near the query.
+        wanted = min(k, count)
+        short = np.flatnonzero(np.count_nonzero(ranking.ids >= 0, axis=1) < wanted)
+        if len(short):
+            part = Ranking(found.ids[short], found.scores[short])
+            whole = _merged([part, *self._scan(queries[short], k, members)], k)
+            ids, scores = ranking.ids.copy(), ranking.scores.copy()
+            ids[short], scores[short] = whole.ids, whole.scores
+            ranking = Ranking(ids, scores)
+        return ranking
 
     def _effort(self, k: int, share: float) -> Effort | None:
         """Returns what a search for k answers looks at where a share of the rows is allowed; None for all."""
@@ -263,9 +273,11 @@ def _rescored(
 
 
 def _merged(rankings: Sequence[Ranking], k: int) -> Ranking:
-    """Returns the k best of several rankings of the same queries, which share no id."""
-    ids = np.concatenate([ranking.ids for ranking in rankings], axis=1)
-    scores = np.concatenate([ranking.scores for ranking in rankings], axis=1)
+    """Returns the k best of several rankings of the same queries, which share no id; padded."""
+    shape = (len(rankings[0]), k)
+    padding = np.full(shape, PADDING_ID, dtype=np.int64), np.full(shape, -np.inf, dtype=np.float32)
+    ids = np.concatenate([*(ranking.ids for ranking in rankings), padding[0]], axis=1)
+    scores = np.concatenate([*(ranking.scores for ranking in rankings), padding[1]], axis=1)
     return _sorted(ids, scores, k)
 
 

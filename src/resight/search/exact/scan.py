@@ -79,7 +79,7 @@ def propose_decoded(
     if member is not None:
         scores[:, ~member] = -np.inf
     chosen = np.argpartition(scores, len(rows) - count, axis=1)[:, len(rows) - count :]
-    return _per_query(np.take_along_axis(scores, chosen, 1), chosen)
+    return [(own[first], first) for own, first in zip(scores, chosen, strict=True)]
 
 
 def _per_query(
