@@ -6,7 +6,7 @@ DATA   ?= ../shared/data
 BIN    := $(VENV)/bin
 TORCH  := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
-.PHONY: demo test lint types layers tests fuzz fuzz-api floor milvus mutants docs dist clean
+.PHONY: demo test lint types layers tests fuzz fuzz-api floor milvus ray mutants docs dist clean
 
 # PHOTOS comes through the environment, where spaces are safe.
 demo: $(VENV)/.installed
@@ -51,6 +51,10 @@ MILVUS := build/milvus
 milvus: $(VENV)/.installed-dev
 	test -x $(MILVUS)/bin/milvus-server || { $(PYTHON) -m venv $(MILVUS) && $(MILVUS)/bin/pip install --quiet milvus==2.3.5 'setuptools<81'; }
 	RESIGHT_MILVUS=$(MILVUS)/bin/milvus-server $(BIN)/python -m pytest -x -s tests/servers/test_milvus_server.py
+
+# A Ray cluster of this machine whose workers and driver are killed: about five minutes.
+ray: $(VENV)/.installed-dev
+	RESIGHT_RAY=1 $(BIN)/python -m pytest -x tests/servers/test_ray_cluster.py
 
 # Changes the formulas one at a time and lists the changes that no test notices: at most 12 minutes a room.
 # ROOM=losses, networks/pooling, evaluation/measures or search; all four by default.

@@ -125,6 +125,16 @@ SearchLabelOption = Annotated[
 ]
 
 
+OnOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ray[://ADDRESS]",
+        help="Describe photos on the workers of a Ray cluster: that of this machine, or the one at "
+        "ray://HOST:PORT. Photos and model are where all of them see them.",
+    ),
+]
+
+
 def index(
     photos: PhotosArgument,
     collection: CollectionOption = Path("photos.resight"),
@@ -141,6 +151,7 @@ def index(
     search_label: SearchLabelOption = "",
     max_pixels: MaxPixelsOption = None,
     engine: EngineOption = "auto",
+    on: OnOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Add what is new to a collection, update what changed, report what is broken."""
@@ -163,6 +174,7 @@ def index(
             search=search,
             max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
             engine=engine_named(engine),
+            on=on,
             progress=report,
         )
     if indexed.photos and indexed.collection.known_groups() is not None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from resight.collection.groups import GroupKind, Groups, KeepRule
     from resight.collection.index_report import IndexReport
     from resight.collection.info import CollectionInfo
+    from resight.models.extract import Extractor
     from resight.search.index import SearchFigures
 
 __all__ = ["LOCK_TIMEOUT", "Collection"]
@@ -235,7 +236,7 @@ class Collection:
         exclude: str | Sequence[str] = (),
         described: Mapping[str, ImageFeatures] | None = None,
         regions: int | None = None,
-        workers: int | None = None,
+        workers: int | Extractor | None = None,
         max_pixels: int = MAX_PIXELS,
         progress: Progress | None = None,
     ) -> IndexReport:
@@ -264,7 +265,7 @@ class Collection:
             regions: Bytes a photo for descriptors of its parts, by which small things in it are found
                 (`resight.collection.regions`); 0 for none from now on. By default as before: a collection
                 with parts describes those of new photos.
-            workers: Threads; by default the processors available.
+            workers: Threads; by default the processors available. Or a cluster: `resight.pipelines.on_ray`.
             max_pixels: Most pixels of a photo that is decoded; larger photos are reported as broken.
             progress: Called with photos done and photos in all, in the calling thread.
 
@@ -277,6 +278,7 @@ class Collection:
         from resight.collection.index_report import IndexOptions
         from resight.collection.indexing import update
         from resight.collection.regions import keep_regions
+        from resight.models.extract import extract
 
         patterns = [exclude] if isinstance(exclude, str) else exclude
         options = IndexOptions(
@@ -285,8 +287,9 @@ class Collection:
             again=again,
             exclude=patterns,
             described=described or {},
-            workers=workers,
+            workers=workers if isinstance(workers, int) else None,
             max_pixels=max_pixels,
+            extractor=extract if workers is None or isinstance(workers, int) else workers,
         )
         model = self.model
         with writing(self._store.path, self._model, timeout=self._lock_timeout) as store:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from resight.collection.scan import BrokenPhoto
 from resight.collection.schema import Value
 from resight.features import ImageFeatures
+from resight.models.extract import Extractor
 
 __all__ = ["IndexOptions", "IndexReport", "IndexSeconds"]
 
@@ -24,6 +25,7 @@ class IndexOptions:
         described: What the model says of photos, by absolute path: they are not described.
         workers: Threads; None: the processors available.
         max_pixels: Most pixels of a photo that is decoded.
+        extractor: Describes the photos.
     """
 
     metadata: Mapping[str, Mapping[str, Value]]
@@ -33,6 +35,7 @@ class IndexOptions:
     described: Mapping[str, ImageFeatures]
     workers: int | None
     max_pixels: int
+    extractor: Extractor
 
 
 @dataclass(frozen=True, slots=True)

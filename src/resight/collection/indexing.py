@@ -25,7 +25,7 @@ from resight.features import ImageFeatures, LocalFeatures
 from resight.files import Progress, on_disk
 from resight.images import MAX_PIXELS
 from resight.images.content import modified_ns
-from resight.models.extract import Extraction, extract
+from resight.models.extract import Extraction
 from resight.models.model import Model
 
 __all__ = ["update"]
@@ -226,7 +226,7 @@ class _Run:
         # The second round is for files whose bytes a row described until this very run described it anew.
         for described in (contents, {}):
             left = dict(waiting)
-            extractions = extract(
+            extractions = self.options.extractor(
                 waiting.values(),
                 self.model,
                 workers=self.options.workers,

@@ -24,6 +24,7 @@ from resight.images.content import Content, content_in, modified_ns
 __all__ = [
     "NOTHING_SHOWN",
     "Extraction",
+    "Extractor",
     "PhotoModel",
     "describe_photos",
     "extract",
@@ -92,6 +93,23 @@ class Extraction:
     capture: images.Capture = field(default_factory=images.Capture)
     read_seconds: float = 0.0
     describe_seconds: float = 0.0
+
+
+class Extractor(Protocol):
+    """Describes files: `extract` here, or something that has others do it."""
+
+    def __call__(
+        self,
+        paths: Iterable[str | Path],
+        model: PhotoModel,
+        *,
+        workers: int | None,
+        known: Collection[bytes],
+        given: Mapping[str, ImageFeatures] | None,
+        max_pixels: int,
+    ) -> Generator[Extraction, None, None]:
+        """Yields what became of each file, in the order of ``paths``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from resight.features import ImageFeatures
 from resight.files import Progress, silent
 from resight.images import MAX_PIXELS
 from resight.models.engines import Engine, engine_for
+from resight.models.extract import Extractor
 from resight.models.model import Model
 from resight.pipelines.metadata import read_metadata
 from resight.search.index import SearchChoice
@@ -64,6 +65,7 @@ def index_photos(
     search: SearchChoice | None = None,
     max_pixels: int = MAX_PIXELS,
     engine: Engine = "torch",
+    on: str | None = None,
     progress: Progress = silent,
 ) -> Indexed:
     """Returns what was done to bring a collection up to date with files and folders.
@@ -85,10 +87,13 @@ def index_photos(
         max_pixels: Most pixels of a photo that is decoded.
         engine: What runs the model's network, see `resight.models.engines.with_engine`; ``auto`` is torch for
             few photos.
+        on: Where photos are described: ``ray`` or ``ray://HOST:PORT`` (`resight.pipelines.on_ray`); here by
+            default.
         progress: Called with photos done and photos in all.
 
     Raises:
         InvalidInput: A path is neither on the disk nor in the collection, or the metadata cannot be kept.
+        MissingExtra: The extra that ``on`` needs is not installed.
         ModelMismatch: The collection was made by another model.
         ModelError: The model cannot be loaded.
         CollectionError: The collection cannot be read or written.
@@ -114,6 +119,7 @@ def index_photos(
             described=None if described is None else _described(collection.model, photos, described),
             regions=regions,
             max_pixels=max_pixels,
+            workers=None if on is None else _extractor(on, collection),
             progress=progress,
         )
         photos_held = len(collection)
@@ -127,6 +133,18 @@ def index_photos(
     finally:
         if is_new and not len(collection) and not collection.info().broken:
             _remove_empty(collection.path, new_folders)
+
+
+def _extractor(on: str, collection: Collection) -> Extractor:
+    """Returns what describes photos elsewhere.
+
+    Raises:
+        InvalidInput: It is not known.
+        MissingExtra: Its extra is not installed.
+    """
+    from resight.pipelines.on_ray import OnRay
+
+    return OnRay(on, model=collection.info().model, fingerprint=collection.model.fingerprint)
 
 
 def _described(model: Model, photos: Sequence[Path], path: Path) -> dict[str, ImageFeatures]:

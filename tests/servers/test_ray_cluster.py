@@ -1,0 +1,107 @@
+"""Photos described on a Ray cluster of this machine, whose workers and driver are killed.
+
+Runs where RESIGHT_RAY is set: `make ray` sets it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+import resight
+from resight.collection.store import Store
+from resight.scenes import write_collection
+
+pytestmark = pytest.mark.skipif("RESIGHT_RAY" not in os.environ, reason="RESIGHT_RAY is not set: make ray")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(resight.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """200 rendered photos and two files that are none."""
+    folder = tmp_path_factory.mktemp("photos")
+    write_collection(folder, places=50, views=4, distractors=0, side=320)
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "text.jpg").write_text("no photo")
+    return folder
+
+
+def start(photos, collection, *options):
+    command = [sys.executable, "-m", "resight", "index", str(photos), "--collection", str(collection)]
+    with collection.with_suffix(".txt").open("a") as said:
+        return subprocess.Popen([*command, *options], env=ENVIRONMENT, stdout=said, stderr=said)
+
+
+def rows(collection):
+    """Returns path, hash, descriptor and reason of each row, and how many rows there are."""
+    table = Store.open(collection).table(["path", "hash", "descriptor", "broken"])
+    found = {row["path"]: row for row in table.to_pylist()}
+    return found, table.num_rows
+
+
+@pytest.fixture(scope="module")
+def expected(photos, tmp_path_factory):
+    collection = tmp_path_factory.mktemp("plain") / "plain.resight"
+    assert start(photos, collection).wait(timeout=600) == 3
+    return rows(collection)
+
+
+def assert_equal(collection, expected):
+    (found, count), (wanted, number) = rows(collection), expected
+    assert count == number == len(found) == 202
+    for path, row in wanted.items():
+        assert (found[path]["hash"], found[path]["broken"]) == (row["hash"], row["broken"])
+        if row["descriptor"] is not None:
+            assert np.array_equal(found[path]["descriptor"], row["descriptor"])
+
+
+def actors():
+    """Returns the processes that hold a model."""
+    return [
+        each
+        for each in psutil.process_iter(["cmdline"])
+        if "ray::_Describer" in " ".join(each.info["cmdline"] or [])
+    ]
+
+
+def wait_for_actors(driver):
+    while not (found := actors()):
+        assert driver.poll() is None
+        time.sleep(0.2)
+    return found
+
+
+def test_killed_workers_lose_and_double_nothing(photos, expected, tmp_path):
+    driver = start(photos, tmp_path / "killed.resight", "--on", "ray")
+    killed = 0
+    while driver.poll() is None:
+        for actor in actors() if killed < 4 else []:
+            if time.time() - actor.create_time() > 3:
+                actor.kill()
+                killed += 1
+        time.sleep(0.3)
+    assert driver.wait() == 3
+    assert killed >= 2
+    assert_equal(tmp_path / "killed.resight", expected)
+    said = (tmp_path / "killed.txt").read_text()
+    assert "empty.jpg" in said
+    assert "text.jpg" in said
+
+
+def test_a_killed_driver_goes_on_where_it_ended(photos, expected, tmp_path):
+    driver = start(photos, tmp_path / "driver.resight", "--on", "ray")
+    wait_for_actors(driver)
+    time.sleep(5)
+    for child in psutil.Process(driver.pid).children(recursive=True):
+        child.kill()
+    driver.kill()
+    driver.wait()
+    assert start(photos, tmp_path / "driver.resight", "--on", "ray").wait(timeout=900) == 3
+    assert_equal(tmp_path / "driver.resight", expected)
