@@ -175,7 +175,8 @@ def make(work: Path) -> None:
     """Writes a file of every kind."""
     write_photos(work / "photos")
     collection = Collection.create(work / "c", model="sift")
-    collection.add(work / "photos", metadata={str(path): {"year": 2000}})
+    labelled = work / "photos" / "train" / "0" / "0.png"
+    collection.add(work / "photos", metadata={str(labelled): {"year": 2000}})
     # A row that is dropped and not purged has a file of deletions.
     with writing(collection.path, None, timeout=0.0) as store:
         store.drop(np.array([0], dtype=np.int64))

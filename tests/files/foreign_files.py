@@ -52,6 +52,7 @@ from resight.models import bundle as bundles
 from resight.models.published.checkpoint import read_checkpoint
 from resight.models.zoo import model_of
 from resight.networks.trunks._weights import read_weights
+from resight.pipelines.groups import undo
 from resight.pipelines.metadata import read_metadata
 from resight.search.exact import ExactIndex
 from resight.search.imported import read_rankings
@@ -320,4 +321,10 @@ READERS: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
     "tiff in tiles": (".tif", _tiff(tile=(16, 16), planarconfig="separate", byteorder=">"), _show),
     "avif": (".avif", _photo("AVIF"), _show),
     "heic": (".heic", _bytes_of(lambda s: from_pillow(Image.new("RGB", (64, 64))).save(s)), _show),
+    "record of moved files": (
+        ".jsonl",
+        b'{"action": "move", "source": "/nowhere/a.jpg", "target": "/nowhere/b/a.jpg"}\n'
+        b'{"action": "link", "source": "/nowhere/c.jpg", "target": "/nowhere/b/c.jpg"}\n',
+        undo,
+    ),
 }
