@@ -81,7 +81,12 @@ class _Options:
         typer.Option(min=0, max=180, metavar="DEGREES", help="random: between the two views of a point."),
     ] = 60.0
     neighbours: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Match each photo with so many of the most similar ones.")
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Match each photo with so many most similar ones, and with as many that match the same.",
+        ),
     ] = 30
     max_side: Annotated[
         int, typer.Option(min=64, metavar="PIXELS", help="Long side at which keypoints are found.")
