@@ -183,6 +183,9 @@ LONG = b'{"ids": [' + b"1" * 5000 + b"]}"
 def test_json_that_is_none_is_told(live, body):
     answer = live.post("remove", content=body, headers=JSON)
     assert answer.status_code in (400, 422)
+    described = live.get("openapi.json").json()["paths"]["/api/v1/remove"]["post"]["responses"]
+    assert str(answer.status_code) in described
+    assert isinstance(answer.json()["detail"], str)
     assert isinstance(answer.json()["detail"], str)
 
 

@@ -48,6 +48,7 @@ def test_the_description_has_examples_and_every_refusal(live):
     form = described["paths"]["/api/v1/search"]["post"]["requestBody"]["content"]["multipart/form-data"]
     assert {"photo", "box", "top", "verify", "where"} <= form["schema"]["properties"].keys()
     assert form["schema"]["properties"]["box"]["example"]
+    assert "404" in described["paths"]["/api/v1/matches"]["get"]["responses"]
     for path, operations in described["paths"].items():
         for operation in operations.values():
             assert {"401", "403", "422", "503"} <= operation["responses"].keys(), path

@@ -6,7 +6,15 @@ from typing import Final
 
 from resight.serving.shapes import Detail
 
-__all__ = ["ADD_BODY", "CLASSIFY_BODY", "MATCHES_BODY", "PREVIEW_BODY", "SEARCH_BODY", "TOO_LARGE"]
+__all__ = [
+    "ADD_BODY",
+    "CLASSIFY_BODY",
+    "MATCHES_BODY",
+    "NOT_HERE",
+    "PREVIEW_BODY",
+    "SEARCH_BODY",
+    "TOO_LARGE",
+]
 
 _PHOTO: Final = {"type": "string", "format": "binary"}
 _PHOTOS: Final = {"type": "array", "items": _PHOTO}
@@ -72,9 +80,10 @@ CLASSIFY_BODY: Final = _form(
 PREVIEW_BODY: Final = _form({"photo": {**_PHOTO, "description": "the photo"}}, ["photo"])
 ADD_BODY: Final = _form({"photo": {**_PHOTOS, "description": "photos to add"}}, ["photo"])
 
+NOT_HERE: Final[dict[int | str, dict[str, object]]] = {404: {"model": Detail, "description": "no such photo"}}
 TOO_LARGE: Final[dict[int | str, dict[str, object]]] = {
     400: {"model": Detail, "description": "the form cannot be read"},
-    404: {"model": Detail, "description": "no such photo"},
+    **NOT_HERE,
     408: {"model": Detail, "description": "the body came too slowly"},
     413: {"model": Detail, "description": "the request is too large"},
     415: {"model": Detail, "description": "the body is no form"},

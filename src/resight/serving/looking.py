@@ -27,7 +27,6 @@ from resight.serving.service import Service
 from resight.serving.shapes import (
     Broken,
     CollectionShape,
-    Detail,
     Folder,
     Groups,
     Job,
@@ -45,11 +44,10 @@ _SHOWN_SIDE = 1024
 _KEPT = "private, max-age=0, must-revalidate"
 """A browser asks whether a picture has changed, and is told 304 where it has not."""
 
-_NOT_HERE: dict[int | str, dict[str, object]] = {404: {"model": Detail, "description": "no such photo"}}
 _PICTURE: dict[int | str, dict[str, object]] = {
     200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}},
     304: {"description": "as it was"},
-    **_NOT_HERE,
+    **examples.NOT_HERE,
 }
 
 
@@ -81,7 +79,7 @@ def photo_routes(service: Service) -> APIRouter:
                 raise Refusal(422, "one photo is shown at a time: send one as `photo`")
             return await service.run(_preview, form.files["photo"][0].content, service.limits.max_pixels)
 
-    @routes.get("/photos/{photo_id}/info", summary="What is known of a photo", responses=_NOT_HERE)
+    @routes.get("/photos/{photo_id}/info", summary="What is known of a photo", responses=examples.NOT_HERE)
     async def info(photo_id: PhotoId) -> PhotoShape:
         (photo,) = await service.run(library.photos, [photo_id])
         return _shape(photo)

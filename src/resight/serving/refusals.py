@@ -80,6 +80,9 @@ def answer_refusals(app: FastAPI) -> None:
         if not isinstance(error, HTTPException):
             return refusal_of(error).response()
         sentence = error.detail
+        if error.status_code == 400:
+            # Of bytes that are no text; text that is no JSON is `invalid`, which has this status, too.
+            return Refusal(422, "the request: its body is no JSON in UTF-8").response()
         if error.status_code == 404:
             sentence = f"there is nothing at {request.url.path[:200]}"
         elif error.status_code == 405:

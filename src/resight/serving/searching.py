@@ -75,7 +75,7 @@ def search_routes(service: Service) -> APIRouter:
             raise Refusal(404, f"the collection has no photo {answer_id}: it may have been removed")
         return matches_shape(answer, query_id)
 
-    @routes.get("/matches", summary="Where two photos of the collection agree")
+    @routes.get("/matches", summary="Where two photos of the collection agree", responses=examples.NOT_HERE)
     async def matches(
         query: Annotated[int, Parameter(ge=0, le=LARGEST_ID, description="number of the query photo")],
         answer: Annotated[int, Parameter(ge=0, le=LARGEST_ID, description="number of the answer")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 
@@ -68,6 +69,21 @@ def test_photos_are_dropped_in_removed_and_brought_back(own, visit, tmp_path, qu
     page.get_by_role("button", name="Undo").click()
     expect(page.locator("#count")).to_have_text("16")
     expect(page.locator("#notices")).to_contain_text("2 photos are back")
+
+
+def test_what_is_under_way_is_seen_first(live, visit):
+    visitor = visit(live.url, viewport={"width": 360, "height": 740})
+    begun = {"id": 1, "kind": "add", "state": "running", "what": "~/Pictures", "done": 30, "total": 120}
+    counts = dict.fromkeys(("added", "updated", "unchanged", "removed"), 0)
+    job = json.dumps([begun | counts | {"broken": [], "passed_over": {}, "error": None, "can_undo": False}])
+    stream = f'retry: 600000\nevent: jobs\ndata: {job}\n\nevent: collection\ndata: {{"version": 1}}\n\n'
+    visitor.page.route(
+        "**/api/v1/events", lambda route: route.fulfill(content_type="text/event-stream", body=stream)
+    )
+    page = visitor.go("/?view=collection")
+    expect(page.get_by_role("progressbar", name="Adding ~/Pictures")).to_be_in_viewport()
+    expect(page.get_by_role("region", name="Under way")).to_contain_text("30 of 120")
+    assert visitor.broken_rules() == []
 
 
 def test_what_cannot_be_searched_for_is_said(visitor, tmp_path, photos):

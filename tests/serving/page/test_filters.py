@@ -134,6 +134,9 @@ def test_the_page_filters_by_every_kind_of_value(placed, visit):
     visitor = visit(placed.url)
     page = visitor.go()
     page.locator(".filters summary").click()
+    # Two fields beside each other take no more room than one.
+    for bounds in page.locator(".filters .bounds").all():
+        assert bounds.bounding_box()["height"] < 50
     clear = page.get_by_role("button", name="Clear", exact=True)
     for label, value, right in (
         ("taken from", "2024-05-31", "late"),

@@ -18,7 +18,9 @@ export class CollectionView {
   constructor() {
     this.element = document.getElementById("collection");
     this.numbers = make("section", { class: "panel numbers-panel", "aria-labelledby": "numbers-title" });
-    this.jobs = make("div", { class: "jobs", "aria-live": "polite" });
+    // What runs stands first, where a telephone shows it, too.
+    this.running = make("section", { class: "panel running", hidden: true, "aria-label": "Under way", "aria-live": "polite" });
+    this.jobs = make("div", { class: "jobs" });
     this.folders = make("section", { class: "panel", "aria-labelledby": "folders-title" });
     this.problems = make("section", { class: "panel", "aria-labelledby": "problems-title" });
     this.groups = make("section", { class: "panel wide", "aria-labelledby": "groups-title" });
@@ -31,7 +33,7 @@ export class CollectionView {
       folderField(addByPath),
       this.jobs,
     );
-    fill(this.element, make("h1", {}, "Collection"), make("div", { class: "panels" }, this.numbers, this.adding, this.folders, this.problems, this.groups));
+    fill(this.element, make("h1", {}, "Collection"), this.running, make("div", { class: "panels" }, this.numbers, this.adding, this.folders, this.problems, this.groups));
     onJobs((jobs, version) => {
       this.showJobs(jobs);
       const isNew = version !== this.version;
@@ -151,7 +153,9 @@ export class CollectionView {
   showJobs(jobs) {
     const open = jobs.filter(({ state }) => state === "waiting" || state === "running");
     const ended = jobs.filter((job) => !open.includes(job)).slice(0, 3);
-    fill(this.jobs, [...open].reverse().map(running), ended.map(past));
+    this.running.hidden = open.length === 0;
+    fill(this.running, [...open].reverse().map(running));
+    fill(this.jobs, ended.map(past));
   }
 }
 

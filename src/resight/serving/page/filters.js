@@ -86,7 +86,7 @@ export class FilterRows {
       make("span", { "aria-hidden": "true" }, "–"),
       this.field(name, "most", { ...bounds, placeholder: shown(most), "aria-label": `${name} to` }),
     ];
-    return make("div", { class: "row", role: "group", "aria-label": name }, make("span", { class: "row-name" }, name), make("span", { class: "pair" }, pair));
+    return make("div", { class: "row", role: "group", "aria-label": name }, make("span", { class: "row-name" }, name), make("span", { class: "bounds" }, pair));
   }
 
   row(name, field, hint = null) {

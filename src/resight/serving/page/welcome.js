@@ -20,7 +20,6 @@ export function welcome() {
       pickButton("Choose photos", "photo", addDropped, { class: "soft", multiple: true }),
       pickButton("Choose a folder", "folder", addDropped, { class: "soft", folder: true }),
     ),
-    make("div", { id: "welcome-jobs" }),
     make(
       "ol",
       { class: "steps" },
