@@ -262,3 +262,19 @@ def test_another_index_is_chosen_where_the_server_is_gone(collection, monkeypatc
     monkeypatch.setattr(MilvusTable, "drop", away)
     assert collection.choose_search("exact").kind == "exact"
     assert "stay there as resight_" in caplog.text
+
+
+def test_an_error_of_the_channel_is_tried_again(table, monkeypatch):
+    from grpc import RpcError
+
+    calls = []
+
+    def answer(client):
+        calls.append(client)
+        if len(calls) < 3:
+            raise RpcError("Deadline Exceeded")
+        return "found"
+
+    assert table._call(answer) == "found"
+    # With a client of its own each time.
+    assert len({id(client) for client in calls}) == 3

@@ -43,6 +43,7 @@ class Server:
         self._process = None
 
     def start(self):
+        self._wait_for_port()
         with (self._folder / "server.log").open("a") as log:
             self._process = subprocess.Popen(
                 [SERVER, "--data", str(self._folder / "data"), "--proxy-port", str(self._port)],
@@ -50,6 +51,18 @@ class Server:
                 stderr=log,
                 start_new_session=True,
             )
+
+    def _wait_for_port(self):
+        """Returns when the port is free: with connections left by a kill, another one would be taken."""
+        for _ in range(240):
+            with socket.socket() as probe:
+                try:
+                    probe.bind(("127.0.0.1", self._port))
+                except OSError:
+                    time.sleep(0.5)
+                else:
+                    return
+        raise AssertionError("the port of a killed server stays taken")
 
     def wait(self):
         """Returns when it answers."""

@@ -261,13 +261,15 @@ class MilvusTable:
         Raises:
             SearchUnreachable: It stays away, or refuses the call.
         """
+        from grpc import RpcError
         from pymilvus import MilvusException
 
         ends, pause = time.monotonic() + self._patience, 0.1
         while True:
             try:
                 return call(self._connected())
-            except (MilvusException, OSError) as error:
+            except (MilvusException, RpcError, OSError) as error:
+                # pymilvus lets some of gRPC's errors through, such as a deadline that has passed.
                 self._client = None
                 refused = isinstance(error, MilvusException) and error.code in _REFUSED
                 if refused or time.monotonic() + pause > ends:
