@@ -104,3 +104,17 @@ def test_a_wrong_word_on_the_command_line_is_one_sentence(photos, tmp_path, caps
     assert main(["index", str(photos), "--collection", str(tmp_path / "c"), *words]) == 2
     assert sentence in " ".join(capsys.readouterr().err.replace("│", " ").split())
     assert not (tmp_path / "c").exists()
+
+
+def test_the_command_line_measures_and_tells(photos, tmp_path, capsys):
+    collection = str(tmp_path / "c.resight")
+    assert main(["index", str(photos), "--collection", collection, "--search-index", "auto"]) in (0, 3)
+    capsys.readouterr()
+    assert main(["info", collection, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["search_index"]
+    # Twelve photos stay exact, and what that takes has been measured.
+    assert (told["kind"], told["recall"]) == ("exact", 1.0)
+    assert told["milliseconds"] > 0
+    assert told["bytes"] > 0
+    assert main(["info", collection]) == 0
+    assert "ms a search" in capsys.readouterr().out

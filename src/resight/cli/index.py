@@ -177,6 +177,9 @@ def index(
             on=on,
             progress=report,
         )
+    if search is not None and indexed.photos:
+        with progress("Building the search index", "steps") as report:
+            indexed.collection.choose_search(search, progress=report)
     if indexed.photos and indexed.collection.known_groups() is not None:
         with progress("Comparing") as report:
             indexed.collection.groups(progress=report)

@@ -83,7 +83,8 @@ def index_photos(
         described: A file of descriptors by this collection's model (`resight.pipelines.exchange`); photos in
             it are not described again.
         regions: Bytes a photo for descriptors of its parts; 0 for none from now on, None for as before.
-        search: How the collection is searched from now on; by default as before.
+        search: How the collection shall be searched afterwards (`Collection.choose_search`): what cannot be
+            done is said before photos are described.
         max_pixels: Most pixels of a photo that is decoded.
         engine: What runs the model's network, see `resight.models.engines.with_engine`; ``auto`` is torch for
             few photos.
@@ -103,7 +104,6 @@ def index_photos(
     if engine == "auto":
         engine = engine_for(engine, len(find_photos([photo for photo in photos if photo.exists()])))
     if search is not None:
-        # What this version cannot do is said before photos are described.
         kept_index(search)
     try:
         collection, is_new = Collection.open(path, model=model, engine=engine), False
@@ -122,10 +122,7 @@ def index_photos(
             workers=None if on is None else _extractor(on, collection),
             progress=progress,
         )
-        photos_held = len(collection)
-        if search is not None and photos_held:
-            collection.choose_search(search)
-        return Indexed(collection, photos_held, report)
+        return Indexed(collection, len(collection), report)
     except KeyboardInterrupt:
         # The same command goes on where this one stopped.
         is_new = False

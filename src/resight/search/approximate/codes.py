@@ -28,6 +28,9 @@ CODE_KINDS: tuple[CodeKind, ...] = get_args(CodeKind)
 _ROUNDS = 8
 """Of k-means."""
 
+_LEARNED = 32_768
+"""Rows of the sample that product codes learn from: of each of their 256 centroids, 128."""
+
 _NUMBERS_A_BYTE = 4
 """Of a descriptor that one byte of a product code stands for."""
 
@@ -122,8 +125,8 @@ def train_codes(
     if isinstance(index, faiss.IndexIVFScalarQuantizer):
         index.sq.train(rows)
     elif isinstance(index, faiss.IndexIVFPQ):
-        index.pq.cp.min_points_per_centroid = 1
-        index.pq.train(rows)
+        index.pq.cp.min_points_per_centroid, index.pq.cp.niter = 1, _ROUNDS
+        index.pq.train(np.ascontiguousarray(rows[:: max(1, len(rows) // _LEARNED)]))
     learned = _learned(index)
     trained = np.empty(0) if learned is None else faiss.vector_to_array(learned)
     return Codes(kind, centroids, trained.astype(np.float32))

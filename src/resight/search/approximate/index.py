@@ -30,6 +30,10 @@ FEWEST_ALLOWED = 10_000
 """Rows; so few are compared one by one."""
 
 
+_Found = tuple[Int64[np.ndarray, "q n"], Float32[np.ndarray, "q n"]]
+"""Ids and scores of answers, in any order, padded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Effort:
     """What a search for some number of answers looks at.
@@ -138,32 +142,34 @@ class ApproximateIndex:
             InvalidInput: What `ExactIndex.search` refuses.
             CollectionDamaged: A part is damaged.
         """
+        if k > len(self) and len(queries) * k > LARGEST_PADDED:
+            raise InvalidInput(f"k is {k:,}, and {len(self):,} are searched: ask for no more")
         members = self._members(allowed)
-        total = sum(map(len, self.parts))
         count = sum(
             len(part) if member is None else int(np.count_nonzero(member))
             for part, member in zip(self.parts, members, strict=True)
         )
-        # What has gone since is little: it takes nothing from the lists that are looked at.
-        effort = self._effort(k, 1.0 if allowed is None else count / max(1, total))
         # What `added` refuses, this does.
         found = self.added.search(queries, min(k, max(1, len(self.added))), allowed=allowed)
-        if k > len(self) and len(queries) * k > LARGEST_PADDED:
-            raise InvalidInput(f"k is {k:,}, and {len(self):,} are searched: ask for no more")
         queries = np.ascontiguousarray(queries, dtype=np.float32)
+        share = 1.0 if allowed is None else count / max(1, sum(map(len, self.parts)))
+        effort = self._effort(k, share)
         if effort is None or (allowed is not None and count <= FEWEST_ALLOWED):
-            return _merged([found, *self._scan(queries, k, members)], k)
-        ranking = _merged([found, *self._look(queries, k, members, effort)], k)
-        # The photos that a filter takes may lie in other lists than those near the query.
-        wanted = min(k, count)
-        short = np.flatnonzero(np.count_nonzero(ranking.ids >= 0, axis=1) < wanted)
-        if len(short):
-            part = Ranking(found.ids[short], found.scores[short])
+            return _merged([(found.ids, found.scores), *self._scan(queries, k, members)], k)
+        ranking = _merged([(found.ids, found.scores), *self._look(queries, k, members, effort)], k)
+        # The lists near a query may hold less than it asks for, as where a filter takes what is far from it.
+        short = np.flatnonzero(ranking.ids[:, max(0, min(k, count) - 1)] < 0)
+        if count and len(short):
+            part = found.ids[short], found.scores[short]
             whole = _merged([part, *self._scan(queries[short], k, members)], k)
             ids, scores = ranking.ids.copy(), ranking.scores.copy()
             ids[short], scores[short] = whole.ids, whole.scores
             ranking = Ranking(ids, scores)
         return ranking
+
+    def look(self, queries: Float32[np.ndarray, "q dim"], k: int, effort: Effort) -> Ranking:
+        """Returns the best of the nearest lists alone: less than k answers where these hold less."""
+        return _merged(self._look(np.ascontiguousarray(queries), k, self._members(None), effort), k)
 
     def _effort(self, k: int, share: float) -> Effort | None:
         """Returns what a search for k answers looks at where a share of the rows is allowed; None for all."""
@@ -190,7 +196,7 @@ class ApproximateIndex:
         k: int,
         members: Sequence[Bool[np.ndarray, " n"] | None],
         effort: Effort,
-    ) -> list[Ranking]:
+    ) -> list[_Found]:
         """Returns the best of the nearest lists, a ranking a part."""
         before = faiss.omp_get_max_threads()
         # FAISS's idle threads spin where others want the processor.
@@ -220,7 +226,7 @@ class ApproximateIndex:
         queries: Float32[np.ndarray, "q dim"],
         k: int,
         members: Sequence[Bool[np.ndarray, " n"] | None],
-    ) -> list[Ranking]:
+    ) -> list[_Found]:
         """Returns the best of all rows, a ranking a part."""
         if not self._exact:
             for part in self.parts:
@@ -233,7 +239,7 @@ class ApproximateIndex:
             ranking = exact.search(queries, min(k, max(1, len(part))), allowed=allowed)
             padding = ranking.ids == PADDING_ID
             ids = part.ids[np.where(padding, 0, ranking.ids)] if len(part) else ranking.ids
-            rankings.append(_sorted(np.where(padding, PADDING_ID, ids), ranking.scores))
+            rankings.append((np.where(padding, PADDING_ID, ids), ranking.scores))
         return rankings
 
     def _places(self, ids: Int64[np.ndarray, " m"]) -> tuple[np.ndarray, np.ndarray]:
@@ -257,33 +263,29 @@ class ApproximateIndex:
 
 def _rescored(
     part: Part, queries: Float32[np.ndarray, "q dim"], rows: Int64[np.ndarray, "q count"], k: int
-) -> Ranking:
+) -> _Found:
     """Returns the k best of some rows by their descriptors."""
     k = min(k, rows.shape[1])
     ids = np.full((len(queries), k), PADDING_ID, dtype=np.int64)
     scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
     for number, query in enumerate(queries):
         own = rows[number][rows[number] >= 0]
-        halves = part.halves[np.sort(own)].astype(np.float64)
+        halves = part.halves[own].astype(np.float64)
         exact = rounded(np.einsum("nd,d->n", halves, query.astype(np.float64)))
-        own_ids = part.ids[np.sort(own)]
+        own_ids = part.ids[own]
         first = top_k(exact, own_ids, k)
         ids[number, : len(first)], scores[number, : len(first)] = own_ids[first], exact[first]
+    return ids, scores
+
+
+def _merged(found: Sequence[_Found], k: int) -> Ranking:
+    """Returns the k best of answers to the same queries, which share no id; ties go to the smaller id."""
+    shape = (len(found[0][0]), k) if found else (0, k)
+    ids = np.full(shape, PADDING_ID, dtype=np.int64)
+    scores = np.full(shape, -np.inf, dtype=np.float32)
+    every = [np.concatenate(side, axis=1) for side in zip(*found, strict=True)]
+    for row, (own_ids, own_scores) in enumerate(zip(*every, strict=True)):
+        here = np.flatnonzero(own_ids != PADDING_ID)
+        first = here[np.lexsort((own_ids[here], -own_scores[here]))[:k]]
+        ids[row, : len(first)], scores[row, : len(first)] = own_ids[first], own_scores[first]
     return Ranking(ids, scores)
-
-
-def _merged(rankings: Sequence[Ranking], k: int) -> Ranking:
-    """Returns the k best of several rankings of the same queries, which share no id; padded."""
-    shape = (len(rankings[0]), k)
-    padding = np.full(shape, PADDING_ID, dtype=np.int64), np.full(shape, -np.inf, dtype=np.float32)
-    ids = np.concatenate([*(ranking.ids for ranking in rankings), padding[0]], axis=1)
-    scores = np.concatenate([*(ranking.scores for ranking in rankings), padding[1]], axis=1)
-    return _sorted(ids, scores, k)
-
-
-def _sorted(
-    ids: Int64[np.ndarray, "q n"], scores: Float32[np.ndarray, "q n"], k: int | None = None
-) -> Ranking:
-    """Returns answers best first, equal ones by the smaller id, padding last."""
-    order = np.lexsort((ids, -scores), axis=1)[:, :k]
-    return Ranking(np.take_along_axis(ids, order, 1).astype(np.int64), np.take_along_axis(scores, order, 1))

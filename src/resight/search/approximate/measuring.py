@@ -14,6 +14,7 @@ from jaxtyping import Float32, Int64
 
 from resight.search.approximate.index import ApproximateIndex, Effort
 from resight.search.index import SearchIndex
+from resight.search.ranking import Ranking
 
 __all__ = [
     "DEPTHS",
@@ -63,7 +64,10 @@ def true_neighbours(
         own: Their ids.
         k: Answers.
     """
-    ranking = index.search(queries, min(k + 1, max(1, len(index))))
+    return _others(index.search(queries, min(k + 1, max(1, len(index)))), own, k)
+
+
+def _others(ranking: Ranking, own: Int64[np.ndarray, " q"], k: int) -> list[Int64[np.ndarray, " k"]]:
     return [row[(row != one) & (row >= 0)][:k] for row, one in zip(ranking.ids, own, strict=True)]
 
 
@@ -147,7 +151,7 @@ def choose_effort(
     """Returns the quickest effort that finds a share of the k nearest, and the best share of all tried.
 
     Args:
-        index: Whose efforts are set meanwhile.
+        index: Searched.
         queries: Descriptors of photos in the index.
         own: Their ids.
         true: Their neighbours, k or more each.
@@ -157,13 +161,13 @@ def choose_effort(
     """
     wanted = [row[:k] for row in true]
     chosen, quickest, best = None, np.inf, 0.0
-    kept = index.efforts
     for shortlist in _SHORTLISTS:
         probes, before = 1, -1.0
         while probes <= most:
-            index.efforts = [Effort(k + 1, probes, shortlist)]
             started = time.perf_counter()
-            found = true_neighbours(index, queries, own, k)
+            # One more, as the photo itself is found, too.
+            ranking = index.look(queries, k + 1, Effort(k + 1, probes, shortlist))
+            found = _others(ranking, own, k)
             seconds = time.perf_counter() - started
             shares = [recall([one], [true]) for one, true in zip(found, wanted, strict=True)]
             best = max(best, float(np.mean(shares)))
@@ -175,5 +179,4 @@ def choose_effort(
             if reached >= least or seconds > 2 * quickest or (probes > most // 4 and reached <= before):
                 break
             probes, before = max(probes + 1, int(probes * _GROWTH)), reached
-    index.efforts = kept
     return chosen, best

@@ -243,7 +243,8 @@ def _mapped(path: Path, size: int) -> np.ndarray:
     try:
         found = path.stat().st_size
         if found == size:
-            return np.memmap(path, np.uint8, "r") if size else np.empty(0, np.uint8)
+            # A plain array over the map: parts of it are taken more quickly.
+            return np.asarray(np.memmap(path, np.uint8, "r")) if size else np.empty(0, np.uint8)
     except OSError as error:
         raise CollectionDamaged(f"{path} cannot be read: {error.strerror}") from None
     raise CollectionDamaged(f"{path} has {found:,} bytes, not {size:,}")
