@@ -113,6 +113,32 @@ def test_the_client_of_the_example_does_what_it_says(own, others_photo):
     assert own.ended(client.get(f"jobs/{number}").json())["added"] == 1
 
 
+def test_the_network_runs_by_the_engine_that_is_named(made, tmp_path, monkeypatch, capsys):
+    shutil.copytree(made / "photos", tmp_path / "town")
+    asked = []
+    monkeypatch.setattr(
+        "resight.collection.collection.with_engine", lambda model, engine: asked.append(engine) or model
+    )
+    monkeypatch.setattr("resight.serving.serve", lambda service, *_, **__: service.collection.model)
+    line = ["serve", "--cache", str(tmp_path / "cache")]
+
+    def engines(path: Path, *options: str) -> set[str]:
+        asked.clear()
+        assert main([*line, str(path), *options]) == 0
+        return set(asked)
+
+    collection = made / "photos.resight"
+    assert engines(collection, "--engine", "onnx") == {"onnx"}
+    # Few photos are not worth the writing of the network.
+    assert engines(collection) == {"torch"}
+    assert engines(tmp_path / "town", "--engine", "openvino") == {"openvino"}
+    monkeypatch.setattr("resight.models.engines._WORTH_PHOTOS", 15)
+    assert engines(collection) == {"auto"}
+    capsys.readouterr()
+    assert main([*line, str(collection), "--engine", "abacus"]) == 2
+    assert "there is no engine 'abacus'; accepted are auto, torch" in capsys.readouterr().err
+
+
 @pytest.fixture
 def others_photo(tmp_path):
     from resight.scenes import write_collection

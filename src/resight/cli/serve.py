@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resight.cli.options import command_of
+from resight.cli.options import EngineOption, command_of, engine_named
 from resight.cli.output import console, count, note, shown_path
 from resight.cli.progress import progress
 from resight.serving.settings import Limits
@@ -61,6 +61,7 @@ class Options:
     model: Annotated[
         str | None, typer.Option(metavar="NAME", help="The collection's model, or that of a new one.")
     ] = None
+    engine: EngineOption = "auto"
     open: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False
     limits: Limits = field(default_factory=Limits)
 
@@ -109,14 +110,17 @@ def _collection(options: Options) -> Collection:
     from resight.collection import Collection
     from resight.collection.store import TABLE_NAME
     from resight.errors import InvalidInput
+    from resight.models.engines import engine_for
     from resight.pipelines.index import index_photos
 
-    path = options.collection
+    path, engine = options.collection, engine_named(options.engine)
     if (path / TABLE_NAME).exists() or not path.is_dir() or path.suffix == ".resight":
-        return Collection.open(path, model=options.model)
+        if engine == "auto":
+            engine = engine_for(engine, len(Collection.open(path)))
+        return Collection.open(path, model=options.model, engine=engine)
     place = path.absolute().with_name(f"{path.absolute().name}.resight")
     with progress("Indexing") as report:
-        indexed = index_photos(place, [path], model=options.model, progress=report)
+        indexed = index_photos(place, [path], model=options.model, engine=engine, progress=report)
     if not indexed.photos:
         raise InvalidInput(
             f"{path} is no collection and holds no photo that can be read: name a collection's folder, such "
