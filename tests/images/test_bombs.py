@@ -16,7 +16,7 @@ from resight.images import PixelBudget, read
 # Beside this file lies a module that the benchmark shares.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bombs import BOMBS, jpeg, png
+from bombs import BOMBS, heic_of_tiles, jpeg, png
 
 REFUSED = {
     "jpeg, 3000 scans of 4000 x 3000": "its 3,010 scans of 4000 x 3000 pixels would take too long to decode",
@@ -29,6 +29,7 @@ REFUSED = {
     "png, 100 million rows": "its 1 x 100000000 pixels are more than the limit of 225000000, for they take",
     "png, a row of two thousand million": "its PNG data are broken or cut off (too few bytes for its pixels)",
     "avif, declares 14000 x 14000": "its 14000 x 14000 pixels are more than the limit of 225000000, for they",
+    "heic, a tile named 900 times": "its 1024 x 1024 pixels are more than the limit of 225000000, for they",
     "heic, declares 60000 x 60000": "its 60000 x 60000 pixels are more than the limit of 225000000, for they",
     "tiff, LZW of nothing": "its TIFF data are broken or cut off",
     "eps": "it is a text; accepted are",
@@ -131,3 +132,23 @@ def test_a_budget_is_given_back_where_a_photo_breaks() -> None:
     assert read(data, budget=budget).width == 64
     with pytest.raises(InvalidInput, match="a budget of pixels must be at least 1, not 0"):
         PixelBudget(0)
+
+
+@pytest.mark.parametrize("columns", [2, 3])
+def test_a_picture_of_tiles_is_read(tmp_path: Path, columns: int) -> None:
+    (tmp_path / "a.heic").write_bytes(heic_of_tiles(2, columns, 1000))
+    assert read(tmp_path / "a.heic").pixels.shape == (1000, 1000, 3)
+
+
+@pytest.mark.parametrize("damage", ["meta", "iref", "ipco", "pitm", "itself", "twice", "unsized"])
+def test_tiles_whose_boxes_are_damaged_are_refused(tmp_path: Path, damage: str) -> None:
+    whole = heic_of_tiles(2, 2, 1000)
+    place = whole.index(b"dimg") + 8
+    changed = {
+        "itself": whole[:place] + b"\0\2" + whole[place + 2 :],
+        "twice": whole + whole[whole.index(b"meta") - 4 : whole.index(b"mdat") - 4],
+        "unsized": whole.replace(b"\0\1\3\x81\2\4", b"\0\1\3\x81\4\4"),
+    }
+    (tmp_path / "a.heic").write_bytes(changed.get(damage, whole.replace(damage.encode(), b"\xff" * 4)))
+    with pytest.raises(UnreadableImage, match="its HEIC data are broken"):
+        read(tmp_path / "a.heic")

@@ -22,6 +22,7 @@ from resight.images import jpeg, png
 from resight.images.budget import Limit
 from resight.images.colour import grey_or_rgb
 from resight.images.formats import open_image
+from resight.images.heif import coded_pixels
 from resight.images.orientation import orientation_in
 from resight.images.tiff import full_picture
 from resight.images.tiff_samples import read_samples
@@ -98,8 +99,12 @@ def decode(name: str, kind: str, stream: BinaryIO, max_side: int | None, limit: 
         # Its turns are of its own; Pillow reads EXIF data all the same, and those of a few kilobytes can
         # claim gigabytes.
         stream = io.BytesIO(_ITEM_OF_EXIF.sub(rb"\1Exi_", stream.read()))
+    coded = 0
+    if kind in ("HEIC", "AVIF"):
+        data = stream.read()
+        stream, coded = io.BytesIO(data), coded_pixels(data)
     image = open_image(kind, stream)
-    limit.admit(name, image.size, _pixels(image))
+    limit.admit(name, image.size, max(_pixels(image), _WEIGHTS["HEIF"] * coded))
     image.load()
     value = orientation_in(image.info.get("exif") or b"", image.info.get("xmp") or b"")
     if kind == "AVIF":
