@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from resight.collection import Collection
+from resight.serving import Access
 
 
 @pytest.fixture
@@ -69,6 +70,19 @@ def test_photos_are_dropped_in_removed_and_brought_back(own, visit, tmp_path, qu
     page.get_by_role("button", name="Undo").click()
     expect(page.locator("#count")).to_have_text("16")
     expect(page.locator("#notices")).to_contain_text("2 photos are back")
+
+
+def test_a_server_for_others_says_that_photos_come_to_it(serving, visit, tmp_path):
+    Collection.create(tmp_path / "empty.resight", model="sift")
+    access = Access("0.0.0.0", "a-long-and-secret-word")
+    with serving(tmp_path / "empty.resight", tmp_path, access=access) as server:
+        visitor = visit(server.url)
+        visitor.expect_complaint("401")
+        page = visitor.go()
+        page.get_by_label("Token").fill("a-long-and-secret-word")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.locator(".welcome .lead")).to_contain_text("copied to the server of this page")
+        expect(page.locator(".welcome .folder-field")).to_be_hidden()
 
 
 def test_what_is_under_way_is_seen_first(live, visit):
