@@ -20,8 +20,6 @@ _GRACE = 0.7
 
 def run() -> NoReturn:
     """Does what the process's command line asks, and ends the process."""
-    # OpenBLAS's second thread waits by spinning: a third of a millisecond instead of 0.14 s of a search.
-    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
     if os.name != "nt":
         _watch()
     try:

@@ -142,10 +142,14 @@ def test_home_is_expanded_after_an_equals_sign(tmp_path, monkeypatch, capsys):
 
 def test_the_environment_is_read_by_the_command_line_alone():
     source = Path(resight.__file__).parent
-    readers = {
-        path.relative_to(source).parts[0]
-        for path in source.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv")
-    }
+    readers, writers = set(), set()
+    for path in source.rglob("*.py"):
+        room = path.relative_to(source).parts[0]
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        # What a library is told through the environment is not read from it.
+        told = {id(node.value) for node in ast.walk(tree) if getattr(node, "attr", "") == "setdefault"}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv"):
+                (writers if id(node) in told else readers).add(room)
     assert readers == {"cli"}
+    assert writers == {"cli", "models"}

@@ -49,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run() -> NoReturn:
     """Does what the process's command line asks, and ends the process."""
+    # OpenBLAS's second thread waits by spinning: a third of a millisecond instead of 0.14 s of a search.
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
     leave(main())
 
 
