@@ -47,6 +47,10 @@ _MOST_ANSWERS = 16_384
 """Milvus gives no more of one search."""
 _MOST_NAMED = 8192
 """Ids that a filter names one by one."""
+_GRAPH = {"M": 32, "efConstruction": 200}
+"""Links of a row, and the beam that they are chosen with."""
+_BEAM = 4
+"""Width of a search's beam, for each answer wanted."""
 _REFUSED = frozenset({100, 1100, 1101, 1102, 1700, 1701, 1702, 1800, 1801})
 """Codes of errors that waiting does not mend: unknown or wrong collections, fields and parameters."""
 
@@ -181,7 +185,7 @@ class MilvusTable:
         """
         only = "" if among is None else f"{ROW} in {among.tolist()}"
         # A graph needs a wider beam than the answers wanted of it.
-        settings = {"params": {"ef": max(2 * k, 128)}}
+        settings = {"params": {"ef": min(max(_BEAM * k, 128), 2 * _MOST_ANSWERS)}}
         found = self._call(
             lambda client: client.search(
                 self._name,
@@ -213,8 +217,10 @@ class MilvusTable:
             schema.add_field(ROW, DataType.INT64, is_primary=True)
             schema.add_field(CHECKSUM, DataType.INT64)
             schema.add_field(DESCRIPTOR, DataType.FLOAT_VECTOR, dim=self._dim)
+            # A graph whose beam each search widens to what it asks for; a file has AUTOINDEX alone.
+            kind, graph = ("HNSW", _GRAPH) if "://" in self._address else ("AUTOINDEX", {})
             index = client.prepare_index_params()
-            index.add_index(DESCRIPTOR, index_type="AUTOINDEX", metric_type="IP")
+            index.add_index(DESCRIPTOR, index_type=kind, metric_type="IP", params=graph)
             client.create_collection(
                 self._name,
                 schema=schema,
