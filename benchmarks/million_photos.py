@@ -10,8 +10,8 @@ where FOLDER has its result already: a run that was ended goes on.
 
 The peers are given the same descriptors and queries: hnswlib, usearch, FAISS alone (HNSW and IVF) and Lance's
 own index (IVF_HNSW_SQ, IVF_PQ); for each, its time to build and a curve of recall of the ten nearest against
-queries a second, one query at a time in one thread. `pip install hnswlib usearch` brings what is not part of
-Resight.
+queries a second, one query at a time in one thread. What is not part of Resight is brought by
+`pip install --constraint constraints.txt hnswlib usearch`.
 """
 
 from __future__ import annotations
