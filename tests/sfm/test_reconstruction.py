@@ -72,6 +72,24 @@ def test_what_photos_match_leads_to_the_rest_of_the_place(tmp_path, monkeypatch,
     assert compared.tolist() == [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]
 
 
+def test_a_model_without_sense_is_left_out_and_the_others_stay(tmp_path, monkeypatch):
+    write_places(tmp_path / "photos", {0: [-12, 0, 12], 1: [-12, 0, 12]})
+    photos = sorted((tmp_path / "photos").iterdir())
+    mapping = pycolmap.incremental_mapping
+
+    def first_is_mad(database, images, folder, options):
+        models = mapping(database, images, folder, options)
+        if options.image_names[0] == "0":
+            for camera in models[0].cameras.values():
+                camera.params = [-1.0, *camera.params[1:]]
+            models[0].write(folder / "0")
+        return models
+
+    monkeypatch.setattr(pycolmap, "incremental_mapping", first_is_mad)
+    made = reconstruct(photos, tmp_path / "work", ReconstructionConfig(max_side=360, features=800))
+    assert [cluster.photos.tolist() for cluster in made.clusters] == [[3, 4, 5]]
+
+
 def test_cameras_begin_with_the_focal_length_that_the_photo_names(tmp_path):
     import pycolmap
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -165,3 +166,9 @@ def _map(work: Path, config: ReconstructionConfig, part: Int64[np.ndarray, " par
     place.parent.mkdir(exist_ok=True)
     with whole_folder(place) as folder:
         pycolmap.incremental_mapping(work / "database.db", work, folder, options)
+        for model in _models(folder):
+            try:
+                read_model(model)
+            except InvalidInput:
+                # Photos that do not fit can end as a model whose focal length is below 0.
+                shutil.rmtree(model)
