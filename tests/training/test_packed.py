@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import struct
 
 import numpy as np
 import pytest
@@ -154,6 +156,21 @@ def test_cut_altered_and_foreign_files_are_refused(tmp_path):
         PackedImages(tmp_path / "q", verify=True)
     with pytest.raises(InvalidInput, match=r"nothing: No such file"):
         PackedImages(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("name", ["paths", "boxes", "digests"])
+def test_a_header_whose_lists_are_of_different_lengths_is_refused(tmp_path, name):
+    pack(photos(tmp_path), tmp_path / "p", side=8)
+    good = (tmp_path / "p").read_bytes()
+    # Magic, length, hash, then JSON.
+    (length,) = struct.unpack_from("<Q", good, 8)
+    fields = json.loads(good[48 : 48 + length])
+    fields[name] = [*(fields[name] or [None] * 6), None]
+    content = json.dumps(fields).encode()
+    opening = good[:8] + struct.pack("<Q32s", len(content), hashlib.sha256(content).digest()) + content
+    (tmp_path / "p").write_bytes(opening.ljust(4096, b"\0") + good[4096:])
+    with pytest.raises(InvalidInput, match="is no header of packed photos: its lists are not as long"):
+        PackedImages(tmp_path / "p")
 
 
 def test_wrong_settings_are_refused(tmp_path):

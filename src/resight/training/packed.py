@@ -311,6 +311,8 @@ def _read_header(path: Path) -> tuple[_Header, int, str]:
         fields["boxes"] = boxes and [box and tuple(box) for box in boxes]
         header = _Header(**fields)
         whole = start + math.prod(header.shape)
+        if any(each and len(each) != header.photos for each in (header.paths, header.boxes, header.digests)):
+            raise ValueError("its lists are not as long as it has photos")
     if size != whole:
         raise InvalidInput(
             f"{path} has {size:,} bytes instead of {whole:,}: delete it and pack the photos anew"
