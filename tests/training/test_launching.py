@@ -104,7 +104,7 @@ def kill_a_process(launcher):
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("ip") is None, reason="ip, which makes network namespaces, is not here")
 def test_two_hosts_of_which_one_loses_a_process_end_as_one_host_does(recipe_file, tmp_path):
-    assert start(recipe_file, tmp_path / "one", "--processes", "2").wait(timeout=600) == 0
+    assert start(recipe_file, tmp_path / "one", "--processes", "2").wait(timeout=240) == 0
     with two_hosts() as hosts:
         options = ["--processes", "1", "--hosts", "2", "--meet", "10.77.0.1:29517", "--restarts", "2"]
         started = [start(recipe_file, tmp_path / "two", *options, host=host) for host in hosts]
@@ -113,7 +113,7 @@ def test_two_hosts_of_which_one_loses_a_process_end_as_one_host_does(recipe_file
                 assert started[1].poll() is None, "a host ended before its first checkpoint"
                 time.sleep(0.1)
             kill_a_process(started[1])
-            assert [each.wait(timeout=600) for each in started] == [0, 0]
+            assert [each.wait(timeout=240) for each in started] == [0, 0]
         finally:
             for each in started:
                 each.kill()

@@ -128,6 +128,8 @@ def _launch(arguments: list[str], wanted: Launch) -> None:
         raise InvalidInput("torchrun has started this process: leave out --processes, --hosts and --restarts")
     # As torchrun does: the processes share the processors, and talk on the way that leads to the others.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // wanted.processes)))
+    # A store for each start: in the agent's own, new processes find where the old ones listened.
+    os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     if wanted.meet is not None:
         _, interface = training.interface_towards(wanted.meet)
         os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
