@@ -24,8 +24,9 @@ types: $(VENV)/.installed-dev
 layers: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
+# All but tests/servers, which want a Milvus server or a Ray cluster: make milvus, make ray.
 tests: $(VENV)/.installed-dev $(VENV)/.installed-browser
-	RESIGHT_TEST_DATA="$(DATA)" $(BIN)/python -m pytest -n 2
+	RESIGHT_TEST_DATA="$(DATA)" $(BIN)/python -m pytest -n 2 --ignore tests/servers
 
 # Damaged files for every reader: TRIES of each, about ten minutes for 20,000.
 TRIES ?= 20000

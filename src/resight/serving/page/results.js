@@ -201,6 +201,8 @@ export class Browse {
     if (this.where === where && this.version === version) return;
     [this.where, this.version] = [where, version];
     const { total, photos } = await call(this.path(0, 100));
+    // Answers may overtake each other: that of an earlier condition comes too late.
+    if (this.where !== where || this.version !== version) return;
     this.first = photos;
     this.head.textContent = where ? count(total, "photo fits the filter", "photos fit the filter") : "Or begin with one of yours";
     this.wall.setTotal(total);
