@@ -169,7 +169,7 @@ class Collection:
     def __len__(self) -> int:
         """Returns the number of photos that can be searched."""
         self._store.refresh()
-        return self._store.table([], where="broken IS NULL").num_rows
+        return self._store.count_searchable()
 
     def __iter__(self) -> Iterator[str]:
         """Yields the absolute paths of the photos that can be searched, in the order of storage."""

@@ -10,7 +10,7 @@ from jaxtyping import Float32
 
 from resight.collection.roots import Key
 from resight.collection.schema import Value, metadata_names
-from resight.collection.store import Store
+from resight.collection.store import SEARCHABLE, Store
 from resight.features import LocalFeatures
 
 __all__ = ["Exported", "exported"]
@@ -42,7 +42,7 @@ def exported(store: Store, *, with_local: bool) -> Exported:
     """
     names = metadata_names(store.schema)
     columns = ["root", "path", "descriptor", *names, *(["local"] if with_local else [])]
-    table, roots = store.table(columns, where="broken IS NULL"), store.roots
+    table, roots = store.table(columns, where=SEARCHABLE), store.roots
     pairs = zip(table["root"].to_pylist(), table["path"].to_pylist(), strict=True)
     values = table["descriptor"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     stored = table["local"].to_pylist() if with_local else [None] * table.num_rows

@@ -25,13 +25,13 @@ from jaxtyping import Bool, Float16, Int64
 from resight.collection.lance_errors import writing
 from resight.collection.resident import follow_rows, rows_of
 from resight.collection.schema import metadata_names
-from resight.collection.store import Store
+from resight.collection.store import SEARCHABLE, Store
 from resight.errors import CollectionDamaged, InvalidInput, StorageFailed
 from resight.files import Progress, silent, write_whole
 from resight.search.approximate.building import Built, build, held_bytes
 from resight.search.approximate.codes import Codes
 from resight.search.approximate.index import ApproximateIndex, Effort
-from resight.search.approximate.measuring import map_loss, measured_recall, true_neighbours
+from resight.search.approximate.measuring import MEASURED_K, map_loss, measured_recall, true_neighbours
 from resight.search.approximate.part import Block, Part, write_codes, write_rows
 from resight.search.index import SearchChoice, SearchFigures
 
@@ -108,7 +108,7 @@ class ApproximateKept:
 
         if self._choice.label not in ("", *metadata_names(store.schema)):
             raise InvalidInput(f"the collection has no metadata column {self._choice.label!r} of labels")
-        count = store.table([], where="broken IS NULL").num_rows
+        count = store.count_searchable()
         if count < AUTO_FROM:
             self.remove(store)
             return ExactKept().build(store, progress)
@@ -126,7 +126,7 @@ class ApproximateKept:
             head = _Head(store.version, trained, (part,), tuple(built.efforts), count, 0)
             _write_head(store, head)
             _clean(folder, head)
-        return self._with_loss(store, built.figures)
+        return self._with_loss(store, head, built.figures)
 
     def update(self, store: Store) -> SearchFigures | None:
         """Brings the files to the latest version of the table; see `KeptIndex.update`.
@@ -211,23 +211,22 @@ class ApproximateKept:
             StorageFailed: The disk refuses it.
         """
         with writing(store.path):
-            shutil.rmtree(store.path / FOLDER, ignore_errors=False) if (
-                store.path / FOLDER
-            ).is_dir() else None
+            if (store.path / FOLDER).is_dir():
+                shutil.rmtree(store.path / FOLDER)
 
-    def _with_loss(self, store: Store, figures: SearchFigures) -> SearchFigures:
+    def _with_loss(self, store: Store, head: _Head, figures: SearchFigures) -> SearchFigures:
         """Returns figures with the loss in mean average precision, where photos have labels."""
-        head, label = _read_head(store), self._choice.label
-        if label not in metadata_names(store.schema) or head is None:
+        label = self._choice.label
+        if label not in metadata_names(store.schema):
             return figures
         index = _opened(store, head)
-        table = store.table([label], where="broken IS NULL")
+        table = store.table([label], where=SEARCHABLE)
         labels = dict(zip(table["_rowid"].to_pylist(), table[label].to_pylist(), strict=True))
         return replace(figures, map_loss=map_loss(index, labels))
 
     def _from_nothing(self, store: Store) -> SearchFigures | None:
         """Builds an index where there is none: the collection has grown, or the files were damaged."""
-        count = store.table([], where="broken IS NULL").num_rows
+        count = store.count_searchable()
         measured = store.header.search_figures
         if count < AUTO_FROM:
             self.remove(store)
@@ -250,16 +249,17 @@ class ApproximateKept:
         found = _recall(index)
         if found < self._choice.recall - SLACK:
             return self.build(store, silent)
+        head = replace(head, changed=0)
         with writing(store.path):
-            _write_head(store, replace(head, changed=0))
-        return self._with_loss(store, replace(measured, recall=found, bytes=held))
+            _write_head(store, head)
+        return self._with_loss(store, head, replace(measured, recall=found, bytes=held))
 
 
 def _built(store: Store, place: Path, count: int, choice: SearchChoice, progress: Progress) -> Built:
     header = store.header
 
     def rows() -> Iterator[tuple[Int64[np.ndarray, " n"], Float16[np.ndarray, "n dim"]]]:
-        for batch in store.scan(["descriptor"], where="broken IS NULL"):
+        for batch in store.scan(["descriptor"], where=SEARCHABLE):
             yield rows_of(batch)
 
     return build(place, rows, count, header.dim, choice, fingerprint=header.fingerprint, progress=progress)
@@ -351,7 +351,7 @@ def _named(place: Path, codes: Codes, rows: int) -> tuple[str, int, int]:
 def _different(index: ApproximateIndex, store: Store) -> int:
     """Returns how many photos have another descriptor in an index than in the table, or none in one."""
     ids, alike, rows = index.ids, 0, 0
-    for batch in store.scan(["descriptor"], where="broken IS NULL"):
+    for batch in store.scan(["descriptor"], where=SEARCHABLE):
         own, halves = rows_of(batch)
         held = np.isin(own, ids)
         same = (index.descriptors(own[held]) == halves[held].astype(np.float32)).all(axis=1)
@@ -369,7 +369,7 @@ def _recall(index: ApproximateIndex) -> float:
     own = ids[np.linspace(0, len(ids) - 1, QUERIES).astype(np.int64)]
     queries = index.descriptors(own)
     efforts, index.efforts = index.efforts, []
-    true = true_neighbours(index, queries, own, 10)
+    true = true_neighbours(index, queries, own, MEASURED_K)
     return measured_recall(index, efforts, queries, own, true)
 
 

@@ -1,8 +1,8 @@
 """A collection's rows on a Milvus server: sent, kept equal to the table, and proved to be.
 
 The table is the truth. What was sent is noted in ``search-index/milvus.npz``, and before anything is sent,
-that the note no longer holds: whoever is killed meanwhile leaves a note that is not whole, and the next
-writer asks the server what it has, sends what lacks and removes what is too much. A search uses the server
+that the note no longer holds: a writer that is killed leaves a note that is not whole, and the next writer
+asks the server what it has, sends what lacks and removes what is too much. A search uses the server
 only by a whole note of the table's version.
 """
 
@@ -25,10 +25,10 @@ from resight.collection.lance_errors import writing
 from resight.collection.resident import ResidentIndex, rows_of
 from resight.collection.roots import Key
 from resight.collection.schema import metadata_names
-from resight.collection.store import Store
+from resight.collection.store import SEARCHABLE, Store
 from resight.errors import CollectionDamaged, InvalidInput, SearchUnreachable
 from resight.files import Progress, reading, silent, write_whole
-from resight.search.approximate.measuring import median_milliseconds
+from resight.search.approximate.measuring import MEASURED_K, median_milliseconds, recall, true_neighbours
 from resight.search.index import SearchChoice, SearchFigures
 from resight.search.milvus import PATIENCE, MilvusIndex, MilvusTable, Rows, require_milvus
 
@@ -38,7 +38,6 @@ _LOG = logging.getLogger(__name__)
 
 FOLDER, NOTE = "search-index", "milvus.npz"
 _Trust = Literal["note", "checksums", "nothing"]
-_SEARCHABLE = "broken IS NULL"
 _SENT = 1000
 """Rows that are read from the table and sent together."""
 _MEASURED = 32
@@ -98,8 +97,7 @@ class MilvusKept:
         index = self.open(store)
         if index is None:
             raise CollectionDamaged(f"the note of {store.path} on its Milvus server was changed meanwhile")
-        recall, milliseconds = _measured(index, store)
-        return SearchFigures("milvus", recall, milliseconds, None)
+        return SearchFigures("milvus", *_measured(index, store))
 
     def update(self, store: Store) -> SearchFigures | None:
         """Sends what has changed since the last time; asks the server what it has after a kill.
@@ -244,7 +242,7 @@ class _Truth:
     none = np.empty(0, np.int64)
 
     def __init__(self, store: Store) -> None:
-        table = store.table([CHECKSUM], where=_SEARCHABLE)
+        table = store.table([CHECKSUM], where=SEARCHABLE)
         ids, checksums = (table[name].to_numpy().astype(np.int64) for name in ("_rowid", CHECKSUM))
         order = np.argsort(ids)
         self.ids, self.checksums = ids[order], checksums[order]
@@ -310,13 +308,8 @@ def _measured(index: MilvusIndex, store: Store) -> tuple[float | None, float | N
     some = np.unique(np.linspace(0, len(exact) - 1, min(_MEASURED, len(exact))).astype(np.int64))
     ids = exact.ids[some]
     queries = exact.descriptors(ids)
-    wanted = min(11, len(exact))
-    truth, found = (each.search(queries, wanted).ids for each in (exact, index))
-    shares = [
-        len(np.intersect1d(true[true != own], near[near != own])) / max(1, wanted - 1)
-        for own, true, near in zip(ids, truth, found, strict=True)
-    ]
-    return float(np.minimum(shares, 1).mean()), median_milliseconds(index, queries)
+    true, found = (true_neighbours(each, queries, ids, MEASURED_K) for each in (exact, index))
+    return recall(found, true), median_milliseconds(index, queries)
 
 
 def _name(store: Store) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float16, Int64
 
-from resight.collection.store import Store
+from resight.collection.store import SEARCHABLE, Store
 from resight.errors import CollectionDamaged, InvalidInput
 from resight.search.exact import ExactIndex
 from resight.search.index import SearchIndex
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from resight.search.diffusion import Diffusion
 
 __all__ = ["ResidentIndex"]
-
-_SEARCHABLE = "broken IS NULL"
 
 
 @final
@@ -137,10 +135,10 @@ def follow_rows(index: ExactIndex | ApproximateIndex, store: Store, version: int
         OSError: They cannot be read: call it inside `Store.read`. Nothing has been touched then.
         CollectionDamaged: A descriptor is damaged.
     """
-    where = f"{_SEARCHABLE} AND _row_last_updated_at_version > {version}"
+    where = f"{SEARCHABLE} AND _row_last_updated_at_version > {version}"
     # Both lists of one version, and nothing touched before both are read.
     changed = list(store.scan(["descriptor"], where=where))
-    present = list(store.scan([], where=_SEARCHABLE))
+    present = list(store.scan([], where=SEARCHABLE))
     left = np.concatenate([np.empty(0, np.int64), *(_ids(batch) for batch in present)])
     rewritten = np.concatenate([np.empty(0, np.int64), *(_ids(batch) for batch in changed)])
     old = index.ids
@@ -152,7 +150,7 @@ def follow_rows(index: ExactIndex | ApproximateIndex, store: Store, version: int
 
 def _load(store: Store) -> tuple[ExactIndex, int]:
     index = ExactIndex(store.header.dim, fingerprint=store.header.fingerprint)
-    for batch in store.scan(["descriptor"], where=_SEARCHABLE):
+    for batch in store.scan(["descriptor"], where=SEARCHABLE):
         _add(index, batch, store)
     return index, store.version
 

@@ -24,9 +24,11 @@ from resight.collection.schema import KEY_COLUMNS, photo_schema
 from resight.collection.sums import SUMS_NAME, file_sum, require_sums, write_sums
 from resight.errors import CollectionNotFound, InvalidInput
 
-__all__ = ["TABLE_NAME", "Store"]
+__all__ = ["SEARCHABLE", "TABLE_NAME", "Store"]
 
 TABLE_NAME = "photos.lance"
+SEARCHABLE = "broken IS NULL"
+"""Condition of the rows that a search sees."""
 
 ROWS_PER_FRAGMENT = 4096
 """Compaction fills fragments up to this: at 200 kB a photo 800 MB, so that rewriting one stays affordable."""
@@ -175,6 +177,10 @@ class Store:
         """Returns the number of rows, broken photos included."""
         return self.read(lambda store: int(store._dataset.count_rows()))
 
+    def count_searchable(self) -> int:
+        """Returns the number of photos that can be searched."""
+        return self.table([], where=SEARCHABLE).num_rows
+
     def ids_where(self, where: str) -> Int64[np.ndarray, " n"]:
         """Returns the ids of the searchable rows that a user's SQL condition takes.
 
@@ -187,7 +193,7 @@ class Store:
             condition = table_condition(where, store.schema)
             try:
                 return store._dataset.to_table(
-                    columns=[], filter=f"{condition} AND broken IS NULL", with_row_id=True
+                    columns=[], filter=f"{condition} AND {SEARCHABLE}", with_row_id=True
                 )
             except (OSError, ValueError) as error:
                 if vanished(error):

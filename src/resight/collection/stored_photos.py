@@ -12,7 +12,7 @@ from jaxtyping import Float32
 
 from resight.collection.roots import Key
 from resight.collection.scan import absolute, canonical
-from resight.collection.store import Store
+from resight.collection.store import SEARCHABLE, Store
 from resight.files import name_key
 from resight.images.content import content_of, modified_ns
 
@@ -51,14 +51,14 @@ def stored_photos(store: Store) -> dict[Key, StoredPhoto]:
 
 def photo_numbers(store: Store) -> dict[str, int]:
     """Returns the row id of each photo that can be searched, by its absolute path."""
-    table, roots = store.table(["root", "path"], where="broken IS NULL"), store.roots
+    table, roots = store.table(["root", "path"], where=SEARCHABLE), store.roots
     columns = (table[name].to_pylist() for name in ("root", "path", "_rowid"))
     return {roots.path_of(Key(root, path)): row for root, path, row in zip(*columns, strict=True)}
 
 
 def searchable(store: Store) -> list[str]:
     """Returns the absolute paths of the photos that can be searched, in the order of storage."""
-    table, roots = store.table(["root", "path"], where="broken IS NULL"), store.roots
+    table, roots = store.table(["root", "path"], where=SEARCHABLE), store.roots
     pairs = zip(table["root"].to_pylist(), table["path"].to_pylist(), strict=True)
     return [roots.path_of(Key(root, path)) for root, path in pairs]
 
@@ -70,7 +70,7 @@ def described(store: Store) -> tuple[list[str], Float32[np.ndarray, "photos dim"
         CollectionDamaged: They cannot be read.
     """
     columns = ["root", "path", "descriptor"]
-    table, roots = store.table(columns, where="broken IS NULL"), store.roots
+    table, roots = store.table(columns, where=SEARCHABLE), store.roots
     pairs = zip(table["root"].to_pylist(), table["path"].to_pylist(), strict=True)
     values = table["descriptor"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     descriptors = values.reshape(-1, store.header.dim).astype(np.float32)

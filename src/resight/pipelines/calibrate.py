@@ -15,7 +15,7 @@ from resight.collection import Collection, Hit, Query
 from resight.collection.collection import LOCK_TIMEOUT
 from resight.collection.lock import writer_lock
 from resight.collection.roots import Key
-from resight.collection.store import Store
+from resight.collection.store import SEARCHABLE, Store
 from resight.errors import InvalidInput, UnreadableImage
 from resight.files import Progress, name_key, on_disk, read_rows, silent
 from resight.images import PhotoSource
@@ -166,7 +166,7 @@ def _from_labels(collection: Collection, label: str, queries: int, progress: Pro
             f"the photos of {collection.path} have no {label!r}: name other metadata, or give them some by "
             f"`resight index PHOTOS --metadata TABLE.csv`, with the columns path,{label}"
         )
-    roots, rows = store.roots, store.table(["root", "path", label], where="broken IS NULL").to_pylist()
+    roots, rows = store.roots, store.table(["root", "path", label], where=SEARCHABLE).to_pylist()
     labels = {roots.path_of(Key(row["root"], row["path"])): as_label(row[label]) for row in rows}
     named = {path: name for path, name in labels.items() if name}
 
@@ -229,7 +229,7 @@ def _from_table(collection: Collection, table: Path, progress: Progress) -> Iter
         UnreadableImage: A query cannot be read.
     """
     store = Store.open(collection.path)
-    columns = store.table(["root", "path"], where="broken IS NULL")
+    columns = store.table(["root", "path"], where=SEARCHABLE)
     held = dict(zip(map(name_key, collection), columns["_rowid"].to_pylist(), strict=True))
     asked: dict[str, dict[int, bool]] = {}
     folder = table.absolute().parent

@@ -22,7 +22,7 @@ from resight import images
 from resight.collection.filter_terms import kind_of
 from resight.collection.roots import Key
 from resight.collection.schema import Value, metadata_names
-from resight.collection.store import Store
+from resight.collection.store import SEARCHABLE, Store
 from resight.errors import UnreadableImage
 from resight.images.content import content_in, modified_ns
 from resight.images.formats import HEAD, detect
@@ -163,7 +163,7 @@ class Library:
         with self._lock:
             self._store.refresh()
             names = metadata_names(self._store.schema)
-            table = self._store.table(names, where="broken IS NULL")
+            table = self._store.table(names, where=SEARCHABLE)
         return [_summarised(name, table[name]) for name in sorted(names)]
 
     @contextmanager
@@ -227,7 +227,7 @@ class Library:
     def _listing(self, where: str | None) -> pa.Table:
         key = (self._store.header.identity, self._store.version, where)
         if key not in self._listings:
-            table = self._store.table(["root", "path"], where="broken IS NULL")
+            table = self._store.table(["root", "path"], where=SEARCHABLE)
             if where is not None:
                 ids = self._store.ids_where(where)
                 table = table.filter(pc.is_in(table["_rowid"], pa.array(ids.astype(np.uint64))))

@@ -12,7 +12,14 @@ from PIL import Image, ImageDraw, ImageFont
 from resight import images, load_model, scenes
 from resight.features import LocalFeatures
 from resight.search import verdict, verify
-from resight.search.geometry.evidence import Evidence, Group, outside_hulls, weigh, with_shared_parts
+from resight.search.geometry.evidence import (
+    Evidence,
+    Group,
+    common_points,
+    outside_hulls,
+    weigh,
+    with_shared_parts,
+)
 from resight.search.geometry.fitting import apply
 from resight.search.geometry.guided import guided
 from resight.search.geometry.verification import Verification, verify_answers
@@ -97,13 +104,13 @@ def test_a_part_that_many_answers_share_confirms_none_of_them():
     assert partial.log_odds < 0 < whole.log_odds
 
     answers = [(points, partial)] * 3 + [(points, whole), (other, whole), (other, None)]
-    noted = with_shared_parts(answers)
+    noted = with_shared_parts(answers, common_points(answers))
 
     assert [each.shared for each in noted[:5]] == [1, 1, 1, 1, 0]
     assert [each.whole for each in noted[:5]] == [False, False, False, False, True]
     assert noted[5] is None
     # Two are no custom.
-    assert with_shared_parts(answers[1:])[2].whole
+    assert with_shared_parts(answers[1:], common_points(answers[1:]))[2].whole
 
 
 def test_answers_verified_together_know_what_they_share(model, views):

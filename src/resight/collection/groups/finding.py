@@ -149,7 +149,7 @@ def waiting(store: Store, edges: EdgeStore) -> tuple[list[Photo], dict[bytes, Lo
 
 
 def _new(photos: Sequence[Photo], known: Mapping[bytes, Looked], store: Store) -> list[Photo]:
-    """Returns photos that nobody has looked at, or that could not be compared as files were not there."""
+    """Returns photos that were not compared yet, or that could not be compared as files were not there."""
     roots = store.roots
     keys = {photo.hash: photo.key for photo in photos}
     new = []

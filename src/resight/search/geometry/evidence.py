@@ -148,9 +148,10 @@ def common_points(answers: Sequence[Answered]) -> frozenset[tuple[float, float]]
     return frozenset(point for point, count in counts.items() if count >= COMMON)
 
 
-def with_shared_parts(answers: Sequence[Answered]) -> list[Evidence | None]:
-    """Returns the evidence of one query's answers with `Evidence.shared`, as it is seen among all of them."""
-    common = common_points(answers)
+def with_shared_parts(
+    answers: Sequence[Answered], common: frozenset[tuple[float, float]]
+) -> list[Evidence | None]:
+    """Returns the evidence of one query's answers with `Evidence.shared`, of its `common_points`."""
     return [
         None
         if evidence is None

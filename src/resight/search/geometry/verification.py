@@ -175,7 +175,7 @@ def _together(
         return verified
     noted = [
         replace(match, evidence=evidence)
-        for match, evidence in zip(verified, with_shared_parts(seen), strict=True)
+        for match, evidence in zip(verified, with_shared_parts(seen, common), strict=True)
     ]
     own = np.array([tuple(point) not in common for point in query.positions.tolist()])
     asked = [
