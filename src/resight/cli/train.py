@@ -41,8 +41,7 @@ RunOption = Annotated[
         "--run",
         "--into",
         metavar="DIR",
-        help="The run's folder; runs/NAME of the recipe if not given. Of several hosts it is one folder that "
-        "all see. Under torchrun say --into: torchrun takes --run for its own --run-path.",
+        help="The run's folder; runs/NAME of the recipe if not given. Several hosts see one folder.",
     ),
 ]
 ExplainOption = Annotated[

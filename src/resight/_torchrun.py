@@ -1,0 +1,23 @@
+"""Lets `--run` reach Resight under torchrun."""
+
+from __future__ import annotations
+
+import sys
+
+
+def keep_run() -> None:
+    """Says `--into` for the `--run` of a command line of torchrun that starts Resight.
+
+    torchrun's parser looks for its own options among those of the program that it starts, too: before
+    Python 3.12 it takes `--run` for the beginning of its `--run-path` and its `--run_path`, and ends. torch
+    calls this while it is imported (entry point ``torch.backends``): before torchrun reads its line.
+    """
+    starts_torchrun = "torch.distributed.run" in sys.orig_argv or sys.argv[0].endswith("torchrun")
+    if starts_torchrun and "resight" in sys.argv:
+        program = sys.argv.index("resight")
+        sys.argv[program:] = [_said_otherwise(each) for each in sys.argv[program:]]
+
+
+def _said_otherwise(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    return f"--into{equals}{value}" if name == "--run" else argument
