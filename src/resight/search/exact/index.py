@@ -13,8 +13,6 @@ The scores are those of the stored, float16-rounded descriptors, and the k best 
 
 from __future__ import annotations
 
-import json
-import zlib
 from pathlib import Path
 from typing import final
 
@@ -22,8 +20,8 @@ import faiss
 import numpy as np
 from jaxtyping import Bool, Float, Float16, Float32, Float64, Int64
 
-from resight.errors import CollectionDamaged, CollectionNotFound, InvalidInput, ModelMismatch, StorageFailed
-from resight.files import reading, whole_file
+from resight.errors import InvalidInput
+from resight.search.exact.index_file import read_index, write_index
 from resight.search.exact.order import STEPS, rounded, top_k
 from resight.search.exact.rows import RowTable
 from resight.search.exact.scan import propose, propose_decoded
@@ -31,7 +29,6 @@ from resight.search.ranking import PADDING_ID, Ranking
 
 __all__ = ["ExactIndex"]
 
-FORMAT, VERSION = "resight-exact-index", "1"
 BLOCK = 8192
 """Rows decoded to float32 at once: 16 MB at 512 dimensions."""
 QUERY_BLOCK = 256
@@ -332,32 +329,7 @@ class ExactIndex:
         Raises:
             StorageFailed: The disk refuses.
         """
-        path = Path(path)
-        ids, halves = self.ids, self._halves()
-        header = {
-            "__metadata__": {
-                "format": FORMAT,
-                "version": VERSION,
-                "fingerprint": self._fingerprint,
-                "crc32": str(_checksum(ids, halves)),
-            },
-            "ids": {"dtype": "I64", "shape": list(ids.shape), "data_offsets": [0, ids.nbytes]},
-            "descriptors": {
-                "dtype": "F16",
-                "shape": list(halves.shape),
-                "data_offsets": [ids.nbytes, ids.nbytes + halves.nbytes],
-            },
-        }
-        text = json.dumps(header).encode()
-        text += b" " * (-len(text) % 8)
-        try:
-            with whole_file(path, device=False) as stream:
-                stream.write(len(text).to_bytes(8, "little") + text)
-                # Written by hand because the safetensors package would hold a second copy of everything.
-                stream.write(ids.data)
-                stream.write(halves.data)
-        except OSError as error:
-            raise StorageFailed(f"cannot write the index {path}: {error.strerror or error}") from error
+        write_index(Path(path), self.ids, self._halves(), fingerprint=self._fingerprint)
 
     @classmethod
     def load(cls, path: str | Path, *, fingerprint: str | None = None) -> ExactIndex:
@@ -372,33 +344,7 @@ class ExactIndex:
             CollectionDamaged: The file is damaged, or something else.
             ModelMismatch: Another model made the descriptors.
         """
-        from safetensors import safe_open
-
-        path = Path(path)
-        if not path.is_file():
-            raise CollectionNotFound(f"there is no index at {path}")
-        sentence = f"{path} is no index of Resight or a damaged one"
-        with (
-            reading(path, sentence, refusal=CollectionDamaged, advice="build the index again"),
-            safe_open(path, framework="numpy") as stream,
-        ):
-            metadata = stream.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise CollectionDamaged(f"{path} is no index of Resight; build the index again")
-            if metadata.get("version") != VERSION:
-                raise CollectionDamaged(
-                    f"the index {path} has format version {metadata.get('version')}, "
-                    f"this Resight reads {VERSION}; update Resight or build the index again"
-                )
-            ids, halves = stream.get_tensor("ids"), stream.get_tensor("descriptors")
-        if metadata.get("crc32") != str(_checksum(ids, halves)) or halves.ndim != 2:
-            raise CollectionDamaged(f"the index {path} is damaged (wrong checksum); build the index again")
-        made_by = metadata.get("fingerprint", "")
-        if fingerprint is not None and made_by != fingerprint:
-            raise ModelMismatch(
-                f"the index {path} was made by the model {made_by[:16]}, the queries by {fingerprint[:16]}; "
-                "search with the model that made the index, or build the index again"
-            )
+        ids, halves, made_by = read_index(Path(path), fingerprint=fingerprint)
         index = cls(halves.shape[1], fingerprint=made_by)
         index.add(ids, halves)
         return index
@@ -418,7 +364,3 @@ def _as_ids(ids: Int64[np.ndarray, " n"], name: str) -> Int64[np.ndarray, " n"]:
     if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size):
         raise InvalidInput(f"{name} must be whole numbers in one row, not {array.dtype} {array.shape}")
     return array.astype(np.int64)
-
-
-def _checksum(ids: np.ndarray, halves: np.ndarray) -> int:
-    return zlib.crc32(halves.data, zlib.crc32(ids.data)) if ids.size and halves.size else 0
