@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Float32, Float64
 
 from resight.features import Box, LocalFeatures
 from resight.files import available_cpus, in_threads
-from resight.search.geometry import hypotheses
-from resight.search.geometry.chance import inliers_by_chance
 from resight.search.geometry.config import SAMPLES, VerificationConfig
+from resight.search.geometry.consensus import Consensus, Pairs, chance_of, consensus_of, distinct
 from resight.search.geometry.evidence import (
     LEAST_INLIERS,
     MOST_SHARED,
@@ -30,9 +29,8 @@ from resight.search.geometry.evidence import (
     weigh,
     with_shared_parts,
 )
-from resight.search.geometry.fitting import GROUP, apply, grow, is_possible, least_squares
+from resight.search.geometry.fitting import apply, least_squares
 from resight.search.geometry.matching import Matches, match_many, of_bits
-from resight.search.geometry.places import span
 from resight.search.geometry.plain_ransac import random_consensus
 from resight.search.geometry.verdict import verdict
 
@@ -43,9 +41,6 @@ DEFAULT = VerificationConfig()
 
 MARGIN = 1.25
 """Inliers count as evidence beyond this many times what chance reaches."""
-
-Pairs: TypeAlias = tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, " m"]]
-"""Matches: numbers of features of the query, and of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,15 +218,6 @@ def _verify_share(
     return [fit(query, answer, pairs, region, config) for answer, pairs in zip(answers, matches, strict=True)]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Consensus:
-    """The transform that explains most matches, if any, which these are, and how many chance would reach."""
-
-    transform: Float64[np.ndarray, "3 3"] | None
-    close: Bool[np.ndarray, " m"]
-    expected: float
-
-
 def _fit(
     query: LocalFeatures,
     answer: LocalFeatures,
@@ -239,8 +225,8 @@ def _fit(
     region: Box | None,
     config: VerificationConfig,
 ) -> Verification:
-    left, right = _distinct(query, answer, matches, config.max_matches)
-    consensus = _consensus(query, answer, (left, right), config)
+    left, right = distinct(query, answer, matches, config.max_matches)
+    consensus = consensus_of(query, answer, (left, right), config)
     if consensus.transform is None:
         return _refused(consensus.expected)
     points, answer_points = query.positions[left[consensus.close]], answer.positions[right[consensus.close]]
@@ -254,14 +240,14 @@ def _fit(
 
 
 def _evidence(
-    query: LocalFeatures, answer: LocalFeatures, pairs: Pairs, first: _Consensus, config: VerificationConfig
+    query: LocalFeatures, answer: LocalFeatures, pairs: Pairs, first: Consensus, config: VerificationConfig
 ) -> Evidence | None:
     if first.transform is None:
         return None
     inliers = query.positions[pairs[0][first.close]], answer.positions[pairs[1][first.close]]
     outside = outside_hulls(inliers, (query.positions[pairs[0]], answer.positions[pairs[1]]))
     rest = pairs[0][outside], pairs[1][outside]
-    second = _consensus(query, answer, rest, config)
+    second = consensus_of(query, answer, rest, config)
     groups = [Group(first.transform, pairs[0][first.close], pairs[1][first.close])]
     if second.transform is not None and np.count_nonzero(second.close) >= max(8, second.expected + 2):
         groups.append(Group(second.transform, rest[0][second.close], rest[1][second.close]))
@@ -271,58 +257,6 @@ def _evidence(
     if query.metric == "hamming":
         least = of_bits(least)
     return weigh(query, answer, groups, pairs, least)
-
-
-def _consensus(
-    query: LocalFeatures, answer: LocalFeatures, pairs: Pairs, config: VerificationConfig
-) -> _Consensus:
-    nothing = np.zeros(len(pairs[0]), dtype=bool)
-    sample = SAMPLES[config.model]
-    if len(pairs[0]) < sample:
-        return _Consensus(None, nothing, 0.0)
-    # In units of the threshold's pixels, so that photos of any size are judged alike.
-    query_span, answer_span = span(query), span(answer)
-    source = query.positions[pairs[0]] / np.float32(query_span)
-    target = answer.positions[pairs[1]] / np.float32(answer_span)
-    # Photos larger than they are described at are reduced first; that is no scale between the views.
-    reduction = max(query_span, 1.0) / max(answer_span, 1.0)
-    oriented = bool(query.orientations.any() or answer.orientations.any())
-    # The transforms that could be tried: one of each match, or of each pair.
-    tests = len(source) if oriented else math.comb(len(source), 2)
-    box = np.ptp(answer.positions, axis=0) / np.float32(answer_span)
-    expected = _expected(len(source), sample, tests, box, config.threshold)
-    if oriented:
-        size = np.maximum(answer.scales[pairs[1]], 1e-3) / np.maximum(query.scales[pairs[0]], 1e-3)
-        turn = answer.orientations[pairs[1]] - query.orientations[pairs[0]]
-        size = (size * (query_span / answer_span)).astype(np.float32)
-        guesses = hypotheses.from_features(source, target, size, turn)
-    else:
-        tried, unit = hypotheses.pairs_of(len(source)), query_span / answer_span / reduction
-        bounds = unit / config.max_scale, unit * config.max_scale
-        guesses = hypotheses.from_pairs(source, target, tried, *bounds)
-    group = _largest_group(guesses, source, target, GROUP * config.threshold)
-    grown = None if group is None else grow(source, target, group, config)
-    if grown is None:
-        return _Consensus(None, nothing, expected)
-    fitted, close = grown
-    to_query, to_answer = np.diag([query_span, query_span, 1.0]), np.diag([answer_span, answer_span, 1.0])
-    transform = to_answer @ fitted @ np.linalg.inv(to_query)
-    if not is_possible(transform, query.positions[pairs[0][close]], reduction, config):
-        return _Consensus(None, nothing, expected)
-    return _Consensus(transform, close, expected)
-
-
-def _largest_group(
-    guesses: Float32[np.ndarray, "h 2 3"],
-    source: Float32[np.ndarray, "m 2"],
-    target: Float32[np.ndarray, "m 2"],
-    threshold: float,
-) -> Bool[np.ndarray, " m"] | None:
-    """Returns the matches that one transform explains, for the one with most; the first at ties."""
-    if len(guesses) == 0:
-        return None
-    best = hypotheses.support(guesses, source, target, threshold).argmax()
-    return hypotheses.near(guesses[best], source, target, threshold)
 
 
 def _fit_plain(
@@ -346,20 +280,8 @@ def _fit_plain(
         there[close],
         transform,
         apply(transform, _corners(query, region)).astype(np.float32),
-        _expected(len(here), sample, tests, np.ptp(query.positions, axis=0), config.threshold),
+        chance_of(len(here), sample, tests, np.ptp(query.positions, axis=0), config.threshold),
     )
-
-
-def _expected(
-    matches: int, sample: int, tests: int, box: Float32[np.ndarray, " 2"], threshold: float
-) -> float:
-    """Returns `inliers_by_chance` for matches that fall anywhere in a box of that width and height.
-
-    About the 95 % quantile with shuffled features: rendered places, 120 pairs a setting, give 6 inliers or
-    fewer in 95 % where this is 5.8, and 8 where it is 7.6 (mutual matches).
-    """
-    share = min(1.0, math.pi * threshold**2 / max(float(box.prod()), 1.0))
-    return inliers_by_chance(matches, share, sample=sample, tests=tests)
 
 
 _NO_POINTS = np.empty((0, 2), dtype=np.float32)
@@ -370,27 +292,6 @@ def _refused(expected: float) -> Verification:
 
 
 _REFUSED = _refused(0.0)
-
-
-def _distinct(
-    query: LocalFeatures, answer: LocalFeatures, matches: Matches, limit: int
-) -> tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, " m"]]:
-    """Returns the most similar matches between points that occur once on either side.
-
-    A keypoint with two orientations is two features at one point; counted twice it supports any transform.
-    """
-    order = np.argsort(-matches.similarities, kind="stable")
-    left, right = matches.query[order], matches.answer[order]
-    first = _first_at_each_point(query.positions[left])
-    left, right = left[first], right[first]
-    first = _first_at_each_point(answer.positions[right])
-    return left[first][:limit], right[first][:limit]
-
-
-def _first_at_each_point(points: Float32[np.ndarray, "m 2"]) -> Int64[np.ndarray, " n"]:
-    # Two float32 as one complex number: unique sorts numbers much faster than rows.
-    _, first = np.unique(points[:, 0] + 1j * points[:, 1], return_index=True)
-    return np.sort(first)
 
 
 def _corners(query: LocalFeatures, region: Box | None) -> Float32[np.ndarray, "4 2"]:
