@@ -63,8 +63,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     made = make(arguments.data, arguments.work, arguments.photos, arguments.edited, every=arguments.all)
-    results: dict[str, object] = {"photos": len(made), "edited": arguments.edited, "finders": {}}
-    for name, (pairs, groups, seconds) in finders(made, arguments.work).items():
+    results: dict[str, object] = {
+        "photos": len(made),
+        "edited": len({photo.source for photo in made if photo.edit}),
+        "finders": {},
+    }
+    for name, pairs, groups, seconds in finders(made, arguments.work):
         found = measured(made, pairs, groups) | {"seconds": round(seconds, 1)}
         results["finders"][name] = found
         print(name, {key: value for key, value in found.items() if key != "edits"}, flush=True)
@@ -147,15 +151,14 @@ def _sources(data: Path, count: int, rng: np.random.Generator) -> list[tuple[str
 # Who finds copies
 
 
-def finders(made: Sequence[Made], work: Path) -> dict[str, tuple[Pairs, list[list[int]], float]]:
-    """Returns pairs, groups and seconds of each finder."""
-    found = {"resight": _resight(made, work)}
+def finders(made: Sequence[Made], work: Path) -> Iterable[tuple[str, Pairs, list[list[int]], float]]:
+    """Yields name, pairs, groups and seconds of each finder."""
+    yield "resight", *_resight(made, work)
     for name, (codes, distance) in _hashes(made).items():
         started = time.perf_counter()
         pairs = _near(codes, distance)
         seconds = time.perf_counter() - started
-        found[f"{name}, {distance} of {8 * codes.shape[1]}"] = pairs, components(pairs, len(made)), seconds
-    return found
+        yield f"{name}, {distance} of {8 * codes.shape[1]}", pairs, components(pairs, len(made)), seconds
 
 
 def _resight(made: Sequence[Made], work: Path) -> tuple[Pairs, list[list[int]], float]:

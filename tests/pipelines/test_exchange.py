@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import os
+import pickle
+import sqlite3
+from contextlib import closing
 
 import faiss
 import h5py
@@ -16,7 +19,8 @@ from grid_model import grid_model
 from made_photos import write_photo
 
 from resight.collection import Collection
-from resight.errors import InvalidInput
+from resight.errors import InvalidInput, SearchUnreachable
+from resight.pipelines.databases import Place, write_database
 from resight.pipelines.exchange import LAYOUTS, Exchanged, export_collection, read_layout, write_layout
 from resight.pipelines.index import index_photos
 
@@ -200,3 +204,179 @@ def test_an_unknown_layout_is_named(tmp_path):
     bare = Collection.create(tmp_path / "bare", model=grid_model())
     with pytest.raises(InvalidInput, match="the layout is one of hloc, clip-retrieval, oml, faiss, parquet"):
         export_collection(bare, "lmdb", tmp_path / "x")
+
+
+# Databases
+
+
+@pytest.fixture(params=["qdrant", "milvus"])
+def database(request):
+    pytest.importorskip({"qdrant": "qdrant_client", "milvus": "milvus_lite"}[request.param])
+    return request.param
+
+
+def place_of(database, tmp_path):
+    return tmp_path / {"qdrant": "q#mine", "milvus": "m.db#mine"}[database]
+
+
+def test_a_database_gives_back_bit_for_bit_what_it_took(collection, photos, database, tmp_path):
+    place = place_of(database, tmp_path)
+    assert export_collection(collection, database, place) == 5
+    again = read_layout(f"{database}+{place}")
+    held = collection.exported()
+    assert sorted(again.names) == sorted(held.paths)
+    order = [again.names.index(path) for path in held.paths]
+    assert again.descriptors[order].tobytes() == held.descriptors.tobytes()
+    indexed = index_photos(tmp_path / "again.resight", [photos], described=f"{database}+{place}")
+    assert indexed.collection.exported().descriptors.tobytes() == held.descriptors.tobytes()
+
+
+def test_the_clients_themselves_read_what_was_written(collection, photos, database, tmp_path):
+    place = str(place_of(database, tmp_path))
+    export_collection(collection, database, place)
+    path, name = place.split("#")
+    queries = collection.exported().descriptors.tolist()
+    if database == "qdrant":
+        from qdrant_client import QdrantClient
+
+        client = QdrantClient(path=path)
+        found = [client.query_points(name, query, limit=1).points[0] for query in queries]
+        rows = [(each.payload, each.score) for each in found]
+    else:
+        from pymilvus import MilvusClient
+
+        client = MilvusClient(path)
+        found = client.search(name, queries, limit=1, output_fields=["*"])
+        rows = [(each[0]["entity"], each[0]["distance"]) for each in found]
+    client.close()
+    assert [row["path"] for row, _ in rows] == list(collection.exported().paths)
+    np.testing.assert_allclose([score for _, score in rows], 1, atol=1e-3)
+    assert {(row["label"], row["year"]) for row, _ in rows if row.get("label")} == {("one", 1990)}
+
+
+ROWS = np.random.default_rng(2).random((600, 8), dtype=np.float32)
+
+
+def test_a_folder_that_the_client_of_qdrant_wrote(tmp_path):
+    qdrant = pytest.importorskip("qdrant_client")
+    from qdrant_client.models import Distance, PointStruct, VectorParams
+
+    client = qdrant.QdrantClient(path=str(tmp_path / "q"))
+    named = {"image": VectorParams(size=8, distance=Distance.DOT)}
+    client.create_collection("mine", vectors_config=named)
+    client.create_collection("other", vectors_config=VectorParams(size=3, distance=Distance.COSINE))
+    ids = [f"00000000-0000-0000-0000-{n:012d}" if n % 2 else n for n in range(600)]
+    client.upsert(
+        "mine",
+        [
+            PointStruct(id=each, vector={"image": row.tolist()}, payload={"image_path": f"{n}.jpg", "n": [n]})
+            for n, (each, row) in enumerate(zip(ids, ROWS, strict=True))
+        ],
+    )
+    # A change of a point and a point that is gone.
+    client.upsert("mine", [PointStruct(id=0, vector={"image": [1.0] * 8}, payload={"path": "first.jpg"})])
+    client.delete("mine", [4])
+    client.close()
+    again = read_layout(f"qdrant+{tmp_path}/q#mine")
+    rows = dict(zip(again.names, again.descriptors, strict=True))
+    assert len(rows) == 599
+    assert "4.jpg" not in rows
+    assert rows["first.jpg"].tolist() == [1.0] * 8
+    for number in (1, 2, 599):
+        assert rows[f"{number}.jpg"].tobytes() == ROWS[number].tobytes()
+    with pytest.raises(InvalidInput, match=r"no collection resight at .*: mine, other"):
+        read_layout(f"qdrant+{tmp_path}/q")
+    with pytest.raises(InvalidInput, match="must hold one vector a photo"):
+        read_layout(f"qdrant+{tmp_path}/q#other")
+
+
+def test_a_collection_that_the_client_of_milvus_wrote(tmp_path):
+    milvus = pytest.importorskip("pymilvus")
+    pytest.importorskip("milvus_lite")
+    client = milvus.MilvusClient(str(tmp_path / "m.db"))
+    client.create_collection("mine", dimension=8, metric_type="COSINE")
+    client.insert("mine", [{"id": n, "vector": row, "filename": f"{n}.jpg"} for n, row in enumerate(ROWS)])
+    client.create_collection("bare", dimension=8)
+    client.insert("bare", [{"id": 1, "vector": ROWS[0]}])
+    client.close()
+    again = read_layout(f"milvus+{tmp_path}/m.db#mine")
+    assert sorted(again.names) == sorted(f"{n}.jpg" for n in range(600))
+    order = [again.names.index(f"{n}.jpg") for n in range(600)]
+    assert again.descriptors[order].tobytes() == ROWS.tobytes()
+    with pytest.raises(InvalidInput, match=r"a photo in .*#bare has no path"):
+        read_layout(f"milvus+{tmp_path}/m.db#bare")
+    with pytest.raises(InvalidInput, match=r"no collection resight at .*: bare, mine"):
+        read_layout(f"milvus+{tmp_path}/m.db")
+    with pytest.raises(InvalidInput, match="no collection resight"):
+        read_layout(f"milvus+{tmp_path}/none.db")
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_a_collection_that_is_there_is_not_replaced(collection, database, tmp_path):
+    place = place_of(database, tmp_path)
+    export_collection(collection, database, place)
+    with pytest.raises((InvalidInput, OSError), match=r"there is a collection mine|it holds other things"):
+        export_collection(collection, database, place)
+
+
+def test_what_fails_on_the_way_leaves_no_collection(collection, tmp_path, monkeypatch):
+    milvus = pytest.importorskip("pymilvus")
+    pytest.importorskip("milvus_lite")
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(milvus.MilvusClient, "insert", stop)
+        with pytest.raises(KeyboardInterrupt):
+            export_collection(collection, "milvus", tmp_path / "m.db#mine")
+    assert export_collection(collection, "milvus", tmp_path / "m.db#mine") == 5
+
+
+def test_a_server_of_qdrant_by_the_calls_of_its_client(collection, tmp_path, monkeypatch):
+    qdrant = pytest.importorskip("qdrant_client")
+    from resight.pipelines import databases
+
+    server = qdrant.QdrantClient(":memory:")
+    monkeypatch.setattr(server, "close", lambda: None)
+    monkeypatch.setattr(databases, "_qdrant", lambda where: server)
+    monkeypatch.setattr(databases, "_BATCH", 2)
+    export_collection(collection, "qdrant", "http://there:6333#mine")
+    again = read_layout("qdrant+http://there:6333#mine")
+    assert again.descriptors.tobytes() == collection.exported().descriptors.tobytes()
+    with pytest.raises(InvalidInput, match="there is a collection mine at http://there:6333: name another"):
+        export_collection(collection, "qdrant", "http://there:6333#mine")
+    with pytest.raises(InvalidInput, match=r"no collection resight at http://there:6333: .*mine"):
+        read_layout("qdrant+http://there:6333")
+
+
+def test_no_server_is_said(collection, database):
+    with pytest.raises(SearchUnreachable, match=f"{database} at http://127.0.0.1:9#x does not take part"):
+        export_collection(collection, database, "http://127.0.0.1:9#x")
+
+
+def test_a_folder_of_qdrant_that_would_execute_something_is_refused(tmp_path):
+    folder = tmp_path / "q/collection/mine"
+    folder.mkdir(parents=True)
+
+    class Harm:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "harmed"),)
+
+    with closing(sqlite3.connect(folder / "storage.sqlite")) as storage, storage:
+        storage.execute("CREATE TABLE points (id TEXT PRIMARY KEY, point BLOB)")
+        storage.execute("INSERT INTO points VALUES ('a', ?)", (pickle.dumps(Harm()),))
+    with pytest.raises(InvalidInput, match="only plain types are read"):
+        read_layout(f"qdrant+{tmp_path}/q#mine")
+    assert not (tmp_path / "harmed").exists()
+    (folder / "storage.sqlite").write_bytes(b"SQLite format 3\0" + bytes(range(200)))
+    with pytest.raises(InvalidInput, match="no collection of Qdrant, or a damaged one"):
+        read_layout(f"qdrant+{tmp_path}/q#mine")
+
+
+def test_names_that_are_no_text_are_refused_before_anything_is_written(database, tmp_path):
+    held = Exchanged(["a\udcff.jpg"], ROWS[:1], [None], [{}])
+    place = Place.of(str(place_of(database, tmp_path)))
+    with pytest.raises(InvalidInput, match="is no UTF-8"):
+        write_database(held.names, held.descriptors, held.metadata, database, place)
+    assert list(tmp_path.iterdir()) == []

@@ -21,6 +21,9 @@ EXAMPLE = (
     "  resight index Pictures --collection again.resight --from features.h5\n\n"
     "hloc: HDF5 with local features. clip-retrieval: a folder. oml: CSV of open-metric-learning. "
     "faiss: a flat index with ids, and paths beside it. parquet: paths, descriptors, metadata.\n\n"
+    "  resight export photos.resight --to qdrant --out http://localhost:6333#photos\n\n"
+    "  resight export photos.resight --to milvus --out photos.db#photos\n\n"
+    "qdrant and milvus: a new collection of a server, a folder of Qdrant, or a .db of Milvus Lite.\n\n"
     "  resight export gem.safetensors --to onnx --out gem.onnx\n\n"
     "onnx and openvino: a model's network, from RGB bytes to the descriptor, compared with torch."
 )
@@ -32,28 +35,36 @@ ToOption = Annotated[
     str,
     typer.Option(
         metavar="LAYOUT",
-        help="hloc, clip-retrieval, oml, faiss or parquet of a collection; onnx or openvino of a model.",
+        help="hloc, clip-retrieval, oml, faiss, parquet, qdrant or milvus of a collection; onnx or openvino "
+        "of a model.",
     ),
 ]
-OutOption = Annotated[Path, typer.Option(metavar="PATH", help="The file or folder to write.")]
+OutOption = Annotated[
+    str, typer.Option(metavar="PATH", help="The file or folder to write, or the database, ADDRESS#NAME.")
+]
 
 
 def export(source: SourceArgument, to: ToOption, out: OutOption) -> None:
     """Write a collection's descriptors as other tools read them, or a model's network as runtimes do."""
     if to in ("onnx", "openvino"):
-        _export_model(source, "onnx" if to == "onnx" else "openvino", out)
+        _export_model(source, "onnx" if to == "onnx" else "openvino", Path(out))
         return
     from resight.collection import Collection
+    from resight.pipelines.databases import DATABASES, Place
     from resight.pipelines.exchange import LAYOUTS, export_collection
 
-    layout = next((known for known in LAYOUTS if known == to), None)
+    layouts = (*LAYOUTS, *DATABASES)
+    layout = next((known for known in layouts if known == to), None)
     if layout is None:
-        known = ", ".join((*LAYOUTS, "onnx", "openvino"))
+        known = ", ".join((*layouts, "onnx", "openvino"))
         raise typer.BadParameter(f"it must be one of {known}, not {to!r}", param_hint="--to")
-    refuse_missing_folder(out, option="--out")
-    refuse_replacing({"--out": out}, {"a file of the collection": source})
+    place = Place.of(out) if layout in DATABASES else Place(out)
+    if not place.is_server:
+        refuse_missing_folder(Path(place.address), option="--out")
+        refuse_replacing({"--out": Path(place.address)}, {"a file of the collection": source})
     written = export_collection(Collection.open(source), layout, out)
-    console().print(f"{count(written, 'photo')} of {shown_path(source)} written to {shown_path(out)}.")
+    shown = out if place.is_server else shown_path(out)
+    console().print(f"{count(written, 'photo')} of {shown_path(source)} written to {shown}.")
 
 
 def _export_model(name: str, to: Format, out: Path) -> None:

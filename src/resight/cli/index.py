@@ -59,12 +59,13 @@ ForgetOption = Annotated[
 ]
 
 FromOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--from",
         metavar="FILE",
         help="Descriptors that this collection's model has made elsewhere: hloc's HDF5, a folder of "
-        "clip-retrieval, a CSV file of open-metric-learning, a flat index of FAISS, Parquet, .npy.",
+        "clip-retrieval, a CSV file of open-metric-learning, a flat index of FAISS, Parquet, .npy; "
+        "qdrant+PLACE#NAME or milvus+PLACE#NAME of a database.",
     ),
 ]
 RegionsOption = Annotated[

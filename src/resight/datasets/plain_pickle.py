@@ -25,7 +25,8 @@ _KINDS = "biuf"
 def read_plain_pickle(path: str | Path) -> Plain:
     """Returns the dicts, lists, texts, numbers and number arrays of a pickle; tuples and sets become lists.
 
-    No class or function that the file names is looked up: arrays are rebuilt here from their bytes.
+    No class or function that the file names is looked up: arrays, and points of Qdrant as dicts, are rebuilt
+    here from their bytes.
 
     Raises:
         InvalidInput: The file cannot be read, is no pickle or a truncated one, is nested too deeply or holds
@@ -99,6 +100,17 @@ class _NoClass:
     """Stands for ``numpy.ndarray`` where it is only named."""
 
 
+@final
+class _Point:
+    """Stands for a point of Qdrant while the pickle is read: its values by name."""
+
+    def __init__(self) -> None:
+        self.values: dict[object, object] = {}
+
+    def __setstate__(self, state: dict[str, dict[object, object]]) -> None:
+        self.values = state["__dict__"]
+
+
 def _numbers(data: object, dtype: object, shape: object, order: str) -> np.ndarray:
     if not isinstance(dtype, _Dtype) or not isinstance(shape, tuple):
         raise InvalidInput("it has an array that is not written as numpy writes it")
@@ -146,6 +158,8 @@ class _PlainUnpickler(pickle.Unpickler):
             return _STANDS_FOR[name]
         if (module, name) == ("_codecs", "encode"):
             return _encoded
+        if (module, name) == ("qdrant_client.http.models.models", "PointStruct"):
+            return _Point
         raise InvalidInput(f"it names {module}.{name}, and only plain types are read")
 
 
@@ -153,6 +167,8 @@ def _plain(value: object) -> Plain:
     """Returns the value with arrays in their places, and nothing of the reader left in it."""
     if isinstance(value, _Array):
         return value.array
+    if isinstance(value, _Point):
+        return _plain(value.values)
     if value is None or isinstance(value, bool | int | float | str | bytes):
         return value
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Descriptors in files of other tools: hloc, clip-retrieval, open-metric-learning, FAISS, Parquet."""
+"""Descriptors in files and databases of other tools."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from resight.evaluation.descriptor_files import open_matrix, read_named
 from resight.features import ImageFeatures, LocalFeatures
 from resight.files import read_rows, reading, whole_file, whole_files, whole_folder, write_whole
 from resight.files.budget import require_file
+from resight.pipelines.databases import DATABASES, Database, Place, read_database, write_database
 
 __all__ = ["LAYOUTS", "Exchanged", "Layout", "export_collection", "read_layout", "write_layout"]
 
@@ -59,16 +60,25 @@ class Exchanged:
         return {name: ImageFeatures(row, local) for name, row, local in rows}
 
 
-def export_collection(collection: Collection, layout: Layout, path: Path) -> int:
+def export_collection(collection: Collection, layout: Layout | Database, path: str | Path) -> int:
     """Returns how many photos were written: their absolute paths, descriptors and, for hloc, local features.
 
+    Args:
+        collection: Of which.
+        layout: How.
+        path: A file or folder; of a database the place as `Place.of` reads it.
+
     Raises:
-        InvalidInput: The layout is not known.
-        MissingExtra: h5py is needed and not installed.
+        InvalidInput: The layout is not known, or a database has a collection of that name.
+        MissingExtra: h5py or a client is needed and not installed.
+        SearchUnreachable: A database does not answer.
         OSError: The file cannot be written.
     """
     held = collection.exported(with_local=layout == "hloc")
-    write_layout(Exchanged(held.paths, held.descriptors, held.local, held.metadata), layout, path)
+    if layout == "qdrant" or layout == "milvus":
+        write_database(held.paths, held.descriptors, held.metadata, layout, Place.of(str(path)))
+    else:
+        write_layout(Exchanged(held.paths, held.descriptors, held.local, held.metadata), layout, Path(path))
     return len(held.paths)
 
 
@@ -92,13 +102,21 @@ def write_layout(exchanged: Exchanged, layout: Layout, path: Path) -> None:
     writers[layout](exchanged, path)
 
 
-def read_layout(path: Path) -> Exchanged:
+def read_layout(path: str | Path) -> Exchanged:
     """Returns what a file or folder of one of the layouts holds; a ``.npy`` has its names beside it.
+
+    ``qdrant+PLACE`` and ``milvus+PLACE`` are databases (`resight.pipelines.databases`).
 
     Raises:
         InvalidInput: It is none of them, or damaged.
-        MissingExtra: h5py is needed and not installed.
+        MissingExtra: h5py or a client is needed and not installed.
+        SearchUnreachable: A database does not answer.
     """
+    for database in DATABASES:
+        if str(path).startswith(f"{database}+"):
+            place = Place.of(str(path).removeprefix(f"{database}+"))
+            return _plain(*read_database(database, place))
+    path = Path(path)
     if path.is_dir():
         return _read_clip(path)
     if path.suffix == ".csv":

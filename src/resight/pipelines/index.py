@@ -60,7 +60,7 @@ def index_photos(
     forget_missing: bool = False,
     again: bool = False,
     exclude: Sequence[str] = (),
-    described: Path | None = None,
+    described: str | Path | None = None,
     regions: int | None = None,
     search: SearchChoice | None = None,
     max_pixels: int = MAX_PIXELS,
@@ -80,8 +80,8 @@ def index_photos(
         forget_missing: Whether photos that are no longer in the folders are removed.
         again: Whether every photo is read again, whatever its size and time say.
         exclude: Patterns of files and folders that are left out from now on.
-        described: A file of descriptors by this collection's model (`resight.pipelines.exchange`); photos in
-            it are not described again.
+        described: A file of descriptors by this collection's model, or a database
+            (`resight.pipelines.exchange`); photos in it are not described again.
         regions: Bytes a photo for descriptors of its parts; 0 for none from now on, None for as before.
         search: How the collection shall be searched afterwards (`Collection.choose_search`): what cannot be
             done is said before photos are described.
@@ -144,7 +144,7 @@ def _extractor(on: str, collection: Collection) -> Extractor:
     return OnRay(on, model=collection.info().model, fingerprint=collection.model.fingerprint)
 
 
-def _described(model: Model, photos: Sequence[Path], path: Path) -> dict[str, ImageFeatures]:
+def _described(model: Model, photos: Sequence[Path], path: str | Path) -> dict[str, ImageFeatures]:
     """Returns what a file says of photos under some paths, by absolute path.
 
     The file names photos by their absolute path, by the path below one of the given folders, or by a file's

@@ -15,7 +15,7 @@ from resight.search.geometry.matching import (
     match_mutual,
     match_ratio,
 )
-from resight.search.grouping import groups_of
+from resight.search.grouping import dense_groups, groups_of
 from resight.search.imported import ImportedRankings, read_rankings
 from resight.search.ranking import PADDING_ID, Ranking, without
 from resight.search.reciprocal import rerank_reciprocal
@@ -60,6 +60,7 @@ __all__ = [
     "augment_database",
     "choose_threshold",
     "combine",
+    "dense_groups",
     "expand",
     "groups_of",
     "inliers_by_chance",

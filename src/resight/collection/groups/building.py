@@ -16,7 +16,7 @@ from resight.collection.groups.finding import Photo
 from resight.collection.groups.shape import Shape, shape_of
 from resight.collection.groups.values import Edit, Group, GroupKind, KeepRule, Member
 from resight.collection.roots import Roots
-from resight.search.grouping import groups_of
+from resight.search.grouping import dense_groups, groups_of
 
 __all__ = ["build_groups", "is_copy"]
 
@@ -43,6 +43,8 @@ EDITED = 0.25
 """Share of the other copies that say so from which a photo counts as edited."""
 ABOUT = 0.97
 """Share of the most likeness from which a photo is as like the other copies as any."""
+SURE = 60
+"""Inliers from which two views show one thing: of places with equal windows and stones up to 46 agreed."""
 SAME_VIEW = 0.5
 """Share of both photos that a burst has in common."""
 BURST = 90.0
@@ -99,7 +101,7 @@ def build_groups(
     numbers = {digest: number for number, digest in enumerate(files)}
     first = [some[0] for some in files.values()]
     links = _links(first, numbers, looked, taken, of)
-    together = groups_of((link.first, link.second) for link in links)
+    together = _together(links, of)
     grouped = {number for group in together for number in group}
     alone = [[n] for n, some in enumerate(files.values()) if len(some) > 1 and n not in grouped]
     owner = {number: place for place, group in enumerate(together) for number in group}
@@ -135,6 +137,15 @@ def _links(
             if pair not in best or edge.inliers > best[pair].edge.inliers:
                 best[pair] = _Link(here, there, edge, shape)
     return [best[pair] for pair in sorted(best)]
+
+
+def _together(links: Sequence[_Link], of: GroupKind) -> list[list[int]]:
+    """Returns groups by number. Views of two places may agree by equal parts of them, and several may."""
+    if of == "copies":
+        return groups_of((link.first, link.second) for link in links)
+    sure = [link for link in links if link.edge.inliers >= SURE or is_copy(link.edge, link.shape)]
+    pairs = ([(link.first, link.second) for link in some] for some in (sure, links))
+    return dense_groups(*pairs)
 
 
 def _counts(
