@@ -29,7 +29,7 @@ REFUSED = {
     "png, 100 million rows": "its 1 x 100000000 pixels are more than the limit of 225000000, for they take",
     "png, a row of two thousand million": "its PNG data are broken or cut off (too few bytes for its pixels)",
     "avif, declares 14000 x 14000": "its 14000 x 14000 pixels are more than the limit of 225000000, for they",
-    "heic, a tile named 900 times": "its 1024 x 1024 pixels are more than the limit of 225000000, for they",
+    "heic, 900 tiles of the same bytes": "its 1024 x 1024 pixels are more than the limit of 225000000, for they",
     "heic, declares 60000 x 60000": "its 60000 x 60000 pixels are more than the limit of 225000000, for they",
     "tiff, LZW of nothing": "its TIFF data are broken or cut off",
     "eps": "it is a text; accepted are",
@@ -145,9 +145,9 @@ def test_tiles_whose_boxes_are_damaged_are_refused(tmp_path: Path, damage: str) 
     whole = heic_of_tiles(2, 2, 1000)
     place = whole.index(b"dimg") + 8
     changed = {
-        "itself": whole[:place] + b"\0\2" + whole[place + 2 :],
+        "itself": whole[:place] + b"\0\1" + whole[place + 2 :],
         "twice": whole + whole[whole.index(b"meta") - 4 : whole.index(b"mdat") - 4],
-        "unsized": whole.replace(b"\0\1\3\x81\2\4", b"\0\1\3\x81\4\4"),
+        "unsized": whole.replace(b"\0\2\3\x81\2\4", b"\0\2\3\x81\4\4"),
     }
     (tmp_path / "a.heic").write_bytes(changed.get(damage, whole.replace(damage.encode(), b"\xff" * 4)))
     with pytest.raises(UnreadableImage, match="its HEIC data are broken"):
