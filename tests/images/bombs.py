@@ -353,7 +353,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "avif, declares 14000 x 14000": lambda: with_sides(avif(64), SIDE),
     "avif, EXIF that claims itself": avif_with_greedy_exif,
     "heic, 6000 x 6000": lambda: heic(6_000),
-    "heic, 900 tiles of the same bytes": lambda: heic_of_tiles(30, 30, 1024),
+    "heic, 900 equal tiles": lambda: heic_of_tiles(30, 30, 1024),
     "heic, declares 60000 x 60000": lambda: with_sides(heic(64), 60_000),
     "ppm, 10 MB of comments": lambda: b"P6 #" + b"x" * 10_000_000 + b"\n8 8 255\n" + bytes(192),
     "ppm, a number of 10 MB": lambda: b"P6 " + b"9" * 10_000_000 + b" 8 255\n",

@@ -29,7 +29,7 @@ REFUSED = {
     "png, 100 million rows": "its 1 x 100000000 pixels are more than the limit of 225000000, for they take",
     "png, a row of two thousand million": "its PNG data are broken or cut off (too few bytes for its pixels)",
     "avif, declares 14000 x 14000": "its 14000 x 14000 pixels are more than the limit of 225000000, for they",
-    "heic, 900 tiles of the same bytes": "its 1024 x 1024 pixels are more than the limit of 225000000, for they",
+    "heic, 900 equal tiles": "its 1024 x 1024 pixels are more than the limit of 225000000, for they",
     "heic, declares 60000 x 60000": "its 60000 x 60000 pixels are more than the limit of 225000000, for they",
     "tiff, LZW of nothing": "its TIFF data are broken or cut off",
     "eps": "it is a text; accepted are",
