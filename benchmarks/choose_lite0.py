@@ -98,11 +98,18 @@ def average_precision(vectors: np.ndarray, labels: np.ndarray) -> float:
 
 def of_scores(scores: np.ndarray, labels: np.ndarray) -> float:
     """Returns the same for scores whose diagonal is -inf."""
+    return float(np.nanmean(of_queries(scores, labels)))
+
+
+def of_queries(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Returns the average precision of every photo as a query, NaN without a partner; diagonal -inf."""
     order = np.argsort(-scores, axis=1, kind="stable")[:, :-1]
     right = (labels[order] == labels[:, None]) & (labels >= 0)[:, None]
-    right = right[right.any(axis=1)]
     precision = np.cumsum(right, axis=1) / np.arange(1, right.shape[1] + 1)
-    return float(((precision * right).sum(axis=1) / right.sum(axis=1)).mean())
+    found: np.ndarray = (precision * right).sum(axis=1) / np.where(
+        right.any(axis=1), right.sum(axis=1), np.nan
+    )
+    return found
 
 
 def principal(fitted: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

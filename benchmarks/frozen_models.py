@@ -1,11 +1,12 @@
 """Frozen models on a set in the revisited format: alone, joined, verified by either kind of keypoints.
 
-    python benchmarks/frozen_models.py FOLDER [--cache DIR] [--photos N] [--seconds N] [--json FILE]
+    python benchmarks/frozen_models.py FOLDER [--delg FILE] [--cache DIR] [--photos N] [--json FILE]
 
-FOLDER holds ``gnd_*.json``, ``jpg/`` and ``queries/``. Every photo is described once by
-``efficientnet-lite0``, ``sift`` and ``xfeat``; the descriptions are kept in ``--cache``, and a run that was
-stopped, or that has used its ``--seconds`` of processor time, goes on where it ended. ``--photos`` leaves all
-photos but the queries', their positives and junk, and others up to that number, out of the gallery.
+The rows with ``:local``, ``xfeat`` and DELG verify one ranking. FOLDER holds ``gnd_*.json``, ``jpg/`` and
+``queries/``. Every photo is described once by ``efficientnet-lite0``, ``sift``, ``xfeat`` and a DELG; the
+descriptions are kept in ``--cache``, and a run that was stopped, or that has used its ``--seconds`` of
+processor time, goes on where it ended. ``--photos`` leaves all photos but the queries', their positives and
+junk, and others up to that number, out of the gallery.
 """
 
 from __future__ import annotations
@@ -31,33 +32,43 @@ from resight.evaluation.card import source_of
 from resight.evaluation.landmark_description import LandmarkDescriptors
 from resight.evaluation.landmarks import query_view
 from resight.features import Box, ImageFeatures
-from resight.models import Model, load_model
+from resight.models import load_model
+from resight.models.packaged import load_lite0, made_to_join
 
 VERIFIED = 100
-PLAIN, SIFT, XFEAT = range(3)
+PLAIN, SIFT, XFEAT, DELG = range(4)
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A model by its name, and with which of the kept descriptions it is made."""
+    """A model by its name, and with which of the kept descriptions it is made.
+
+    Of two descriptors each has half of the score, as `GLOBAL+sift` joins them.
+    """
 
     name: str
     descriptors: Sequence[int]
     local: int | None = None
+    whitened: bool = False
 
 
 WAYS = (
     Way("sift", [SIFT]),
     Way("efficientnet-lite0", [PLAIN]),
-    Way("efficientnet-lite0+sift", [PLAIN, SIFT]),
+    Way("efficientnet-lite0, whitened", [PLAIN], whitened=True),
+    Way("efficientnet-lite0+sift", [PLAIN, SIFT], whitened=True),
+    Way("sift", [SIFT], SIFT),
+    Way("efficientnet-lite0+sift:local", [PLAIN], SIFT),
     Way("efficientnet-lite0+xfeat", [PLAIN], XFEAT),
-    Way("efficientnet-lite0+sift", [PLAIN, SIFT], SIFT),
+    Way("efficientnet-lite0+a small DELG", [PLAIN], DELG),
+    Way("efficientnet-lite0+sift", [PLAIN, SIFT], SIFT, whitened=True),
 )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--delg", type=Path, help="a bundle; no row without it")
     parser.add_argument("--cache", type=Path, default=Path("build/frozen"))
     parser.add_argument("--photos", type=int, default=10**9)
     parser.add_argument("--seconds", type=float, default=float("inf"))
@@ -71,7 +82,7 @@ def main() -> None:
     pairs = zip(truth["qimlist"], truth["gnd"], strict=True)
     jobs = [(arguments.folder / "queries" / f"{name}.jpg", Box(*row["bbx"])) for name, row in pairs]
     jobs += [(arguments.folder / "jpg" / f"{truth['imlist'][number]}.jpg", None) for number in gallery]
-    if describe(jobs, arguments.cache, arguments.seconds):
+    if describe(jobs, arguments.cache, arguments.seconds, arguments.delg):
         rows = list(measure(restricted(arguments.folder, truth, gallery), jobs, arguments.cache))
         result = {"queries": len(truth["gnd"]), "gallery": len(gallery), "verified": VERIFIED, "rows": rows}
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
@@ -85,18 +96,19 @@ def chosen(truth: dict, photos: int) -> list[int]:
     return order[:photos]
 
 
-def describe(jobs: Sequence[tuple[Path, Box | None]], cache: Path, seconds: float) -> bool:
-    """Returns whether all photos are described."""
-    missing = [job for job in jobs if not kept(job[0], cache).exists()]
-    models: list[Model] = []
+def describe(jobs: Sequence[tuple[Path, Box | None]], cache: Path, seconds: float, delg: Path | None) -> bool:
+    """Returns whether all photos are described by all models."""
+    models = [load_lite0(), load_model("sift"), load_model("sift+xfeat").describer.local]
+    models += [] if delg is None else [load_model(delg)]
     started = time.process_time()
-    for path, box in missing:
-        if not models:
-            pair = load_model("sift+xfeat")
-            models = [load_model("efficientnet-lite0"), load_model("sift"), pair.describer.local]
+    for path, box in jobs:
+        file = kept(path, cache)
+        found = pickle.loads(file.read_bytes()) if file.exists() else []
+        if len(found) >= len(models):
+            continue
         photo = images.read(path, max_side=640, box=box)
-        found = [model.extract([photo])[0] for model in models]
-        kept(path, cache).write_bytes(pickle.dumps(found))
+        found += [model.extract([photo.shown_at(model.max_side)])[0] for model in models[len(found) :]]
+        file.write_bytes(pickle.dumps(found))
         if time.process_time() - started > seconds:
             return False
     return True
@@ -132,18 +144,20 @@ def measure(
     """Yields the mean average precisions of each way."""
     found: list[list[ImageFeatures]] = [pickle.loads(kept(path, cache).read_bytes()) for path, _ in jobs]
     count = len(truth.queries)
+    whitening = made_to_join(load_lite0()).whitenings[-1]
     for way in WAYS:
-        model = load_model(way.name)
-        share = len(way.descriptors) ** -0.5
-        rows = np.stack(
-            [np.concatenate([share * each[n].descriptor for n in way.descriptors]) for each in found]
-        )
+        if way.local is not None and way.local >= len(found[0]):
+            continue
+        parts = [np.stack([each[n].descriptor for each in found]) for n in way.descriptors]
+        if way.whitened:
+            parts[0] = whitening.apply(parts[0])
+        rows = len(parts) ** -0.5 * np.concatenate(parts, axis=1)
         local = () if way.local is None else tuple(each[way.local].local for each in found)
         described = LandmarkDescriptors(
             rows[count:].astype(np.float16).astype(np.float32), rows[:count], local[count:], local[:count], ()
         )
         refinement = Refinement() if way.local is None else Refinement(verify=VERIFIED)
-        source = source_of(model, view=query_view(truth, crop=True), root="part")
+        source = source_of(load_model("sift"), view=query_view(truth, crop=True), root="part")
         started = time.process_time()
         result = measure_descriptors(truth, described, source, refinement=refinement)
         seconds = (time.process_time() - started) / count
@@ -157,6 +171,7 @@ def measure(
             "verified": way.local is not None,
             "mAP": means,
             "seconds_a_query": round(seconds, 3),
+            "bytes_of_a_descriptor": 2 * rows.shape[1],
         }
         print(row, flush=True)
         yield row

@@ -5,7 +5,9 @@
 makes what is not there yet: rendered places, and printed labels on bottles and boxes. Four kinds are
 judged: ``rendered`` (places of two towns, four views each, among places seen once), ``grocery`` (products of
 the train split, second half of its classes), ``sfm`` (photos of 21 scenes) and ``labels`` (flat prints, and
-the same prints bent and in perspective on photos).
+the same prints bent and in perspective on photos). What is fitted sees other photos: ``prints`` of other
+seeds, ``pictures`` (windows of photos as prints, half of them on photos) and ``grocery``, first half of the
+classes.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 import argparse
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -24,7 +26,8 @@ from PIL import Image, ImageDraw, ImageFont
 from resight import scenes
 
 TOWNS, SEED_OF_PRINTS = (5001, 5002), 7001
-PRINTS, VIEWS = 40, 3
+FITTED_TOWNS, FITTED_PRINTS, FITTED_PICTURES = tuple(range(2001, 2007)), (7002, 7003), 8101
+PRINTS, PICTURES, VIEWS = 40, 50, 3
 PER_CLASS = 8
 # One place in three sets of photos.
 SAME_PLACE = {"entry-P10": "fountain-P11", "castle-P30": "fountain-P11"}
@@ -54,6 +57,18 @@ def judged(data: Path, made: Path) -> list[LabelledFiles]:
     return [prints(made, SEED_OF_PRINTS), grocery(data), scenes_of(data), places(made, TOWNS)]
 
 
+def fitted(data: Path, made: Path) -> list[LabelledFiles]:
+    """Returns photos that whitenings are fitted to, none of a thing that is judged."""
+    halves = [prints(made, seed) for seed in FITTED_PRINTS]
+    paths = [path for half in halves for path in half.paths]
+    labels = np.concatenate([1000 * number + half.labels for number, half in enumerate(halves)])
+    return [
+        LabelledFiles("fitted-labels", paths, labels),
+        pictures(data, made),
+        replace(grocery(data, half=0), name="fitted-grocery"),
+    ]
+
+
 def places(made: Path, towns: Sequence[int]) -> LabelledFiles:
     """Returns rendered places in several views, with places seen once."""
     paths, labels = [], []
@@ -69,13 +84,14 @@ def places(made: Path, towns: Sequence[int]) -> LabelledFiles:
     return LabelledFiles("rendered", paths, np.array(labels))
 
 
-def grocery(data: Path) -> LabelledFiles:
-    """Returns photos of the second half of the classes in grocery's train split, about as many of each."""
+def grocery(data: Path, *, half: int = 1) -> LabelledFiles:
+    """Returns photos of one half of the classes in grocery's train split, about as many of each."""
     with (data / "grocery" / "labels.csv").open(newline="") as table:
         rows = [row for row in csv.DictReader(table) if row["split"] == "train"]
     classes = sorted({int(row["label"]) for row in rows})
     paths, labels = [], []
-    for label in classes[len(classes) // 2 :]:
+    middle = len(classes) // 2
+    for label in classes[middle:] if half else classes[:middle]:
         own = [row for row in rows if int(row["label"]) == label]
         chosen = own[:: max(1, len(own) // PER_CLASS)][:PER_CLASS]
         paths += [data / "grocery" / row["path"] for row in chosen]
@@ -114,6 +130,50 @@ def prints(made: Path, seed: int) -> LabelledFiles:
         (folder / "done").touch()
     paths = sorted(folder.glob("*.jpg"))
     return LabelledFiles("labels", paths, np.array([int(path.stem[:3]) for path in paths]))
+
+
+def pictures(data: Path, made: Path) -> LabelledFiles:
+    """Returns windows of photos as flat prints, and the same bent, in perspective, half of them on photos."""
+    folder = made / f"pasted-{FITTED_PICTURES}"
+    if not (folder / "done").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        shown = [path for seed in FITTED_TOWNS for path in _seen_once(made, seed)]
+        sources = (shown, grocery(data, half=0).paths)
+        for number in range(PICTURES):
+            rng = np.random.default_rng([FITTED_PICTURES, number])
+            some = sources[0 if number % 2 else 1]
+            flat = _window(some[int(rng.integers(len(some)))], rng)
+            Image.fromarray(flat).save(folder / f"{number:03d}_flat.jpg", quality=90)
+            for view in range(VIEWS):
+                rng = np.random.default_rng([FITTED_PICTURES, number, view])
+                ground = _ground(rng)
+                if rng.random() < 0.5:
+                    with Image.open(shown[int(rng.integers(len(shown)))]) as photo:
+                        ground = np.asarray(photo.convert("RGB").resize((640, 480)))
+                Image.fromarray(photographed(flat, ground, rng)).save(
+                    folder / f"{number:03d}_view_{view}.jpg", quality=int(rng.integers(60, 92))
+                )
+        (folder / "done").touch()
+    paths = sorted(folder.glob("*.jpg"))
+    return LabelledFiles("fitted-pictures", paths, np.array([int(path.stem[:3]) for path in paths]))
+
+
+def _seen_once(made: Path, seed: int) -> list[Path]:
+    folder = made / f"single-{seed}"
+    if not (folder / "done").exists():
+        scenes.write_collection(folder, places=0, views=0, distractors=24, seed=seed, workers=1)
+        (folder / "done").touch()
+    return sorted(folder.glob("*.jpg"))
+
+
+def _window(path: Path, rng: np.random.Generator) -> UInt8[np.ndarray, "480 columns 3"]:
+    with Image.open(path) as photo:
+        share = rng.uniform(0.5, 1.0)
+        across, down = (int(side * share) for side in photo.size)
+        x, y = int(rng.integers(0, photo.width - across + 1)), int(rng.integers(0, photo.height - down + 1))
+        columns = int(np.clip(480 * across / down, 260, 560))
+        box = (x, y, x + across, y + down)
+        return np.asarray(photo.convert("RGB").resize((columns, 480), Image.Resampling.LANCZOS, box=box))
 
 
 def flat_print(own: np.random.Generator, brand: np.random.Generator) -> UInt8[np.ndarray, "rows columns 3"]:

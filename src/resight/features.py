@@ -285,10 +285,14 @@ class ImageFeatures:
     Attributes:
         descriptor: float32 ``(dim,)``, unit L2 norm; the inner product of two is their score.
         local: Local features for verification, or ``None`` where the model has none.
+        recognisable: Whether the descriptor says anything of the photo. False where the model had nothing to
+            describe it by, as where keypoints alone make the descriptor and there are none: such photos all
+            have the same one.
     """
 
     descriptor: Float32[np.ndarray, " dim"]
     local: LocalFeatures | None = None
+    recognisable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from made_delg import bright_model
 from PIL import Image
 
 import resight
+from resight.collection.regions import RegionStore
+from resight.collection.store import Store
 from resight.errors import InvalidBundle, InvalidInput, ModelMismatch, UnknownModel
 from resight.features import Box
 from resight.images import photo_of
@@ -234,3 +236,57 @@ def test_a_collection_is_opened_again_by_its_name(views, bundle_path, tmp_path):
     assert [Path(hit.path).name for hit in hits[:2]] == ["1_0.png", "1_1.png"]
     assert hits[0].inliers > 100 > hits[1].inliers > 0
     assert again.model.fingerprint == made.model.fingerprint
+
+
+def halves(kind: str, shade: int) -> np.ndarray:
+    """Returns a photo with edges and without a keypoint."""
+    pixels = np.full((300, 400, 3), 60, dtype=np.uint8)
+    match kind:
+        case "sides":
+            pixels[:, 200:] = shade
+        case "floor":
+            pixels[150:] = (shade, 30, 30)
+        case "slope":
+            pixels[np.add.outer(np.arange(300), np.arange(400)) > 350] = (30, shade, 60)
+    return pixels
+
+
+@pytest.mark.parametrize("kind", ["sides", "floor", "slope"])
+def test_a_photo_without_keypoints_is_found_by_its_global_part(kind, views, bundle_path, tmp_path):
+    whole, sift = load_model(bundle_path), load_model("sift")
+    for one in ("sides", "floor", "slope"):
+        Image.fromarray(halves(one, 210)).save(tmp_path / f"{one}.png")
+        assert not len(sift.extract([photo_of(halves(one, 210), max_side=640)])[0].local)
+    photos = [*views, *(tmp_path / f"{one}.png" for one in ("sides", "floor", "slope"))]
+    for name in (f"{bundle_path}+sift", f"{bundle_path}+sift:local"):
+        made = resight.Collection.create(tmp_path / f"{len(name)}.resight", model=name)
+        report = made.add(photos)
+        assert (report.added, report.broken) == (6, [])
+        answer = made.search(halves(kind, 205), top=6, verify=6)
+        assert Path(answer[0].path).name == f"{kind}.png"
+        # Among those without keypoints the global part alone decides.
+        order = np.argsort(-(whole.describe([halves(kind, 205)]) @ whole.describe(photos[3:]).T)[0])
+        names = [Path(hit.path).name for hit in made.search(halves(kind, 205), top=6, verify=0)]
+        assert [name for name in names if name[0] in "sf"] == [photos[3 + row].name for row in order]
+
+
+def test_parts_without_keypoints_are_looked_at_where_keypoints_are_not_all(bundle_path, tmp_path):
+    Image.fromarray(halves("sides", 210)).save(tmp_path / "sides.png")
+    made = resight.Collection.create(tmp_path / "photos.resight", model=f"{bundle_path}+sift")
+    made.add([tmp_path / "sides.png"], regions=2 * made.model.dim * 9)
+    (parts,) = RegionStore(Store.open(tmp_path / "photos.resight"), 9).read().values()
+    # Three columns of parts: only the middle one has the edge, the others are of one colour.
+    assert parts.any(axis=1).tolist() == [False, True, False] * 3
+
+
+def test_where_keypoints_make_the_descriptor_there_is_nothing_without_them(bundle_path, tmp_path):
+    Image.fromarray(halves("sides", 210)).save(tmp_path / "sides.png")
+    made = resight.Collection.create(tmp_path / "photos.resight", model="sift")
+    assert [file.reason for file in made.add([tmp_path / "sides.png"]).broken] == [
+        "nothing in it can be recognised"
+    ]
+    # Of one colour: nothing, whatever the model.
+    Image.fromarray(np.full((90, 90, 3), 77, np.uint8)).save(tmp_path / "plain.png")
+    made = resight.Collection.create(tmp_path / "pairs.resight", model=f"{bundle_path}+sift")
+    report = made.add([tmp_path / "sides.png", tmp_path / "plain.png"])
+    assert [Path(file.path).name for file in report.broken] == ["plain.png"]

@@ -20,6 +20,7 @@ from resight.models.checkpoints import checkpoints
 from resight.networks import Backbone, GeMNet
 from resight.networks.gem import GeMNetConfig
 from resight.networks.trunks import _timm
+from resight.scenes.render import render_view
 
 
 @pytest.fixture
@@ -190,6 +191,22 @@ def test_lite0_is_known_offline(unreachable_hub, tmp_path):
     bundles.write(model.to_bundle(), tmp_path / "lite0.safetensors")
     assert np.array_equal(load_model(tmp_path / "lite0.safetensors").describe(photo), vector)
     assert load_recorded("efficientnet-lite0", model.fingerprint).fingerprint == model.fingerprint
+
+
+def test_lite0_is_whitened_where_it_is_joined_to_sift_and_nowhere_else(tmp_path):
+    alone, pair = load_model("efficientnet-lite0"), load_model("efficientnet-lite0+sift")
+    photos = [render_view(place, 0, side=320) for place in (1, 2)]
+    plain = alone.describe(photos)
+    joined = pair.describe(photos)
+    whitened = pair.describer.whole.whitening.apply(plain)
+    np.testing.assert_allclose(joined[:, :320], whitened * 0.5**0.5, atol=1e-5)
+    # What all photos have in common is gone: two places are less like each other.
+    assert plain[0] @ plain[1] > 0.7 > 0.5 > whitened[0] @ whitened[1]
+    for name in ("efficientnet-lite0+sift:local", "efficientnet-lite0+xfeat"):
+        assert np.array_equal(load_model(name).describe(photos), plain)
+    bundles.write(pair.to_bundle(), tmp_path / "pair.safetensors")
+    assert load_model(tmp_path / "pair.safetensors").fingerprint == pair.fingerprint
+    assert load_recorded(pair.name, pair.fingerprint).fingerprint == pair.fingerprint
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box, LocalFeatures
 from resight.files import Progress, in_threads
 from resight.images.content import HASH_BYTES
+from resight.models.extract import shows_nothing
 from resight.models.model import Model
 from resight.search import Ranking
 from resight.search.exact import rounded, top_k
@@ -207,19 +208,22 @@ def _described(
     """Returns the descriptors of a photo's parts; None where its file is needed and is not here."""
     parts = np.zeros((count, model.dim), dtype=np.float16)
     boxes = parts_of(count, photo.width, photo.height)
+    keypoints_alone = model.describer.traits.turned is not None
     for number, box in enumerate(boxes):
         inside = None if local is None else _inside(local, box)
         turned = None if inside is None else model.turned(inside, max(box.width, box.height))
         if turned is not None:
             parts[number] = turned[0]
-        elif inside is None or len(inside) >= FEWEST:
+        elif inside is None or not keypoints_alone or len(inside) >= FEWEST:
             if not store.roots.is_here(photo.key):
                 return None
             try:
                 shown = images.read(store.roots.path_of(photo.key), max_side=model.max_side, box=box)
             except UnreadableImage:
                 return None
-            parts[number] = model.extract([shown])[0].descriptor
+            (features,) = model.extract([shown])
+            if not shows_nothing(shown, features):
+                parts[number] = features.descriptor
     return parts
 
 

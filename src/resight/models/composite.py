@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, final
 
 import numpy as np
@@ -72,7 +72,8 @@ class Composite:
     """A `Describer` of two models: the descriptor of one, the local features of the other.
 
     Where the second one's descriptor counts too, both are joined to one vector whose inner product is the
-    weighted sum of both scores: with the weight w of the first, ``(√w g, √(1 - w) l)`` of unit length.
+    weighted sum of both scores: with the weight w of the first, ``(√w g, √(1 - w) l)`` of unit length. All
+    photos without a keypoint have one l, which is near no other photo's: among them g alone decides.
 
     A photo is decoded once, for the larger of both sizes. The model of the smaller size is shown it reduced.
 
@@ -169,9 +170,13 @@ class Composite:
 
     def _joined(self, seen: ImageFeatures, local: ImageFeatures) -> ImageFeatures:
         if self.weight is None:
-            return ImageFeatures(seen.descriptor, local.local)
+            return replace(seen, local=local.local)
         parts = (math.sqrt(self.weight) * seen.descriptor, math.sqrt(1 - self.weight) * local.descriptor)
-        return ImageFeatures(np.concatenate(parts).astype(np.float32), local.local)
+        return ImageFeatures(
+            np.concatenate(parts).astype(np.float32),
+            local.local,
+            recognisable=seen.recognisable or local.recognisable,
+        )
 
     def _own_fingerprint(self) -> str | None:
         """Returns digits of both models where one cannot be written to a bundle."""

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 NOTHING_SHOWN = "nothing in it can be recognised"
-"""Why a whole photo cannot be searched: it is of one colour, or has no keypoint."""
+"""Why a whole photo cannot be searched: it is of one colour, or has no keypoint and nothing else counts."""
 
 _BLANK_LEVELS = 8
 """Of 256: what noise and compression leave between neighbouring pixels of one colour."""
@@ -348,12 +348,10 @@ def _describe(model: PhotoModel, batch: Sequence[_Read[Note]]) -> list[_Describe
 def shows_nothing(photo: images.Photo, features: ImageFeatures) -> bool:
     """Returns whether nothing in a photo can be recognised.
 
-    It is of one colour or changes smoothly from one to another, as a clear sky does, or a model with local
-    features finds none. Such photos have descriptors that are at similarity 1 of each other.
+    It is of one colour or changes smoothly from one to another, as a clear sky does, or the model had nothing
+    to describe it by. Such photos have descriptors that are at similarity 1 of each other.
     """
-    if features.local is not None and not len(features.local):
-        return True
-    return _is_smooth(photo.pixels)
+    return not features.recognisable or _is_smooth(photo.pixels)
 
 
 def _is_smooth(pixels: UInt8[np.ndarray, "height width 3"]) -> bool:

@@ -18,7 +18,7 @@ from resight.models.composite import ARCHITECTURE as COMPOSITE
 from resight.models.composite import SOURCES, Composite, PairName
 from resight.models.describer import Describer
 from resight.models.model import Model
-from resight.models.packaged import load_lite0, load_xfeat
+from resight.models.packaged import load_lite0, load_xfeat, made_to_join
 from resight.models.parts import WHITENED, split
 from resight.networks.trunks._timm import require_torch
 from resight.settings.foreign import is_dotted
@@ -301,7 +301,7 @@ def _load_pair(pair: PairName, load: Callable[[str], Model]) -> Model:
     whole, local = _describing(load(pair.whole)), load(pair.local)
     # Descriptors of networks know what local ones of a network know; sift's differs from all of them.
     joined = local.facts.kind == "sift" and not pair.alone
-    weight = _WEIGHT if joined else None
+    whole, weight = (made_to_join(whole), _WEIGHT) if joined else (whole, None)
     licences = {each.licence.lower(): each.licence for each in (whole, local)}
     return Model(
         Composite(whole, local, weight=weight),
@@ -309,7 +309,7 @@ def _load_pair(pair: PairName, load: Callable[[str], Model]) -> Model:
         codec=local.codec,
         licence=" and ".join(licences.values()),
         provenance="; ".join(
-            f"{side}: {' '.join(' '.join(model.facts.provenance).split())}"
+            f"{side}: {' '.join(', '.join(model.facts.provenance).split())}"
             for side, model in (("descriptor", whole), ("local features", local))
         ),
     )

@@ -27,7 +27,7 @@ class Sift:
     """A `Describer`: RootSIFT keypoints, and a descriptor projected from their orientation-covariant VLAD.
 
     A photo without a single keypoint has an aggregate of zero, which is centred and projected like any
-    other: all such photos share one descriptor, of unit norm too.
+    other: all such photos share one descriptor, of unit norm too, and are not `recognisable`.
 
     Args:
         bundle: Settings ``keypoints`` (aggregated at most), ``stored_keypoints`` (of them, for verification),
@@ -156,7 +156,7 @@ class Sift:
             points.responses[first],
             rootsift.to_codes(points.descriptors[first]),
         )
-        return ImageFeatures(descriptor, local)
+        return ImageFeatures(descriptor, local, recognisable=len(local) > 0)
 
 
 def _whole(value: object) -> int:
