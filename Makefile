@@ -6,7 +6,7 @@ DATA   ?= ../shared/data
 BIN    := $(VENV)/bin
 TORCH  := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
-.PHONY: demo test lint types layers tests fuzz fuzz-api floor milvus ray mutants docs dist clean
+.PHONY: demo test lint types layers tests fuzz fuzz-api floor milvus ray s3 mutants docs dist clean
 
 # PHOTOS comes through the environment, where spaces are safe.
 demo: $(VENV)/.installed
@@ -56,6 +56,12 @@ milvus: $(VENV)/.installed-dev
 # A Ray cluster of this machine whose workers and driver are killed: about five minutes.
 ray: $(VENV)/.installed-dev
 	RESIGHT_RAY=1 $(BIN)/python -m pytest -x tests/servers/test_ray_cluster.py
+
+# Collections in buckets of a server of moto, in an environment of its own: about a minute.
+S3 := build/s3
+s3: $(VENV)/.installed-dev
+	test -x $(S3)/bin/moto_server || { $(PYTHON) -m venv $(S3) && $(S3)/bin/pip install --quiet 'moto[server]==5.2.5'; }
+	RESIGHT_S3=$(S3)/bin/moto_server $(BIN)/python -m pytest -x tests/collection/test_bucket.py
 
 # Changes the formulas one at a time and lists the changes that no test notices: at most 12 minutes a room.
 # ROOM=losses, networks/pooling, evaluation/measures or search; all four by default.

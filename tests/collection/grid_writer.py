@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from grid_model import grid_model
 
-from resight.collection import Collection, batching
+from resight.collection import Collection, batching, lease
 from resight.errors import ResightError
 
 
@@ -16,10 +15,8 @@ def main() -> None:
     # Small, so that a kill meets commits, compactions and clean-ups, too.
     batching.COMMIT_PHOTOS, batching.COMPACT_EVERY = 4, 3
     model = grid_model(delay=float(delay))
-    if Path(directory, "photos.lance").is_dir():
-        collection = Collection.open(directory, model=model, lock_timeout=float(timeout))
-    else:
-        collection = Collection.create(directory, model=model, lock_timeout=float(timeout))
+    lease.LEASE_SECONDS = 2.0
+    collection = Collection.open_or_create(directory, model=model, lock_timeout=float(timeout))
     if limit:
         import resource
 

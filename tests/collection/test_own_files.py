@@ -10,7 +10,7 @@ import pytest
 from test_collection import stored
 
 from resight import Collection
-from resight.collection.lock import writer_lock
+from resight.collection.lock import folder_lock
 from resight.collection.own_files import require_plain_names
 from resight.errors import CollectionDamaged
 
@@ -82,7 +82,7 @@ def test_a_lock_with_a_second_name_locks_and_is_not_written(collection, tmp_path
     lock.unlink()
     (tmp_path / "target").write_text("a file of mine")
     lock.hardlink_to(tmp_path / "target")
-    with writer_lock(collection.path, timeout=0):
+    with folder_lock(collection.path, timeout=0):
         pass
     assert (tmp_path / "target").read_text() == "a file of mine"
 

@@ -10,9 +10,10 @@ import pytest
 
 from resight.collection.header import Header
 from resight.collection.leftovers import remove_leftovers
+from resight.collection.own_files import TABLE_NAME
 from resight.collection.roots import Key
 from resight.collection.schema import Row, rows_table
-from resight.collection.store import TABLE_NAME, Store
+from resight.collection.store import Store
 from resight.errors import CollectionDamaged
 
 

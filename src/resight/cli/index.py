@@ -245,7 +245,8 @@ def bytes_of(size: str) -> int:
 def print_report(report: IndexReport, collection: Path, photos: int) -> None:
     """Prints what indexing did, what is broken, and the next command to try."""
     out = console()
-    held = f"; {shown_path(collection)} holds {count(photos, 'photo')}" if collection.is_dir() else ""
+    is_there = photos > 0 or collection.is_dir()
+    held = f"; {shown_path(collection)} holds {count(photos, 'photo')}" if is_there else ""
     out.print(
         f"{report.added:,} added, {report.updated:,} updated, {report.unchanged:,} unchanged, "
         f"{len(report.missing):,} missing, {len(report.broken):,} broken "

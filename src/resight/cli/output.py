@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shlex
 import shutil
 import sys
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from resight.collection import BrokenPhoto
+    from resight.files import ObjectPath
 
 __all__ = [
     "Json",
@@ -146,19 +148,26 @@ def _line(value: Json) -> str:
     return json.dumps(value)
 
 
-def shown_path(path: str | Path) -> str:
+def shown_path(path: str | Path | ObjectPath) -> str:
     """Returns the path as short as it can be typed here: relative where it lies below the current folder.
 
     Line breaks and tabs in it are escaped, so that it stays on one line.
     """
-    absolute, here = Path(path).absolute(), Path.cwd()
+    if (address := _as_address(str(path))).startswith("s3://"):
+        return address
+    absolute, here = Path(str(path)).absolute(), Path.cwd()
     shown = str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)
     return shown.replace("\n", "\\n").replace("\t", "\\t")
 
 
+def _as_address(word: str) -> str:
+    """Returns a word with the slash that a path has taken from the address of a bucket."""
+    return re.sub(r"^s3:/(?=[^/])", "s3://", word)
+
+
 def command_line(*words: str | Path) -> str:
     """Returns a command line that can be copied into a shell; ``resight`` is named as it was started."""
-    program, *others = map(str, words)
+    program, *others = (_as_address(str(word)) for word in words)
     return shlex.join([_started() if program == "resight" else program, *others])
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from resight.cli.output import Json
     from resight.collection import Answer, Collection, Hit, QueryPhoto
+    from resight.files import ObjectPath
 
 __all__ = ["answer_json", "outdated", "print_answer", "write_lines", "write_paths"]
 
@@ -185,7 +186,7 @@ def _state(hit: Hit) -> str | None:
     return "changed since it was indexed" if hit.changed else None
 
 
-def outdated(answer: Answer, collection: Path) -> list[str]:
+def outdated(answer: Answer, collection: Path | ObjectPath) -> list[str]:
     """Returns the sentence on answers whose files are gone or changed; none where all are as indexed.
 
     What is amiss with whole folders stands in the answer's notes.

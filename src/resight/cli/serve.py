@@ -108,13 +108,14 @@ serve = command_of(Options, _serve)
 def _collection(options: Options) -> Collection:
     """Returns the collection that is named, or that of the folder of photos that is named, indexed."""
     from resight.collection import Collection
-    from resight.collection.store import TABLE_NAME
+    from resight.collection.own_files import TABLE_NAME
     from resight.errors import InvalidInput
+    from resight.files import object_path
     from resight.models.engines import engine_for
     from resight.pipelines.index import index_photos
 
     path, engine = options.collection, engine_named(options.engine)
-    if (path / TABLE_NAME).exists() or not path.is_dir() or path.suffix == ".resight":
+    if object_path(path) or (path / TABLE_NAME).exists() or not path.is_dir() or path.suffix == ".resight":
         if engine == "auto":
             engine = engine_for(engine, len(Collection.open(path)))
         return Collection.open(path, model=options.model, engine=engine)

@@ -19,7 +19,7 @@ from resight.collection.resident import ResidentIndex
 from resight.collection.roots import Key, is_empty
 from resight.collection.store import Store
 from resight.collection.stored_photos import has_changed
-from resight.collection.sums import SUMS_NAME, file_sum
+from resight.collection.sums import SUMS_NAME
 from resight.errors import CollectionDamaged, InvalidInput, MissingExtra, ModelError, SearchUnreachable
 from resight.features import LocalFeatures
 from resight.files import Progress
@@ -112,7 +112,7 @@ class _Check:
     def checksums(self) -> None:
         """Notes a collection whose damage cannot be told from what was written."""
         missing = f"it has format {self.store.header.format}" if self.store.header.format < FORMAT else None
-        if missing is None and not (self.store.path / SUMS_NAME).exists():
+        if missing is None and not self.store.has_sums():
             missing = f"its file {SUMS_NAME} is gone"
         if missing is not None:
             command = f"resight index PHOTOS --collection {shlex.quote(str(self.store.path))}"
@@ -182,11 +182,8 @@ class _Check:
         """Compares data files with their checksums: damage may lie where no row has its bytes."""
         sums = dict(store.header.files)
         for name in store.files():
-            if (
-                name in sums
-                and file_sum(store.data_file(name)) != sums[name]
-                and not (self.problems or self.damaged)
-            ):
+            is_whole = name not in sums or store.sum_of(name) in (None, sums[name])
+            if not is_whole and not (self.problems or self.damaged):
                 self.problems.append(
                     f"the file {name} is damaged, though its rows are whole: restore the collection from a "
                     "copy, or index the photos into a new one"
@@ -205,7 +202,9 @@ class _Check:
     def search_index(self) -> None:
         """Compares the rows of the search index with the table's."""
         try:
-            self.problems += kept_index(self.store.header.search_choice).differences(self.store)
+            self.problems += kept_index(self.store.header.search_choice, self.store.path).differences(
+                self.store
+            )
         except (SearchUnreachable, MissingExtra) as error:
             self.problems.append(str(error))
 

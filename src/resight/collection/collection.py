@@ -15,6 +15,7 @@ from jaxtyping import Float32
 from resight import models
 from resight.collection.answer import Answer, Hit
 from resight.collection.header import Header
+from resight.collection.place import collection_path
 from resight.collection.query import Query, RefineMethod
 from resight.collection.resident import ResidentIndex
 from resight.collection.scan import canonical, printable
@@ -25,7 +26,7 @@ from resight.collection.stored_photos import described, keys_under, photo_number
 from resight.collection.writing import writing
 from resight.errors import CollectionError, CollectionNotFound, InvalidInput
 from resight.features import Box, ImageFeatures
-from resight.files import Progress, name_key, on_disk, silent, typed_path, typed_paths
+from resight.files import ObjectPath, Progress, name_key, on_disk, silent, typed_path, typed_paths
 from resight.images import MAX_PIXELS, PhotoSource
 from resight.models.engines import Engine, with_engine
 from resight.models.model import Model
@@ -75,7 +76,7 @@ class Collection:
     @classmethod
     def create(
         cls,
-        path: str | Path,
+        path: str | Path | ObjectPath,
         *,
         model: Model | str,
         lock_timeout: float = LOCK_TIMEOUT,
@@ -84,7 +85,7 @@ class Collection:
         """Returns a new, empty collection.
 
         Args:
-            path: Its directory; made if it does not exist.
+            path: Its directory, made if it does not exist; or an address, ``s3://bucket/photos.resight``.
             model: Describes all its photos, now and later; a name is loaded by `resight.load_model`.
             lock_timeout: Seconds that writing waits for another writer before it is refused.
             engine: What runs the network of a model that is loaded by its name.
@@ -96,7 +97,7 @@ class Collection:
             StorageFailed: The disk refuses it.
         """
         loaded = with_engine(models.load_model(model), engine) if isinstance(model, str) else model
-        directory = Path(canonical(typed_path(path)))
+        directory = collection_path(path)
         header = Header(uuid.uuid4().hex, loaded.name, loaded.fingerprint, loaded.dim, place=str(directory))
         store = Store.create(directory, header, timeout=lock_timeout)
         return cls(store, loaded, lock_timeout=lock_timeout)
@@ -104,7 +105,7 @@ class Collection:
     @classmethod
     def open(
         cls,
-        path: str | Path,
+        path: str | Path | ObjectPath,
         *,
         model: Model | str | None = None,
         allow_download: bool = False,
@@ -114,7 +115,7 @@ class Collection:
         """Returns an existing collection.
 
         Args:
-            path: Its directory.
+            path: Its directory, or its address in a bucket.
             model: The model that made it, if it is not to be loaded by the name in the header.
             allow_download: Load the model by the name in the header wherever that leads: a model's hub, a
                 folder. Without it a bundle or weights that are on this machine are loaded, and no server is
@@ -129,7 +130,7 @@ class Collection:
             ModelMismatch: It was made with another model. A name is compared when the model is first needed,
                 unless it differs from the one in the header.
         """
-        store = Store.open(Path(canonical(typed_path(path))))
+        store = Store.open(collection_path(path))
         if model is None and allow_download:
             model = store.header.model
         if isinstance(model, str):
@@ -142,7 +143,7 @@ class Collection:
 
     @classmethod
     def open_or_create(
-        cls, path: str | Path, *, model: Model | str, lock_timeout: float = LOCK_TIMEOUT
+        cls, path: str | Path | ObjectPath, *, model: Model | str, lock_timeout: float = LOCK_TIMEOUT
     ) -> Collection:
         """Returns the collection in a directory, or a new one where there is none.
 
@@ -205,8 +206,8 @@ class Collection:
         return notebook_html(self)
 
     @property
-    def path(self) -> Path:
-        """Its directory, absolute."""
+    def path(self) -> Path | ObjectPath:
+        """Its directory, absolute, or its address in a bucket."""
         return self._opened.path
 
     @property

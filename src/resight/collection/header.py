@@ -11,7 +11,7 @@ from typing import Any
 from resight._version import __version__
 from resight.collection.roots import Root
 from resight.errors import CollectionDamaged, CollectionNotFound, ModelMismatch
-from resight.files import shown
+from resight.files import ObjectPath, shown
 from resight.models.model import Model
 from resight.search.index import SearchChoice, SearchFigures
 from resight.search.probability import PairProbability
@@ -88,7 +88,7 @@ class Header:
         return {HEADER_KEY: json.dumps(values, ensure_ascii=False)}
 
     @classmethod
-    def from_metadata(cls, metadata: Mapping[bytes, bytes] | None, path: Path) -> Header:
+    def from_metadata(cls, metadata: Mapping[bytes, bytes] | None, path: Path | ObjectPath) -> Header:
         """Returns the header that ``to_metadata`` made.
 
         Raises:
@@ -134,7 +134,7 @@ class Header:
                 f"index the photos into a new collection"
             ) from None
 
-    def require(self, model: Model, path: Path) -> None:
+    def require(self, model: Model, path: Path | ObjectPath) -> None:
         """Returns if the model is the one that made the collection.
 
         Raises:

@@ -117,7 +117,7 @@ def collection_info(store: Store) -> CollectionInfo:
         for root, path, reason in zip(numbers, paths, reasons, strict=True)
         if reason is not None
     ]
-    photos, size = table.num_rows - len(broken), _bytes_on_disk(store.path)
+    photos, size = table.num_rows - len(broken), store.size()
     folders = [(root, roots.folder(root.number)) for root in roots]
     keys = list(zip(numbers, paths, strict=True))
     return CollectionInfo(
@@ -147,16 +147,6 @@ def collection_info(store: Store) -> CollectionInfo:
         probability=store.header.probability,
         search_index=figures_of(store, photos),
     )
-
-
-def _bytes_on_disk(path: Path) -> int:
-    """Returns the size of all files of the collection; files that vanish meanwhile count nothing."""
-    total = 0
-    for folder, _, names in os.walk(path):
-        for name in names:
-            file = Path(folder, name)
-            total += file.stat().st_size if file.exists() else 0
-    return total
 
 
 def _missing(root: str, paths: Sequence[str]) -> int:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol, final
 
 import numpy as np
 
 from resight.collection.store import Store
-from resight.files import Progress, silent
+from resight.errors import InvalidInput
+from resight.files import ObjectPath, Progress, silent
 from resight.search.approximate.measuring import median_milliseconds
 from resight.search.index import SearchChoice, SearchFigures, SearchIndex
 
-__all__ = ["ExactKept", "KeptIndex", "choose_index", "figures_of", "follow_table", "kept_index"]
+__all__ = [
+    "ExactKept",
+    "KeptIndex",
+    "choose_index",
+    "figures_of",
+    "follow_table",
+    "kept_index",
+    "require_keepable",
+]
 
 _TIMED = 32
 """Searches that are timed."""
@@ -113,8 +123,8 @@ class ExactKept:
         """Does nothing."""
 
 
-def kept_index(choice: SearchChoice) -> KeptIndex:
-    """Returns what keeps an index of the chosen kind.
+def kept_index(choice: SearchChoice, collection: Path | ObjectPath) -> KeptIndex:
+    """Returns what keeps an index of the chosen kind; in a bucket, none that would be mapped from a disk.
 
     Raises:
         InvalidInput: No server can be at the address.
@@ -124,11 +134,26 @@ def kept_index(choice: SearchChoice) -> KeptIndex:
         from resight.collection.kept_milvus import MilvusKept
 
         return MilvusKept(choice)
-    if choice.kind == "auto":
+    if choice.kind == "auto" and isinstance(collection, Path):
         from resight.collection.kept_approximate import ApproximateKept
 
         return ApproximateKept(choice)
     return ExactKept()
+
+
+def require_keepable(choice: SearchChoice, collection: Path | ObjectPath) -> None:
+    """Returns if an index of the chosen kind can be kept where a collection lies.
+
+    Raises:
+        InvalidInput: It cannot, or no server can be at the address.
+        MissingExtra: The extra that it needs is not installed.
+    """
+    kept_index(choice, collection)
+    if choice.kind == "auto" and isinstance(collection, ObjectPath):
+        raise InvalidInput(
+            f"an approximate index is mapped into memory from a disk, and {collection} lies in a bucket: "
+            "choose exact or milvus+URI, or keep the collection on a disk"
+        )
 
 
 def choose_index(store: Store, choice: SearchChoice, progress: Progress = silent) -> SearchFigures:
@@ -138,10 +163,11 @@ def choose_index(store: Store, choice: SearchChoice, progress: Progress = silent
         InvalidInput: The choice cannot be met.
         CollectionError: The table cannot be read, or the index not written.
     """
-    kept = kept_index(choice)
+    require_keepable(choice, store.path)
+    kept = kept_index(choice, store.path)
     before = store.header.search_choice
     if (before.kind, before.address) != (choice.kind, choice.address):
-        kept_index(before).remove(store)
+        kept_index(before, store.path).remove(store)
     figures = kept.build(store, progress)
     store.write_header(replace(store.header, search_choice=choice, search_figures=figures))
     return figures
@@ -155,7 +181,7 @@ def follow_table(store: Store) -> None:
     """
     if store.header.search_figures is None:
         return
-    kept = kept_index(store.header.search_choice)
+    kept = kept_index(store.header.search_choice, store.path)
     figures = kept.update(store)
     if figures is not None:
         store.write_header(replace(store.header, search_figures=figures))

@@ -27,7 +27,7 @@ from resight.collection.resident import follow_rows, rows_of
 from resight.collection.schema import metadata_names
 from resight.collection.store import SEARCHABLE, Store
 from resight.errors import CollectionDamaged, InvalidInput, StorageFailed
-from resight.files import Progress, silent, write_whole
+from resight.files import ObjectPath, Progress, silent, write_whole
 from resight.search.approximate.building import Built, build, held_bytes
 from resight.search.approximate.codes import Codes
 from resight.search.approximate.index import ApproximateIndex, Effort
@@ -112,7 +112,7 @@ class ApproximateKept:
         if count < AUTO_FROM:
             self.remove(store)
             return ExactKept().build(store, progress)
-        folder = store.path / FOLDER
+        folder = _folder(store)
         with writing(store.path):
             folder.mkdir(exist_ok=True)
             _clean(folder, _read_head(store))
@@ -146,7 +146,7 @@ class ApproximateKept:
                 head = _persisted(store, head, index, head.changed + _changes(index))
                 index = _opened(store, head)
                 _write_head(store, head)
-                _clean(store.path / FOLDER, head)
+                _clean(_folder(store), head)
         except CollectionDamaged:
             self.remove(store)
             return self.build(store, silent)
@@ -211,8 +211,8 @@ class ApproximateKept:
             StorageFailed: The disk refuses it.
         """
         with writing(store.path):
-            if (store.path / FOLDER).is_dir():
-                shutil.rmtree(store.path / FOLDER)
+            if (_folder(store)).is_dir():
+                shutil.rmtree(_folder(store))
 
     def _with_loss(self, store: Store, head: _Head, figures: SearchFigures) -> SearchFigures:
         """Returns figures with the loss in mean average precision, where photos have labels."""
@@ -271,7 +271,7 @@ def _opened(store: Store, head: _Head) -> ApproximateIndex:
     Raises:
         CollectionDamaged: A file is missing, damaged or another.
     """
-    folder, dim = store.path / FOLDER, store.header.dim
+    folder, dim = _folder(store), store.header.dim
     name, kind, lists, checksum = head.trained
     try:
         data = (folder / name).read_bytes()
@@ -292,7 +292,7 @@ def _opened(store: Store, head: _Head) -> ApproximateIndex:
 
 def _persisted(store: Store, head: _Head, index: ApproximateIndex, changed: int) -> _Head:
     """Writes parts anew that have lost rows, and one of what was added; returns the head that names them."""
-    folder, codes = store.path / FOLDER, index.codes
+    folder, codes = _folder(store), index.codes
     kept: list[_Source] = []
     worn: list[_Source] = []
     for named, part, gone in zip(head.parts, index.parts, index.gone, strict=True):
@@ -412,13 +412,24 @@ def _write_head(store: Store, head: _Head) -> None:
         "changed": head.changed,
     }
     text = json.dumps(values)
-    write_whole(store.path / FOLDER / "head.json", f"{zlib.crc32(text.encode()):08x}\n{text}\n")
+    write_whole(_folder(store) / "head.json", f"{zlib.crc32(text.encode()):08x}\n{text}\n")
+
+
+def _folder(store: Store) -> Path:
+    """Returns the folder of the index.
+
+    Raises:
+        InvalidInput: The collection lies in a bucket, from which nothing can be mapped.
+    """
+    if isinstance(store.path, ObjectPath):
+        raise InvalidInput(f"{store.path} lies in a bucket, and has no approximate index")
+    return store.path / FOLDER
 
 
 def _read_head(store: Store) -> _Head | None:
     """Returns what the head says; None without one that is whole and of this collection."""
     with suppress(OSError, ValueError, KeyError, TypeError, IndexError):
-        checksum, text = (store.path / FOLDER / "head.json").read_text("utf-8").split("\n")[:2]
+        checksum, text = (_folder(store) / "head.json").read_text("utf-8").split("\n")[:2]
         values: dict[str, Any] = json.loads(text)
         header = store.header
         made_by = (FORMAT, header.identity, header.fingerprint, header.dim)

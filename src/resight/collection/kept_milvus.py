@@ -186,7 +186,7 @@ class MilvusKept:
             trust: The note, the checksums of the server's rows, or nothing: then their descriptors are read.
         """
         truth = _Truth(store)
-        if note is None or (note.place != str(store.path) and Path(note.place).exists()):
+        if note is None or (note.place != str(store.path) and not _has_moved(note.place, store)):
             # A copy of a collection has rows of its own on the server.
             whole, none = False, truth.none
             note = _Note(self._address, _name(store), str(store.path), 0, whole, none, none)
@@ -218,7 +218,8 @@ class MilvusKept:
         address = self._address
         if "://" not in address:
             # Seen from the folder that holds the collection, wherever the command is given.
-            address = str(store.path.absolute().parent / Path(address).expanduser())
+            folder = store.path.parent if isinstance(store.path, Path) else Path.cwd()
+            address = str(folder.absolute() / Path(address).expanduser())
         return MilvusTable(address, name, store.header.dim, patience=patience)
 
     def _noted(self, store: Store) -> _Note | None:
@@ -312,9 +313,14 @@ def _measured(index: MilvusIndex, store: Store) -> tuple[float | None, float | N
     return recall(found, true), median_milliseconds(index, queries)
 
 
+def _has_moved(before: str, store: Store) -> bool:
+    """Returns whether a collection is no longer where it was; of one in a bucket, that is not asked."""
+    return isinstance(store.path, Path) and not before.startswith("s3:") and not Path(before).exists()
+
+
 def _name(store: Store) -> str:
     """Returns the name of the collection on the server: its own, and another one for a copy of it."""
-    digest = blake2b(str(store.path.absolute()).encode(errors="surrogateescape"), digest_size=4).hexdigest()
+    digest = blake2b(str(store.path).encode(errors="surrogateescape"), digest_size=4).hexdigest()
     identity = "".join(letter for letter in store.header.identity if letter.isalnum())
     return f"resight_{identity}_{digest}"
 

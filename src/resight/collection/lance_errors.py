@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from resight.errors import CollectionDamaged, InvalidInput, StorageFailed
+from resight.files import ObjectPath
 
 __all__ = ["reading", "reason", "vanished", "writing"]
 
@@ -16,7 +17,7 @@ _ATTEMPTS = 5
 _Result = TypeVar("_Result")
 
 
-def reading(path: Path, read: Callable[[], _Result], again: Callable[[], None]) -> _Result:
+def reading(path: Path | ObjectPath, read: Callable[[], _Result], again: Callable[[], None]) -> _Result:
     """Returns what is read; tries again while files vanish, as they do when a writer cleans up."""
     for _ in range(_ATTEMPTS - 1):
         try:
@@ -60,7 +61,7 @@ def vanished(error: Exception) -> bool:
     return "Not found: " in text or "No such file" in text
 
 
-def _damaged(path: Path, error: Exception) -> CollectionDamaged:
+def _damaged(path: Path | ObjectPath, error: Exception) -> CollectionDamaged:
     return CollectionDamaged(
         f"the collection {path} cannot be read ({reason(error)}): check its disk, restore it from a copy, "
         f"or index the photos into a new collection"
@@ -68,7 +69,7 @@ def _damaged(path: Path, error: Exception) -> CollectionDamaged:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path | ObjectPath) -> Iterator[None]:
     """Turns what the disk refuses inside the block into `StorageFailed`."""
     try:
         yield

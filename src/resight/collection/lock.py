@@ -13,7 +13,7 @@ from pathlib import Path
 
 from resight.errors import CollectionDamaged, CollectionLocked, StorageFailed
 
-__all__ = ["LOCK_NAME", "writer_lock"]
+__all__ = ["LOCK_NAME", "folder_lock"]
 
 LOCK_NAME = "writer.lock"
 _POLL_SECONDS = 0.05
@@ -46,7 +46,7 @@ else:
 
 
 @contextmanager
-def writer_lock(directory: Path, *, timeout: float) -> Iterator[None]:
+def folder_lock(directory: Path, *, timeout: float) -> Iterator[None]:
     """Holds the lock of the collection in a directory; the operating system frees it if the process dies.
 
     The file stays where it is: deleting it would let two writers lock two files of one name.

@@ -9,9 +9,11 @@ from pathlib import Path, PurePosixPath
 from lance.fragment import DataFile
 
 from resight.errors import CollectionDamaged, InvalidInput, StorageFailed
-from resight.files import others_below
+from resight.files import ObjectPath, others_below
 
-__all__ = ["make_room", "require_own_files", "require_plain_names"]
+__all__ = ["TABLE_NAME", "make_room", "require_own_files", "require_plain_names"]
+
+TABLE_NAME = "photos.lance"
 
 
 def make_room(directory: Path, own: Collection[str]) -> None:
@@ -58,7 +60,7 @@ def require_own_files(directory: Path) -> None:
         )
 
 
-def require_plain_names(directory: Path, files: Iterable[DataFile]) -> None:
+def require_plain_names(directory: Path | ObjectPath, files: Iterable[DataFile]) -> None:
     """Returns if the data files that a table lists lie in its own data folder.
 
     Raises:

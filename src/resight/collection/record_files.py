@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import final
 
-from resight.files import write_whole
+from resight.files import ObjectPath, write_whole
 
 __all__ = ["RecordFiles"]
 
@@ -31,7 +31,7 @@ class RecordFiles:
     """
 
     def __init__(
-        self, collection: Path, name: str, made_by: Mapping[str, object], *, suffix: str = ""
+        self, collection: Path | ObjectPath, name: str, made_by: Mapping[str, object], *, suffix: str = ""
     ) -> None:
         self._folder = collection / name
         self._suffix = suffix or name
@@ -39,9 +39,11 @@ class RecordFiles:
         self._made_by = dict(made_by)
 
     @property
-    def paths(self) -> list[Path]:
+    def paths(self) -> list[Path] | list[ObjectPath]:
         """The files there are, in order."""
         with suppress(OSError):
+            if isinstance(self._folder, ObjectPath):
+                return [path for path in self._folder.iterdir() if self._form.fullmatch(path.name)]
             return sorted(path for path in self._folder.iterdir() if self._form.fullmatch(path.name))
         return []
 

@@ -77,7 +77,7 @@ class ResidentIndex:
             key = (header.identity, self._store.version)
             if self._kept is None or self._kept[0] != key:
                 self._kept = None
-                self._kept = key, kept_index(header.search_choice).open(self._store)
+                self._kept = key, kept_index(header.search_choice, self._store.path).open(self._store)
             index = self._kept[1]
             return self.current() if index is None else index
 

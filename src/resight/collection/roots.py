@@ -11,7 +11,7 @@ from typing import NamedTuple, final
 
 from resight.collection.seal import seal_of
 from resight.errors import CollectionDamaged, InvalidInput
-from resight.files import shown
+from resight.files import ObjectPath, shown
 
 __all__ = ["Key", "Root", "Roots", "Sample", "is_empty"]
 
@@ -52,7 +52,8 @@ class Roots:
 
     Args:
         stored: The roots.
-        collection: The collection's directory, absolute.
+        collection: The collection's directory, absolute; or its address in a bucket, where all roots are
+            absolute.
         place: Where that directory was when it was written last, absolute; empty where that was not stored.
             A folder that is not where it lies relative to the directory is looked for relative to this.
         identity: Of the collection.
@@ -63,7 +64,7 @@ class Roots:
     def __init__(
         self,
         stored: Iterable[Root],
-        collection: Path,
+        collection: Path | ObjectPath,
         *,
         place: str = "",
         identity: str = "",
@@ -136,6 +137,9 @@ class Roots:
         return self._by_number[number].seal == seal_of(self._folders[number], self._identity)
 
     def _is_beside(self, folder: str) -> bool:
+        """Returns whether a folder lies beside the collection, in one folder or bucket."""
+        if isinstance(self._collection, ObjectPath):
+            return _is_below(folder, str(self._collection.parent))
         return PurePath(folder).is_relative_to(self._collection.parent)
 
     def notes(self) -> list[str]:
@@ -232,6 +236,9 @@ class Roots:
 
     def _located(self, root: Root) -> str:
         """Returns where a root is now: beside the collection, or where that was when it was written last."""
+        if isinstance(self._collection, ObjectPath):
+            # A relative one was stored while the collection lay in a folder.
+            return os.path.normpath(Path(self._place) / root.stored)
         here = os.path.normpath(self._collection / root.stored)
         if not self._place or self._place == str(self._collection) or PurePath(root.stored).is_absolute():
             return here
@@ -249,9 +256,16 @@ class Roots:
         That is where the folder lies beside the collection or below its parent, or holds the collection.
         """
         seal = seal_of(folder, self._identity)
-        if not self._is_beside(folder) and not self._collection.is_relative_to(folder):
+        if isinstance(self._collection, ObjectPath) or not (
+            self._is_beside(folder) or self._collection.is_relative_to(folder)
+        ):
             return Root(number, folder, seal)
         return Root(number, PurePath(os.path.relpath(folder, self._collection)).as_posix(), seal)
+
+
+def _is_below(folder: str, other: str) -> bool:
+    """Returns whether an address is another, or lies below it."""
+    return folder == other or folder.startswith(f"{other}/")
 
 
 def _is_plain(path: str) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import final
 
 from resight.collection.exclusion import Exclusion
-from resight.collection.store import TABLE_NAME
+from resight.collection.own_files import TABLE_NAME
 from resight.errors import InvalidInput
 from resight.images import PHOTO_SUFFIXES
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, final
@@ -15,18 +16,15 @@ from jaxtyping import Int64
 from resight.collection.checksum import CHECKSUM, row_checksums
 from resight.collection.header import FORMAT, Header
 from resight.collection.lance_errors import reading, reason, vanished, writing
-from resight.collection.leftovers import remove_leftovers, version_of
-from resight.collection.lock import LOCK_NAME, writer_lock
-from resight.collection.own_files import make_room, require_own_files, require_plain_names
-from resight.collection.reserve import RESERVE_NAME, keep_reserve, release_reserve
+from resight.collection.own_files import TABLE_NAME, require_plain_names
+from resight.collection.place import Place, WriterLock, place_at, writer_lock
 from resight.collection.roots import Roots, Sample
 from resight.collection.schema import KEY_COLUMNS, photo_schema
-from resight.collection.sums import SUMS_NAME, file_sum, require_sums, write_sums
 from resight.errors import CollectionNotFound, InvalidInput
+from resight.files import ObjectPath
 
-__all__ = ["SEARCHABLE", "TABLE_NAME", "Store"]
+__all__ = ["SEARCHABLE", "Store"]
 
-TABLE_NAME = "photos.lance"
 SEARCHABLE = "broken IS NULL"
 """Condition of the rows that a search sees."""
 
@@ -50,20 +48,24 @@ _Result = TypeVar("_Result")
 
 @final
 class Store:
-    """A collection's table at one version, and the header of that version.
+    """A collection's table at one version, and the header of that version, in a folder or in a bucket.
 
     Reading never waits: it sees the version of the last `refresh`. A writer may clean that version away
     meanwhile; then a read moves on to the latest one by itself. Row ids stay the same through all that.
-    Everything that writes must be done while holding the writer's lock.
+    Everything that writes must be done while holding the writer's lock, which is given.
     """
 
-    def __init__(self, path: Path, dataset: lance.LanceDataset) -> None:
+    def __init__(
+        self, path: Path | ObjectPath, dataset: lance.LanceDataset, lock: WriterLock | None = None
+    ) -> None:
         self.path = path
+        self._place = place_at(path)
         self._dataset = dataset
+        self._lock = lock
         self.header = Header.from_metadata(dataset.schema.metadata, path)
 
     @classmethod
-    def create(cls, path: Path, header: Header, *, timeout: float = 0.0) -> Store:
+    def create(cls, path: Path | ObjectPath, header: Header, *, timeout: float = 0.0) -> Store:
         """Returns the store of a new collection, committed; waits some seconds for another writer.
 
         Raises:
@@ -72,40 +74,42 @@ class Store:
             CollectionLocked: Another process is making it.
             StorageFailed: The disk refuses it.
         """
+        place = place_at(path)
         # Before there is a lock in a folder of other things.
-        make_room(path, {LOCK_NAME, RESERVE_NAME, SUMS_NAME, TABLE_NAME})
+        place.make_room()
         with writer_lock(path, timeout=timeout):
-            if _committed(path):
+            if place.has_table():
                 raise InvalidInput(
                     f"there is a collection at {path} already: open it, or name another folder"
                 )
-            schema = photo_schema(header.dim).with_metadata(header.to_metadata())
             with writing(path):
-                dataset = lance.write_dataset(
-                    schema.empty_table(), path / TABLE_NAME, schema=schema, enable_stable_row_ids=True
-                )
+                dataset = place.make_table(photo_schema(header.dim).with_metadata(header.to_metadata()))
         return cls(path, dataset)
 
     @classmethod
-    def open(cls, path: Path) -> Store:
+    def open(cls, path: Path | ObjectPath, *, lock: WriterLock | None = None) -> Store:
         """Returns the store of an existing collection at its latest version.
+
+        Args:
+            path: Where the collection lies.
+            lock: What its writer holds; without it, nothing may be written.
 
         Raises:
             CollectionNotFound: There is none.
             CollectionDamaged: It was written by a newer version, cannot be understood, or holds anything but
                 files and folders of its own.
+            StorageFailed: It lies in a bucket whose store does not answer, or refuses.
         """
-        if not _committed(path):
-            what = "it holds other things" if path.is_dir() else "there is no such folder"
-            if path.exists() and not path.is_dir():
-                what = "it is a file" if path.is_file() else "it is no folder"
-            if path.name == TABLE_NAME and _committed(path.parent):
+        place = place_at(path)
+        if not place.has_table():
+            what = place.what_is_there()
+            if path.name == TABLE_NAME and place_at(path.parent).has_table():
                 what = f"it is the table of the collection {path.parent}, which is to be named itself"
             raise CollectionNotFound(
                 f"there is no collection at {path}: {what}; `resight index PHOTOS --collection DIR` makes one"
             )
-        _require_own_files(path)
-        return cls(path, reading(path, lambda: _opened(path), lambda: None))
+        reading(path, place.require_own, lambda: None)
+        return cls(path, reading(path, lambda: _opened(path, place), lambda: None), lock)
 
     @property
     def version(self) -> int:
@@ -133,7 +137,7 @@ class Store:
             CollectionNotFound: The collection has been deleted.
             CollectionDamaged: It cannot be read.
         """
-        if not _committed(self.path):
+        if not self._place.has_table():
             raise CollectionNotFound(f"the collection at {self.path} has been deleted")
         latest = reading(self.path, lambda: int(self._dataset.latest_version), lambda: None)
         if latest == self.version:
@@ -221,7 +225,7 @@ class Store:
         Raises:
             StorageFailed: The disk refuses it; nothing of these rows is stored then.
         """
-        with writing(self.path):
+        with self._committing():
             merge = self._dataset.merge_insert(list(KEY_COLUMNS))
             merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
 
@@ -245,7 +249,7 @@ class Store:
             StorageFailed: The disk refuses it.
         """
         if len(ids):
-            with writing(self.path):
+            with self._committing():
                 self._dataset.delete(f"_rowid IN ({','.join(map(str, ids.tolist()))})")
 
     def finish_forgetting(self) -> None:
@@ -275,7 +279,7 @@ class Store:
         def checksums(rows: pa.RecordBatch) -> pa.RecordBatch:
             return pa.RecordBatch.from_arrays([row_checksums(rows)], schema=kind)
 
-        with writing(self.path):
+        with self._committing():
             if CHECKSUM in self.schema.names:
                 # Of a migration that was killed; others may have written rows since.
                 self._dataset.drop_columns([CHECKSUM])
@@ -294,16 +298,15 @@ class Store:
         self.write_header(replace(self.header, roots=self.roots.among(used).stored))
 
     def sum_files(self) -> None:
-        """Commits the checksums of the data files that have none yet.
+        """Commits the checksums of the data files that have none yet, where they lie on a disk.
 
         Raises:
             StorageFailed: The disk refuses it.
         """
         sums = dict(self.header.files)
-        files = {
-            name: sums[name] if name in sums else file_sum(self.data_file(name)) for name in self.files()
-        }
-        self.write_header(replace(self.header, files=tuple(files.items())))
+        files = {name: sums[name] if name in sums else self.sum_of(name) for name in self.files()}
+        known = tuple((name, checksum) for name, checksum in files.items() if checksum is not None)
+        self.write_header(replace(self.header, files=known))
 
     def sum_table(self) -> None:
         """Writes the checksums of the files that the table is opened by; without them nothing is compared.
@@ -312,21 +315,28 @@ class Store:
             StorageFailed: The disk refuses it.
         """
         with writing(self.path):
-            lists = [fragment.deletion_file() for fragment in self._dataset.get_fragments()]
-            names = [name for name in lists if name is not None]
-            for manifest in (self.path / TABLE_NAME / "_versions").glob("*.manifest"):
-                if version_of(manifest.name) == self.version:
-                    names.append(f"_versions/{manifest.name}")
-            write_sums(self.path, [f"{TABLE_NAME}/{name}" for name in names])
+            self._place.keep_sums(self._dataset)
+
+    def has_sums(self) -> bool:
+        """Returns whether there are such checksums."""
+        return self._place.has_sums()
 
     def files(self) -> list[str]:
         """Returns the names of the data files of this version, sorted."""
         fragments = self._dataset.get_fragments()
         return sorted(str(file.path) for fragment in fragments for file in fragment.metadata.files)
 
-    def data_file(self, name: str) -> Path:
-        """Returns where one of `files` is."""
-        return self.path / TABLE_NAME / "data" / name
+    def sum_of(self, name: str) -> int | None:
+        """Returns the CRC-32 of one of `files`; None where the store watches over them.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        return self._place.sum_of(name)
+
+    def size(self) -> int:
+        """Returns the bytes of all files of the collection."""
+        return self._place.size()
 
     def add_columns(self, columns: Sequence[pa.Field]) -> None:
         """Commits columns of the user, empty in every row.
@@ -335,7 +345,7 @@ class Store:
             StorageFailed: The disk refuses it.
         """
         if columns:
-            with writing(self.path):
+            with self._committing():
                 self._dataset.add_columns(pa.schema(list(columns)))
 
     def write_header(self, header: Header) -> None:
@@ -345,7 +355,7 @@ class Store:
             StorageFailed: The disk refuses it.
         """
         if header != self.header:
-            with writing(self.path):
+            with self._committing():
                 self._dataset.update_schema_metadata(header.to_metadata())
             self.header = header
 
@@ -364,7 +374,7 @@ class Store:
         loose = sum(rows < ROWS_PER_FRAGMENT for rows, _ in counts)
         deleted = max((gone / (rows + gone) for rows, gone in counts if gone), default=0.0)
         if loose > LOOSE_FRAGMENTS or deleted > DELETED_SHARE or (purge and deleted):
-            with writing(self.path):
+            with self._committing():
                 self._dataset.optimize.compact_files(
                     target_rows_per_fragment=ROWS_PER_FRAGMENT,
                     materialize_deletions_threshold=0.0 if purge else DELETED_SHARE,
@@ -378,7 +388,7 @@ class Store:
             StorageFailed: The disk refuses it; no row is lost.
         """
         with writing(self.path):
-            remove_leftovers(self.path / TABLE_NAME, _opened(self.path))
+            self._place.clean()
 
     def release_reserve(self) -> None:
         """Frees the room that is kept for a removal.
@@ -387,14 +397,24 @@ class Store:
             StorageFailed: The disk refuses it.
         """
         with writing(self.path):
-            release_reserve(self.path)
+            self._place.release_reserve()
 
     def keep_reserve(self) -> None:
         """Keeps room for a removal, where the disk has any."""
-        keep_reserve(self.path)
+        self._place.keep_reserve()
+
+    @contextmanager
+    def _committing(self) -> Iterator[None]:
+        """Turns what the disk refuses into `StorageFailed`; says so where another writer has taken over."""
+        try:
+            with writing(self.path):
+                yield
+        finally:
+            if self._lock is not None:
+                self._lock.confirm()
 
     def _reopen(self) -> None:
-        self._dataset = _opened(self.path)
+        self._dataset = _opened(self.path, self._place)
         self.header = Header.from_metadata(self._dataset.schema.metadata, self.path)
 
 
@@ -410,20 +430,10 @@ def _samples(store: Store) -> dict[int, list[Sample]]:
     }
 
 
-def _opened(path: Path) -> lance.LanceDataset:
-    require_sums(path)
-    dataset = lance.dataset(path / TABLE_NAME)
+def _opened(path: Path | ObjectPath, place: Place) -> lance.LanceDataset:
+    dataset = place.open_table()
     # Lance makes it only now, and may stop over it, which `reading` turns into words.
     _ = dataset.schema
     fragments = dataset.get_fragments()
     require_plain_names(path, [file for fragment in fragments for file in fragment.metadata.files])
     return dataset
-
-
-def _require_own_files(path: Path) -> None:
-    reading(path, lambda: require_own_files(path), lambda: None)
-
-
-def _committed(path: Path) -> bool:
-    """Returns whether a table has been committed there; one whose writer was killed before that is none."""
-    return any((path / TABLE_NAME / "_versions").glob("*.manifest"))

@@ -8,19 +8,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from resight.collection.kept import follow_table
-from resight.collection.lock import writer_lock
+from resight.collection.place import writer_lock
 from resight.collection.store import Store
+from resight.files import ObjectPath
 from resight.models.model import Model
 
 __all__ = ["writing"]
 
 
 @contextmanager
-def writing(path: Path, model: Model | None, *, timeout: float, removing: bool = False) -> Iterator[Store]:
+def writing(
+    path: Path | ObjectPath, model: Model | None, *, timeout: float, removing: bool = False
+) -> Iterator[Store]:
     """Holds the writer's lock around a store of its own, so that other threads go on searching.
 
     Args:
-        path: The collection's directory.
+        path: Where the collection lies.
         model: Must be the one that made the collection, where it is loaded.
         timeout: Seconds to wait for another writer.
         removing: What takes room comes last, as a removal must do on a full disk.
@@ -30,8 +33,8 @@ def writing(path: Path, model: Model | None, *, timeout: float, removing: bool =
         ModelMismatch: The collection was made by another model.
         StorageFailed: The disk refuses a write.
     """
-    with writer_lock(path, timeout=timeout):
-        store = Store.open(path)
+    with writer_lock(path, timeout=timeout) as lock:
+        store = Store.open(path, lock=lock)
         if model is not None:
             store.header.require(model, path)
         store.clean()

@@ -6,6 +6,7 @@ from resight.files.foreign import reading, reason_of
 from resight.files.json import JSON, from_json, parse_json, read_json, to_json
 from resight.files.names import name_key, on_disk, typed_path, typed_paths, why_no_name
 from resight.files.nearest import did_you_mean, nearest
+from resight.files.objects import ObjectChanged, ObjectPath, ObjectStatus, StoreRefused, object_path
 from resight.files.own import other_than_own, others_below
 from resight.files.progress import Progress, silent
 from resight.files.tables import Row, read_rows
@@ -14,14 +15,19 @@ from resight.files.whole import whole_file, whole_files, whole_folder, write_who
 
 __all__ = [
     "JSON",
+    "ObjectChanged",
+    "ObjectPath",
+    "ObjectStatus",
     "Progress",
     "Row",
+    "StoreRefused",
     "available_cpus",
     "did_you_mean",
     "from_json",
     "in_threads",
     "name_key",
     "nearest",
+    "object_path",
     "on_disk",
     "other_than_own",
     "others_below",

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from resight.errors import InvalidInput, ResightError
 from resight.files.budget import shown
+from resight.files.objects import ObjectPath
 
 __all__ = ["reading", "reason_of"]
 
 
 @contextmanager
 def reading(
-    path: str | Path,
+    path: str | Path | ObjectPath,
     sentence: str,
     *,
     unreadable: str = "",

@@ -21,6 +21,8 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from resight.files.objects import ObjectPath
+
 try:
     import fcntl
 except ImportError:  # Windows refuses to remove what a living process holds open, which is lock enough.
@@ -36,14 +38,18 @@ _LONGEST_NAME = 200
 """Bytes of a name to which the marks of a partial output can be added on every usual disk (255 in all)."""
 
 
-def write_whole(path: str | Path, content: str | bytes) -> None:
-    """Writes a file, text in UTF-8; what was there before stays until the new file is complete.
+def write_whole(path: str | Path | ObjectPath, content: str | bytes) -> None:
+    """Writes a file or an object, text in UTF-8; what was there before stays until the new one is complete.
 
     Raises:
         OSError: As `whole_file` raises it.
     """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    if isinstance(path, ObjectPath):
+        path.write_bytes(data)
+        return
     with whole_file(path) as stream:
-        stream.write(content.encode("utf-8") if isinstance(content, str) else content)
+        stream.write(data)
 
 
 @contextmanager

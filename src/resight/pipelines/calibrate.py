@@ -13,7 +13,7 @@ from PIL import Image, ImageEnhance
 from resight import images
 from resight.collection import Collection, Hit, Query
 from resight.collection.collection import LOCK_TIMEOUT
-from resight.collection.lock import writer_lock
+from resight.collection.place import writer_lock
 from resight.collection.roots import Key
 from resight.collection.store import SEARCHABLE, Store
 from resight.errors import InvalidInput, UnreadableImage
@@ -113,8 +113,8 @@ def calibrate(
     probability = replace(
         fit_pairs(found, source), brier=brier_score(probabilities, [pair.same for pair in found])
     )
-    with writer_lock(collection.path, timeout=LOCK_TIMEOUT):
-        store = Store.open(collection.path)
+    with writer_lock(collection.path, timeout=LOCK_TIMEOUT) as lock:
+        store = Store.open(collection.path, lock=lock)
         store.write_header(replace(store.header, probability=probability))
     return Calibrated(
         probability,

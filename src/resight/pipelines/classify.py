@@ -13,7 +13,7 @@ import numpy as np
 
 from resight.collection.answer import Answer, Hit
 from resight.collection.collection import LOCK_TIMEOUT, Collection
-from resight.collection.lock import writer_lock
+from resight.collection.place import writer_lock
 from resight.collection.query import Query
 from resight.collection.roots import Key
 from resight.collection.scan import canonical
@@ -201,8 +201,8 @@ class Classifier:
             np.array([one.best == label for one, label in zip(classified, photos.values(), strict=True)]),
             known,
         )
-        with writer_lock(self._collection.path, timeout=LOCK_TIMEOUT):
-            store = Store.open(self._collection.path)
+        with writer_lock(self._collection.path, timeout=LOCK_TIMEOUT) as lock:
+            store = Store.open(self._collection.path, lock=lock)
             store.write_header(replace(store.header, recognition=calibration))
         self.threshold = calibration.threshold
         return calibration

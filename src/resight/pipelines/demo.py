@@ -161,7 +161,7 @@ def demo_places(
         photos=len(collection) - 1,
         before=_measure([one.before for one in searched]),
         after=_measure([one.after for one in searched]),
-        collection=collection.path,
+        collection=Path(str(collection.path)),
         query=best.query,
         sheet=sheet,
     )
@@ -193,7 +193,9 @@ def demo_folder(
     best = queries[order.index(max(order))]
     answer = _answer(collection, best, verify=_VERIFIED)
     write_sheet(answer, sheet)
-    return FolderDemo(len(collection), len(queries), _confirmed(answer), collection.path, best, sheet)
+    return FolderDemo(
+        len(collection), len(queries), _confirmed(answer), Path(str(collection.path)), best, sheet
+    )
 
 
 def without_query(answer: Answer, shown: int) -> Answer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,15 +11,12 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from resight.collection import Collection, IndexReport, find_photos
-from resight.collection.kept import kept_index
-from resight.collection.lock import LOCK_NAME, writer_lock
-from resight.collection.reserve import RESERVE_NAME
+from resight.collection.kept import require_keepable
+from resight.collection.place import collection_path, place_at, writer_lock
 from resight.collection.scan import scan
-from resight.collection.store import TABLE_NAME
-from resight.collection.sums import SUMS_NAME
 from resight.errors import CollectionNotFound, InvalidInput
 from resight.features import ImageFeatures
-from resight.files import Progress, silent
+from resight.files import ObjectPath, Progress, silent
 from resight.images import MAX_PIXELS
 from resight.models.engines import Engine, engine_for
 from resight.models.extract import Extractor
@@ -52,7 +48,7 @@ class Indexed:
 
 
 def index_photos(
-    path: Path,
+    path: Path | ObjectPath,
     photos: Sequence[Path],
     *,
     model: str | None = None,
@@ -73,7 +69,7 @@ def index_photos(
     A collection that is made for it is removed if nothing goes in; after Ctrl-C it stays.
 
     Args:
-        path: The collection's folder.
+        path: The collection's folder, or its address in a bucket.
         photos: Files and folders.
         model: Name or bundle of its model; by default its own, or `DEFAULT_MODEL` for a new one.
         metadata: A table of values to keep with photos, as `read_metadata` reads it.
@@ -100,11 +96,12 @@ def index_photos(
         CollectionError: The collection cannot be read or written.
     """
     values = read_metadata(metadata) if metadata is not None else None
-    new_folders = [folder for folder in (path, *path.absolute().parents) if not folder.exists()]
+    path = collection_path(path)
+    new_folders = [] if isinstance(path, ObjectPath) else _not_there(path)
     if engine == "auto":
         engine = engine_for(engine, len(find_photos([photo for photo in photos if photo.exists()])))
     if search is not None:
-        kept_index(search)
+        require_keepable(search, path)
     try:
         collection, is_new = Collection.open(path, model=model, engine=engine), False
     except CollectionNotFound:
@@ -188,13 +185,15 @@ def _unit(features: ImageFeatures) -> ImageFeatures:
     return replace(features, descriptor=(features.descriptor / np.float32(length)).astype(np.float32))
 
 
-def _remove_empty(path: Path, new_folders: Sequence[Path]) -> None:
+def _not_there(path: Path) -> list[Path]:
+    """Returns the folders, inner ones first, that making a folder makes."""
+    return [folder for folder in (path, *path.parents) if not folder.exists()]
+
+
+def _remove_empty(path: Path | ObjectPath, new_folders: Sequence[Path]) -> None:
     """Removes a collection that holds nothing, and the folders that were made for it, inner ones first."""
     with writer_lock(path, timeout=0):
-        shutil.rmtree(path / TABLE_NAME)
-        shutil.rmtree(path / "regions", ignore_errors=True)
-    for name in (SUMS_NAME, RESERVE_NAME):
-        (path / name).unlink(missing_ok=True)
-    (path / LOCK_NAME).unlink()
+        place_at(path).remove_files()
+    place_at(path).remove_lock()
     for folder in new_folders:
         folder.rmdir()

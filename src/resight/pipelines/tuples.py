@@ -17,7 +17,7 @@ from jaxtyping import Float32, Int64
 
 from resight._lazy import require
 from resight.collection import BrokenPhoto, find_photos
-from resight.collection.lock import writer_lock
+from resight.collection.lock import folder_lock
 from resight.collection.store import Store
 from resight.collection.stored_photos import stored_photos
 from resight.datasets.tuples import PHOTOS, TUPLES
@@ -142,7 +142,7 @@ def make_tuples(
     files = find_photos(photos)
     out.mkdir(parents=True, exist_ok=True)
     _refuse_links(out)
-    with writer_lock(out, timeout=0):
+    with folder_lock(out, timeout=0):
         described = _describe(photos, files, out, settings.model, stage)
         if not described.paths:
             reconstruction = Reconstruction((), ())

@@ -24,6 +24,7 @@ from resight.collection.roots import Key
 from resight.collection.schema import Value, metadata_names
 from resight.collection.store import SEARCHABLE, Store
 from resight.errors import UnreadableImage
+from resight.files import ObjectPath
 from resight.images.content import content_in, modified_ns
 from resight.images.formats import HEAD, detect
 from resight.serving.below import NotBelow, open_below
@@ -110,7 +111,7 @@ class Original:
 class Library:
     """Looks at the collection for itself: its reads never wait for a search."""
 
-    def __init__(self, path: Path, cache: ThumbnailCache) -> None:
+    def __init__(self, path: Path | ObjectPath, cache: ThumbnailCache) -> None:
         self._store = Store.open(path)
         self._lock = threading.Lock()
         self._cache = cache

@@ -16,7 +16,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from resight import images
 from resight.collection.groups import GroupKind
-from resight.collection.store import TABLE_NAME
+from resight.collection.own_files import TABLE_NAME
 from resight.serving import examples
 from resight.serving.answers import groups_shape
 from resight.serving.forms import read_form

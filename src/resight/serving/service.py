@@ -94,9 +94,11 @@ class Service:
             access: Whom it answers; by default this machine alone.
             limits: What it takes at most.
             cache: Folder of thumbnails that can be made anew.
-            uploads: Folder that added photos are put in; by default one beside the collection.
+            uploads: Folder that added photos are put in; by default one beside the collection, or here
+                for a collection in a bucket.
         """
         limits = limits or Limits()
+        folder = collection.path.parent if isinstance(collection.path, Path) else Path.cwd()
         kept = ThumbnailCache(cache, limits.max_cache_bytes)
         return cls(
             collection,
@@ -104,7 +106,7 @@ class Service:
             limits,
             Library(collection.path, kept),
             Jobs(collection, limits.max_pixels),
-            uploads or collection.path.with_name(f"{collection.path.stem}-uploads"),
+            uploads or folder / f"{collection.path.stem}-uploads",
         )
 
     def start(self) -> None:

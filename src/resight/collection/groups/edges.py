@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from resight.collection.record_files import RecordFiles
+from resight.files import ObjectPath
 from resight.images.content import HASH_BYTES
 
 __all__ = ["Edge", "EdgeStore", "GroupConfig", "Looked"]
@@ -118,7 +119,7 @@ class EdgeStore:
         config: Files of other settings are not used.
     """
 
-    def __init__(self, collection: Path, fingerprint: str, config: GroupConfig) -> None:
+    def __init__(self, collection: Path | ObjectPath, fingerprint: str, config: GroupConfig) -> None:
         made_by = {"format": FORMAT, "fingerprint": fingerprint, "config": asdict(config)}
         self._files = RecordFiles(collection, "groups", made_by, suffix="edges")
 

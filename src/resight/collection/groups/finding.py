@@ -16,7 +16,7 @@ from jaxtyping import Float32, Int64
 from resight import images
 from resight.collection.groups.edges import Edge, EdgeStore, GroupConfig, Looked
 from resight.collection.groups.registration import SIDE, Thumbnail, register
-from resight.collection.lock import writer_lock
+from resight.collection.place import writer_lock
 from resight.collection.resident import ResidentIndex
 from resight.collection.roots import Key
 from resight.collection.store import Store
