@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import sys
 import unicodedata
 
 import pytest
+
+from resight.models import packaged
 
 
 @pytest.fixture
@@ -29,6 +32,25 @@ def test_patterns_are_kept_counted_taken_back_and_forgotten(run, folder, tmp_pat
     assert "1 export/" in run(*line)[1]
     assert "1 added" in run(*line, "--exclude", "!export")[1]
     assert "left out" not in run(*line, "--exclude", "")[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "is_here", "advises"),
+    [((), True, True), ((), False, False), (("--model", "sift"), True, False), (("--json",), True, False)],
+)
+def test_who_names_no_model_is_told_of_a_better_one(
+    run, folder, tmp_path, monkeypatch, options, is_here, advises
+):
+    monkeypatch.setattr(importlib.import_module("resight.cli.index"), "_WORTH_ADVICE", 3)
+    monkeypatch.setattr(packaged, "has_lite0", lambda: is_here)
+    line = ("index", folder, "--collection", tmp_path / "c")
+    assert ("with --model efficientnet-lite0+sift" in run(*line, *options)[2]) == advises
+    # Once: not when nothing is new.
+    assert "efficientnet" not in run(*line)[2]
+
+
+def test_few_photos_are_worth_no_advice(run, folder, tmp_path):
+    assert "efficientnet" not in run("index", folder, "--collection", tmp_path / "c")[2]
 
 
 def test_a_pattern_that_is_none_makes_no_collection(run, folder, tmp_path):

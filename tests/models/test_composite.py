@@ -264,6 +264,8 @@ def test_a_photo_without_keypoints_is_found_by_its_global_part(kind, views, bund
         assert (report.added, report.broken) == (6, [])
         answer = made.search(halves(kind, 205), top=6, verify=6)
         assert Path(answer[0].path).name == f"{kind}.png"
+        # No keypoint, no verdict.
+        assert {(hit.verdict, hit.inliers) for hit in answer} == {("unchecked", None)}
         # Among those without keypoints the global part alone decides.
         order = np.argsort(-(whole.describe([halves(kind, 205)]) @ whole.describe(photos[3:]).T)[0])
         names = [Path(hit.path).name for hit in made.search(halves(kind, 205), top=6, verify=0)]

