@@ -73,6 +73,7 @@ def main() -> None:
         results["finders"][name] = found
         print(name, {key: value for key, value in found.items() if key != "edits"}, flush=True)
         if name == "resight":
+            results["kept"] = kept(made, groups)
             results["rules"] = rules(made, pairs)
             print(json.dumps(results["rules"], indent=1), flush=True)
         if arguments.json:
@@ -301,6 +302,12 @@ def measured(made: Sequence[Made], pairs: Pairs, groups: Sequence[Sequence[int]]
         "mixed groups": mixed,
         "edits": {name: [count["found"], count["shown"]] for name, count in edits.items()},
     }
+
+
+def kept(made: Sequence[Made], groups: Sequence[Sequence[int]]) -> dict[str, object]:
+    """Returns in how many groups with an original in them that is kept, and which edits are in the others."""
+    edits = [made[group[0]].edit for group in groups if any(not made[number].edit for number in group)]
+    return {"groups": len(edits), "original": edits.count(""), "instead": Counter(filter(None, edits))}
 
 
 def _share(part: int, whole: int) -> float:

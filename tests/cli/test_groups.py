@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -61,6 +62,8 @@ def test_table_csv_and_page(run, edits, tmp_path):
     assert "&lt;b&gt;.jpg" in html
     assert "<b>.jpg" not in html
     assert html.count("<polygon class=") == 1
+    # The outline has the number of its member.
+    assert len(re.findall(r'<text x="[\d.]+" y="[\d.]+" font-size="[\d.]+">[12]</text>', html)) == 1
     # The photo to keep, two members, and each of these laid over it.
     assert html.count("data:image/jpeg") == 5
 

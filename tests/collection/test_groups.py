@@ -19,6 +19,7 @@ from resight.collection.groups import EdgeStore, GroupConfig, edges_of, finding
 from resight.collection.groups.building import build_groups
 from resight.collection.groups.edges import Edge, Looked
 from resight.collection.groups.finding import Photo
+from resight.collection.groups.registration import Thumbnail, register
 from resight.collection.groups.shape import shape_of
 from resight.collection.roots import Key, Root, Roots
 from resight.errors import InvalidInput, NoLocalFeatures, StorageFailed
@@ -298,6 +299,23 @@ def test_killed_while_comparing_it_goes_on(copied, monkeypatch):
     assert 0 < seen[0][1] < 11
     assert [len(group) for group in found] == [9]
     assert len(list((path / "groups").iterdir())) == 1
+
+
+def test_a_page_as_bright_as_the_picture_is_seen_by_its_colour():
+    """Magenta has a grey level of 105."""
+    texture = np.random.default_rng(0).normal(105, 4, (240, 320, 1)).repeat(3, axis=2)
+    whole = Image.fromarray(np.clip(texture, 0, 255).astype(np.uint8))
+    inner = whole.crop((60, 60, 260, 180))
+    page = Image.new("RGB", whole.size, (255, 0, 255))
+    page.paste(inner, (60, 60))
+    moved = np.array([[1.0, 0, 60], [0, 1, 60], [0, 0, 1]])
+    thumbnails = [Thumbnail(np.asarray(each), *each.size, sharpness=1.0) for each in (inner, page, whole)]
+    points = np.random.default_rng(1).uniform(5, 115, (30, 2)).astype(np.float32)
+    around, crop = (
+        register(thumbnails[0], outer, (points, points + 60), moved).first_framed for outer in thumbnails[1:]
+    )
+    assert around > 0.9
+    assert crop < 0.2
 
 
 def test_the_shape_of_a_crop_turned_and_mirrored():

@@ -6,6 +6,7 @@ import csv
 import errno
 import json
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -233,3 +234,41 @@ def test_the_table_has_a_line_for_each_member(photos):
     assert [row["keep"] for row in rows] == ["1", "0", "0", "0"]
     assert rows[1]["edit"] == "mirrored"
     assert {row["group"] for row in rows} == {"1"}
+
+
+class Killed(BaseException):
+    """Ends a call at once."""
+
+
+@pytest.mark.parametrize("action", ["move", "trash"])
+@pytest.mark.parametrize("stop", range(2, 12))
+def test_a_kill_between_any_two_calls_is_undone_whole(photos, action, stop, monkeypatch):
+    before, calls = contents(photos), []
+
+    def counted(call):
+        def run(*arguments, **more):
+            calls.append(call)
+            if len(calls) == stop:
+                raise Killed
+            return call(*arguments, **more)
+
+        return run
+
+    planned = plan(groups(photos), action, photos / "out")
+    with monkeypatch.context() as patched:
+        for name in ("fsync", "link", "unlink", "mkdir"):
+            patched.setattr(os, name, counted(getattr(os, name)))
+        with suppress(Killed):
+            carry_out(planned, photos / "undo.jsonl")
+    assert set(contents(photos).values()) == set(before.values())
+    undo(photos / "undo.jsonl")
+    assert contents(photos) == before
+    assert not [path for path in (photos / "out").rglob("*") if path.is_file()]
+
+
+def test_undo_leaves_two_files_of_equal_content_alone(photos):
+    carry_out(plan(groups(photos), "move", photos / "out"), photos / "undo.jsonl")
+    place = photos / "out" / "0001" / "more.jpg"
+    (photos / "b" / "more.jpg").write_bytes(place.read_bytes())
+    assert len(undo(photos / "undo.jsonl").left) == 1
+    assert place.exists()

@@ -197,18 +197,33 @@ def _obstacle(step: Step) -> str | None:
         leads_to_photo = is_photo(step.target) or not step.target.exists()
         return None if is_own and leads_to_photo else "it is no longer the link that was made"
     if not os.path.lexists(step.target):
+        if step.action == "trash":
+            # A kill came between the note of where the file was and its move.
+            _info(step.target).unlink(missing_ok=True)
         return "it was not moved, or is back already"
-    if os.path.lexists(step.source):
+    if os.path.lexists(step.source) and not _is_twice(step):
         return f"another file has its place; it lies at {step.target}"
     return None if is_photo(step.target) else f"what lies at {step.target} is no photo"
+
+
+def _is_twice(step: Step) -> bool:
+    """Returns whether a move was killed between its two halves: the file is at both places."""
+    here, there = step.source.lstat(), step.target.lstat()
+    if (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino):
+        return True
+    is_copied = here.st_dev != there.st_dev and step.source.is_file() and step.target.is_file()
+    return is_copied and filecmp.cmp(step.source, step.target, shallow=False)
 
 
 def _take_back(step: Step) -> None:
     if step.action == "link":
         step.target.unlink()
         return
-    step.source.parent.mkdir(parents=True, exist_ok=True)
-    _move(step.target, step.source)
+    if os.path.lexists(step.source):
+        step.target.unlink()
+    else:
+        step.source.parent.mkdir(parents=True, exist_ok=True)
+        _move(step.target, step.source)
     if step.action == "trash":
         _info(step.target).unlink(missing_ok=True)
 
@@ -245,7 +260,8 @@ def _take(step: Step) -> None:
         info = _info(step.target)
         info.parent.mkdir(parents=True, exist_ok=True)
         deleted = time.strftime("%Y-%m-%dT%H:%M:%S")
-        write_whole(info, f"[Trash Info]\nPath={quote(os.fsencode(step.source))}\nDeletionDate={deleted}\n")
+        with info.open("x") as stream:
+            stream.write(f"[Trash Info]\nPath={quote(os.fsencode(step.source))}\nDeletionDate={deleted}\n")
     _move(step.source, step.target)
 
 

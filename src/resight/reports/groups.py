@@ -36,11 +36,13 @@ _TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class _Outline:
-    """What a member shows of the kept photo, as SVG writes points, and its colour and number."""
+    """What a member shows of the kept photo, as SVG writes points; its colour, its number and where."""
 
     points: str
     hue: int
     number: int
+    x: float
+    y: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,5 +215,10 @@ def _outline(member: Member, number: int, kept: Member) -> _Outline | None:
     if not (moved[:, 2] > 0).all() and not (moved[:, 2] < 0).all():
         return None
     places = moved[:, :2] / moved[:, 2:] + 0.5
-    places = np.clip(places, (0, 0), (kept.width, kept.height))
-    return _Outline(" ".join(f"{x:.1f},{y:.1f}" for x, y in places.tolist()), number % _HUES, number)
+    size = np.array([kept.width, kept.height])
+    places = np.clip(places, 0, size)
+    # Along the upper side, each number a step further: parts that begin at one corner have theirs apart.
+    start, end = places[0], places[1]
+    spot = start + (end - start) * (0.1 + 0.8 * (number * 0.382 % 1))
+    x, y = np.clip(spot, size.max() / 45, size - size.max() / 45).tolist()
+    return _Outline(" ".join(f"{x:.1f},{y:.1f}" for x, y in places.tolist()), number % _HUES, number, x, y)

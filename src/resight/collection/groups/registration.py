@@ -329,7 +329,7 @@ def _framed(inner: Thumbnail, outer: Thumbnail, transform: Float64[np.ndarray, "
         outer: In which.
         transform: Pixels of the inner photo to those of the outer one.
     """
-    grey = cv2.GaussianBlur(cv2.cvtColor(outer.pixels, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), 0.8)
+    colours = cv2.GaussianBlur(outer.pixels.astype(np.float32), (0, 0), 0.8)
     lookup = outer.scaled @ transform
     width, height = inner.width, inner.height
     pixel = 1 / _size(lookup, np.array([[width / 2, height / 2]]))
@@ -342,12 +342,13 @@ def _framed(inner: Thumbnail, outer: Thumbnail, transform: Float64[np.ndarray, "
         depths = np.full(RIM_POINTS, depth)
         sides = [np.stack(side, axis=1) for side in ((x, depths), (right, y), (x, low), (depths, y))]
         places = apply(lookup, np.concatenate(sides).astype(np.float32)).astype(np.float32)
-        values = cv2.remap(grey, places[:, 0], places[:, 1], cv2.INTER_LINEAR, borderValue=-1000.0)
-        levels.append(values.reshape(-1))
+        x, y = places[:, 0], places[:, 1]
+        values = cv2.remap(colours, x, y, cv2.INTER_LINEAR, borderValue=(-1000.0,) * 3)
+        levels.append(values.reshape(-1, 3))
     outside, inside, deeper = levels
-    seen = (outside >= 0) & (inside >= 0) & (deeper >= 0)
-    usual = float(np.median(np.abs(inside - deeper)[seen])) if seen.any() else 0.0
-    steps = np.abs(outside - inside) > 2.5 * usual + STEP
+    seen = np.stack(levels).min(axis=(0, 2)) >= 0
+    usual = float(np.median(np.abs(inside - deeper).max(axis=1)[seen])) if seen.any() else 0.0
+    steps = np.abs(outside - inside).max(axis=1) > 2.5 * usual + STEP
     shares = [
         float(np.mean(steps[side][seen[side]]))
         for side in np.arange(4 * RIM_POINTS).reshape(4, RIM_POINTS)
