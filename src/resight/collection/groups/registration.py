@@ -342,8 +342,7 @@ def _framed(inner: Thumbnail, outer: Thumbnail, transform: Float64[np.ndarray, "
         depths = np.full(RIM_POINTS, depth)
         sides = [np.stack(side, axis=1) for side in ((x, depths), (right, y), (x, low), (depths, y))]
         places = apply(lookup, np.concatenate(sides).astype(np.float32)).astype(np.float32)
-        x, y = places[:, 0], places[:, 1]
-        values = cv2.remap(colours, x, y, cv2.INTER_LINEAR, borderValue=(-1000.0,) * 3)
+        values = cv2.remap(colours, places[:, 0], places[:, 1], cv2.INTER_LINEAR, borderValue=(-1000.0,) * 3)
         levels.append(values.reshape(-1, 3))
     outside, inside, deeper = levels
     seen = np.stack(levels).min(axis=(0, 2)) >= 0
