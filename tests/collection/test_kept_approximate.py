@@ -326,6 +326,36 @@ def test_damage_met_during_a_search_is_answered_by_the_exact_scan(grown):
     true = exact.search(ranked.described.descriptor[None], ranked.ranking.k)
     np.testing.assert_array_equal(ranked.ranking.ids, true.ids)
     assert opened._resident.searched() is exact
+    assert told(opened)
+
+
+def told(collection: Collection) -> bool:
+    """Whether an answer says that the index is damaged, and what to do."""
+    sentences = [
+        note for note in collection.answer(photo_query()).notes if "the search index is damaged" in note
+    ]
+    assert all(
+        f"`resight index PHOTOS --collection {collection.path}` makes it anew" in one for one in sentences
+    )
+    return len(sentences) == 1
+
+
+def test_an_answer_says_that_the_index_is_damaged_until_it_is_made_anew(grown):
+    folder = grown.path / FOLDER
+    assert not told(Collection.open(grown.path, model=grown.model))
+    for name in ("head.json", next(folder.glob("*.trained")).name, next(folder.glob("*.codes")).name):
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(whole[:-7])
+        opened = Collection.open(grown.path, model=grown.model)
+        assert told(opened), name
+        (folder / name).write_bytes(whole)
+        assert told(opened)
+        assert not told(Collection.open(grown.path, model=grown.model)), name
+    (folder / "head.json").unlink()
+    opened = Collection.open(grown.path, model=grown.model)
+    assert told(opened)
+    opened.choose_search()
+    assert not told(opened)
 
 
 def test_files_of_other_sizes_names_and_collections_are_not_used(grown, tmp_path):

@@ -21,6 +21,7 @@ __all__ = [
     "figures_of",
     "follow_table",
     "kept_index",
+    "lacks_index",
     "require_keepable",
 ]
 
@@ -154,6 +155,17 @@ def require_keepable(choice: SearchChoice, collection: Path | ObjectPath) -> Non
             f"an approximate index is mapped into memory from a disk, and {collection} lies in a bucket: "
             "choose exact or milvus+URI, or keep the collection on a disk"
         )
+
+
+def lacks_index(store: Store) -> bool:
+    """Returns whether an approximate index has been built, and what there is of it now cannot be used."""
+    header = store.header
+    measured = header.search_figures
+    if header.search_choice.kind != "auto" or measured is None or measured.kind == "exact":
+        return False
+    from resight.collection.kept_approximate import is_usable
+
+    return not is_usable(store)
 
 
 def choose_index(store: Store, choice: SearchChoice, progress: Progress = silent) -> SearchFigures:

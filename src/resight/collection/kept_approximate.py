@@ -35,7 +35,7 @@ from resight.search.approximate.measuring import MEASURED_K, map_loss, measured_
 from resight.search.approximate.part import Block, Part, write_codes, write_rows
 from resight.search.index import SearchChoice, SearchFigures
 
-__all__ = ["AUTO_FROM", "FOLDER", "ApproximateKept"]
+__all__ = ["AUTO_FROM", "FOLDER", "ApproximateKept", "is_usable"]
 
 FOLDER = "search-index"
 FORMAT = 1
@@ -253,6 +253,18 @@ class ApproximateKept:
         with writing(store.path):
             _write_head(store, head)
         return self._with_loss(store, head, replace(measured, recall=found, bytes=held))
+
+
+def is_usable(store: Store) -> bool:
+    """Returns whether there is an index of this version of the table, or of one that is being written."""
+    head = _read_head(store)
+    if head is None or head.version > store.version:
+        return head is not None
+    try:
+        _opened(store, head)
+    except CollectionDamaged:
+        return False
+    return True
 
 
 def _built(store: Store, place: Path, count: int, choice: SearchChoice, progress: Progress) -> Built:

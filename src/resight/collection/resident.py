@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, final
@@ -38,6 +39,7 @@ class ResidentIndex:
         self._version = 0
         self._identity = ""
         self._kept: tuple[tuple[str, int], SearchIndex | None] | None = None
+        self._is_aside = False
         self._diffusion: tuple[str, int, Diffusion] | None = None
         self._regions: tuple[tuple[str, int, tuple[str, ...]], RegionIndex | None] | None = None
 
@@ -72,12 +74,13 @@ class ResidentIndex:
             header = self._store.header
             if header.search_choice.kind == "exact":
                 return self.current()
-            from resight.collection.kept import kept_index
+            from resight.collection.kept import kept_index, lacks_index
 
             key = (header.identity, self._store.version)
             if self._kept is None or self._kept[0] != key:
-                self._kept = None
+                self._kept, self._is_aside = None, False
                 self._kept = key, kept_index(header.search_choice, self._store.path).open(self._store)
+                self._is_aside = self._kept[1] is None and lacks_index(self._store)
             index = self._kept[1]
             return self.current() if index is None else index
 
@@ -86,8 +89,19 @@ class ResidentIndex:
         with self.lock:
             if self._kept is None or self._kept[1] is None:
                 return False
-            self._kept = self._kept[0], None
+            self._kept, self._is_aside = (self._kept[0], None), True
             return True
+
+    def notes(self) -> list[str]:
+        """Returns a sentence where the search is exact as the kept index is damaged, or gone."""
+        with self.lock:
+            if self._kept is None or not self._is_aside:
+                return []
+        collection = shlex.quote(str(self._store.path))
+        return [
+            "the search index is damaged: searches are exact, and slower, until "
+            f"`resight index PHOTOS --collection {collection}` makes it anew"
+        ]
 
     def diffusion(self) -> Diffusion:
         """Returns the diffusion over the latest committed version; its graph is built once a version.

@@ -160,7 +160,7 @@ class Searcher:
         total = time.perf_counter() - described.started
         seconds = Seconds(described.seconds, ranked.load, ranked.search, verify, total)
         damage = tuple(stored.notes())
-        notes = (*store.roots.notes(), *damage)
+        notes = (*store.roots.notes(), *self._resident.notes(), *damage)
         return Answer(described.photos, hits, ranked.searched, seconds, notes, damage)
 
     def _with_parts(self, hits: list[Hit], descriptor: Float32[np.ndarray, " dim"]) -> list[Hit]:
