@@ -80,7 +80,7 @@ def test_photos_of_a_folder_that_cannot_be_listed_are_not_forgotten(collection, 
 
     monkeypatch.setattr("resight.collection.scan.os.scandir", refuse)
     monkeypatch.setattr(
-        "resight.collection.roots._is_file", lambda path: "/b/" not in path and Path(path).is_file()
+        "resight.collection.roots.is_file", lambda path: "/b/" not in path and Path(path).is_file()
     )
     report = collection.add(photos, forget_missing=True)
     assert [Path(file.path).name for file in report.broken] == ["b"]

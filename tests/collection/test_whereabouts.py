@@ -235,7 +235,7 @@ def test_a_row_of_a_folder_that_the_header_does_not_know_is_damage(collection, p
 
 def test_a_foreign_folder_is_not_looked_at(tmp_path, monkeypatch):
     looked: list[str] = []
-    for name in ("_is_file_of", "_is_file", "_is_folder"):
+    for name in ("_is_file_of", "is_file", "is_folder"):
         monkeypatch.setattr(f"resight.collection.roots.{name}", looked.append)
     for place in ("/net/host/share", "../../../../net/host/share"):
         roots = Roots([Root(0, place)], tmp_path / "a" / "c", place="/b/c", samples={0: [("x.png", 1)]})

@@ -6,7 +6,6 @@ import shlex
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import final
 
 import numpy as np
@@ -16,13 +15,13 @@ from resight.collection.checksum import damaged_rows
 from resight.collection.header import FORMAT
 from resight.collection.kept import kept_index
 from resight.collection.resident import ResidentIndex
-from resight.collection.roots import Key, is_empty
+from resight.collection.roots import Key
 from resight.collection.store import Store
 from resight.collection.stored_photos import has_changed
 from resight.collection.sums import SUMS_NAME
 from resight.errors import CollectionDamaged, InvalidInput, MissingExtra, ModelError, SearchUnreachable
 from resight.features import LocalFeatures
-from resight.files import Progress
+from resight.files import Progress, is_empty, is_folder
 from resight.models.extract import extract
 from resight.models.model import Model
 
@@ -217,9 +216,7 @@ class _Check:
         self.notes += roots.notes()
         # What is said of a folder that is gone or empty holds for all its photos.
         folders = {root.number: roots.folder(root.number) for root in roots if roots.is_known_here(root)}
-        there = {
-            number for number, folder in folders.items() if Path(folder).is_dir() and not is_empty(folder)
-        }
+        there = {number for number, folder in folders.items() if is_folder(folder) and not is_empty(folder)}
         for photo in self.photos:
             path = roots.path_of(photo.key)
             if roots.is_here(photo.key):

@@ -24,9 +24,19 @@ from resight.collection.searching import Searcher
 from resight.collection.store import Store
 from resight.collection.stored_photos import described, keys_under, photo_numbers, searchable, stored_photos
 from resight.collection.writing import writing
-from resight.errors import CollectionError, CollectionNotFound, InvalidInput
+from resight.errors import CollectionError, CollectionNotFound, InvalidInput, StorageFailed
 from resight.features import Box, ImageFeatures
-from resight.files import ObjectPath, Progress, name_key, on_disk, silent, typed_path, typed_paths
+from resight.files import (
+    ObjectPath,
+    Progress,
+    StoreRefused,
+    is_address,
+    name_key,
+    on_disk,
+    silent,
+    spelled,
+    typed_path,
+)
 from resight.images import MAX_PIXELS, PhotoSource
 from resight.models.engines import Engine, with_engine
 from resight.models.model import Model
@@ -182,9 +192,9 @@ class Collection:
         if not isinstance(path, str | os.PathLike):
             return False
         try:
-            path = typed_path(path)
-        except InvalidInput:
-            # An address on the network is no photo here.
+            (path,) = _photo_paths([path])
+        except (InvalidInput, StorageFailed):
+            # Another address on the network is no photo here.
             return False
         return name_key(canonical(path)) in {name_key(held) for held in self}
 
@@ -251,6 +261,7 @@ class Collection:
 
         Args:
             paths: Files and folders. Of a folder, files with a photo's suffix are taken, hidden ones are not.
+                Or addresses of a bucket, ``s3://bucket/photos``, for an object or all below it.
             metadata: Values to keep with photos, by path; names not given keep their value, None empties one.
                 Those of photos that are not among the given ones are reported and not kept.
             forget_missing: Remove photos that are no longer in the given folders, instead of only reporting
@@ -294,7 +305,7 @@ class Collection:
         )
         model = self.model
         with writing(self._store.path, self._model, timeout=self._lock_timeout) as store:
-            report = update(store, model, typed_paths(paths), options, progress)
+            report = update(store, model, _photo_paths(paths), options, progress)
             keep_regions(store, model, regions, silent if progress is None else progress)
             return report
 
@@ -319,10 +330,12 @@ class Collection:
             known, pending = stored_photos(store), store.header.purging
             gone = set()
             roots = store.roots
-            for path in typed_paths(paths):
-                exact = roots.key_of(canonical(on_disk(path)))
+            for path in _photo_paths(paths):
+                if isinstance(path, Path):
+                    path = on_disk(path)
+                exact = roots.key_of(canonical(path))
                 # A photo by its own name is no folder, for which all photos are looked at.
-                keys = [exact] if exact in known else keys_under(store, known, [on_disk(path)])
+                keys = [exact] if exact in known else keys_under(store, known, [path])
                 # Of a removal that was killed, nothing but the bytes may be left.
                 if not keys and not pending:
                     raise InvalidInput(
@@ -557,6 +570,24 @@ class Collection:
         """Returns the number (`Hit.id`) of each photo that can be searched, by its absolute path."""
         self._store.refresh()
         return photo_numbers(self._store)
+
+
+def _photo_paths(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str | Path]:
+    """Returns files, folders and addresses as people type them.
+
+    Raises:
+        InvalidInput: They are neither.
+        StorageFailed: There are no credentials for an address.
+    """
+    given = [paths] if isinstance(paths, str | os.PathLike) or not isinstance(paths, Iterable) else paths
+    found: list[str | Path] = []
+    try:
+        for path in given:
+            address = spelled(path) if isinstance(path, str | os.PathLike) else ""
+            found.append(address if is_address(address) else typed_path(path))
+    except StoreRefused as error:
+        raise StorageFailed(str(error)) from None
+    return found
 
 
 def _reopened(path: str, model: str | None, lock_timeout: float) -> Collection:

@@ -15,16 +15,25 @@ import numpy as np
 from resight.collection.batching import Batching
 from resight.collection.exclusion import Exclusion
 from resight.collection.index_report import IndexOptions, IndexReport, IndexSeconds
-from resight.collection.roots import Key, is_empty
+from resight.collection.roots import Key
 from resight.collection.scan import BrokenPhoto, PhotoFile, Scan, canonical, printable, scan
 from resight.collection.schema import KEY_COLUMNS, Row, Value, metadata_names, new_columns
 from resight.collection.store import Store
 from resight.collection.stored_photos import StoredPhoto, keys_under, stored_photos
 from resight.errors import InvalidInput
 from resight.features import ImageFeatures, LocalFeatures
-from resight.files import Progress, on_disk
+from resight.files import (
+    Progress,
+    exists,
+    is_address,
+    is_empty,
+    is_file,
+    is_folder,
+    on_disk,
+    spelled,
+    stamp_of,
+)
 from resight.images import MAX_PIXELS
-from resight.images.content import modified_ns
 from resight.models.extract import Extraction
 from resight.models.model import Model
 
@@ -122,11 +131,14 @@ def _divide(
     present: list[str] = []
     gone: list[Key] = []
     for given in paths:
-        path = on_disk(Path(given))
-        is_there = os.path.exists(path)  # noqa: PTH110 (Path raises where a folder may not be entered)
-        lost = [] if is_there and not is_empty(str(path)) else keys_under(store, known, [path])
+        address = spelled(given)
+        path = address if is_address(address) else str(on_disk(Path(given)))
+        is_there = is_file(path) or is_folder(path) if is_address(path) else exists(path)
+        lost = [] if is_there and not is_empty(path) else keys_under(store, known, [path])
         if not is_there and not lost:
-            raise InvalidInput(f"there is no file or folder {printable(str(path))}")
+            # Of an address, listing it says why.
+            _ = scan([path])
+            raise InvalidInput(f"there is no file or folder {printable(path)}")
         gone += lost
         if not lost:
             present.append(canonical(path))
@@ -152,14 +164,14 @@ def _named(
     # What walking passes over (an unusual suffix, a hidden file) but was once given by itself.
     exclusion = Exclusion(store.header.exclude)
     targets = {photo.target for photo in scanned.photos}
-    for folder in (path for path in present if Path(path).is_dir()):
+    for folder in filter(is_folder, present):
         for key in keys_under(store, known, [folder]):
             path = roots.path_of(key)
             if key in photos or not roots.is_here(key) or exclusion.leaves_out(path, folder):
                 continue
             # Behind a link lies a photo that was met by itself now.
-            if os.path.realpath(path) not in targets:
-                photos[key] = PhotoFile(path, str(Path(path).parent), path)
+            if (path if is_address(path) else os.path.realpath(path)) not in targets:
+                photos[key] = PhotoFile(path, folder, path)
     return photos
 
 
@@ -213,7 +225,7 @@ class _Run:
 
     def describe(self) -> None:
         """Describes what is new or changed, and commits it batch by batch."""
-        waiting = {key: photo.path for key, photo in self.photos.items() if not self._same(key, photo.path)}
+        waiting = {key: photo.path for key, photo in self.photos.items() if not self._same(key, photo)}
         for key, photo in self.known.items():
             if photo.hash is not None:
                 self.by_hash.setdefault(photo.hash, []).append(key)
@@ -247,19 +259,20 @@ class _Run:
             self._commit(left)
             waiting = left
 
-    def _same(self, key: Key, path: str) -> bool:
+    def _same(self, key: Key, photo: PhotoFile) -> bool:
         """Returns whether a file looks as when it was described, and counts it if so."""
+        path = photo.path
         known = self.known.get(key)
         if self.options.again or path in self.named:
             return False
         if known is None or known.hash is None or self._another_try(known):
             return False
         try:
-            status = Path(path).stat()
+            stamp = photo.stamp or stamp_of(path)
         except OSError:
             # Reading the file gives the reason.
             return False
-        if (status.st_size, modified_ns(status)) != (known.file_size, known.modified_ns):
+        if (stamp.size, stamp.modified_ns) != (known.file_size, known.modified_ns):
             return False
         self._count(key, path, known.hash, known.broken)
         return True
@@ -273,18 +286,19 @@ class _Run:
         self.read_seconds += extraction.read_seconds
         self.describe_seconds += extraction.describe_seconds
         content, features = extraction.content, extraction.features
+        path = self.photos[key].path
         if extraction.warning is not None:
-            self.warned.append(BrokenPhoto(printable(str(extraction.path)), extraction.warning))
+            self.warned.append(BrokenPhoto(printable(path), extraction.warning))
         if content is not None and content.hash in described:
             self.batching.capture(key, extraction.capture)
             self.batching.copies[key] = content, described[content.hash]
             self._recognise(key, content.hash)
             return True
-        if content is None and not extraction.path.exists():
+        if content is None and not exists(path):
             if key in self.known:
                 self.vanished.add(key)
             else:
-                self.broken.append(BrokenPhoto(str(extraction.path), "it has disappeared"))
+                self.broken.append(BrokenPhoto(path, "it has disappeared"))
             return False
         if features is not None:
             self.batching.capture(key, extraction.capture)
@@ -349,7 +363,7 @@ class _Run:
 
         What lies below a folder that cannot be listed is not among them.
         """
-        folders = [path for path in present if Path(path).is_dir()]
+        folders = list(filter(is_folder, present))
         under = set(keys_under(self.store, self.known, folders)) - self.photos.keys() - self.renamed.keys()
         hidden = set(keys_under(self.store, self.known, unlisted))
         roots, exclusion = self.store.roots, Exclusion(self.store.header.exclude)

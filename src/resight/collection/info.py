@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +18,7 @@ from resight.collection.schema import metadata_names
 from resight.collection.store import Store
 from resight.errors import InvalidInput
 from resight.features import LocalFeatures
+from resight.files import is_folder, object_path
 from resight.search.index import SearchFigures
 from resight.search.probability import PairProbability
 from resight.search.recognition import Calibration
@@ -132,8 +132,12 @@ def collection_info(store: Store) -> CollectionInfo:
                 folder,
                 root.stored,
                 numbers.count(root.number),
-                Path(folder).is_dir(),
-                _missing(folder, [path for number, path in keys if number == root.number]),
+                # A collection from elsewhere could name any: such a folder is not looked at.
+                roots.is_known_here(root) and is_folder(folder),
+                _missing(
+                    folder if roots.is_known_here(root) else None,
+                    [path for number, path in keys if number == root.number],
+                ),
             )
             for root, folder in folders
         ],
@@ -149,13 +153,24 @@ def collection_info(store: Store) -> CollectionInfo:
     )
 
 
-def _missing(root: str, paths: Sequence[str]) -> int:
-    """Returns how many files are not in their folders; lists each folder once, which is quick on any disk."""
+def _missing(root: str | None, paths: Sequence[str]) -> int:
+    """Returns how many files are not in their folders; lists each folder once, which is quick on any disk.
+
+    Of a folder that may not be looked at (None), all are.
+    """
     names: dict[str, list[str]] = {}
     for path in paths:
         folder, _, name = path.rpartition("/")
         names.setdefault(folder, []).append(name)
+    if root is None:
+        return len(paths)
     missing = 0
+    if (address := object_path(root)) is not None:
+        try:
+            there = {str(one) for one, _ in address.below()}
+        except OSError:
+            there = set()
+        return sum(f"{root}/{path}" not in there for path in paths)
     for folder, wanted in names.items():
         try:
             held = set(os.listdir(os.path.join(root, folder)))  # noqa: PTH118, PTH208 (quicker by far)

@@ -22,6 +22,7 @@ from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box, LocalFeatures
 from resight.files import Progress, in_threads
 from resight.images.content import HASH_BYTES
+from resight.images.opening import open_photo
 from resight.models.extract import shows_nothing
 from resight.models.model import Model
 from resight.search import Ranking
@@ -218,8 +219,9 @@ def _described(
             if not store.roots.is_here(photo.key):
                 return None
             try:
-                shown = images.read(store.roots.path_of(photo.key), max_side=model.max_side, box=box)
-            except UnreadableImage:
+                with open_photo(store.roots.path_of(photo.key)) as stream:
+                    shown = images.read(stream, max_side=model.max_side, box=box)
+            except (OSError, UnreadableImage):
                 return None
             (features,) = model.extract([shown])
             if not shows_nothing(shown, features):

@@ -11,9 +11,9 @@ from typing import NamedTuple, final
 
 from resight.collection.seal import seal_of
 from resight.errors import CollectionDamaged, InvalidInput
-from resight.files import ObjectPath, shown
+from resight.files import ObjectPath, is_address, is_below, is_empty, is_file, is_folder, shown
 
-__all__ = ["Key", "Root", "Roots", "Sample", "is_empty"]
+__all__ = ["Key", "Root", "Roots", "Sample"]
 
 Sample = tuple[str, int | None]
 """A photo's path below its root, and its size in bytes where that is known."""
@@ -92,7 +92,10 @@ class Roots:
         for number, folder in self._deepest:
             if path == folder:
                 return Key(number, "")
-            if path.startswith(folder if folder.endswith(os.sep) else folder + os.sep):
+            if is_address(folder):
+                if path.startswith(f"{folder}/"):
+                    return Key(number, path[len(folder) + 1 :])
+            elif path.startswith(folder if folder.endswith(os.sep) else folder + os.sep):
                 return Key(number, path[len(folder) :].strip(os.sep).replace(os.sep, "/"))
         return None
 
@@ -107,7 +110,10 @@ class Roots:
                 f"{shown(key.path)} lies in the folder number {key.root}, which the header of "
                 f"{self._collection} does not know: index the photos into a new collection"
             )
-        return os.path.normpath(f"{self._folders[key.root]}{os.sep}{key.path}")
+        folder = self._folders[key.root]
+        if is_address(folder):
+            return f"{folder}/{key.path}" if key.path else folder
+        return os.path.normpath(f"{folder}{os.sep}{key.path}")
 
     def is_here(self, key: Key) -> bool:
         """Returns whether a photo is there and may be read: a file below a folder that is known here."""
@@ -116,7 +122,7 @@ class Roots:
             root is not None
             and self.is_known_here(root)
             and _is_plain(key.path)
-            and _is_file(self.path_of(key))
+            and is_file(self.path_of(key))
         )
 
     def is_known_here(self, root: Root) -> bool:
@@ -138,9 +144,7 @@ class Roots:
 
     def _is_beside(self, folder: str) -> bool:
         """Returns whether a folder lies beside the collection, in one folder or bucket."""
-        if isinstance(self._collection, ObjectPath):
-            return _is_below(folder, str(self._collection.parent))
-        return PurePath(folder).is_relative_to(self._collection.parent)
+        return is_below(folder, str(self._collection.parent))
 
     def notes(self) -> list[str]:
         """Returns what is amiss with the folders, a sentence each with the command that mends it."""
@@ -156,7 +160,7 @@ class Roots:
                     f"the folder {folder} was named on another machine, and its photos are not shown: index "
                     f"it, or confirm it by `{said} {shlex.quote(folder)}`, or by `{said} NEW` where it is now"
                 )
-            elif not _is_folder(folder):
+            elif not is_folder(folder):
                 sentences.append(
                     f"{held} is not there: if it has moved, index it where it is now, or say so by "
                     f"`{said} NEW`"
@@ -236,6 +240,8 @@ class Roots:
 
     def _located(self, root: Root) -> str:
         """Returns where a root is now: beside the collection, or where that was when it was written last."""
+        if is_address(root.stored):
+            return root.stored
         if isinstance(self._collection, ObjectPath):
             # A relative one was stored while the collection lay in a folder.
             return os.path.normpath(Path(self._place) / root.stored)
@@ -248,7 +254,7 @@ class Roots:
             return before
         samples = [each for each in self._samples.get(root.number, []) if _is_plain(each[0])]
         is_it = any(_is_file_of(f"{here}{os.sep}{path}", size) for path, size in samples)
-        return here if is_it or (not samples and _is_folder(here)) else before
+        return here if is_it or (not samples and is_folder(here)) else before
 
     def _root(self, number: int, folder: str) -> Root:
         """Returns a root, relative where photos and collection are likely to be moved together.
@@ -256,16 +262,13 @@ class Roots:
         That is where the folder lies beside the collection or below its parent, or holds the collection.
         """
         seal = seal_of(folder, self._identity)
-        if isinstance(self._collection, ObjectPath) or not (
-            self._is_beside(folder) or self._collection.is_relative_to(folder)
+        if (
+            isinstance(self._collection, ObjectPath)
+            or is_address(folder)
+            or not (self._is_beside(folder) or self._collection.is_relative_to(folder))
         ):
             return Root(number, folder, seal)
         return Root(number, PurePath(os.path.relpath(folder, self._collection)).as_posix(), seal)
-
-
-def _is_below(folder: str, other: str) -> bool:
-    """Returns whether an address is another, or lies below it."""
-    return folder == other or folder.startswith(f"{other}/")
 
 
 def _is_plain(path: str) -> bool:
@@ -274,27 +277,9 @@ def _is_plain(path: str) -> bool:
     return not parts.is_absolute() and not parts.drive and ".." not in parts.parts
 
 
-# Path's methods raise where a folder on the way may not be entered.
-def _is_file(path: str) -> bool:
-    return os.path.isfile(path)  # noqa: PTH113
-
-
-def _is_folder(path: str) -> bool:
-    return os.path.isdir(path)  # noqa: PTH112
-
-
 def _is_file_of(path: str, size: int | None) -> bool:
     """Returns whether there is a file of that size; any file where the size is not known."""
     try:
         return os.stat(path).st_size == size or size is None  # noqa: PTH116
     except (OSError, ValueError):
-        return False
-
-
-def is_empty(folder: str) -> bool:
-    """Returns whether a folder holds nothing, as the place of a disk that is not mounted does."""
-    try:
-        with os.scandir(folder) as entries:
-            return next(entries, None) is None
-    except OSError:
         return False

@@ -6,12 +6,13 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import final
 
 from resight.collection.exclusion import Exclusion
 from resight.collection.own_files import TABLE_NAME
 from resight.errors import InvalidInput
+from resight.files import Stamp, StoreRefused, is_address, is_below, object_path, spelled
 from resight.images import PHOTO_SUFFIXES
 
 __all__ = ["BrokenPhoto", "PhotoFile", "Scan", "absolute", "canonical", "find_photos", "printable", "scan"]
@@ -38,11 +39,13 @@ class PhotoFile:
         path: Absolute; below the folder it was found in, links are left as they are.
         folder: The given folder it was found in; for a file given itself, the folder that holds it.
         target: Where its bytes lie when it was reached through a symbolic link, else `path`.
+        stamp: Of an object of a bucket, as it was listed.
     """
 
     path: str
     folder: str
     target: str
+    stamp: Stamp | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,13 @@ def absolute(path: str | Path) -> str:
 
 
 def canonical(path: str | Path) -> str:
-    """Returns the one absolute spelling of a path: links resolved in a folder, and in a file's folder."""
+    """Returns the one absolute spelling of a path: links resolved in a folder, and in a file's folder.
+
+    That of an address ``s3://bucket/key`` has no slash at its end.
+    """
+    address = spelled(path)
+    if is_address(address):
+        return address
     # Path's method raises where a name is too long, or holds a null character.
     if os.path.isdir(path):  # noqa: PTH112
         return os.path.realpath(path)
@@ -111,7 +120,9 @@ def scan(paths: Iterable[str | Path], exclude: Sequence[str] = ()) -> Scan:
     """
     walk = _Walk(Exclusion(tuple(exclude)))
     for path in sorted({canonical(path) for path in paths}):
-        if Path(path).is_dir():
+        if is_address(path):
+            walk.bucket(path)
+        elif Path(path).is_dir():
             walk.folder(path, origin=path)
         elif os.path.exists(path):  # noqa: PTH110 (Path raises where a folder may not be entered)
             walk.file(path, origin=str(Path(path).parent), linked=Path(path).is_symlink())
@@ -127,6 +138,7 @@ class _Walk:
 
     exclusion: Exclusion
     photos: list[PhotoFile] = field(default_factory=list)
+    objects: list[PhotoFile] = field(default_factory=list)
     broken: list[BrokenPhoto] = field(default_factory=list)
     visited: set[tuple[int, int]] = field(default_factory=set)
     taken: set[str] = field(default_factory=set)
@@ -162,6 +174,59 @@ class _Walk:
                     folders.append(entry.path)
                 elif entry.is_file():
                     self.offered(entry.path, origin=origin, linked=linked)
+
+    def bucket(self, origin: str) -> None:
+        """Takes the objects below an address, or the one that it names.
+
+        Raises:
+            InvalidInput: There is neither, or the store refuses.
+        """
+        address = object_path(origin)
+        if address is None:
+            return
+        try:
+            listed = {str(one): status for one, status in address.below() if one != address}
+            listed = listed or {origin: address.status()}
+        except FileNotFoundError:
+            raise InvalidInput(f"there is no object {printable(origin)}, nor any below it") from None
+        except StoreRefused as error:
+            raise InvalidInput(str(error)) from None
+        mark = f"/{TABLE_NAME}/"
+        collections = {path.partition(mark)[0] for path in listed if mark in path}
+        patterns: dict[str, str | None] = {}
+        for path, status in listed.items():
+            stamp = Stamp(status.size, status.modified_ns)
+            if path == origin:
+                self.objects.append(PhotoFile(path, str(address.parent), path, stamp))
+            elif not any(is_below(path, one) for one in collections):
+                self._object(PhotoFile(path, origin, path, stamp), patterns)
+
+    def _object(self, photo: PhotoFile, patterns: dict[str, str | None]) -> None:
+        """Takes an object unless it is hidden, left out, or no photo by its suffix.
+
+        Args:
+            photo: The object.
+            patterns: Which pattern leaves out what lies at or below an address, of those met so far.
+        """
+        names = photo.path[len(photo.folder) :].strip("/").split("/")
+        if any(name.startswith(".") for name in names):
+            return
+        at = photo.folder
+        for number, name in enumerate(names, 1):
+            at = f"{at}/{name}"
+            if at not in patterns:
+                is_folder = number < len(names)
+                patterns[at] = self.exclusion.pattern_of(at, photo.folder, is_folder=is_folder)
+                if (pattern := patterns[at]) is not None:
+                    self.left_out[pattern] += 1
+            if patterns[at] is not None:
+                return
+        suffix = PurePosixPath(names[-1]).suffix.lower()
+        if suffix in PHOTO_SUFFIXES:
+            self.objects.append(photo)
+        elif suffix or photo.stamp is None or photo.stamp.size:
+            # Else it stands for a folder, as some programs make one.
+            self.passed_over[printable(suffix)] += 1
 
     def offered(self, path: str, *, origin: str, linked: bool) -> None:
         """Takes a file of a folder where its suffix is a photo's, else counts it as passed over."""
@@ -200,8 +265,10 @@ class _Walk:
                     self.folder(path, origin=origin, linked=True)
                 else:
                     self.offered(path, origin=origin, linked=True)
+        # One that is given by itself and by what it lies below is one.
+        objects = {photo.path: photo for photo in self.objects}
         return Scan(
-            sorted(self.photos, key=lambda photo: photo.path),
+            sorted([*self.photos, *objects.values()], key=lambda photo: photo.path),
             sorted(self.broken, key=lambda file: file.path),
             dict(self.passed_over.most_common()),
             dict(self.left_out.most_common()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
@@ -13,8 +13,8 @@ from jaxtyping import Float32
 from resight.collection.roots import Key
 from resight.collection.scan import absolute, canonical
 from resight.collection.store import SEARCHABLE, Store
-from resight.files import name_key
-from resight.images.content import content_of, modified_ns
+from resight.files import is_address, is_below, name_key, spelled, stamp_of
+from resight.images.content import content_of
 
 __all__ = [
     "StoredPhoto",
@@ -83,8 +83,8 @@ def has_changed(path: str, size: int | None, modified: int | None, digest: bytes
     One of the same size and time is taken for unchanged, as indexing takes it; any other is read.
     """
     try:
-        status = Path(path).stat()
-        if (status.st_size, modified_ns(status)) == (size, modified):
+        stamp = stamp_of(path)
+        if (stamp.size, stamp.modified_ns) == (size, modified):
             return False
         return content_of(path).hash != digest
     except OSError:
@@ -97,12 +97,12 @@ def keys_under(store: Store, known: Mapping[Key, StoredPhoto], paths: Iterable[s
     exact: set[Key] = set()
     below: set[Key] = set()
     for path in paths:
-        for spelling in {absolute(path), canonical(path), os.path.realpath(path)}:
+        for spelling in _spellings(path):
             at = roots.key_of(spelling)
             if at is not None:
                 (exact if at in known else below).add(at)
             for root in roots:
-                if PurePath(roots.folder(root.number)).is_relative_to(spelling):
+                if is_below(roots.folder(root.number), spelling):
                     below.add(Key(root.number, ""))
     # One pass over the photos, however many folders there are.
     keys = [key for key in known if key in exact or (below and not below.isdisjoint(_folders(key)))]
@@ -111,6 +111,12 @@ def keys_under(store: Store, known: Mapping[Key, StoredPhoto], paths: Iterable[s
     # macOS decomposes letters, keyboards compose them: the same name in other bytes.
     forms = {_composed(key) for key in below}
     return [key for key in known if not forms.isdisjoint({_composed(key), *_folders(_composed(key))})]
+
+
+def _spellings(path: str | Path) -> set[str]:
+    """Returns the ways to write a path from the root of the disk; one for an address."""
+    address = spelled(path)
+    return {address} if is_address(address) else {absolute(path), canonical(path), os.path.realpath(path)}
 
 
 def _composed(key: Key) -> Key:

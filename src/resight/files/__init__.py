@@ -4,6 +4,17 @@ from resight.files.budget import shown
 from resight.files.digest import sha256_of
 from resight.files.foreign import reading, reason_of
 from resight.files.json import JSON, from_json, parse_json, read_json, to_json
+from resight.files.located import (
+    Stamp,
+    exists,
+    is_address,
+    is_below,
+    is_empty,
+    is_file,
+    is_folder,
+    spelled,
+    stamp_of,
+)
 from resight.files.names import name_key, on_disk, typed_path, typed_paths, why_no_name
 from resight.files.nearest import did_you_mean, nearest
 from resight.files.objects import ObjectChanged, ObjectPath, ObjectStatus, StoreRefused, object_path
@@ -20,11 +31,18 @@ __all__ = [
     "ObjectStatus",
     "Progress",
     "Row",
+    "Stamp",
     "StoreRefused",
     "available_cpus",
     "did_you_mean",
+    "exists",
     "from_json",
     "in_threads",
+    "is_address",
+    "is_below",
+    "is_empty",
+    "is_file",
+    "is_folder",
     "name_key",
     "nearest",
     "object_path",
@@ -39,6 +57,8 @@ __all__ = [
     "sha256_of",
     "shown",
     "silent",
+    "spelled",
+    "stamp_of",
     "to_json",
     "typed_path",
     "typed_paths",

@@ -15,9 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, final
 
 from resight.errors import InvalidInput, MissingExtra
+from resight.files.budget import shown
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -111,8 +113,11 @@ class ObjectPath:
         """
         return self.read()[0]
 
-    def read(self) -> tuple[bytes, ObjectStatus]:
+    def read(self, most: int | None = None) -> tuple[bytes, ObjectStatus]:
         """Returns the object's bytes and its status, both of one version of it.
+
+        Args:
+            most: Bytes that are read; of a larger object, none.
 
         Raises:
             FileNotFoundError: There is no such object.
@@ -122,7 +127,9 @@ class ObjectPath:
 
         with self._asking():
             found = obstore.get(self._store, self.key)
-            return bytes(found.bytes()), _status(found.meta)
+            status = _status(found.meta)
+            is_small = most is None or status.size <= most
+            return bytes(found.bytes()) if is_small else b"", status
 
     def status(self) -> ObjectStatus:
         """Returns what the store says of the object.
@@ -219,6 +226,17 @@ class ObjectPath:
         for key in sorted(keys):
             yield ObjectPath(self.bucket, key, self._store)
 
+    def has_below(self) -> bool:
+        """Returns whether any object lies below.
+
+        Raises:
+            StoreRefused: The store does not answer, or refuses.
+        """
+        import obstore
+
+        with self._asking():
+            return any(batch for batch in obstore.list(self._store, self.key or None, chunk_size=1))
+
     def below(self) -> Iterator[tuple[ObjectPath, ObjectStatus]]:
         """Yields all objects below, sorted by their keys, with their status.
 
@@ -270,6 +288,12 @@ def _refusal(bucket: str, said: str) -> str:
         )
     if "InvalidUri" in said or "builder error" in said:
         return f"the endpoint for the bucket {bucket} is no address: set AWS_ENDPOINT_URL to http(s)://HOST"
+    if "invalid path" in said:
+        key = said.split("Error parsing Path ")[-1].split(":")[0]
+        return (
+            f"the bucket {bucket} has an object whose key is no path, {shown(key)}: a part of it is empty, "
+            ". or .., or holds a control character; rename it, or name addresses that it does not lie below"
+        )
     if "HTTP error" in said:
         return (
             f"the store of the bucket {bucket} does not answer: check the network and AWS_ENDPOINT_URL, then "
@@ -293,12 +317,19 @@ def object_path(text: str | os.PathLike[str]) -> ObjectPath | None:
     bucket, key = match[1], (match[2] or "").strip("/")
     if not _BUCKET.fullmatch(bucket):
         raise InvalidInput(f"{spelled:.200} names no bucket: an address is s3://BUCKET/KEY")
+    environment = tuple(item for item in sorted(os.environ.items()) if item[0].startswith("AWS_"))
+    return ObjectPath(bucket, key, _client(bucket, environment))
+
+
+@lru_cache(maxsize=16)
+def _client(bucket: str, environment: tuple[tuple[str, str], ...]) -> S3Store:  # noqa: ARG001 (a key)
+    """Returns the client of a bucket, which keeps its connections; another one for another environment."""
     try:
         from obstore.store import S3Store
     except ImportError:
         raise MissingExtra("s3", "object storage") from None
     try:
-        store = S3Store(
+        return S3Store(
             bucket,
             # An endpoint without TLS is the user's choice, by its own address.
             client_options={"allow_http": True, "connect_timeout": timedelta(seconds=_CONNECT_SECONDS)},
@@ -306,7 +337,6 @@ def object_path(text: str | os.PathLike[str]) -> ObjectPath | None:
         )
     except Exception as error:
         raise StoreRefused(_refusal(bucket, str(error))) from None
-    return ObjectPath(bucket, key, store)
 
 
 def _status(meta: object) -> ObjectStatus:

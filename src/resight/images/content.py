@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
 from resight.errors import UnreadableImage
-from resight.images.opening import open_file
+from resight.images.opening import ObjectStream, open_photo, stamp_in
 
-__all__ = ["HASH_BYTES", "Content", "content_in", "content_of", "modified_ns"]
+__all__ = ["HASH_BYTES", "Content", "content_in", "content_of"]
 
 HASH_BYTES = 20
 """Length of the hash of a file's bytes."""
@@ -33,11 +32,6 @@ class Content:
     modified_ns: int
 
 
-def modified_ns(status: os.stat_result) -> int:
-    """Returns when a file was changed last, nanoseconds since 1970 within 64 bits: of 1677 to 2262."""
-    return max(-(2**63), min(status.st_mtime_ns, 2**63 - 1))
-
-
 def content_of(path: str | Path) -> Content:
     """Returns what identifies the file's bytes now.
 
@@ -45,15 +39,15 @@ def content_of(path: str | Path) -> Content:
         OSError: It cannot be read.
     """
     try:
-        stream = open_file(path)
+        stream = open_photo(path)
     except UnreadableImage as error:
         raise OSError(errno.EINVAL, error.reason, str(path)) from None
     with stream:
         return content_in(stream)
 
 
-def content_in(stream: BufferedReader) -> Content:
+def content_in(stream: BufferedReader | ObjectStream) -> Content:
     """Returns what identifies the bytes of an open file, which is read from where it stands to its end."""
-    status = os.fstat(stream.fileno())
+    stamp = stamp_in(stream)
     digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=HASH_BYTES)).digest()
-    return Content(digest, status.st_size, modified_ns(status))
+    return Content(digest, stamp.size, stamp.modified_ns)

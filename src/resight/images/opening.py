@@ -14,20 +14,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, final
 
 from PIL import Image
 
 from resight.errors import UnreadableImage
-from resight.files import on_disk, typed_path
+from resight.files import Stamp, object_path, on_disk, typed_path
 
-__all__ = ["MAX_FILE_BYTES", "open_file", "opened", "reasons"]
+__all__ = ["MAX_FILE_BYTES", "ObjectStream", "open_file", "open_photo", "opened", "reasons", "stamp_in"]
 
 MAX_FILE_BYTES = 1 << 32
 """Largest file that is opened, bytes: four gibibytes, more than any photo within the limit on pixels takes.
 
 A sparse file claims any size without taking room on the disk, and reading its holes takes hours.
 """
+
+_MOST_OBJECT_BYTES = 1 << 30
+"""Largest object of a bucket that is read: it is held in memory."""
 
 # What Pillow's decoders raise on broken files, found by corrupting files of every format and reading their
 # sources.
@@ -69,6 +72,41 @@ def open_file(path: str | Path) -> BufferedReader:
         stream.close()
         raise
     return stream
+
+
+@final
+class ObjectStream(io.BytesIO):
+    """The bytes of an object of a bucket, and what tells its versions apart."""
+
+    def __init__(self, data: bytes, stamp: Stamp) -> None:
+        super().__init__(data)
+        self.stamp = stamp
+
+
+def open_photo(path: str | Path) -> BufferedReader | ObjectStream:
+    """Returns what `open_file` does, or an object ``s3://bucket/key``, which is read at once.
+
+    For photos of a collection whose folder was named on this machine: `open_file` reads no address.
+
+    Raises:
+        UnreadableImage: As `open_file`.
+        OSError: The system or the store refuses it; there is no such file.
+        ValueError: The path holds a null character.
+    """
+    address = object_path(path)
+    if address is None:
+        return open_file(path)
+    data, status = address.read(_MOST_OBJECT_BYTES)
+    if len(data) != status.size:
+        raise UnreadableImage(
+            path, f"its {status.size:,} bytes are more than the limit of {_MOST_OBJECT_BYTES:,} in a bucket"
+        )
+    return ObjectStream(data, Stamp(status.size, status.modified_ns))
+
+
+def stamp_in(stream: BufferedReader | ObjectStream) -> Stamp:
+    """Returns what tells the versions of an open file or object apart."""
+    return stream.stamp if isinstance(stream, ObjectStream) else Stamp.of(os.fstat(stream.fileno()))
 
 
 def _without_waiting(path: str, flags: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -17,9 +16,10 @@ from jaxtyping import UInt8
 from resight import images
 from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box, ImageFeatures
-from resight.files import available_cpus, in_threads
+from resight.files import Stamp, available_cpus, in_threads
 from resight.images import Photo, PhotoSource, photo_of, several_photos
-from resight.images.content import Content, content_in, modified_ns
+from resight.images.content import Content, content_in
+from resight.images.opening import open_photo, stamp_in
 
 __all__ = [
     "NOTHING_SHOWN",
@@ -288,13 +288,12 @@ def _read_file(
     capture = images.Capture()
     try:
         # One opening for both, so that a file replaced meanwhile cannot be hashed old and described new.
-        with images.open_file(path) as stream:
+        with open_photo(path) as stream:
             content = content_in(stream)
             capture = images.capture_of(stream)
             if content.hash not in known:
                 photo = images.read(stream, max_side=max_side, box=box, max_pixels=max_pixels, budget=budget)
-            status = os.fstat(stream.fileno())
-            if (status.st_size, modified_ns(status)) != (content.size, content.modified_ns):
+            if stamp_in(stream) != Stamp(content.size, content.modified_ns):
                 raise _Changing
     except _Changing:
         reason, content, photo = "it was written to while it was read: index it again", None, None

@@ -9,7 +9,8 @@ from contextlib import ExitStack, contextmanager
 from io import BufferedReader
 from pathlib import PurePath
 
-from resight.images.opening import open_file
+from resight.files import is_address, is_below
+from resight.images.opening import ObjectStream, open_file, open_photo
 
 __all__ = ["NotBelow", "open_below"]
 
@@ -19,8 +20,8 @@ class NotBelow(Exception):
 
 
 @contextmanager
-def open_below(folders: Iterable[str], path: str) -> Iterator[BufferedReader]:
-    """Opens a regular file for the time of the block.
+def open_below(folders: Iterable[str], path: str) -> Iterator[BufferedReader | ObjectStream]:
+    """Opens a regular file, or an object below an address, for the time of the block.
 
     The path is resolved once and then walked from the folder down without following a link, so that nothing
     can be put in its way in between.
@@ -29,6 +30,12 @@ def open_below(folders: Iterable[str], path: str) -> Iterator[BufferedReader]:
         NotBelow: Where its links lead, it lies below none of the folders, or it is no regular file.
         OSError: The system refuses it.
     """
+    if is_address(path):
+        if not any(is_below(path, folder) for folder in folders):
+            raise NotBelow(path)
+        with open_photo(path) as stream:
+            yield stream
+        return
     real = PurePath(os.path.realpath(path))
     bases = [PurePath(os.path.realpath(folder)) for folder in folders]
     base = next((base for base in bases if real != base and real.is_relative_to(base)), None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,9 +23,10 @@ from resight.collection.roots import Key
 from resight.collection.schema import Value, metadata_names
 from resight.collection.store import SEARCHABLE, Store
 from resight.errors import UnreadableImage
-from resight.files import ObjectPath
-from resight.images.content import content_in, modified_ns
+from resight.files import ObjectPath, Stamp
+from resight.images.content import content_in
 from resight.images.formats import HEAD, detect
+from resight.images.opening import ObjectStream, stamp_in
 from resight.serving.below import NotBelow, open_below
 from resight.serving.cache import ThumbnailCache
 from resight.serving.refusals import Refusal
@@ -101,7 +101,7 @@ class Original:
         tag: Changes with the bytes.
     """
 
-    stream: BufferedReader
+    stream: BufferedReader | ObjectStream
     size: int
     type: str
     tag: str
@@ -196,10 +196,10 @@ class Library:
                 raise gone
             if kind is None:
                 raise Refusal(404, f"the file of photo {photo.id} is no photo any more")
-            status = os.fstat(stream.fileno())
-            is_same = (status.st_size, modified_ns(status)) == (photo.size, photo.modified_ns)
-            tag = photo.tag if is_same else f"{status.st_size:x}-{status.st_mtime_ns:x}"
-            yield Original(stream, status.st_size, _TYPES[kind], tag)
+            stamp = stamp_in(stream)
+            is_same = stamp == Stamp(photo.size, photo.modified_ns)
+            tag = photo.tag if is_same else f"{stamp.size:x}-{stamp.modified_ns:x}"
+            yield Original(stream, stamp.size, _TYPES[kind], tag)
 
     def thumbnail(self, photo: LibraryPhoto, side: int, max_pixels: int) -> tuple[bytes, str]:
         """Returns a photo as an upright JPEG of at most that long side, and its tag; made once.

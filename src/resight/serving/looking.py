@@ -17,6 +17,7 @@ from fastapi.responses import Response, StreamingResponse
 from resight import images
 from resight.collection.groups import GroupKind
 from resight.collection.own_files import TABLE_NAME
+from resight.images.opening import ObjectStream
 from resight.serving import examples
 from resight.serving.answers import groups_shape
 from resight.serving.forms import read_form
@@ -136,7 +137,7 @@ def _preview(content: bytes, max_pixels: int) -> Preview:
     return Preview(picture=f"data:image/jpeg;base64,{picture}", width=shown.width, height=shown.height)
 
 
-def _pieces(stream: BufferedReader, size: int, held: ExitStack) -> Iterator[bytes]:
+def _pieces(stream: BufferedReader | ObjectStream, size: int, held: ExitStack) -> Iterator[bytes]:
     """Yields the first bytes of a file, as many as were promised."""
     with held:
         while size and (piece := stream.read(min(_PIECE, size))):

@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import final
 
 import numpy as np
@@ -23,8 +22,8 @@ from resight.collection.store import Store
 from resight.collection.stored_local import StoredLocal
 from resight.errors import InvalidInput, NoLocalFeatures, StorageFailed, UnreadableImage
 from resight.features import LocalFeatures
-from resight.files import Progress, in_threads
-from resight.images.content import modified_ns
+from resight.files import Progress, Stamp, in_threads
+from resight.images.opening import open_photo, stamp_in
 from resight.models.model import Model
 from resight.search.geometry.verdict import verdict
 from resight.search.geometry.verification import Verification, verify_queries
@@ -363,10 +362,10 @@ class _Run:
 
 def _read(path: str, photo: Photo) -> Thumbnail | None:
     try:
-        status = Path(path).stat()
-        if (status.st_size, modified_ns(status)) != (photo.file_size, photo.modified_ns):
-            return None
-        return Thumbnail.of(images.read(path, max_side=SIDE))
+        with open_photo(path) as stream:
+            if stamp_in(stream) != Stamp(photo.file_size, photo.modified_ns):
+                return None
+            return Thumbnail.of(images.read(stream, max_side=SIDE))
     except (OSError, UnreadableImage):
         return None
 
