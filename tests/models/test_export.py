@@ -18,7 +18,7 @@ from resight.models.export import check_graph, export, graph_of
 from resight.models.keypoints import KeypointConfig
 from resight.models.runtimes import ONNX, OPENVINO, import_onnxruntime, import_openvino
 from resight.models.whitening_fit import fit_pca
-from resight.networks import CGD, DELG, DOLG, Backbone, CGDConfig, DELGConfig, DOLGConfig, GeMNet
+from resight.networks import CGD, DELG, DOLG, Backbone, CGDConfig, DELGConfig, DOLGConfig, GeMNet, TrunkConfig
 from resight.networks.gem import GeMNetConfig
 
 # Exporting a network takes seconds.
@@ -45,6 +45,11 @@ def models():
         "cgd": NetworkDescriber(CGD(trunk(-1), CGDConfig(configuration="SG", dim=16))),
         # Half the size rounds halves to even.
         "dolg": NetworkDescriber(DOLG(trunk(-2, -1), DOLGConfig(16)), scales=(0.5,)),
+        # Pads by its size.
+        "lite0": NetworkDescriber(
+            GeMNet(TrunkConfig("efficientnet-lite0", pretrained=False).build(), GeMNetConfig()),
+            scales=(0.75, 0.53),
+        ),
         "delg": DELGDescriber(
             DELG(trunk(-2, -1), DELGConfig(16, local_dim=8, attention_dim=8)),
             keypoints=KeypointConfig(scales=(0.5, 1.0)),
@@ -72,7 +77,7 @@ def files(models, tmp_path_factory):
     """Each model as an ONNX file."""
     folder = tmp_path_factory.mktemp("files")
     # Whitened CGD is CGD with a layer more, and exporting takes seconds.
-    names = ("gem", "whitened", "dolg", "delg")
+    names = ("gem", "whitened", "dolg", "lite0", "delg")
     return {name: export(models[name], folder / f"{name}.onnx", "onnx") for name in names}
 
 
@@ -88,7 +93,7 @@ def bare_openvino(path, values):
 
 
 @pytest.mark.parametrize("run", [bare_onnx, bare_openvino])
-@pytest.mark.parametrize("name", ["gem", "whitened", "dolg"])
+@pytest.mark.parametrize("name", ["gem", "whitened", "dolg", "lite0"])
 def test_the_bare_runtimes_give_the_models_descriptor(name, run, models, files):
     for rows, columns in ((131, 97), (96, 160)):
         shown = photo(rows, columns)

@@ -37,6 +37,7 @@ from resight.networks.dolg import DOLG
 from resight.networks.gem import GeMNet
 from resight.networks.global_net import join_scales
 from resight.networks.super_global import describe_super_global
+from resight.networks.trunks._timm import import_timm
 
 __all__ = ["LARGEST_DIFFERENCE", "Exported", "Format", "check_graph", "export", "graph_of", "write_onnx"]
 
@@ -217,26 +218,61 @@ def write_onnx(graph: Graph, path: Path, facts: Mapping[str, str]) -> Path:
         MissingExtra: onnx or onnxscript is not installed.
     """
     require("onnx", ONNX[:2], "a file for onnx")
-    axes = {place: torch.export.Dim.DYNAMIC for place, side in enumerate(graph.shape) if side == -1}
     try:
         with torch.no_grad(), _quiet():
-            program: Any = torch.onnx.export(
-                graph,
-                (graph.example(_EXAMPLE, 0),),
-                input_names=[graph.input_name],
-                output_names=list(graph.outputs),
-                dynamic_shapes=(axes,),
-                opset_version=_OPSET,
-                dynamo=True,
-                verbose=False,
-            )
+            write = _write_traced if _pads_by_size(graph) else _write_followed
+            write(graph, path, dict(facts))
     # Whatever torch's exporter raises: the network holds what no graph of ONNX can say.
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise InvalidInput(f"the network cannot be exported ({type(error).__name__}: {reason})") from error
+    return path
+
+
+def _pads_by_size(graph: Graph) -> bool:
+    """Returns whether what a layer adds at the border depends on the size, as TensorFlow's networks do it.
+
+    Each such size is a term of the one before, several times over: the symbols of torch's newer exporter grow
+    for minutes. The older one writes down what it sees being done to sizes.
+    """
+    layers = import_timm("a file for onnx").layers
+    kinds = (layers.Conv2dSame, layers.AvgPool2dSame, layers.pool2d_same.MaxPool2dSame)
+    return any(isinstance(module, kinds) for module in graph.modules())
+
+
+def _write_traced(graph: Graph, path: Path, facts: dict[str, str]) -> None:
+    import onnx
+
+    axes = {place: f"side_{place}" for place, side in enumerate(graph.shape) if side == -1}
+    torch.onnx.export(
+        graph.eval(),
+        (graph.example(_EXAMPLE, 0),),
+        str(path),
+        input_names=[graph.input_name],
+        output_names=list(graph.outputs),
+        dynamic_axes={graph.input_name: axes},
+        opset_version=_OPSET,
+        dynamo=False,
+    )
+    model = onnx.load(str(path))
+    onnx.helper.set_model_props(model, facts)
+    onnx.save(model, str(path))
+
+
+def _write_followed(graph: Graph, path: Path, facts: dict[str, str]) -> None:
+    axes = {place: torch.export.Dim.DYNAMIC for place, side in enumerate(graph.shape) if side == -1}
+    program: Any = torch.onnx.export(
+        graph,
+        (graph.example(_EXAMPLE, 0),),
+        input_names=[graph.input_name],
+        output_names=list(graph.outputs),
+        dynamic_shapes=(axes,),
+        opset_version=_OPSET,
+        dynamo=True,
+        verbose=False,
+    )
     program.model.metadata_props.update(facts)
     program.save(str(path))
-    return path
 
 
 def check_graph(graph: Graph, run: Run, name: str) -> tuple[float, float]:
