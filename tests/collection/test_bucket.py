@@ -19,6 +19,7 @@ from pathlib import Path
 
 import lance
 import numpy as np
+import pyarrow as pa
 import pytest
 from made_bucket import ENVIRONMENT, Bucket, serving
 from made_photos import write_photo
@@ -194,6 +195,25 @@ def test_of_two_writers_one_is_killed_and_no_row_is_lost_or_doubled(bucket, tmp_
     assert collection.check().problems == []
 
 
+def test_a_writer_that_is_stopped_and_goes_on_is_told_and_doubles_nothing(bucket, tmp_path, model):
+    for number in range(30):
+        write_photo(tmp_path / "photos" / f"{number}.png", number, width=32, height=32)
+    address = f"{bucket}/c.resight"
+    Collection.create(address, model=model)
+    stopped = writer(address, tmp_path / "photos", delay=0.2)
+    while not keys(Collection.open(address, model=model)):
+        assert stopped.poll() is None
+    stopped.send_signal(signal.SIGSTOP)
+    other = writer(address, tmp_path / "photos", delay=0.02)
+    assert int(other.communicate()[0].split()[1]) > 0
+    stopped.send_signal(signal.SIGCONT)
+    said = stopped.communicate()[0]
+    assert "CollectionLocked another process has taken over s3://photos/c.resight from this one" in said
+    collection = Collection.open(address, model=model)
+    assert keys(collection) == sorted(f"{number}.png" for number in range(30))
+    assert collection.check().problems == []
+
+
 def test_a_living_writer_is_not_overtaken_and_is_named(bucket, made, photos, monkeypatch):
     monkeypatch.setattr(lease, "LEASE_SECONDS", 0.8)
     # More often than there are signs, so that the lock is seen unchanged.
@@ -209,34 +229,47 @@ def test_a_living_writer_is_not_overtaken_and_is_named(bucket, made, photos, mon
     assert made.add(photos).unchanged == 12
 
 
-@pytest.mark.parametrize(
-    "write",
-    [
-        lambda store: store.drop(np.array([0])),
-        lambda store: store.write_header(store.header.__class__(**{**_fields(store), "exclude": ("x",)})),
-        lambda store: store.upsert(
-            store.table(["root", "path", "broken"]).drop_columns(["_rowid"]).slice(0, 1)
-        ),
-    ],
-    ids=["drop", "header", "upsert"],
-)
-def test_a_writer_that_was_held_up_can_no_longer_commit(made, monkeypatch, write):
+_WRITES = {
+    "delete": lambda dataset: dataset.delete("path = 'a/p00.png'"),
+    "upsert": lambda dataset: (
+        dataset.merge_insert(["root", "path"])
+        .when_matched_update_all()
+        .when_not_matched_insert_all()
+        .execute(dataset.to_table(columns=["root", "path", "broken"]))
+    ),
+    "header": lambda dataset: dataset.update_schema_metadata({"resight.collection": "{}"}),
+    "columns": lambda dataset: dataset.add_columns(pa.schema([pa.field("place", pa.string())])),
+}
+
+
+@pytest.mark.parametrize("write", _WRITES.values(), ids=_WRITES)
+@pytest.mark.parametrize("goes_on", [False, True], ids=["taken over", "and written"])
+def test_what_a_held_up_writer_had_begun_can_no_longer_be_committed(
+    made, photos, monkeypatch, write, goes_on
+):
+    """By itself, in the middle of a commit: the writer that has taken over may have cleaned up meanwhile."""
     monkeypatch.setattr(lease, "LEASE_SECONDS", 0.4)
-    before = keys(made)
+    write_photo(photos / "b" / "new.png", 77)
     with writer_lock(made.path, timeout=0) as held:
-        store = Store.open(made.path, lock=held)
+        begun = place_at(made.path).open_table()
+        # Read now, as a commit does that goes on later.
+        rows = begun.to_table()
         # No sign of life, as of a laptop that was closed.
-        with held._lock, writer_lock(made.path, timeout=5) as taken:
-            taken.confirm()
-            version = Store.open(made.path).version
+        with held._lock:
+            if goes_on:
+                other = Collection.open(str(made.path), model=made.model, lock_timeout=5)
+                assert other.add(photos).added == 1
+            else:
+                with writer_lock(made.path, timeout=5) as taken:
+                    taken.confirm()
+        before = keys(made), Store.open(made.path).version
+        monkeypatch.setattr(begun, "to_table", lambda **_: rows.select(["root", "path", "broken"]))
+        with pytest.raises(OSError, match="Incompatible transaction"):
+            write(begun)
         with pytest.raises(CollectionLocked, match="another process has taken over"):
-            write(store)
-    assert Store.open(made.path).version == version
-    assert keys(made) == before
-
-
-def _fields(store: Store) -> dict[str, object]:
-    return {name: getattr(store.header, name) for name in store.header.__dataclass_fields__}
+            Store.open(made.path, lock=held).drop(np.array([0]))
+    assert (keys(made), Store.open(made.path).version) == before
+    assert Collection.open(str(made.path), model=made.model).check().problems == []
 
 
 def test_what_was_committed_while_a_lock_was_taken_over_stays(made, monkeypatch):

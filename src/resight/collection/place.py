@@ -232,6 +232,9 @@ class _Bucket:
         return _made(str(self._table), schema, _OPTIONS)
 
     def clean(self) -> None:
+        dataset = self.open_table()
+        # Lance compares a commit with the versions that there still are: one of them must be the fence.
+        _fence(dataset)
         # What is not of an older version may be of a writer that was only held up: it stays for a week.
         self.open_table().cleanup_old_versions(older_than=timedelta(0), delete_unverified=False)
 

@@ -77,13 +77,14 @@ class Store:
         place = place_at(path)
         # Before there is a lock in a folder of other things.
         place.make_room()
-        with writer_lock(path, timeout=timeout):
+        with writer_lock(path, timeout=timeout) as lock:
             if place.has_table():
                 raise InvalidInput(
                     f"there is a collection at {path} already: open it, or name another folder"
                 )
             with writing(path):
                 dataset = place.make_table(photo_schema(header.dim).with_metadata(header.to_metadata()))
+            lock.confirm()
         return cls(path, dataset)
 
     @classmethod
@@ -387,8 +388,10 @@ class Store:
         Raises:
             StorageFailed: The disk refuses it; no row is lost.
         """
-        with writing(self.path):
+        with self._committing():
             self._place.clean()
+        # In a bucket that is a commit.
+        self.refresh()
 
     def release_reserve(self) -> None:
         """Frees the room that is kept for a removal.
@@ -406,6 +409,8 @@ class Store:
     @contextmanager
     def _committing(self) -> Iterator[None]:
         """Turns what the disk refuses into `StorageFailed`; says so where another writer has taken over."""
+        if self._lock is not None:
+            self._lock.confirm()
         try:
             with writing(self.path):
                 yield
