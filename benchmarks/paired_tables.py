@@ -66,9 +66,9 @@ WAYS: list[tuple[str, str, str]] = [
     ("GeM, p learned", "learned whitening, shrinkage 0.5", "PCA whitening, shrinkage 0.5"),
     ("GeM, p learned", "learned whitening, shrinkage 0.1", "PCA whitening, shrinkage 0.1"),
 ]
-_W, SLOWLY = "learned whitening", "as the paper, slowly"
+_W = "learned whitening"
 TUPLES: list[tuple[str, str, str, str]] = [
-    *((name, way, "untrained", way) for name in ("tuples", "labels", SLOWLY) for way in (ALONE, _W)),
+    *((name, way, "untrained", way) for name in ("tuples", "labels") for way in (ALONE, _W)),
     *(("tuples", way, "labels", way) for way in (ALONE, _W)),
     *(
         ("tuples", ALONE, name, ALONE)
