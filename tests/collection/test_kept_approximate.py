@@ -19,7 +19,8 @@ from grid_model import grid_model
 
 from resight.collection import Collection, kept_approximate
 from resight.collection.kept import choose_index
-from resight.collection.kept_approximate import FOLDER, ApproximateKept
+from resight.collection.kept_approximate import ApproximateKept
+from resight.collection.kept_head import FOLDER
 from resight.collection.roots import Key, Root
 from resight.collection.schema import Row, rows_table
 from resight.collection.store import Store
@@ -496,7 +497,8 @@ def dying(work):
         return work(*args)
     return replaced
 for module, names in (
-    (building, ("write_rows", "write_codes")), (kept_approximate, ("_write_trained", "_write_head", "_clean"))
+    (building, ("write_rows", "write_codes")),
+    (kept_approximate, ("_write_trained", "write_head", "remove_unnamed")),
 ):
     for name in names:
         setattr(module, name, dying(getattr(module, name)))

@@ -1,44 +1,38 @@
 """The approximate index of a collection: files in its folder, which follow its table.
 
-``search-index/head.json`` says which files there are, of which version of the table, with their checksums; it
-is written last, as a whole. A file that it does not name is of a killed writer, and the next one removes it.
+The head (`resight.collection.kept_head`) names them, with their checksums and the version of the table.
 Nothing in it is believed that the sizes of the files, the checksums and the header of the collection do not
 bear out; an index that is damaged, foreign or behind is made anew by the next writer, and is not searched.
 """
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import numpy as np
 from jaxtyping import Bool, Float16, Int64
 
+from resight.collection.kept_head import Head, index_folder, new_name, read_head, remove_unnamed, write_head
 from resight.collection.lance_errors import writing
 from resight.collection.resident import follow_rows, rows_of
 from resight.collection.schema import metadata_names
 from resight.collection.store import SEARCHABLE, Store
 from resight.errors import CollectionDamaged, InvalidInput, StorageFailed
-from resight.files import ObjectPath, Progress, silent, write_whole
+from resight.files import Progress, silent, write_whole
 from resight.search.approximate.building import Built, build, held_bytes
 from resight.search.approximate.codes import Codes
-from resight.search.approximate.index import ApproximateIndex, Effort
+from resight.search.approximate.index import ApproximateIndex
 from resight.search.approximate.measuring import MEASURED_K, map_loss, measured_recall, true_neighbours
 from resight.search.approximate.part import Block, Part, write_codes, write_rows
 from resight.search.index import SearchChoice, SearchFigures
 
-__all__ = ["AUTO_FROM", "FOLDER", "ApproximateKept", "is_usable"]
-
-FOLDER = "search-index"
-FORMAT = 1
+__all__ = ["AUTO_FROM", "ApproximateKept", "is_usable"]
 
 AUTO_FROM = 50_000
 """Photos from which an approximate index is tried: fewer are scanned in a few milliseconds."""
@@ -58,28 +52,6 @@ BUILT_AGAIN = 2.0
 QUERIES = 100
 _TRIES = 3
 _EXACTLY = "searches are exact until the next `resight index` makes it anew"
-_FILE = re.compile(r"\d{8}\.(?:rows|codes|trained|ivf-[a-z0-9]+)")
-
-
-@dataclass(frozen=True, slots=True)
-class _Head:
-    """What ``head.json`` says.
-
-    Attributes:
-        version: Of the table.
-        trained: Name of the file of centroids and codes, its kind, lists, and checksum.
-        parts: Name, rows and checksum of each.
-        efforts: Of searches.
-        built: Photos when it was built.
-        changed: Photos that have come or gone since the recall was measured last.
-    """
-
-    version: int
-    trained: tuple[str, str, int, int]
-    parts: tuple[tuple[str, int, int], ...]
-    efforts: tuple[Effort, ...]
-    built: int
-    changed: int
 
 
 _Source = tuple[tuple[str, int, int], Part, Bool[np.ndarray, " n"]]
@@ -112,20 +84,20 @@ class ApproximateKept:
         if count < AUTO_FROM:
             self.remove(store)
             return ExactKept().build(store, progress)
-        folder = _folder(store)
+        folder = index_folder(store)
         with writing(store.path):
             folder.mkdir(exist_ok=True)
-            _clean(folder, _read_head(store))
-            place = folder / _new_name(folder)
+            remove_unnamed(folder, read_head(store))
+            place = folder / new_name(folder)
             built = _built(store, place, count, self._choice, progress)
             if built.codes is None:
                 self.remove(store)
                 return built.figures
             trained = _write_trained(folder, place.name, built.codes)
             part = _named(place, built.codes, count)
-            head = _Head(store.version, trained, (part,), tuple(built.efforts), count, 0)
-            _write_head(store, head)
-            _clean(folder, head)
+            head = Head(store.version, trained, (part,), tuple(built.efforts), count, 0)
+            write_head(store, head)
+            remove_unnamed(folder, head)
         return self._with_loss(store, head, built.figures)
 
     def update(self, store: Store) -> SearchFigures | None:
@@ -134,7 +106,7 @@ class ApproximateKept:
         Raises:
             CollectionError: The table cannot be read, or the index not written.
         """
-        head = _read_head(store)
+        head = read_head(store)
         if head is not None and head.version == store.version:
             return None
         if head is None:
@@ -145,8 +117,8 @@ class ApproximateKept:
                 store.read(partial(follow_rows, index, version=head.version))
                 head = _persisted(store, head, index, head.changed + _changes(index))
                 index = _opened(store, head)
-                _write_head(store, head)
-                _clean(_folder(store), head)
+                write_head(store, head)
+                remove_unnamed(index_folder(store), head)
         except CollectionDamaged:
             self.remove(store)
             return self.build(store, silent)
@@ -162,15 +134,15 @@ class ApproximateKept:
         Raises:
             CollectionError: It cannot be written.
         """
-        head = _read_head(store)
+        head = read_head(store)
         if head is not None and head.version != store.version:
             with writing(store.path):
-                _write_head(store, replace(head, version=store.version))
+                write_head(store, replace(head, version=store.version))
 
     def open(self, store: Store) -> ApproximateIndex | None:
         """Returns the index; None where there is none that can be used."""
         for _ in range(_TRIES):
-            head = _read_head(store)
+            head = read_head(store)
             if head is None or head.version > store.version:
                 return None
             try:
@@ -181,13 +153,13 @@ class ApproximateKept:
                 return index
             except CollectionDamaged:
                 # A writer may have removed a file after the head was read, and then the head is another.
-                if _read_head(store) == head:
+                if read_head(store) == head:
                     return None
         return None
 
     def differences(self, store: Store) -> list[str]:
         """Returns what of the files is damaged, or differs from the table, one sentence each."""
-        measured, head = store.header.search_figures, _read_head(store)
+        measured, head = store.header.search_figures, read_head(store)
         if head is None:
             if measured is None or measured.kind == "exact":
                 return []
@@ -211,10 +183,10 @@ class ApproximateKept:
             StorageFailed: The disk refuses it.
         """
         with writing(store.path):
-            if (_folder(store)).is_dir():
-                shutil.rmtree(_folder(store))
+            if (index_folder(store)).is_dir():
+                shutil.rmtree(index_folder(store))
 
-    def _with_loss(self, store: Store, head: _Head, figures: SearchFigures) -> SearchFigures:
+    def _with_loss(self, store: Store, head: Head, figures: SearchFigures) -> SearchFigures:
         """Returns figures with the loss in mean average precision, where photos have labels."""
         label = self._choice.label
         if label not in metadata_names(store.schema):
@@ -238,7 +210,7 @@ class ApproximateKept:
                 return None
         return self.build(store, silent)
 
-    def _measured_again(self, store: Store, head: _Head, index: ApproximateIndex) -> SearchFigures | None:
+    def _measured_again(self, store: Store, head: Head, index: ApproximateIndex) -> SearchFigures | None:
         """Returns new figures after many changes, of an index built anew where it misses too many."""
         measured, count = store.header.search_figures, len(index)
         if count < AUTO_FROM or count > BUILT_AGAIN * head.built:
@@ -251,13 +223,13 @@ class ApproximateKept:
             return self.build(store, silent)
         head = replace(head, changed=0)
         with writing(store.path):
-            _write_head(store, head)
+            write_head(store, head)
         return self._with_loss(store, head, replace(measured, recall=found, bytes=held))
 
 
 def is_usable(store: Store) -> bool:
     """Returns whether there is an index of this version of the table, or of one that is being written."""
-    head = _read_head(store)
+    head = read_head(store)
     if head is None or head.version > store.version:
         return head is not None
     try:
@@ -277,13 +249,13 @@ def _built(store: Store, place: Path, count: int, choice: SearchChoice, progress
     return build(place, rows, count, header.dim, choice, fingerprint=header.fingerprint, progress=progress)
 
 
-def _opened(store: Store, head: _Head) -> ApproximateIndex:
+def _opened(store: Store, head: Head) -> ApproximateIndex:
     """Returns the index of files.
 
     Raises:
         CollectionDamaged: A file is missing, damaged or another.
     """
-    folder, dim = _folder(store), store.header.dim
+    folder, dim = index_folder(store), store.header.dim
     name, kind, lists, checksum = head.trained
     try:
         data = (folder / name).read_bytes()
@@ -302,9 +274,9 @@ def _opened(store: Store, head: _Head) -> ApproximateIndex:
     return ApproximateIndex(codes, parts, head.efforts, fingerprint=store.header.fingerprint)
 
 
-def _persisted(store: Store, head: _Head, index: ApproximateIndex, changed: int) -> _Head:
+def _persisted(store: Store, head: Head, index: ApproximateIndex, changed: int) -> Head:
     """Writes parts anew that have lost rows, and one of what was added; returns the head that names them."""
-    folder, codes = _folder(store), index.codes
+    folder, codes = index_folder(store), index.codes
     kept: list[_Source] = []
     worn: list[_Source] = []
     for named, part, gone in zip(head.parts, index.parts, index.gone, strict=True):
@@ -350,7 +322,7 @@ def _written(
     counts = np.zeros(codes.lists, dtype=np.int64)
     for block in blocks():
         counts += np.bincount(block.lists, minlength=codes.lists)
-    place = folder / _new_name(folder)
+    place = folder / new_name(folder)
     write_rows(place, codes, counts, blocks())
     write_codes(place, codes, counts)
     return _named(place, codes, int(counts.sum()))
@@ -389,80 +361,3 @@ def _write_trained(folder: Path, name: str, codes: Codes) -> tuple[str, str, int
     data = codes.centroids.astype("<f4").tobytes() + codes.trained.astype("<f4").tobytes()
     write_whole(folder / f"{name}.trained", data)
     return f"{name}.trained", codes.kind, codes.lists, zlib.crc32(data)
-
-
-def _new_name(folder: Path) -> str:
-    numbers = [int(path.name[:8]) for path in folder.iterdir() if _FILE.fullmatch(path.name)]
-    return f"{max(numbers, default=-1) + 1:08d}"
-
-
-def _clean(folder: Path, head: _Head | None) -> None:
-    """Removes files that a head does not name."""
-    names = set()
-    if head is not None:
-        names = {
-            head.trained[0],
-            *(f"{name}.{end}" for name, _, _ in head.parts for end in ("rows", "codes")),
-        }
-    for path in folder.iterdir():
-        if _FILE.fullmatch(path.name) and path.name not in names:
-            path.unlink(missing_ok=True)
-
-
-def _write_head(store: Store, head: _Head) -> None:
-    header = store.header
-    values = {
-        "format": FORMAT,
-        "identity": header.identity,
-        "fingerprint": header.fingerprint,
-        "dim": header.dim,
-        "version": head.version,
-        "trained": list(head.trained),
-        "parts": [list(part) for part in head.parts],
-        "efforts": [[effort.k, effort.probes, effort.shortlist] for effort in head.efforts],
-        "built": head.built,
-        "changed": head.changed,
-    }
-    text = json.dumps(values)
-    write_whole(_folder(store) / "head.json", f"{zlib.crc32(text.encode()):08x}\n{text}\n")
-
-
-def _folder(store: Store) -> Path:
-    """Returns the folder of the index.
-
-    Raises:
-        InvalidInput: The collection lies in a bucket, from which nothing can be mapped.
-    """
-    if isinstance(store.path, ObjectPath):
-        raise InvalidInput(f"{store.path} lies in a bucket, and has no approximate index")
-    return store.path / FOLDER
-
-
-def _read_head(store: Store) -> _Head | None:
-    """Returns what the head says; None without one that is whole and of this collection."""
-    with suppress(OSError, ValueError, KeyError, TypeError, IndexError):
-        checksum, text = (_folder(store) / "head.json").read_text("utf-8").split("\n")[:2]
-        values: dict[str, Any] = json.loads(text)
-        header = store.header
-        made_by = (FORMAT, header.identity, header.fingerprint, header.dim)
-        if (
-            checksum == f"{zlib.crc32(text.encode()):08x}"
-            and tuple(values[name] for name in ("format", "identity", "fingerprint", "dim")) == made_by
-        ):
-            return _head(values)
-    return None
-
-
-def _head(values: dict[str, Any]) -> _Head | None:
-    name, kind, lists, checksum = values["trained"]
-    parts = tuple((str(part), int(rows), int(crc)) for part, rows, crc in values["parts"])
-    efforts = tuple(Effort(int(k), int(probes), int(shortlist)) for k, probes, shortlist in values["efforts"])
-    named = [name, *(f"{part}.rows" for part, _, _ in parts)]
-    numbers = [int(lists), *(rows for _, rows, _ in parts), *(effort.probes for effort in efforts)]
-    # No name leads out of the folder.
-    if not all(_FILE.fullmatch(one) for one in named) or min(numbers, default=1) < 1:
-        return None
-    trained = (str(name), str(kind), int(lists), int(checksum))
-    return _Head(
-        int(values["version"]), trained, parts, efforts, int(values["built"]), int(values["changed"])
-    )
