@@ -23,12 +23,12 @@ from pathlib import Path
 
 import numpy as np
 import picture_edits
-from PIL import Image
+from PIL import Image, ImageOps
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from resight import scenes
+from resight import images, scenes
 from resight.collection import Collection
 from resight.collection.groups import edges_of
 from resight.collection.groups.building import is_copy
@@ -74,6 +74,8 @@ def main() -> None:
         print(name, {key: value for key, value in found.items() if key != "edits"}, flush=True)
         if name == "resight":
             results["kept"] = kept(made, groups)
+            results["agreement"] = agreement(made, arguments.work)
+            results["turned"] = turned(made, arguments.work)
             results["rules"] = rules(made, pairs)
             print(json.dumps(results["rules"], indent=1), flush=True)
         if arguments.json:
@@ -308,6 +310,53 @@ def kept(made: Sequence[Made], groups: Sequence[Sequence[int]]) -> dict[str, obj
     """Returns in how many groups with an original in them that is kept, and which edits are in the others."""
     edits = [made[group[0]].edit for group in groups if any(not made[number].edit for number in group)]
     return {"groups": len(edits), "original": edits.count(""), "instead": Counter(filter(None, edits))}
+
+
+def agreement(made: Sequence[Made], work: Path) -> dict[str, dict[str, float]]:
+    """Returns how the pixels of pairs agree that geometry takes for one: of one source, and of strangers."""
+    store = Collection.open(work / "made.resight")._store
+    names = {photo.hash: Path(photo.key.path).name for photo in photos_of(store)}
+    sources = {photo.path.name: photo.source for photo in made}
+    shares: dict[str, list[float]] = {"one source": [], "strangers": []}
+    for looked in edges_of(store).read().values():
+        for edge in looked.edges:
+            if edge.confirmed and edge.agreement >= 0:
+                one, other = (sources[names[side]] for side in (edge.first, edge.second))
+                shares["one source" if one == other else "strangers"].append(edge.agreement)
+    return {
+        kind: {
+            "pairs": len(some),
+            "median": round(float(np.median(some)), 4),
+            "above .9": int(np.count_nonzero(np.array(some) > 0.9)),
+        }
+        for kind, some in shares.items()
+        if some
+    }
+
+
+def turned(made: Sequence[Made], work: Path, count: int = 24) -> dict[str, list[float]]:
+    """Returns least, median and largest cosine of what features say a turned photo is, and what it is."""
+    model = Collection.open(work / "made.resight").model
+    originals = [photo for photo in made if not photo.edit]
+    cosines: dict[str, list[float]] = {"turned": [], "mirrored": []}
+    for photo in originals[:: max(len(originals) // count, 1)]:
+        image = Image.open(photo.path).convert("RGB")
+        (features,) = model.extract([images.photo_of(image)])
+        if features.local is None:
+            continue
+        reflected = model.mirrored(features.local, image.width)
+        for kind, picture, local, first in (
+            ("turned", image, features.local, 1),
+            ("mirrored", ImageOps.mirror(image), reflected, 0),
+        ):
+            said = None if local is None else model.turned(local, max(image.size))
+            if said is not None:
+                true = model.describe([picture.rotate(-90 * quarter, expand=True) for quarter in range(4)])
+                cosines[kind] += (true * said).sum(axis=1)[first:].tolist()
+    return {
+        kind: [round(float(value), 3) for value in np.percentile(some, [0, 50, 100])]
+        for kind, some in cosines.items()
+    }
 
 
 def _share(part: int, whole: int) -> float:

@@ -126,3 +126,15 @@ def test_parts_cover_the_photo_and_lie_in_it():
             assert box.y1 <= 480.001
             covered[round(box.y0) : round(box.y1), round(box.x0) : round(box.x1)] = True
         assert covered.all()
+
+
+def test_an_open_collection_follows_another_grid(copied):
+    """Also that of another process, as a server does while `resight index --regions` runs beside it."""
+    collection, other = (Collection.open(copied / "rooms.resight") for _ in range(2))
+    counts = []
+    for writer, count in ((collection, 0), (collection, 4), (collection, 9), (other, 25), (collection, 4)):
+        writer.add(copied / "photos", regions=2 * 512 * count)
+        assert len(collection.search(thing(2), top=1, verify=0)) == 1
+        regions = collection._resident.regions()
+        counts.append(0 if regions is None else regions.count)
+    assert counts == [0, 4, 9, 25, 4]

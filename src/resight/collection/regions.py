@@ -7,6 +7,7 @@ part would be described as (`sift`), no photo is read for it; other models look 
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import final
 
@@ -21,6 +22,7 @@ from resight.collection.stored_local import StoredLocal
 from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box, LocalFeatures
 from resight.files import Progress, in_threads
+from resight.files.objects import ObjectPath
 from resight.images.content import HASH_BYTES
 from resight.images.opening import open_photo
 from resight.models.extract import shows_nothing
@@ -92,14 +94,23 @@ class RegionStore:
         self._row = np.dtype([("photo", "u1", (HASH_BYTES,)), ("parts", "<f2", (count, self._dim))])
 
     @staticmethod
-    def names(store: Store) -> list[str]:
-        """Returns the names of the files that a collection has."""
-        return [path.name for path in RegionStore(store, min(GRIDS)).files.paths]
+    def marks(store: Store) -> list[object]:
+        """Returns what tells the files that a collection has from others: another grid has the same names."""
+        marks: list[object] = []
+        for path in RegionStore(store, min(GRIDS)).files.paths:
+            # Another process may replace them.
+            with suppress(FileNotFoundError):
+                if isinstance(path, ObjectPath):
+                    marks.append((path.name, path.status()))
+                else:
+                    status = path.stat()
+                    marks.append((path.name, status.st_size, status.st_mtime_ns))
+        return marks
 
     @classmethod
     def of(cls, store: Store) -> RegionStore | None:
         """Returns the one that holds anything, or None."""
-        if not cls.names(store):
+        if not cls.marks(store):
             return None
         return next((one for one in (cls(store, count) for count in GRIDS) if one.holds_any), None)
 

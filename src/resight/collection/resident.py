@@ -41,7 +41,7 @@ class ResidentIndex:
         self._kept: tuple[tuple[str, int], SearchIndex | None] | None = None
         self._is_aside = False
         self._diffusion: tuple[str, int, Diffusion] | None = None
-        self._regions: tuple[tuple[str, int, tuple[str, ...]], RegionIndex | None] | None = None
+        self._regions: tuple[object, RegionIndex | None] | None = None
 
     def current(self) -> ExactIndex:
         """Returns the index of the latest committed version.
@@ -132,7 +132,7 @@ class ResidentIndex:
 
         with self.lock:
             # A glance at a folder that most collections do not have.
-            files = tuple(RegionStore.names(self._store))
+            files = tuple(RegionStore.marks(self._store))
             key = (self._identity, self._version, files)
             if not files:
                 self._regions = None

@@ -20,13 +20,14 @@ from resight.search.grouping import dense_groups, groups_of
 
 __all__ = ["build_groups", "is_copy"]
 
-AGREES = 0.9
-"""Agreement from which two photos are one picture."""
+AGREES = 0.92
+"""Agreement from which two photos are one picture; pages with other words have up to .92, by their lines."""
 COVERED, EXACT = 0.4, 0.8
 """Less agreement will do where what agrees is exact: something lies over the one, such as a caption."""
 TILTED = 0.8
-"""Agreement from which a picture that is seen aslant is one; it must be seen whole, and end where it ends:
-a wall seen from two places agrees as well, and goes on."""
+"""Agreement from which a picture that is seen aslant is one. It must be seen whole, and end where it ends:
+a wall seen from two places agrees as well, and goes on. What agrees must be exact, as pages of other words
+agree by their lines."""
 FEW = 20
 """Inliers below which what agrees must be exact: pages of small print agree by chance."""
 LEAST_SHARE = 0.3
@@ -70,7 +71,7 @@ def is_copy(edge: Edge, shape: Shape) -> bool:
     if shape.tilted:
         whole = (shape.share, edge.first_framed), (shape.other_share, edge.second_framed)
         is_picture = any(share >= WHOLE and framed >= FRAMED for share, framed in whole)
-        return edge.agreement >= TILTED and is_picture
+        return edge.agreement >= TILTED and edge.exactness >= EXACT and is_picture
     if edge.exactness >= EXACT:
         return edge.agreement >= COVERED
     return edge.agreement >= AGREES and edge.inliers >= FEW
