@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 
 import cv2
@@ -171,6 +172,51 @@ def test_a_file_that_lacks_rows_is_refused(share: float, progressive: bool) -> N
     scene = Image.fromarray(random.integers(0, 256, (30, 40, 3), dtype=np.uint8)).resize((640, 480))
     data = encoded(scene, progressive=progressive)
     assert reason(data[: int(len(data) * share)]).startswith("its JPEG data are broken or cut off (")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("max_side", [None, 80])
+@pytest.mark.parametrize("options", [{}, {"restart_marker_rows": 1}])
+def test_an_end_marker_before_the_last_rows_does_not_make_a_file_whole(
+    mode: str, max_side: int | None, options: dict
+) -> None:
+    random = np.random.default_rng(0)
+    scene = Image.fromarray(random.integers(0, 256, (30, 40, 3), dtype=np.uint8)).resize((640, 480))
+    data = encoded(scene.convert(mode), **options)
+    for behind in (b"", b"\x12\xff\xd9\x34"):
+        early = data[: len(data) // 2] + jpeg.END + behind
+        words = "its JPEG data are broken or cut off (its end comes before its last rows)"
+        assert reason(early, **({} if max_side is None else {"max_side": max_side})) == words
+
+
+def test_a_file_that_ends_in_zeros_is_cut_off_and_padding_is_not() -> None:
+    random = np.random.default_rng(0)
+    scene = Image.fromarray(random.integers(0, 256, (30, 40, 3), dtype=np.uint8)).resize((640, 480))
+    for options in ({}, {"restart_marker_rows": 1}, {"progressive": True}):
+        data = encoded(scene, **options)
+        half = len(data) // 2
+        assert reason(data[:half] + bytes(half)).startswith("its JPEG data are broken or cut off (")
+        padded = read(data + bytes(4096))
+        assert padded.warning is None
+        assert np.array_equal(padded.pixels, read(data).pixels)
+
+
+def test_grey_rows_that_are_there_are_no_damage() -> None:
+    grey = PIXELS.copy()
+    grey[60:] = 128
+    for options in ({}, {"progressive": True}, {"quality": 30}):
+        assert read(encoded(grey, **options)).warning is None
+        assert read(encoded(np.full((64, 64), 128, np.uint8), **options)).warning is None
+
+
+def test_lacking_scans_are_told() -> None:
+    data = encoded(progressive=True)
+    starts = [match.start() for match in re.finditer(b"\xff\xda", data)]
+    first = data[: starts[1]] + jpeg.END
+    assert read(first).warning == "its last scans are missing, and with them fine detail"
+    # Cut within its first scan, there is nothing for the rows below.
+    within = data[: (starts[0] + starts[1]) // 2] + jpeg.END
+    assert reason(within).endswith("(its end comes before its last rows)")
 
 
 # --- what decoding costs

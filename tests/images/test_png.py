@@ -137,6 +137,19 @@ def test_a_missing_end_is_read_with_a_warning() -> None:
         read(data[: len(data) // 2])
 
 
+def test_damaged_pixels_are_refused() -> None:
+    data = made(40, 30, 8, 2)
+    flipped = bytearray(data)
+    flipped[data.index(b"IDAT") + 900] ^= 4
+    palette = made(40, 30, 8, 3, palette=bytes(range(256)) * 3)
+    colour = bytearray(palette)
+    colour[palette.index(b"PLTE") + 20] ^= 4
+    tail = data[: len(data) // 2] + bytes(len(data) - len(data) // 2)
+    for damaged, kind in ((bytes(flipped), "IDAT"), (bytes(colour), "PLTE"), (tail, "IDAT")):
+        with pytest.raises(UnreadableImage, match=f"the checksum of a chunk {kind} is wrong"):
+            read(damaged)
+
+
 def test_the_default_picture_of_an_animation() -> None:
     frames = [Image.new("RGB", (8, 6), colour) for colour in ("red", "green", "blue")]
     for default in (False, True):

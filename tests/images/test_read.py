@@ -478,6 +478,10 @@ def test_files_that_are_no_photos(tmp_path: Path) -> None:
         b"II\xbc\x01": "it is a JPEG XR image; accepted",
         b"\0\0\0\x18ftypmp42\0\0\0\0isomiso2": "it is a film or another ISO media file; accepted",
         b"RIFF\0\0\0\0WAVE": "it is a sound, a film or another RIFF file; accepted",
+        bytes(5000): "it is a file of zeros, as a copy or download that was cut short leaves; accepted",
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n": "it is a pointer of Git LFS, in whose",
+        b"\n<!DOCTYPE html><title>404</title>": "it is a web page, as a server sends in place of a photo",
+        b"\xef\xbb\xbf<HTML>\0": "it is a web page",
         b"\0\x01\x02\x03": "it is no image of a known format; accepted",
     }
     for data, start in cases.items():
@@ -533,6 +537,16 @@ def test_a_file_without_permission(
 def test_a_text_stream_is_a_wrong_argument() -> None:
     with pytest.raises(InvalidInput, match="binary stream"):
         read(io.StringIO("text"))  # type: ignore[arg-type]
+
+
+def test_a_photo_opened_as_text_is_a_wrong_argument(picture: Image.Image, tmp_path: Path) -> None:
+    picture.save(tmp_path / "a.jpg")
+    for encoding in ("utf-8", "latin-1", "utf-16"):
+        with (
+            (tmp_path / "a.jpg").open(encoding=encoding) as stream,
+            pytest.raises(InvalidInput, match=r"a.jpg gives text: open\(path, 'rb'\) gives bytes"),
+        ):
+            read(stream)  # type: ignore[arg-type]
 
 
 def test_streams_are_read_from_their_start_and_left_open(picture: Image.Image, tmp_path: Path) -> None:

@@ -139,6 +139,10 @@ def _jpeg(name: str, data: bytes, max_side: int | None, limit: Limit) -> Stored:
         image, extent = _opened_jpeg(file.content + jpeg.END, max_side)
         image.load()
         warning = "its end is missing, and with it at most its last rows"
+    if _ends_in_filling(image):
+        _check_rows(file, max_side)
+    if not file.refined:
+        warning = "its last scans are missing, and with them fine detail"
     return Stored(grey_or_rgb(image), orientation_in(file.exif, file.xmp), full, extent, warning)
 
 
@@ -165,6 +169,27 @@ def _is_nearly_whole(image: ImageFile, file: jpeg.Jpeg, scale: float) -> bool:
     bounds = image.im.getbbox()
     lacking = image.height if bounds is None else image.height - bounds[3]
     return lacking <= 2 * math.ceil(file.rows * scale)
+
+
+def _ends_in_filling(image: ImageFile) -> bool:
+    """Returns whether the last row is of the grey that the decoder makes of what a file lacks."""
+    row = image.crop((0, image.height - 1, image.width, image.height))
+    values = row.getextrema() if len(row.getbands()) > 1 else [row.getextrema()]
+    return all(darkest == lightest in (127, 128) for darkest, lightest in values)
+
+
+def _check_rows(file: jpeg.Jpeg, max_side: int | None) -> None:
+    """Refuses a file whose end marker stands before its last rows: without it the decoder stops there.
+
+    Raises:
+        ValueError: It lacks more than its last row of blocks.
+    """
+    image, extent = _opened_jpeg(file.content.removesuffix(jpeg.END), max_side)
+    try:
+        image.load()
+    except OSError:
+        if not _is_nearly_whole(image, file, extent[1] / image.info["full"][1]):
+            raise ValueError("its end comes before its last rows") from None
 
 
 def _png(name: str, data: bytes, limit: Limit) -> Stored:

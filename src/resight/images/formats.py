@@ -110,6 +110,12 @@ def what_else(head: bytes) -> str:
         return "a film or another ISO media file"
     if head[:4] == b"RIFF":
         return "a sound, a film or another RIFF file"
+    if head.count(0) == len(head):
+        return "a file of zeros, as a copy or download that was cut short leaves"
+    if head.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS, in whose place `git lfs pull` puts the file"
+    if head.lstrip(b"\xef\xbb\xbf\t\n\r ").lower().startswith((b"<!doctype html", b"<html", b"<head")):
+        return "a web page, as a server sends in place of a photo"
     if all(byte >= 0x20 or byte in b"\t\n\r\f" for byte in head) and 0x7F not in head:
         return "a text"
     return "no image of a known format"

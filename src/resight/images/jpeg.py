@@ -47,14 +47,15 @@ class Jpeg:
     """A JPEG file as far as it matters.
 
     Attributes:
-        content: A JPEG file of the same pixels without metadata.
+        content: A JPEG file of the same pixels without metadata, and without what follows them.
         exif: The TIFF structure of its EXIF data; empty without.
         xmp: Its XMP data; empty without.
         scalable: Whether it can be decoded at a fraction of its size; without loss coded ones cannot.
         at_once: Whether all components come in one scan, so that it can be decoded row by row.
         bytes_per_pixel: Memory for the coefficients of a file that is not.
         rows: Rows of pixels of a row of blocks, 8 to 32.
-        refined: Whether a scan of the last bit of every coefficient has begun (in files of several scans).
+        refined: Whether a scan of the last bit of every coefficient has begun (in files of several scans;
+            true of others).
     """
 
     content: bytes
@@ -103,10 +104,12 @@ def parse(name: str, data: bytes) -> Jpeg:
             xmp = content[len(_XMP) :]
     if frame is None:
         raise ValueError("its pixels have no size")
-    kept += data[scan:]
     components = frame.components.values()
     across, down = max((h for h, _ in components), default=1), max((v for _, v in components), default=1)
     at_once = frame.marker not in _PROGRESSIVE and data[scan + 4 : scan + 5] == bytes([len(components)])
+    end = data.find(END, scan) + len(END) if at_once else 0
+    # Zeros at a file's end are no codes: of a download that was cut short, or padding.
+    kept += data[scan : end if end >= len(END) else None].rstrip(b"\0")
     return Jpeg(
         content=bytes(kept),
         exif=exif,

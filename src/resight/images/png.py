@@ -45,11 +45,17 @@ def parse(name: str, data: bytes) -> Png:
     """Returns what a PNG file holds.
 
     Raises:
-        UnreadableImage: It is of Apple's own kind, with pixels that no PNG decoder reads.
+        UnreadableImage: It is of Apple's own kind, with pixels that no PNG decoder reads, or its pixels are
+            damaged.
         ValueError: It declares more pixels than its bytes can hold.
     """
     kept, exif, xmp, warning, ended = bytearray(_SIGNATURE), b"", b"", None, False
     for kind, content, chunk, whole in _chunks(data):
+        if kind in _PIXELS and not whole and len(chunk) == len(content) + 12:
+            # Decoded all the same, what follows a flipped bit would be other pixels.
+            raise UnreadableImage(
+                name, f"its pixels are damaged: the checksum of a chunk {kind.decode()} is wrong"
+            )
         if kind == b"CgBI":
             raise UnreadableImage(
                 name, "it is a PNG of iPhone apps (CgBI), no usual PNG; save it as PNG again"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
@@ -64,9 +65,9 @@ def read(
         raise InvalidInput(f"max_pixels must be at least 1, not {max_pixels}")
     with opened(source) as (name, stream), ExitStack() as held, formats.pillow_warnings_unseen():
         with reasons(name):
-            head = stream.read(formats.HEAD)
+            head = "" if isinstance(stream, io.TextIOBase) else stream.read(formats.HEAD)
         if not isinstance(head, bytes):
-            kind = type(head).__name__
+            kind = "text: open(path, 'rb') gives bytes" if isinstance(head, str) else type(head).__name__
             raise InvalidInput(f"a photo is read from a binary stream, and {name} gives {kind}")
         if not head:
             raise UnreadableImage(name, "the file is empty")
