@@ -214,6 +214,13 @@ def test_a_condition_takes_what_it_takes_in_sql(table, where, right):
         ("path = '/home/me/p/0.png'", "the way below the indexed folder"),
         ("path LIKE '~/p/%'", "begins at the disk's root"),
         ("path IN ('p/0.png', '/p/0.png')", "begins at the disk's root"),
+        ("path = './p/0.png'", "begins at the current folder"),
+        ("path LIKE '../p/%'", "begins at the current folder"),
+        ("label > 5", "label is text and 5 is a number: write CAST(label AS double)"),
+        ("5 >= label", "write CAST(label AS double)"),
+        ("label BETWEEN 1 AND 3", "write CAST(label AS double)"),
+        ("coalesce(year, 0) = 0", "there is no function coalesce: write column IS NULL"),
+        ("trim(label) = 'cat'", "there is no function trim: write LIKE '%word%'"),
         ("label LIKE 'c\\'", "ends in a backslash"),
         ('label = "it\'s"', "write 'it''s' in single quotes"),
         ("(" * 51 + "mine" + ")" * 51, "more than 50 brackets"),
@@ -235,6 +242,22 @@ def test_numbers_of_any_length_are_read():
     assert number_of(str(-(2**63))).sql == str(-(2**63))
     assert number_of(str(2**63)).sql == f"CAST('{float(2**63)!r}' AS double)"
     assert number_of("1" * 10_000).sql == "CAST('inf' AS double)"
+
+
+@pytest.mark.parametrize(
+    ("where", "right"),
+    [
+        ("CAST(price AS double) > 1", "0"),
+        ("CAST(price AS float) < 2", "3"),
+        ("CAST(price AS real) IS NULL", "12"),
+        ("NOT CAST(price AS double) > 1", "3"),
+        ("CAST(price AS double) + 1 > 0", "03"),
+    ],
+)
+def test_what_is_no_number_is_larger_than_none(tmp_path, where, right):
+    columns = {"path": ["p/0.png", "p/1.png", "p/2.png", "p/3.png"], "price": ["1e3", "NaN", "x", "0.5"]}
+    own = {name: pa.array([1] * 4) for name in ("width", "height", "file_size", "modified_ns")}
+    assert rows(lance.write_dataset(pa.table(columns | own), tmp_path / "t.lance"), where) == right
 
 
 def test_long_conditions_are_answered(table):

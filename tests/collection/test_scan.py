@@ -148,6 +148,18 @@ def test_undecodable_names_are_listed(tmp_path, model):
     assert printable(str(strange)) == file.path
 
 
+@pytest.mark.skipif(os.name == "nt", reason="making links takes a permission there")
+@pytest.mark.parametrize("name", ["link.jpg", "link", "link.txt"])
+def test_a_link_that_cannot_be_looked_at_does_not_stop_the_walk(tmp_path, name):
+    touch(tmp_path / "a.jpg")
+    # As one into a folder that may not be entered: the system refuses to say what is there.
+    (tmp_path / name).symlink_to("x" * 300)
+    found = scan([tmp_path])
+    assert [photo.path for photo in found.photos] == [str(tmp_path / "a.jpg")]
+    assert found.unlisted == [str(tmp_path / name)]
+    assert [Path(file.path).name for file in found.broken] == ([name] if name == "link.jpg" else [])
+
+
 def test_a_folder_that_cannot_be_listed_does_not_stop_the_walk(tmp_path, monkeypatch):
     touch(tmp_path / "closed" / "p.jpg")
     touch(tmp_path / "open" / "p.jpg")

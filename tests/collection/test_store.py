@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import replace
+from pathlib import Path
 
 import lance
 import numpy as np
 import pytest
 
+from resight.collection import Collection
 from resight.collection.header import Header
 from resight.collection.leftovers import remove_leftovers
 from resight.collection.own_files import TABLE_NAME
-from resight.collection.roots import Key
+from resight.collection.roots import Key, Root
 from resight.collection.schema import Row, rows_table
 from resight.collection.store import Store
-from resight.errors import CollectionDamaged
+from resight.errors import CollectionDamaged, CollectionNotFound
 
 
 @pytest.fixture
 def store(tmp_path):
     return Store.create(tmp_path, Header("identity", "made", "f" * 64, 4))
+
+
+@pytest.mark.parametrize("dim", [0, -1, 3, 10**12])
+def test_a_header_of_another_length_than_the_table_is_refused(store, dim):
+    store.write_header(replace(store.header, dim=dim))
+    with pytest.raises(
+        CollectionDamaged, match=f"says that descriptors have {dim} dimensions, and its table"
+    ):
+        Collection.open(store.path)
+
+
+@pytest.mark.parametrize("path", ["a\0b", "\0", "/\ud800"])
+def test_a_root_that_is_no_path_is_refused(path):
+    header = Header("identity", "made", "f" * 64, 4, (Root(0, path),))
+    metadata = {
+        key.encode(): json.dumps(json.loads(text)).encode() for key, text in header.to_metadata().items()
+    }
+    with pytest.raises(CollectionDamaged, match="the header of the collection here cannot be understood"):
+        Header.from_metadata(metadata, Path("here"))
+
+
+def test_an_empty_folder_is_called_so(tmp_path):
+    with pytest.raises(CollectionNotFound, match="it is empty"):
+        Store.open(tmp_path)
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(CollectionNotFound, match="it holds other things"):
+        Store.open(tmp_path)
 
 
 def rows(path, size):

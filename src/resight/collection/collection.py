@@ -19,7 +19,7 @@ from resight.collection.place import collection_path
 from resight.collection.query import Query, RefineMethod
 from resight.collection.resident import ResidentIndex
 from resight.collection.scan import canonical, printable
-from resight.collection.schema import Value
+from resight.collection.schema import Value, require_dim
 from resight.collection.searching import Searcher
 from resight.collection.store import Store
 from resight.collection.stored_photos import described, keys_under, photo_numbers, searchable, stored_photos
@@ -141,6 +141,7 @@ class Collection:
                 unless it differs from the one in the header.
         """
         store = Store.open(collection_path(path))
+        require_dim(store.schema, store.header.dim, store.path)
         if model is None and allow_download:
             model = store.header.model
         if isinstance(model, str):

@@ -77,6 +77,8 @@ WORDS: Mapping[str, str] = (
         "a date is compared as it is: taken >= '2024-05'",
     )
     | dict.fromkeys(("substr", "substring", "left", "right", "instr", "position"), "write LIKE '%word%'")
+    | dict.fromkeys(("coalesce", "ifnull", "nvl", "nullif", "isnan"), "write column IS NULL")
+    | dict.fromkeys(("trim", "ltrim", "rtrim", "replace", "concat"), "write LIKE '%word%'")
     | dict.fromkeys(("max", "min", "count", "avg", "sum"), "a condition looks at one photo at a time")
     | {
         "xor": "write !=",

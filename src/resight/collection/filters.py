@@ -244,14 +244,19 @@ class _Parser:
         left, right = self._alike(left, right), self._alike(right, left)
         if left.kind != right.kind:
             hint = f": write '{right.literal}'" if right.literal and left.kind == "text" else ""
+            if {left.kind, right.kind} == {"text", "number"} and sign not in ("=", "!="):
+                # As texts, '10' comes before '9'.
+                text = left.shown if left.kind == "text" else right.shown
+                hint = f": write CAST({text} AS double)"
             self._fail(f"{left.shown} is {NOUNS[left.kind]} and {right.shown} is {NOUNS[right.kind]}{hint}")
         return f"({widened(left, right)} {sign} {widened(right, left)})"
 
     def _below(self, column: Term, value: Term) -> None:
         """Refuses to compare paths, which begin at the indexed folder, with one from the disk's root."""
-        if column.shown == "path" and (value.literal or "").startswith(("/", "~")):
+        if column.shown == "path" and (value.literal or "").startswith(("/", "~", "./", "../")):
+            begins = "at the current folder" if value.shown.startswith("'.") else "at the disk's root"
             self._fail(
-                f"path is the way below the indexed folder, and {value.shown} begins at the disk's root: "
+                f"path is the way below the indexed folder, and {value.shown} begins {begins}: "
                 "write ends_with(path, 'name.jpg')"
             )
 
@@ -359,8 +364,10 @@ class _Parser:
             self._fail(f"CAST takes text, bigint or double, not {self._next.text or 'the end'}")
         self._next = next(self._tokens)
         self._need(")")
-        # Of what is no number the cast is NULL.
-        return Term(f"TRY_CAST({term.sql} AS {kind[1]})", kind[0], f"CAST({term.shown} AS {kind[1]})")
+        # Of what is no number the cast is NULL; the engine takes NaN for the largest of all.
+        sql = f"TRY_CAST({term.sql} AS {kind[1]})"
+        sql = f"NULLIF({sql}, CAST('NaN' AS double))" if kind[1] == "double" else sql
+        return Term(sql, kind[0], f"CAST({term.shown} AS {kind[1]})")
 
     def _function(self, name: str) -> Term:
         if name == "cast":

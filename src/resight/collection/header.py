@@ -111,10 +111,7 @@ class Header:
                 str(values["model"]),
                 str(values["fingerprint"]),
                 int(values["dim"]),
-                tuple(
-                    Root(int(root["number"]), str(root["path"]), str(root.get("seal", "")))
-                    for root in values["roots"]
-                ),
+                tuple(map(_root, values["roots"])),
                 bool(values["purging"]),
                 str(values["written_by"]),
                 str(values.get("place", "")),
@@ -147,6 +144,14 @@ class Header:
                 f"({model.dim} dimensions, fingerprint {model.fingerprint[:12]}): use it with the model that "
                 f"made it, or index the photos into a new collection with {model.name!r}"
             )
+
+
+def _root(values: Mapping[str, Any]) -> Root:
+    path = str(values["path"])
+    # Not every text can be a path.
+    if b"\0" in path.encode():
+        raise ValueError("the path of a root holds a null character")
+    return Root(int(values["number"]), path, str(values.get("seal", "")))
 
 
 def _calibration(values: Mapping[str, Any]) -> Calibration:

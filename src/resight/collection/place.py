@@ -134,9 +134,11 @@ class _Folder:
         return any((self._path / TABLE_NAME / "_versions").glob("*.manifest"))
 
     def what_is_there(self) -> str:
-        if self._path.exists() and not self._path.is_dir():
+        if self._path.is_dir():
+            return "it holds other things" if any(self._path.iterdir()) else "it is empty"
+        if self._path.exists():
             return "it is a file" if self._path.is_file() else "it is no folder"
-        return "it holds other things" if self._path.is_dir() else "there is no such folder"
+        return "there is no such folder"
 
     def open_table(self) -> lance.LanceDataset:
         require_sums(self._path)

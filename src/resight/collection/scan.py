@@ -122,9 +122,9 @@ def scan(paths: Iterable[str | Path], exclude: Sequence[str] = ()) -> Scan:
     for path in sorted({canonical(path) for path in paths}):
         if is_address(path):
             walk.bucket(path)
-        elif Path(path).is_dir():
+        elif os.path.isdir(path):  # noqa: PTH112 (Path raises where a folder may not be entered)
             walk.folder(path, origin=path)
-        elif os.path.exists(path):  # noqa: PTH110 (Path raises where a folder may not be entered)
+        elif os.path.exists(path):  # noqa: PTH110 (likewise)
             walk.file(path, origin=str(Path(path).parent), linked=Path(path).is_symlink())
         else:
             raise InvalidInput(f"there is no file or folder {printable(path)}")
@@ -261,7 +261,7 @@ class _Walk:
             for path, origin in links:
                 if not os.path.exists(path):  # noqa: PTH110 (Path raises where a folder may not be entered)
                     self.unlisted.append(path)
-                if Path(path).is_dir():
+                if os.path.isdir(path):  # noqa: PTH112 (as above)
                     self.folder(path, origin=origin, linked=True)
                 else:
                     self.offered(path, origin=origin, linked=True)

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ from jaxtyping import Float16
 
 from resight.collection.checksum import CHECKSUM, row_checksums
 from resight.collection.roots import Key
-from resight.errors import InvalidInput
+from resight.errors import CollectionDamaged, InvalidInput
 
 __all__ = [
     "KEY_COLUMNS",
@@ -25,6 +26,7 @@ __all__ = [
     "new_columns",
     "photo_schema",
     "read_cell",
+    "require_dim",
     "rows_table",
 ]
 
@@ -187,6 +189,20 @@ def capture_columns(schema: pa.Schema, names: Iterable[str]) -> list[pa.Field]:
         if field.name.lower() not in taken
         or (field.name in schema.names and schema.field(field.name).type == field.type)
     ]
+
+
+def require_dim(schema: pa.Schema, dim: int, path: Path) -> None:
+    """Returns if the descriptors of a collection's table are of the length that its header says.
+
+    Raises:
+        CollectionDamaged: They are of another.
+    """
+    kind = schema.field("descriptor").type if "descriptor" in schema.names else None
+    if getattr(kind, "list_size", None) != dim:
+        raise CollectionDamaged(
+            f"the header of the collection {path} says that descriptors have {dim} dimensions, and its table "
+            f"holds others ({kind}): index the photos into a new collection"
+        )
 
 
 def read_cell(cell: str, kind: pa.DataType) -> Value:
