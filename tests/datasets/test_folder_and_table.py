@@ -230,12 +230,27 @@ def test_without_splits_labels_are_halved_in_their_order(tmp_path, write_text):
             "not one of 1 test photos of .* is a query photo, .* write 1 in the column query",
         ),
         (["path,label,split", "a,x,train", "b,y,query"], "is a gallery photo"),
+        (["path,label", "a,x", "b,y", "a,y"], "line 4 of .* names a photo again: a"),
+        (["path,label,split", "a,x,train", "b,y,test", "b,y,Test"], "line 4 of .* names a photo again: b"),
+        (
+            ["path,label,x0,y0,x1,y1", "a,x,1,2,3,4", "a,y,1,2,3,5", "a,y,1,2,3,5"],
+            "line 4 of .* names a photo again: a",
+        ),
+        (["path,label", "a, "], "line 2 of .* needs a path and a label"),
         (["path,label,query", "a,x,maybe"], "query is true, false, 1, 0 or empty, not 'maybe'"),
     ],
 )
 def test_a_wrong_table_is_refused_in_a_sentence(tmp_path, write_text, lines, words):
     with pytest.raises(InvalidInput, match=words):
         load("table", write_text(tmp_path / "t.csv", lines))
+
+
+@pytest.mark.parametrize("label", ["caf\u00e9 ", " caf\u00e9", "cafe\u0301", "\tcafe\u0301 "])
+def test_labels_that_look_the_same_are_the_same(tmp_path, write_text, label):
+    lines = ["path,label,split", "a,caf\u00e9,test", f"b,{label},test", "c,x,train"]
+    test = load("table", write_text(tmp_path / "t.csv", lines)).test
+    assert test.label_names == ("caf\u00e9",)
+    assert test.labels.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize(

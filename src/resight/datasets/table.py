@@ -9,7 +9,7 @@ from pathlib import Path
 from resight.datasets.dataset import Benchmark, LabelledImages, labelled
 from resight.errors import InvalidInput
 from resight.features import Box
-from resight.files import did_you_mean, read_rows
+from resight.files import did_you_mean, name_key, read_rows
 
 __all__ = ["KS", "read_table"]
 
@@ -44,8 +44,9 @@ class _Row:
 def read_table(root: Path, *, boxes: bool = False) -> Benchmark:
     """Returns the benchmark of a table: CSV or TSV in UTF-8 whose first line names the columns, or Parquet.
 
-    * ``path``: relative to the table's folder, or absolute. ``label``: numbers (sorted as numbers) or
-      text. ``label_name``, optional: how people call the label.
+    * ``path``: relative to the table's folder, or absolute; a photo stands once in a split, or once with
+      each of its boxes. ``label``: numbers (sorted as numbers) or text, without blanks round it and in the
+      composed form (NFC). ``label_name``, optional: how people call the label.
     * ``split``, optional: ``train``; ``test``; ``val``, ``valid`` or ``validation``, which are the test
       photos where there are no others; ``query`` and ``gallery`` are test photos of that role. Without the
       column the first half of the labels (the larger half of an odd number) is for training and the rest
@@ -73,12 +74,18 @@ def read_table(root: Path, *, boxes: bool = False) -> Benchmark:
     if boxes and corners is None:
         raise InvalidInput(f"{path} has no boxes: they need the columns {','.join(_BOXES[0])}")
     roles = {role: [name for name in names if name in columns] for role, names in _ROLES.items()}
-    rows = []
+    rows, seen = [], set[tuple[str, tuple[str, ...]]]()
     for line in lines:
         try:
             rows.append(_row(line.cells, corners, roles))
         except ValueError as error:
             raise InvalidInput(f"line {line.line} of {path}: {error}") from None
+        box = tuple(line[name] for names in _BOXES for name in names if name in columns)
+        place = rows[-1].path, (rows[-1].split, *box)
+        if place in seen:
+            # It would find itself, and be of two labels at once.
+            raise InvalidInput(f"line {line.line} of {path} names a photo again: {place[0]}")
+        seen.add(place)
     splits = _splits(path, rows, has_splits="split" in columns)
 
     def measured(split: str) -> LabelledImages | None:
@@ -123,7 +130,9 @@ def _table_file(root: Path) -> Path:
 
 
 def _row(line: Mapping[str, str], corners: Sequence[str] | None, roles: dict[str, list[str]]) -> _Row:
-    if not line["path"] or not line["label"]:
+    # Blanks round a label, and how its accents are written, nobody sees.
+    label = name_key(line["label"].strip())
+    if not line["path"] or not label:
         raise InvalidInput("a photo needs a path and a label")
     split = line.get("split", "train").lower()
     if split not in _SPLITS:
@@ -133,8 +142,8 @@ def _row(line: Mapping[str, str], corners: Sequence[str] | None, roles: dict[str
     cells = [line[name] for name in corners or ()]
     return _Row(
         line["path"],
-        line["label"],
-        line.get("label_name") or line["label"],
+        label,
+        line.get("label_name") or label,
         split,
         Box(*map(float, cells)) if any(cells) else None,
         _has_role("query", line, split, roles),
