@@ -9,9 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
+from rich.markup import render
 
 import resight
 from resight.cli import main
+from resight.cli.app import build
 
 VERBS = (
     "index",
@@ -43,6 +46,14 @@ def test_the_line_of_usage_shows_each_word_once_and_in_one_kind_of_brackets(verb
     assert main([verb, "--help"]) == 0
     usage = next(line for line in capsys.readouterr().out.splitlines() if "Usage:" in line)
     assert not [odd for odd in ("[[", "...}", "...]", "}...}") if odd in usage], usage
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_brackets_in_help_are_shown(verb):
+    command = typer.main.get_command(build(verb)).commands[verb]
+    for text in (command.help, command.epilog, *(getattr(option, "help", "") for option in command.params)):
+        # A pair of brackets that is not escaped vanishes.
+        assert render(text or "").plain.count("[") == (text or "").count("["), text
 
 
 def test_help_names_every_verb(capsys):

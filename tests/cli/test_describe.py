@@ -104,6 +104,9 @@ def test_names_that_no_list_can_hold_are_told(run, rendered, tmp_path):
     assert code == 1
     assert "cannot hold the line break in" in err
     assert not (tmp_path / "e.npy").exists()
+    # Before the first photo is described.
+    assert "Describing" not in err
+    assert run("describe", folder)[0] == 3
 
 
 def test_what_cannot_be_is_said_in_a_sentence(run, rendered, delg, tmp_path, monkeypatch):

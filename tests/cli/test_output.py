@@ -1,4 +1,7 @@
 import json
+import os
+import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +69,24 @@ def test_command_lines_can_be_pasted():
     assert (
         command_line("resight", "search", Path("my photos.resight")) == "resight search 'my photos.resight'"
     )
+
+
+@pytest.mark.parametrize(
+    ("word", "quoted"),
+    [
+        ("a\nb", r"$'a\x0ab'"),
+        ("bad\udcff.jpg", r"$'bad\xff.jpg'"),
+        ("it's\x1b[31m\\", r"$'it\'s\x1b[31m\\'"),
+        ("a\u202eb c", r"$'a\xe2\x80\xaeb c'"),
+        ("größe 東.jpg", "'größe 東.jpg'"),
+    ],
+)
+def test_what_cannot_be_seen_in_a_name_can_be_pasted_too(word, quoted):
+    assert command_line("resight", "search", "c", word) == f"resight search c {quoted}"
+    bash = shutil.which("bash")
+    if bash is not None:
+        echoed = subprocess.run([bash, "-c", f"printf %s {quoted}"], capture_output=True, check=True)
+        assert echoed.stdout == os.fsencode(word)
 
 
 def test_control_characters_of_names_reach_no_terminal(capsys, tmp_path, monkeypatch):

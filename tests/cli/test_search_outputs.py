@@ -121,6 +121,13 @@ def test_no_answer_is_exit_code_four_if_asked_for(run, made, query):
     assert run("search", made, query, "--fail-if-none")[0] == 0
 
 
+def test_a_condition_that_no_photo_meets_is_told(run, made, query):
+    for line in (["width = 1"], ["path = 'x'", "--json"], ["false", "--paths"]):
+        code, _, err = run("search", made, query, "--where", *line)
+        assert (code, err) == (0, f"no photo of the collection meets the condition {line[0]!r}\n")
+    assert run("search", made, query, "--where", "width > 1", "--top", 1)[2] == ""
+
+
 def test_contradicting_outputs_are_refused(run, made, query):
     code, _, err = run("search", made, query, "--json", "--paths")
     assert code == 2

@@ -67,12 +67,17 @@ def describe(
     from resight.models.engines import engine_for, with_engine
     from resight.pipelines.describe import (
         attention_of,
+        check_names,
         describe_photos,
         write_attention,
         write_descriptors,
     )
 
-    chosen = engine_for(engine_named(engine), len(find_photos(photos)))
+    files = find_photos(photos)
+    if out is not None:
+        # Now: describing may take hours.
+        check_names(files)
+    chosen = engine_for(engine_named(engine), len(files))
     loaded = with_engine(load_model(model), chosen)
     maps = None if attention is None else attention_of(loaded, photos, attention)
     with progress("Describing") as report:

@@ -88,8 +88,8 @@ ExcludeOption = Annotated[
     typer.Option(
         metavar="PATTERN",
         help="Leave out files and folders of this name, or of this path below PHOTOS, written as in "
-        ".gitignore (*, ?, [ab], **, a slash at the end for folders alone, ! to take back); repeatable, and "
-        "kept in the collection. An empty one forgets those kept so far.",
+        ".gitignore (*, ?, \\[ab], **, a slash at the end for folders alone, ! to take back); repeatable, "
+        "and kept in the collection. An empty one forgets those kept so far.",
     ),
 ]
 

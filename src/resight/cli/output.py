@@ -166,9 +166,24 @@ def _as_address(word: str) -> str:
 
 
 def command_line(*words: str | Path) -> str:
-    """Returns a command line that can be copied into a shell; ``resight`` is named as it was started."""
+    r"""Returns a command line that can be copied into a shell; ``resight`` is named as it was started.
+
+    What cannot be seen in a name is written as ``$'\n'`` is, which bash, zsh and newer shells understand.
+    """
     program, *others = (_as_address(str(word)) for word in words)
-    return shlex.join([_started() if program == "resight" else program, *others])
+    return " ".join(map(_quoted, [_started() if program == "resight" else program, *others]))
+
+
+def _quoted(word: str) -> str:
+    if word.isprintable():
+        return shlex.quote(word)
+    return "$'" + "".join(map(_escaped, word)) + "'"
+
+
+def _escaped(letter: str) -> str:
+    if letter.isprintable():
+        return f"\\{letter}" if letter in "\\'" else letter
+    return "".join(f"\\x{byte:02x}" for byte in letter.encode("utf-8", "surrogateescape"))
 
 
 def _started() -> str:

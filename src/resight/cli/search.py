@@ -188,6 +188,8 @@ def _search(options: Options) -> None:
     notes = [
         sentence for answer in answers for sentence in (*answer.notes, *outdated(answer, collection.path))
     ]
+    if options.where is not None and answers and not any(answer.searched for answer in answers):
+        notes.append(f"no photo of the collection meets the condition {options.where!r:.200}")
     for sentence in dict.fromkeys(notes):
         note(sentence)
     if options.output.as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from resight.reports.attention import attention_over, contact_sheet
 __all__ = [
     "DescribedPhotos",
     "attention_of",
+    "check_names",
     "describe_each",
     "describe_photos",
     "folder_names",
@@ -121,6 +122,17 @@ def folder_names(photos: Sequence[Path]) -> str:
     return ", ".join(names[:_MOST_NAMED]) + more
 
 
+def check_names(photos: Iterable[Path]) -> None:
+    """Returns if a list of names can hold the paths of photos, one a line.
+
+    Raises:
+        InvalidInput: A path would be two lines.
+    """
+    for photo in photos:
+        if len(str(photo).splitlines()) > 1:
+            raise InvalidInput(f"a line of the list of names cannot hold the line break in {str(photo)!r}")
+
+
 def write_descriptors(described: DescribedPhotos, path: Path) -> None:
     """Writes the descriptors as ``.npy``, and beside them the photos' paths, one a line, as ``.names.txt``.
 
@@ -128,9 +140,7 @@ def write_descriptors(described: DescribedPhotos, path: Path) -> None:
         InvalidInput: A path would be two lines.
         OSError: A file cannot be written.
     """
-    for photo in described.paths:
-        if len(str(photo).splitlines()) > 1:
-            raise InvalidInput(f"a line of the list of names cannot hold the line break in {str(photo)!r}")
+    check_names(described.paths)
     stream = io.BytesIO()
     np.save(stream, described.descriptors, allow_pickle=False)
     names = "".join(f"{photo}\n" for photo in described.paths)
