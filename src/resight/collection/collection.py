@@ -141,7 +141,7 @@ class Collection:
                 unless it differs from the one in the header.
         """
         store = Store.open(collection_path(path))
-        require_dim(store.schema, store.header.dim, store.path)
+        require_dim(store.schema, store.header.dim, str(store.path))
         if model is None and allow_download:
             model = store.header.model
         if isinstance(model, str):

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -191,7 +190,7 @@ def capture_columns(schema: pa.Schema, names: Iterable[str]) -> list[pa.Field]:
     ]
 
 
-def require_dim(schema: pa.Schema, dim: int, path: Path) -> None:
+def require_dim(schema: pa.Schema, dim: int, collection: str) -> None:
     """Returns if the descriptors of a collection's table are of the length that its header says.
 
     Raises:
@@ -200,8 +199,8 @@ def require_dim(schema: pa.Schema, dim: int, path: Path) -> None:
     kind = schema.field("descriptor").type if "descriptor" in schema.names else None
     if getattr(kind, "list_size", None) != dim:
         raise CollectionDamaged(
-            f"the header of the collection {path} says that descriptors have {dim} dimensions, and its table "
-            f"holds others ({kind}): index the photos into a new collection"
+            f"the header of the collection {collection} says that descriptors have {dim} dimensions, and its "
+            f"table holds others ({kind}): index the photos into a new collection"
         )
 
 

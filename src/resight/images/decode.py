@@ -174,8 +174,8 @@ def _is_nearly_whole(image: ImageFile, file: jpeg.Jpeg, scale: float) -> bool:
 def _ends_in_filling(image: ImageFile) -> bool:
     """Returns whether the last row is of the grey that the decoder makes of what a file lacks."""
     row = image.crop((0, image.height - 1, image.width, image.height))
-    values = row.getextrema() if len(row.getbands()) > 1 else [row.getextrema()]
-    return all(darkest == lightest in (127, 128) for darkest, lightest in values)
+    # Of inverted inks the grey is 127.
+    return all(set(band.tobytes()) <= {127, 128} for band in row.split())
 
 
 def _check_rows(file: jpeg.Jpeg, max_side: int | None) -> None:
