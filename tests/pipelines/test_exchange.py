@@ -380,3 +380,42 @@ def test_names_that_are_no_text_are_refused_before_anything_is_written(database,
     with pytest.raises(InvalidInput, match="is no UTF-8"):
         write_database(held.names, held.descriptors, held.metadata, database, place)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_features_as_hloc_writes_them(tmp_path):
+    """Its loop over images: a group a name, a dataset each output, halves, and the keypoints' uncertainty."""
+    rows = ROWS[:3].astype(np.float16)
+    outputs = {
+        "keypoints": np.float16([[1, 2], [3, 4]]),
+        "scores": np.float16([0.5, 0.25]),
+        "descriptors": np.ones((256, 2), np.float16),
+        "image_size": np.array([640, 480]),
+    }
+    with h5py.File(tmp_path / "feats.h5", "a", libver="latest") as file:
+        for number, row in enumerate(rows):
+            group = file.create_group(f"db/{number}.jpg")
+            for key, value in ({"global_descriptor": row} | (outputs if number else {})).items():
+                group.create_dataset(key, data=value)
+            if number:
+                group["keypoints"].attrs["uncertainty"] = 1.0
+    again = read_layout(tmp_path / "feats.h5")
+    assert list(again.names) == ["db/0.jpg", "db/1.jpg", "db/2.jpg"]
+    np.testing.assert_array_equal(again.descriptors, rows.astype(np.float32))
+    # Learned keypoints without sizes and angles are none of this program's.
+    assert list(again.local) == [None] * 3
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.list_(pa.float64()), pa.list_(pa.float32(), 8), pa.large_list(pa.float16())]
+)
+def test_parquet_of_other_programs(tmp_path, kind):
+    rows = ROWS[:4].astype(np.float16)
+    vectors = pa.array([row.tolist() for row in rows], kind)
+    # Polars: all that has a length is large.
+    text = pa.large_string() if pa.types.is_large_list(kind) else pa.string()
+    names = pa.array(list("abcd"), text)
+    table = pa.table({"extra": pa.array([1, 2, 3, 4]), "name": names, "embedding": vectors})
+    parquet.write_table(table, tmp_path / "d.parquet", compression="zstd", row_group_size=3)
+    again = read_layout(tmp_path / "d.parquet")
+    assert list(again.names) == list("abcd")
+    np.testing.assert_array_equal(again.descriptors, rows.astype(np.float32))

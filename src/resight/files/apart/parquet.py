@@ -111,12 +111,14 @@ def _values(metadata: parquet.FileMetaData) -> int:
 def _matrix(column: pa.Array, name: str) -> np.ndarray:
     import pyarrow as pa
 
-    if not (pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)):
+    # Polars writes large lists.
+    has_offsets = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
+    if not (has_offsets or pa.types.is_fixed_size_list(column.type)):
         raise InvalidInput(f"{name} is a column of {column.type}, not of lists of numbers")
     numbers = column.flatten().to_numpy(zero_copy_only=False)
     if column.null_count or len(numbers) % len(column) or numbers.dtype.kind != "f":
         raise InvalidInput(f"{name} must hold lists of floating-point numbers, all of one length")
-    if pa.types.is_list(column.type) and len(set(np.diff(column.offsets.to_numpy()))) > 1:
+    if has_offsets and len(set(np.diff(column.offsets.to_numpy()))) > 1:
         raise InvalidInput(f"the lists of {name} are of several lengths")
     return numbers.reshape(len(column), -1)
 
