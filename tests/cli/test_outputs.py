@@ -51,6 +51,25 @@ def test_no_command_replaces_a_photo_or_what_it_reads(run, made, photos, words):
     assert [photo.read_bytes() for photo in photos] == before
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("search", "{made}", "{0}", "--csv", "-"),
+        ("explain", "{0}", "{1}", "--html", "-"),
+        ("describe", "{folder}", "--attention", "-"),
+        ("groups", "{made}", "--csv", "-"),
+        ("rerank", "--from", "{1}", "--out", "-"),
+    ],
+)
+def test_no_file_is_called_like_standard_output(run, made, photos, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    line = [word.format(*photos, made=made, folder=photos[0].parent) for word in words]
+    code, _, err = run(*line)
+    assert code == 2
+    assert f"for {words[-2]}: a file is written, and - names none; standard output is /dev/stdout" in err
+    assert not (tmp_path / "-").exists()
+
+
 def test_other_names_of_what_is_read_are_known(tmp_path):
     source, link, second = tmp_path / "a.json", tmp_path / "link", tmp_path / "second"
     source.write_text("{}")

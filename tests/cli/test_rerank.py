@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from functools import partial
 
 import numpy as np
@@ -94,6 +95,14 @@ def test_the_table_shows_old_and_new_ranks_and_the_file_holds_all(run, topk, tmp
     assert "The new ranking is in" in err
     _, out, _ = run("rerank", "--from", topk, "--method", "superglobal", "--json")
     assert json.loads(target.read_text()) == json.loads(out)
+
+
+def test_a_name_with_a_line_break_stays_on_one_line(run, topk, tmp_path):
+    shutil.copy(topk.with_name("database.npy"), tmp_path)
+    renamed = tmp_path / "named.json"
+    renamed.write_text(topk.read_text().replace('"q0"', '"a\\nquery\\tname"'))
+    _, out, _ = run("rerank", "--from", renamed, "--method", "superglobal")
+    assert out.splitlines()[0] == r"a\nquery\tname: 30 answers"
 
 
 @pytest.fixture

@@ -93,6 +93,8 @@ def refuse_replacing(
 ) -> None:
     """Returns if files that are to be written replace nothing that is read, no photo and not each other.
 
+    The name ``-`` is refused, which other programs take for standard output.
+
     Args:
         outputs: Files by the option that names them.
         inputs: Files and folders that are read, by what they are.
@@ -100,12 +102,16 @@ def refuse_replacing(
             earlier run may have written.
 
     Raises:
-        typer.BadParameter: One of them would; its option is named.
+        typer.BadParameter: One of them would, or is no file; its option is named.
     """
     from resight.images import is_photo
 
     named = [(option, path) for option, path in outputs.items() if path is not None]
     for option, path in named:
+        if str(path) == "-":
+            raise typer.BadParameter(
+                "a file is written, and - names none; standard output is /dev/stdout", param_hint=option
+            )
         if any(name != option and _spelled(other) == _spelled(path) for name, other in named):
             raise typer.BadParameter("another output has the same name", param_hint=option)
         for what, given in inputs.items():

@@ -31,6 +31,7 @@ __all__ = [
     "count",
     "json_text",
     "note",
+    "one_line",
     "plain_table",
     "shown_path",
     "write_json",
@@ -157,7 +158,12 @@ def shown_path(path: str | Path | ObjectPath) -> str:
         return address
     absolute, here = Path(str(path)).absolute(), Path.cwd()
     shown = str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)
-    return shown.replace("\n", "\\n").replace("\t", "\\t")
+    return one_line(shown)
+
+
+def one_line(text: str) -> str:
+    """Returns text with its line breaks and tabs escaped."""
+    return text.replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _as_address(word: str) -> str:

@@ -10,7 +10,7 @@ import typer
 
 from resight.cli.options import JsonOption, refuse_replacing
 from resight.cli.output import as_json as to_json
-from resight.cli.output import console, count, note, plain_table, shown_path, write_json
+from resight.cli.output import console, count, note, one_line, plain_table, shown_path, write_json
 from resight.cli.progress import progress
 from resight.pipelines.rerank import DEPTHS, Method, Reranked, by_descriptors, by_geometry
 
@@ -99,14 +99,14 @@ def _print(result: Reranked) -> None:
     """Prints the first ten answers of each query with the ranks they had."""
     printed = console()
     for query in result.queries:
-        printed.print(f"{query.id}: {count(len(query.answers), 'answer')}", soft_wrap=True)
+        printed.print(f"{one_line(str(query.id))}: {count(len(query.answers), 'answer')}", soft_wrap=True)
         verified = result.method == "verify"
         numbers = ("rank", "was", "score", *(["inliers"] if verified else []))
         table = plain_table(*numbers, "answer", right=numbers)
         for answer in query.answers[:SHOWN]:
             inliers = "" if answer.inliers is None else str(answer.inliers)
             values = str(answer.rank), str(answer.old_rank), f"{answer.score:.4f}"
-            table.add_row(*values, *([inliers] if verified else []), str(answer.id))
+            table.add_row(*values, *([inliers] if verified else []), one_line(str(answer.id)))
         printed.print(table)
         left = len(query.answers) - SHOWN
         printed.print(
