@@ -156,6 +156,20 @@ def test_samples_that_begin_within_a_byte_are_refused(bits: int, photometric: in
     assert reason(data) == f"its TIFF layout ({layout}) is not read; save it as 8-bit RGB"
 
 
+@pytest.mark.parametrize(("kind", "bits"), [(6, 64), (6, 128), (5, 32), (5, 16)])
+def test_numbers_of_two_parts_are_refused_by_name(kind: int, bits: int) -> None:
+    tags = {
+        256: ("H", [COLUMNS]),
+        257: ("H", [ROWS]),
+        258: ("H", [bits]),
+        262: ("H", [1]),
+        339: ("H", [kind]),
+    }
+    data = by_hand(tags | {259: ("H", [1]), 278: ("H", [ROWS])}, bytes(ROWS * COLUMNS * bits // 8))
+    words = f"its TIFF layout (1 x {bits}-bit complex grey, no compression) is not read; save it as 8-bit RGB"
+    assert reason(data) == words
+
+
 def test_packbits_of_signed_values() -> None:
     tags = {256: ("H", [COLUMNS]), 257: ("H", [ROWS]), 258: ("H", [8]), 262: ("H", [1]), 339: ("H", [2])}
     tags |= {259: ("H", [32773]), 277: ("H", [1]), 278: ("H", [ROWS])}

@@ -131,7 +131,7 @@ class Layout:
     @property
     def words(self) -> str:
         """The layout in words, for a reason."""
-        kind = {2: " signed", 3: " float"}.get(self.formats[0], "")
+        kind = {2: " signed", 3: " float", 5: " complex", 6: " complex"}.get(self.formats[0], "")
         planes = " in planes" if self.planar and self.samples > 1 else ""
         bits = "/".join(str(bits) for bits in dict.fromkeys(self.bits))
         colours = _COLOURS.get(self.photometric, f"photometric {self.photometric}")

@@ -44,7 +44,9 @@ def read_samples(name: str, stream: BinaryIO, layout: Layout) -> Image.Image:
     mixed = len(set(layout.bits)) > 1 or len(set(layout.formats)) > 1
     # Samples that begin within a byte need tifffile's codecs, but for single bits.
     unaligned = layout.bits[0] not in (1, 8, 16, 32, 64)
-    if layout.samples < colours or several or packed or mixed or unaligned:
+    # 5 and 6: numbers of two parts, of radar and the like.
+    no_value = not {1, 2, 3, 4}.issuperset(layout.formats)
+    if layout.samples < colours or several or packed or mixed or unaligned or no_value:
         raise UnreadableImage(
             name,
             f"its TIFF layout ({layout.words}) is not read; save it as 8-bit RGB"
