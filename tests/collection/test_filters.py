@@ -260,6 +260,29 @@ def test_what_is_no_number_is_larger_than_none(tmp_path, where, right):
     assert rows(lance.write_dataset(pa.table(columns | own), tmp_path / "t.lance"), where) == right
 
 
+@pytest.mark.parametrize("form", ["caf\u00e9", "cafe\u0301"])
+@pytest.mark.parametrize(
+    ("where", "right"),
+    [
+        ("label = '{}'", "01"),
+        ("'{}' = label", "01"),
+        ("label != '{}'", "2"),
+        ("label IN ('{}', 'x')", "012"),
+        ("label NOT IN ('{}')", "2"),
+        ("label LIKE '%{}'", "01"),
+        ("label NOT LIKE '{}%'", "2"),
+        ("starts_with(label, '{}')", "01"),
+        ("NOT contains(label, '{}')", "2"),
+    ],
+)
+def test_accents_are_the_same_composed_and_decomposed(tmp_path, form, where, right):
+    columns = {"path": ["p/0.png", "p/1.png", "p/2.png"], "label": ["caf\u00e9", "cafe\u0301", "x"]}
+    own = {name: pa.array([1] * 3) for name in ("width", "height", "file_size", "modified_ns")}
+    assert (
+        rows(lance.write_dataset(pa.table(columns | own), tmp_path / "t.lance"), where.format(form)) == right
+    )
+
+
 def test_long_conditions_are_answered(table):
     assert rows(table, " OR ".join(f"width = {number}" for number in range(5000))) == "012"
     assert rows(table, f"width IN ({', '.join(map(str, range(5000)))})") == "012"

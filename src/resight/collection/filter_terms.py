@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ __all__ = [
     "Term",
     "computed",
     "condition_of",
+    "forms_of",
     "is_date",
     "is_whole",
     "joined",
@@ -61,6 +63,14 @@ class Term:
 def condition_of(sql: str) -> Term:
     """Returns a condition."""
     return Term(sql, "truth", sql)
+
+
+def forms_of(term: Term) -> list[str]:
+    """Returns a value as a table may hold it: a text in quotes composed and decomposed (NFC, NFD), too."""
+    if term.kind != "text" or term.literal is None:
+        return [term.sql]
+    texts = [term.literal, *(unicodedata.normalize(form, term.literal) for form in ("NFC", "NFD"))]
+    return ["'" + text.replace("'", "''") + "'" for text in dict.fromkeys(texts)]
 
 
 def number_of(text: str) -> Term:

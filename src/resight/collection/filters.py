@@ -19,6 +19,7 @@ from resight.collection.filter_terms import (
     Term,
     computed,
     condition_of,
+    forms_of,
     is_date,
     joined,
     kind_of,
@@ -72,7 +73,8 @@ def table_condition(where: str, schema: pa.Schema) -> str:
     ``BETWEEN``, ``IS NULL``, ``AND``, ``OR``, ``NOT``, brackets, arithmetic, and the functions lower, upper,
     length, abs, round, starts_with, ends_with, contains and CAST. Names are taken without regard to case,
     plain, in double quotes or in backticks; text stands in single quotes. A number in quotes is a number
-    where it is compared with one. ``taken`` is compared with dates: ``'2024-05'`` is all of May 2024.
+    where it is compared with one, and accents are the same composed and decomposed. ``taken`` is compared
+    with dates: ``'2024-05'`` is all of May 2024.
 
     Args:
         where: The condition.
@@ -210,7 +212,8 @@ class _Parser:
         self._below(left, pattern)
         if self._take("escape") and self._literal() != "\\":
             self._fail("ESCAPE is not taken: a backslash before % or _ takes away its meaning")
-        return condition_of(f"({left.sql} {word} {pattern.sql})")
+        alike = [f"({left.sql} {word} {form})" for form in forms_of(pattern)]
+        return condition_of(joined(alike, "AND" if word.startswith("NOT") else "OR"))
 
     def _literal(self) -> str | None:
         """Returns the text in quotes that comes next and moves on; None where another piece comes."""
@@ -249,7 +252,10 @@ class _Parser:
                 text = left.shown if left.kind == "text" else right.shown
                 hint = f": write CAST({text} AS double)"
             self._fail(f"{left.shown} is {NOUNS[left.kind]} and {right.shown} is {NOUNS[right.kind]}{hint}")
-        return f"({widened(left, right)} {sign} {widened(right, left)})"
+        if left.kind != "text" or sign not in ("=", "!="):
+            return f"({widened(left, right)} {sign} {widened(right, left)})"
+        equal = [f"({one} {sign} {other})" for one in forms_of(left) for other in forms_of(right)]
+        return joined(equal, "OR" if sign == "=" else "AND")
 
     def _below(self, column: Term, value: Term) -> None:
         """Refuses to compare paths, which begin at the indexed folder, with one from the disk's root."""
@@ -385,4 +391,6 @@ class _Parser:
             wanted = " and ".join(NOUNS[kind] for kind in kinds)
             self._fail(f"the function {name} takes {wanted}")
         shown = f"{name}({', '.join(argument.shown for argument in arguments)})"
-        return Term(f"{name}({', '.join(argument.sql for argument in arguments)})", result, shown)
+        first = [argument.sql for argument in arguments[:-1]]
+        last = forms_of(arguments[-1]) if result == "truth" else [arguments[-1].sql]
+        return Term(joined([f"{name}({', '.join([*first, form])})" for form in last], "OR"), result, shown)
