@@ -18,7 +18,7 @@ class Workers:
 
     def __init__(self, workers=2, seed=0):
         self.workers, self.random = workers, random.Random(seed)
-        self.batches, self.most, self.open = [], 0, {}
+        self.batches, self.most, self.open, self.dead = [], 0, {}, set()
 
     def start(self, worker, paths):
         number = len(self.batches)
@@ -31,8 +31,12 @@ class Workers:
     def first(self, running):
         return self.random.choice(list(running))
 
+    def revive(self, worker):
+        self.dead.discard(worker)
+
     def result(self, of):
-        del self.open[of]
+        if self.open.pop(of) in self.dead:
+            raise WorkerLost
         paths = self.batches[of][1]
         if any("deadly" in path for path in paths):
             raise WorkerLost
@@ -67,6 +71,16 @@ def test_a_photo_that_ends_its_worker_is_broken_and_its_neighbours_are_not():
     assert [str(one.path) for one in found] == paths
     assert [one.reason is None for one in found] == [path != "deadly" for path in paths]
     assert "the worker that describes it ends each time, 4 times" in found[40].reason
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_no_photo_is_blamed_for_a_machine_that_dies(count):
+    pool = Workers()
+    pool.dead = {0, 1}
+    paths = [f"photo {number}" for number in range(count)]
+    found = list(in_order(paths, pool))
+    assert [str(one.path) for one in found] == paths
+    assert all(one.reason is None for one in found)
 
 
 def test_batches_are_of_files_of_like_size(tmp_path):

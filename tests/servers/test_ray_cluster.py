@@ -33,10 +33,10 @@ def photos(tmp_path_factory):
     return folder
 
 
-def start(photos, collection, *options):
+def start(photos, collection, *options, environment=ENVIRONMENT):
     command = [sys.executable, "-m", "resight", "index", str(photos), "--collection", str(collection)]
     with collection.with_suffix(".txt").open("a") as said:
-        return subprocess.Popen([*command, *options], env=ENVIRONMENT, stdout=said, stderr=said)
+        return subprocess.Popen([*command, *options], env=environment, stdout=said, stderr=said)
 
 
 def rows(collection):
@@ -105,3 +105,37 @@ def test_a_killed_driver_goes_on_where_it_ended(photos, expected, tmp_path):
     driver.wait()
     assert start(photos, tmp_path / "driver.resight", "--on", "ray").wait(timeout=900) == 3
     assert_equal(tmp_path / "driver.resight", expected)
+
+
+def test_a_dead_machine_of_a_cluster_loses_and_doubles_nothing(photos, expected, tmp_path):
+    # In a process of its own: Ray forks, which Lance does not survive.
+    nodes = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("two_nodes.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    driver = None
+    try:
+        said = next(line for line in nodes.stdout if line.startswith("cluster "))
+        address, raylet = said.split()[1:]
+        environment = {**ENVIRONMENT, "RAY_ADDRESS": address}
+        driver = start(photos, tmp_path / "dead.resight", "--on", "ray", environment=environment)
+        while len(found := actors()) < 2:
+            assert driver.poll() is None
+            time.sleep(0.2)
+        below = {each.pid for each in psutil.Process(int(raylet)).children(recursive=True)}
+        assert len(below & {each.pid for each in found}) == 1
+        time.sleep(3)
+        assert driver.poll() is None
+        nodes.stdin.write("\n")
+        nodes.stdin.flush()
+        assert driver.wait(timeout=900) == 3
+    finally:
+        if driver is not None and driver.poll() is None:
+            driver.kill()
+            driver.wait()
+        # At the end of its input it shuts the cluster down.
+        nodes.communicate()
+    assert_equal(tmp_path / "dead.resight", expected)

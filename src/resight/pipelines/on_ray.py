@@ -10,6 +10,7 @@ key.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import chain, islice
@@ -32,6 +33,9 @@ _WAITING = 2
 
 _WINDOW = 4
 """Batches a worker among which photos are sorted by their size."""
+
+_PATIENCE = 300
+"""Seconds that a lost worker is waited for: Ray notices a dead machine after half a minute."""
 
 _TRIES = 3
 """How often Ray gives a batch to a worker again that has died of it, or beside it."""
@@ -62,6 +66,14 @@ class Pool(Protocol):
 
         Raises:
             WorkerLost: Its worker died each time.
+        """
+        ...
+
+    def revive(self, worker: int) -> None:
+        """Returns when a worker that was lost is there again.
+
+        Raises:
+            ResightError: It does not come back.
         """
         ...
 
@@ -100,20 +112,24 @@ def in_order(paths: Iterable[str | Path], pool: Pool) -> Generator[Extraction, N
 
 
 def _results(
-    pool: Pool, of: object, worker: int, batch: Sequence[_Numbered]
+    pool: Pool, of: object, worker: int, batch: Sequence[_Numbered], *, alone: bool = False
 ) -> Iterator[tuple[int, Extraction]]:
-    """Yields the results of a batch by number; of one that ends its worker, photo by photo."""
+    """Yields the results of a batch by number; of one that ends its worker, photo by photo.
+
+    A photo is blamed where it alone has ended a worker that was there before: a whole machine may have died.
+    """
     try:
         for (number, _), extraction in zip(batch, pool.result(of), strict=True):
             yield number, extraction
     except WorkerLost:
-        if len(batch) == 1:
+        if alone:
             number, path = batch[0]
             reason = f"the worker that describes it ends each time, {_TRIES + 1} times"
             yield number, Extraction(Path(path), None, reason=reason)
             return
         for one in batch:
-            yield from _results(pool, pool.start(worker, [one[1]]), worker, [one])
+            pool.revive(worker)
+            yield from _results(pool, pool.start(worker, [one[1]]), worker, [one], alone=True)
 
 
 def _batches(paths: Iterable[str | Path], workers: int) -> Iterator[list[_Numbered]]:
@@ -140,6 +156,10 @@ class _Describer:
         self._model = load_model(name)
         if self._model.fingerprint != fingerprint:
             raise ModelMismatch(f"the model {name!r} of a worker is another than that of the collection")
+
+    def is_there(self) -> bool:
+        """Returns that the worker has been started."""
+        return True
 
     def describe(self, paths: list[str], known: Collection[bytes], max_pixels: int) -> list[Extraction]:
         """Returns what became of each photo."""
@@ -232,9 +252,14 @@ class _RayPool:
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
         count = workers or gpus or max(1, cpus)
-        actor = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0, max_restarts=-1, max_task_retries=_TRIES)(
-            _Describer
-        )
+        # Half a processor is reserved for each: the workers of a machine that dies find room on others.
+        actor = ray.remote(
+            num_cpus=0.5,
+            num_gpus=1 if gpus else 0,
+            max_restarts=-1,
+            max_task_retries=_TRIES,
+            scheduling_strategy="SPREAD",
+        )(_Describer)
         # Ray gives an actor's methods a `remote` that no type knows.
         self._actors: list[Any] = [actor.remote(*model) for _ in range(count)]
         self._known, self._max_pixels = ray.put(frozenset(known)), max_pixels
@@ -273,6 +298,29 @@ class _RayPool:
         except ray.exceptions.RayActorError:
             raise WorkerLost from None
         return found
+
+    def revive(self, worker: int) -> None:
+        """Returns when an actor answers: until a dead machine is noticed, Ray starts it there in vain.
+
+        Raises:
+            ResightError: It does not answer for `_PATIENCE` seconds.
+        """
+        import ray
+
+        end = time.monotonic() + _PATIENCE
+        while time.monotonic() < end:
+            try:
+                ray.get(self._actors[worker].is_there.remote(), timeout=_PATIENCE)
+            except ray.exceptions.RayActorError:
+                time.sleep(1)
+            except ray.exceptions.GetTimeoutError:
+                break
+            else:
+                return
+        raise ResightError(
+            f"a worker that was lost has not been started again for {_PATIENCE} s: the cluster has no room "
+            "for it; what is committed is intact, run the same again"
+        )
 
     def close(self) -> None:
         """Ends the actors, and the cluster if it was started here."""
