@@ -17,13 +17,24 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-__all__ = ["ENVIRONMENT", "Bucket", "serving"]
+import pytest
+
+from resight.files import objects
+
+__all__ = ["Bucket", "name_store", "serving"]
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "tester",
     "AWS_SECRET_ACCESS_KEY": "secret",
     "AWS_REGION": "us-east-1",
 }
+
+
+def name_store(monkeypatch: pytest.MonkeyPatch, address: str, **others: str) -> None:
+    """Sets the environment that names a store; a client that was made before is made anew."""
+    for name, value in (ENVIRONMENT | {"AWS_ENDPOINT_URL": address} | others).items():
+        monkeypatch.setenv(name, value)
+    objects._client.cache_clear()
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ import lance
 import numpy as np
 import pyarrow as pa
 import pytest
-from made_bucket import ENVIRONMENT, Bucket, serving
+from made_bucket import Bucket, name_store, serving
 from made_photos import write_photo
 
 import resight
@@ -46,10 +46,8 @@ MOTO = os.environ.get("RESIGHT_S3")
 @pytest.fixture
 def bucket(monkeypatch) -> Iterator[str]:
     """The address of an empty bucket, whose store the environment names."""
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
     with moto(MOTO) if MOTO else serving(Bucket("photos")) as address:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        name_store(monkeypatch, address)
         yield "s3://photos"
 
 
@@ -326,10 +324,8 @@ def test_of_many_that_want_the_lock_one_at_a_time_has_it(bucket):
 
 @pytest.mark.skipif(bool(MOTO), reason="moto knows conditions")
 def test_a_store_without_conditional_writes_is_not_written(monkeypatch, model):
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
     with serving(Bucket("photos", conditional=False)) as address:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        name_store(monkeypatch, address)
         with pytest.raises(StorageFailed, match="knows no conditional writes"):
             Collection.create("s3://photos/c.resight", model=model)
 
@@ -348,9 +344,10 @@ def test_what_is_wrong_with_the_store_is_said(bucket, model, monkeypatch):
         Collection.open("s3:///key")
     with pytest.raises(StorageFailed, match="there is no bucket nowhere: make it"):
         Collection.open("s3://nowhere/c.resight")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    name_store(monkeypatch, "http://127.0.0.1:9")
     with pytest.raises(StorageFailed, match="store of the bucket photos does not answer"):
         Collection.open(f"{bucket}/c.resight")
+    # After a refusal the environment is read anew.
     monkeypatch.setenv("AWS_ENDPOINT_URL", "store")
     with pytest.raises(StorageFailed, match="the endpoint for the bucket photos is no address"):
         Collection.open(f"{bucket}/c.resight")
@@ -358,7 +355,7 @@ def test_what_is_wrong_with_the_store_is_said(bucket, model, monkeypatch):
 
 @pytest.mark.skipif(bool(MOTO), reason="moto takes any credentials")
 def test_wrong_credentials_are_said(bucket, monkeypatch):
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "stranger")
+    name_store(monkeypatch, os.environ["AWS_ENDPOINT_URL"], AWS_ACCESS_KEY_ID="stranger")
     with pytest.raises(StorageFailed, match="refuses the credentials for the bucket photos"):
         Collection.open(f"{bucket}/c.resight")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from made_bucket import ENVIRONMENT, Bucket, serving
+from made_bucket import Bucket, name_store, serving
 from made_photos import write_photo
 
 from resight.collection import Collection, find_photos
@@ -20,8 +20,6 @@ pytest.importorskip("obstore")
 @pytest.fixture
 def bucket(monkeypatch, photos) -> Iterator[Bucket]:
     """A bucket with the twelve photos, and what is none."""
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
     made = Bucket("photos")
     for file in photos.rglob("*.png"):
         made.put(f"pictures/{file.relative_to(photos).as_posix()}", file.read_bytes())
@@ -33,7 +31,7 @@ def bucket(monkeypatch, photos) -> Iterator[Bucket]:
     made.put("pictures/a/", b"")
     made.put("pictures-of-others/x.png", b"no photo")
     with serving(made) as address:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        name_store(monkeypatch, address)
         yield made
 
 
@@ -145,7 +143,7 @@ def test_what_is_wrong_is_said(made, bucket, monkeypatch):
     bucket.put("odd/../x.png", b"")
     with pytest.raises(InvalidInput, match=r"an object whose key is no path, \"odd/../x.png\": a part"):
         made.add("s3://photos/odd")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    name_store(monkeypatch, "http://127.0.0.1:9")
     with pytest.raises(InvalidInput, match="does not answer"):
         made.add("s3://photos/others")
 

@@ -261,7 +261,7 @@ class ObjectPath:
             yield
         except (ObjectChanged, OSError) as error:
             if "NoSuchBucket" in str(error):
-                raise StoreRefused(_refusal(self.bucket, str(error))) from None
+                raise _refused(self.bucket, str(error)) from None
             if isinstance(error, FileNotFoundError):
                 raise FileNotFoundError(errno.ENOENT, "there is no such object", str(self)) from None
             raise
@@ -269,7 +269,13 @@ class ObjectPath:
             # A panic of the client, over an endpoint that is no address, is no `Exception`.
             if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit | MemoryError):
                 raise
-            raise StoreRefused(_refusal(self.bucket, str(error))) from None
+            raise _refused(self.bucket, str(error)) from None
+
+
+def _refused(bucket: str, said: str) -> StoreRefused:
+    """Returns the error of what a client says; the next client reads the environment anew."""
+    _client.cache_clear()
+    return StoreRefused(_refusal(bucket, said))
 
 
 def _refusal(bucket: str, said: str) -> str:
@@ -317,13 +323,12 @@ def object_path(text: str | os.PathLike[str]) -> ObjectPath | None:
     bucket, key = match[1], (match[2] or "").strip("/")
     if not _BUCKET.fullmatch(bucket):
         raise InvalidInput(f"{spelled:.200} names no bucket: an address is s3://BUCKET/KEY")
-    environment = tuple(item for item in sorted(os.environ.items()) if item[0].startswith("AWS_"))
-    return ObjectPath(bucket, key, _client(bucket, environment))
+    return ObjectPath(bucket, key, _client(bucket))
 
 
 @lru_cache(maxsize=16)
-def _client(bucket: str, environment: tuple[tuple[str, str], ...]) -> S3Store:  # noqa: ARG001 (a key)
-    """Returns the client of a bucket, which keeps its connections; another one for another environment."""
+def _client(bucket: str) -> S3Store:
+    """Returns the client of a bucket, which keeps its connections."""
     try:
         from obstore.store import S3Store
     except ImportError:
@@ -336,7 +341,7 @@ def _client(bucket: str, environment: tuple[tuple[str, str], ...]) -> S3Store:  
             retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)},
         )
     except Exception as error:
-        raise StoreRefused(_refusal(bucket, str(error))) from None
+        raise _refused(bucket, str(error)) from None
 
 
 def _status(meta: object) -> ObjectStatus:
