@@ -60,7 +60,7 @@ def test_missing_and_unreadable_photos_are_named_with_reasons(table):
     assert findings[0].sentence == "table train: 1 of 4 photos are missing: 1.jpg"
     reasons = {finding.paths[0]: finding.sentence for finding in findings[1:5]}
     assert "cut off" in reasons["2.jpg"]
-    assert "it is a text" in reasons["5.jpg"]
+    assert "it is a web page" in reasons["5.jpg"]
     assert "the file is empty" in reasons["6.jpg"]
     assert "directory" in reasons["7.jpg"]
 

@@ -19,6 +19,7 @@ from resight.datasets.registry import (
     deviations,
     entry_named,
 )
+from resight.datasets.table import RepeatedPhotos
 from resight.errors import InvalidInput, MissingExtra
 from resight.files import Progress
 
@@ -40,9 +41,9 @@ def examine(
 
     * Kinds of problems: ``lists`` (the set's own files cannot be understood; nothing more is looked at then),
       ``counts`` (not as published), ``missing`` and ``unreadable`` photos, ``repeated`` (a path is listed
-      twice), ``contradiction`` (the same bytes with different labels in one split), ``leak`` (the same bytes
-      in training and test, or in a query and a database that is not to have it), ``box`` (a box that leaves
-      its photo).
+      twice; of a table, nothing more is looked at then), ``contradiction`` (the same bytes with different
+      labels in one split), ``leak`` (the same bytes in training and test, or in a query and a database that
+      is not to have it), ``box`` (a box that leaves its photo).
     * Kinds of notes: ``counts`` (as they are), ``boxes`` (there are none), ``duplicate`` (the same bytes with
       the same label, or in the database), ``gap`` (numbers that no label has), ``shared`` (classes in both
       splits), ``alone`` (queries that no right answer can be given to).
@@ -125,13 +126,17 @@ def _without_positive(folder: LandmarkFolder) -> list[Finding]:
 def _read(entry: LabelledEntry, root: Path) -> tuple[Benchmark | None, list[Finding]]:
     """Returns the benchmark, with boxes where there are any, and what of it cannot be had."""
     findings = []
-    if entry.read_boxed is not None:
-        try:
-            return entry.read_boxed(root), []
-        except (InvalidInput, MissingExtra) as error:
-            findings.append(note("boxes", f"boxes cannot be used: {error}"))
     try:
+        if entry.read_boxed is not None:
+            try:
+                return entry.read_boxed(root), []
+            except RepeatedPhotos:
+                raise
+            except (InvalidInput, MissingExtra) as error:
+                findings.append(note("boxes", f"boxes cannot be used: {error}"))
         return entry.read(root), findings
+    except RepeatedPhotos as error:
+        return None, [problem("repeated", str(error), error.paths)]
     except InvalidInput as error:
         return None, [problem("lists", str(error))]
 

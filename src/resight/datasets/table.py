@@ -30,6 +30,24 @@ _SPLITS = {
 }
 
 
+class RepeatedPhotos(InvalidInput):
+    """A table names photos more than once in a split.
+
+    Args:
+        table: The file.
+        lines: For each photo, the line that names it again.
+
+    Attributes:
+        paths: The photos, as the table names them.
+    """
+
+    def __init__(self, table: Path, lines: Mapping[str, int]) -> None:
+        (first, line), *others = lines.items()
+        rest = f", and {len(others):,} others" if others else ""
+        super().__init__(f"line {line} of {table} names a photo again: {first}{rest}")
+        self.paths = tuple(lines)
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     path: str
@@ -74,7 +92,7 @@ def read_table(root: Path, *, boxes: bool = False) -> Benchmark:
     if boxes and corners is None:
         raise InvalidInput(f"{path} has no boxes: they need the columns {','.join(_BOXES[0])}")
     roles = {role: [name for name in names if name in columns] for role, names in _ROLES.items()}
-    rows, seen = [], set[tuple[str, tuple[str, ...]]]()
+    rows, seen, again = [], set[tuple[str, tuple[str, ...]]](), dict[str, int]()
     for line in lines:
         try:
             rows.append(_row(line.cells, corners, roles))
@@ -83,9 +101,11 @@ def read_table(root: Path, *, boxes: bool = False) -> Benchmark:
         box = tuple(line[name] for names in _BOXES for name in names if name in columns)
         place = rows[-1].path, (rows[-1].split, *box)
         if place in seen:
-            # It would find itself, and be of two labels at once.
-            raise InvalidInput(f"line {line.line} of {path} names a photo again: {place[0]}")
+            again.setdefault(place[0], line.line)
         seen.add(place)
+    if again:
+        # They would find themselves, and be of two labels at once.
+        raise RepeatedPhotos(path, again)
     splits = _splits(path, rows, has_splits="split" in columns)
 
     def measured(split: str) -> LabelledImages | None:
