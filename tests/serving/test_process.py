@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from resight.cli import main
+from resight.serving import server
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "rest_client.py"
 
@@ -170,3 +171,12 @@ def test_what_cannot_be_served_is_told(made, tmp_path, monkeypatch, capsys, word
 def test_a_limit_below_its_least_value_is_told(capsys):
     assert main(["serve", "photos.resight", "--max-top", "0"]) == 2
     assert "--max-top" in capsys.readouterr().err
+
+
+def test_the_second_piece_of_an_answer_does_not_wait_for_the_acknowledgement_of_the_first():
+    with server._bound("127.0.0.1", 0) as bound:
+        bound.listen()
+        with socket.create_connection(bound.getsockname()):
+            accepted, _ = bound.accept()
+            with accepted:
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
