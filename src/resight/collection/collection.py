@@ -15,6 +15,7 @@ from jaxtyping import Float32
 from resight import models
 from resight.collection.answer import Answer, Hit
 from resight.collection.header import Header
+from resight.collection.lance_errors import asking
 from resight.collection.place import collection_path
 from resight.collection.query import Query, RefineMethod
 from resight.collection.resident import ResidentIndex
@@ -29,7 +30,6 @@ from resight.features import Box, ImageFeatures
 from resight.files import (
     ObjectPath,
     Progress,
-    StoreRefused,
     is_address,
     name_key,
     on_disk,
@@ -582,12 +582,10 @@ def _photo_paths(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
     """
     given = [paths] if isinstance(paths, str | os.PathLike) or not isinstance(paths, Iterable) else paths
     found: list[str | Path] = []
-    try:
+    with asking():
         for path in given:
             address = spelled(path) if isinstance(path, str | os.PathLike) else ""
             found.append(address if is_address(address) else typed_path(path))
-    except StoreRefused as error:
-        raise StorageFailed(str(error)) from None
     return found
 
 

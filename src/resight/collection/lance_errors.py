@@ -1,4 +1,4 @@
-"""Lance's errors as those of a collection, and reading that survives a writer's clean-up."""
+"""Errors of Lance and of a store as those of a collection, and reading that survives a clean-up."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from resight.errors import CollectionDamaged, InvalidInput, StorageFailed
-from resight.files import ObjectPath
+from resight.files import ObjectPath, StoreRefused
 
-__all__ = ["reading", "reason", "vanished", "writing"]
+__all__ = ["asking", "reading", "reason", "vanished", "writing"]
 
 _ATTEMPTS = 5
 
@@ -66,6 +66,15 @@ def _damaged(path: Path | ObjectPath, error: Exception) -> CollectionDamaged:
         f"the collection {path} cannot be read ({reason(error)}): check its disk, restore it from a copy, "
         f"or index the photos into a new collection"
     )
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """Turns what the store of a bucket refuses inside the block into `StorageFailed`."""
+    try:
+        yield
+    except StoreRefused as error:
+        raise StorageFailed(str(error)) from None
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import final
 
+from resight.collection.lance_errors import asking
 from resight.errors import CollectionLocked, StorageFailed
 from resight.files.objects import ObjectChanged, ObjectPath, StoreRefused
 
@@ -116,11 +117,9 @@ def leased(
     """
     mark = f"process {os.getpid()} of {socket.gethostname()}, {secrets.token_hex(8)}"
     seconds = LEASE_SECONDS if seconds is None else seconds
-    try:
+    with asking():
         etag, was_held = _acquired(place, mark, timeout, seconds)
         _require_conditions(place, etag)
-    except StoreRefused as error:
-        raise StorageFailed(str(error)) from None
     lease, stop = Lease(place, etag, mark, seconds), threading.Event()
     signs = threading.Thread(target=lease.keep, args=(stop,), daemon=True)
     signs.start()

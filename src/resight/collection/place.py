@@ -17,7 +17,7 @@ from typing import Protocol, final
 import lance
 import pyarrow as pa
 
-from resight.collection.lance_errors import writing
+from resight.collection.lance_errors import asking, writing
 from resight.collection.lease import leased
 from resight.collection.leftovers import remove_leftovers, version_of
 from resight.collection.lock import LOCK_NAME, folder_lock
@@ -25,8 +25,9 @@ from resight.collection.own_files import TABLE_NAME, make_room, require_own_file
 from resight.collection.reserve import RESERVE_NAME, keep_reserve, release_reserve
 from resight.collection.scan import canonical
 from resight.collection.sums import SUMS_NAME, file_sum, require_sums, write_sums
-from resight.errors import InvalidInput, StorageFailed
-from resight.files import ObjectPath, StoreRefused, object_path, typed_path
+from resight.errors import InvalidInput
+from resight.files import ObjectPath, object_path, typed_path
+from resight.files.objects import CONNECT_SECONDS, RETRIES, RETRY_SECONDS
 
 __all__ = ["Place", "WriterLock", "collection_path", "place_at", "writer_lock"]
 
@@ -34,11 +35,11 @@ _OWN_NAMES = frozenset({LOCK_NAME, RESERVE_NAME, SUMS_NAME, TABLE_NAME})
 
 _OPTIONS = {
     "allow_http": "true",
-    "client_max_retries": "3",
-    "client_retry_timeout": "15",
-    "connect_timeout": "5s",
+    "client_max_retries": str(RETRIES),
+    "client_retry_timeout": str(RETRY_SECONDS),
+    "connect_timeout": f"{CONNECT_SECONDS}s",
 }
-"""Of Lance's own client, as those of `resight.files.objects`."""
+"""Of Lance's own client."""
 
 
 class WriterLock(Protocol):
@@ -201,10 +202,8 @@ class _Bucket:
         self._path = path
 
     def make_room(self) -> None:
-        try:
+        with asking():
             foreign = {one.name for one in self._path.iterdir()} - _OWN_NAMES
-        except StoreRefused as error:
-            raise StorageFailed(str(error)) from None
         if not self._path.key or foreign:
             what = f"it holds other things ({min(foreign)})" if foreign else "it is a whole bucket"
             raise InvalidInput(
@@ -216,16 +215,12 @@ class _Bucket:
         pass
 
     def has_table(self) -> bool:
-        try:
+        with asking():
             return any(one.name.endswith(".manifest") for one in (self._table / "_versions").iterdir())
-        except StoreRefused as error:
-            raise StorageFailed(str(error)) from None
 
     def what_is_there(self) -> str:
-        try:
+        with asking():
             return "other things are there" if any(self._path.iterdir()) else "nothing is there"
-        except StoreRefused as error:
-            raise StorageFailed(str(error)) from None
 
     def open_table(self) -> lance.LanceDataset:
         return lance.dataset(str(self._table), storage_options=_OPTIONS)
@@ -286,10 +281,8 @@ def collection_path(path: str | os.PathLike[str] | ObjectPath) -> Path | ObjectP
     """
     if isinstance(path, ObjectPath):
         return path
-    try:
+    with asking():
         address = object_path(path) if isinstance(path, str | os.PathLike) else None
-    except StoreRefused as error:
-        raise StorageFailed(str(error)) from None
     return Path(canonical(typed_path(path))) if address is None else address
 
 

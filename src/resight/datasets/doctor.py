@@ -126,14 +126,12 @@ def _without_positive(folder: LandmarkFolder) -> list[Finding]:
 def _read(entry: LabelledEntry, root: Path) -> tuple[Benchmark | None, list[Finding]]:
     """Returns the benchmark, with boxes where there are any, and what of it cannot be had."""
     findings = []
+    if entry.read_boxed is not None:
+        try:
+            return entry.read_boxed(root), []
+        except (InvalidInput, MissingExtra) as error:
+            findings.append(note("boxes", f"boxes cannot be used: {error}"))
     try:
-        if entry.read_boxed is not None:
-            try:
-                return entry.read_boxed(root), []
-            except RepeatedPhotos:
-                raise
-            except (InvalidInput, MissingExtra) as error:
-                findings.append(note("boxes", f"boxes cannot be used: {error}"))
         return entry.read(root), findings
     except RepeatedPhotos as error:
         return None, [problem("repeated", str(error), error.paths)]

@@ -31,7 +31,8 @@ _ADDRESS = re.compile(r"s3:/{1,2}([^/]*)(?:/(.*))?", re.DOTALL)
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,62}")
 
-_RETRIES, _RETRY_SECONDS, _CONNECT_SECONDS = 3, 15, 5
+RETRIES, RETRY_SECONDS, CONNECT_SECONDS = 3, 15, 5
+"""Of every client of a store."""
 
 
 class StoreRefused(OSError):
@@ -337,8 +338,8 @@ def _client(bucket: str) -> S3Store:
         return S3Store(
             bucket,
             # An endpoint without TLS is the user's choice, by its own address.
-            client_options={"allow_http": True, "connect_timeout": timedelta(seconds=_CONNECT_SECONDS)},
-            retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)},
+            client_options={"allow_http": True, "connect_timeout": timedelta(seconds=CONNECT_SECONDS)},
+            retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
         )
     except Exception as error:
         raise _refused(bucket, str(error)) from None
