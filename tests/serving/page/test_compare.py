@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 
 import numpy as np
 from playwright.sync_api import expect
@@ -15,6 +16,17 @@ def opened(visitor, query: str = "place_000_view_0.jpg"):
     page.locator(".sure a.photo").first.click()
     expect(page.locator(".compare .lines line").first).to_be_attached()
     return page
+
+
+@contextmanager
+def kept_waiting(page, addresses: str):
+    """Requests of these addresses reach the server at the end of the block."""
+    waiting = []
+    page.route(addresses, lambda route: waiting.append(route))
+    yield
+    for route in waiting:
+        route.continue_()
+    page.unroute(addresses)
 
 
 def test_points_are_joined_and_one_photo_lies_over_the_other(visitor, live):
@@ -113,3 +125,33 @@ def test_searches_go_on_from_an_answer(visitor, live):
     page.locator(".results a.photo").first.click()
     page.get_by_role("button", name="Add to query").click()
     expect(page).to_have_url(re.compile(rf"\?photo={other}&not=\d+&photo=\d+$"))
+
+
+def test_buttons_never_act_on_the_answer_that_was_open_before(visitor):
+    page = opened(visitor)
+    page.get_by_role("button", name="Close").click()
+    expect(page.locator(".compare")).to_be_hidden()
+    search = page.get_by_role("button", name="Search with this", exact=True, include_hidden=True)
+    with kept_waiting(page, "**/photos/*/info"):
+        page.locator(".similar a.photo").first.click()
+        other = re.search(r"open=(\d+)", page.url)[1]
+        expect(page.locator(".compare")).to_be_visible()
+        expect(search).to_be_hidden()
+        expect(page.locator("#compare-title")).to_be_empty()
+    search.click()
+    expect(page).to_have_url(re.compile(rf"\?photo={other}$"))
+
+
+def test_a_search_that_ends_late_leaves_what_was_opened_since(visitor):
+    page = opened(visitor)
+    page.get_by_role("button", name="Close").click()
+    expect(page.locator(".compare")).to_be_hidden()
+    with kept_waiting(page, "**/search"):
+        page.get_by_role("switch", name="Widen by the best answers").click()
+        expect(page.locator(".results")).to_have_attribute("aria-busy", "true")
+        page.locator(".sure a.photo").first.click()
+        expect(page.locator(".compare .lines line").first).to_be_attached()
+    assert "expand=1" in page.url
+    visitor.settle()
+    page.wait_for_timeout(200)
+    expect(page.locator(".compare")).to_be_visible()

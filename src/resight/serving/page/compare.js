@@ -77,8 +77,7 @@ export class Compare {
   }
 
   async load(id, photo, hit, name) {
-    this.endPart();
-    this.matches = null;
+    this.leave();
     this.setMatched(null);
     this.placeButtons(id);
     let shown;
@@ -90,6 +89,7 @@ export class Compare {
       return;
     }
     if (this.opened !== name) return;
+    this.dialog.classList.remove("loading");
     this.info = shown.info;
     this.title.textContent = shown.info.name;
     this.pair.show(shown.query, shown.answer, null);
@@ -107,6 +107,16 @@ export class Compare {
     } finally {
       if (this.opened === name) this.dialog.classList.remove("asking");
     }
+  }
+
+  /** Takes away what belongs to the answer that was open before: its buttons would act on it. */
+  leave() {
+    this.endPart();
+    this.matches = null;
+    if (this.facts.contains(document.activeElement)) this.title.focus();
+    this.dialog.classList.add("loading");
+    this.title.textContent = "";
+    this.pill.textContent = "";
   }
 
   async ask(id, photo) {
@@ -211,8 +221,8 @@ export class Compare {
   }
 
   fail(sentence) {
+    this.dialog.classList.remove("loading");
     this.title.textContent = "This cannot be shown";
-    this.pill.textContent = "";
     fill(this.facts, make("p", { class: "why" }, sentence));
   }
 

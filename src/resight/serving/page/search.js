@@ -48,19 +48,28 @@ export class SearchView {
     this.element.hidden = asked.view !== "search";
     document.title = asked.view === "search" && asked.photos.length ? "Search · Resight" : "Resight";
     if (asked.view === "search") {
+      if (this.isNew(asked)) this.results.setWorking(true);
       try {
         this.facts = await collection(this.version);
         if (asked !== now()) return;
         await (asked.photos.some((photo) => photo.wanted) ? this.showQuery(asked) : this.showHome(asked));
       } catch (error) {
+        this.results.setWorking(false);
         say(error);
       }
     }
-    await this.compare.show(asked);
+    // A search that ends after something else was asked opens and closes nothing.
+    if (asked === now()) await this.compare.show(asked);
+  }
+
+  /** Returns whether answers are asked for that are neither shown nor under way. */
+  isNew(asked) {
+    return asked.photos.some((photo) => photo.wanted) && this.done !== this.nameOf(asked);
   }
 
   async showHome(asked) {
     this.abort?.abort();
+    this.isSearching = false;
     this.results.setWorking(false);
     this.done = null;
     if (this.facts.photos === 0) {
@@ -78,10 +87,11 @@ export class SearchView {
     const query = JSON.stringify({ ...asked, open: null });
     const shown = this.query === query ? null : this.ask.show(asked, this.facts.verifies);
     this.query = query;
-    const name = this.nameOf(asked);
-    if (this.done !== name) {
-      this.done = name;
-      await this.search(asked, name);
+    if (this.isNew(asked)) {
+      this.done = this.nameOf(asked);
+      await this.search(asked, this.done);
+    } else {
+      this.results.setWorking(this.isSearching);
     }
     await shown;
   }
@@ -111,6 +121,7 @@ export class SearchView {
     const same = this.sameAs(asked);
     const isFlipped = this.same === same && this.flips !== `${asked.verify} ${asked.expand}` && this.hits.length > 0;
     const before = isFlipped ? new Map(this.hits.map((hit) => [hit.id, hit.rank])) : null;
+    this.isSearching = true;
     this.results.setWorking(true);
     try {
       const answer = await this.answer(asked, 0, FIRST, signal);
@@ -125,7 +136,10 @@ export class SearchView {
       this.hits = [];
       this.results.fail(error.message);
     } finally {
-      if (this.abort.signal === signal) this.results.setWorking(false);
+      if (this.abort.signal === signal) {
+        this.isSearching = false;
+        this.results.setWorking(false);
+      }
     }
   }
 
@@ -158,7 +172,7 @@ export class SearchView {
 
   /** Brings further answers, when the last one is near. */
   async more() {
-    if (!this.hasMore || this.isLoading || !this.done) return;
+    if (!this.hasMore || this.isLoading || this.isNew(now())) return;
     this.isLoading = true;
     const { done } = this;
     const asked = now();

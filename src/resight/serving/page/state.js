@@ -54,6 +54,8 @@ document.addEventListener("click", (event) => {
   const next = read(link.href);
   const isHome = write(next) === write(nothing());
   if (isHome && write(asked) === "/") tell();
-  go(next);
+  // Switches that were flipped since an answer's link was written stay as they are.
+  const isAnswer = next.open !== null && JSON.stringify(next.photos) === JSON.stringify(asked.photos);
+  go(isAnswer ? { open: next.open } : next);
   if (isHome) scrollTo({ top: 0 });
 });
