@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import zlib
@@ -16,10 +17,11 @@ import pytest
 from made_photos import stored, write_photo
 
 from resight import Collection
-from resight.collection import Query, lance_errors
+from resight.collection import Query, lance_errors, readable_files
 from resight.collection.checksum import CHECKSUM, damaged_rows, row_checksums
 from resight.collection.header import FORMAT
 from resight.collection.lance_errors import reading
+from resight.collection.readable_files import ReadableFiles
 from resight.collection.store import Store
 from resight.collection.sums import SUMS_NAME
 from resight.collection.writing import writing
@@ -48,6 +50,45 @@ def test_no_flipped_bit_of_a_data_file_passes_check(tmp_path, photos, model):
         with suppress(CollectionDamaged):
             assert Collection.open(copy, model=model).check(sample=1).problems, place
         shutil.rmtree(copy)
+
+
+def test_a_file_whose_account_of_its_pages_holds_a_null_is_refused_before_a_scan(collection, model):
+    # Lance ends the whole process where an error of a scan holds one.
+    (file,) = (collection.path / "photos.lance/data").iterdir()
+    whole = file.read_bytes()
+    at = whole.rindex(b"PageLayout")
+    file.write_bytes(whole[:at] + b"\0" * 4 + whole[at + 4 :])
+    for read in (
+        lambda: Collection.open(collection.path, model=model),
+        # One that is open already, after a commit of another.
+        lambda: collection._store._reopen(),
+    ):
+        with pytest.raises(CollectionDamaged, match=rf"the file .*{file.name} cannot be read \(Error.*check"):
+            read()
+    file.write_bytes(whole)
+    assert len(Collection.open(collection.path, model=model)) == 12
+
+
+def test_a_data_file_is_opened_once_and_again_when_it_has_changed(tmp_path, collection, monkeypatch):
+    folder = collection.path / "photos.lance/data"
+    (name,) = [file.name for file in folder.iterdir()]
+    opened = []
+
+    class Session:
+        def __init__(self, base):
+            assert base == str(folder)
+
+        def open_reader(self, name):
+            opened.append(name)
+
+    monkeypatch.setattr(readable_files, "LanceFileSession", Session)
+    files = ReadableFiles(folder)
+    for _ in range(2):
+        files.require([name])
+    assert opened == [name]
+    os.utime(folder / name, ns=(1, 1))
+    files.require([name])
+    assert opened == [name, name]
 
 
 @pytest.mark.parametrize(

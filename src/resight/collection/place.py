@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ from resight.collection.lease import leased
 from resight.collection.leftovers import remove_leftovers, version_of
 from resight.collection.lock import LOCK_NAME, folder_lock
 from resight.collection.own_files import TABLE_NAME, make_room, require_own_files, require_plain_names
+from resight.collection.readable_files import ReadableFiles
 from resight.collection.reserve import RESERVE_NAME, keep_reserve, release_reserve
 from resight.collection.scan import canonical
 from resight.collection.sums import SUMS_NAME, file_sum, require_sums, write_sums
@@ -77,6 +78,10 @@ class Place(Protocol):
         """Returns the table at its latest version, after comparing checksums."""
         ...
 
+    def require_readable(self, names: Iterable[str]) -> None:
+        """Returns if what the table's data files say of themselves can be understood."""
+        ...
+
     def make_table(self, schema: pa.Schema) -> lance.LanceDataset:
         """Returns an empty table with some columns, committed."""
         ...
@@ -124,6 +129,7 @@ class _Folder:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._readable = ReadableFiles(path / TABLE_NAME / "data")
 
     def make_room(self) -> None:
         make_room(self._path, _OWN_NAMES)
@@ -144,6 +150,9 @@ class _Folder:
     def open_table(self) -> lance.LanceDataset:
         require_sums(self._path)
         return lance.dataset(self._path / TABLE_NAME)
+
+    def require_readable(self, names: Iterable[str]) -> None:
+        self._readable.require(names)
 
     def make_table(self, schema: pa.Schema) -> lance.LanceDataset:
         return _made(str(self._path / TABLE_NAME), schema, None)
@@ -224,6 +233,9 @@ class _Bucket:
 
     def open_table(self) -> lance.LanceDataset:
         return lance.dataset(str(self._table), storage_options=_OPTIONS)
+
+    def require_readable(self, names: Iterable[str]) -> None:
+        pass
 
     def make_table(self, schema: pa.Schema) -> lance.LanceDataset:
         return _made(str(self._table), schema, _OPTIONS)

@@ -439,6 +439,7 @@ def _opened(path: Path | ObjectPath, place: Place) -> lance.LanceDataset:
     dataset = place.open_table()
     # Lance makes it only now, and may stop over it, which `reading` turns into words.
     _ = dataset.schema
-    fragments = dataset.get_fragments()
-    require_plain_names(path, [file for fragment in fragments for file in fragment.metadata.files])
+    files = [file for fragment in dataset.get_fragments() for file in fragment.metadata.files]
+    require_plain_names(path, files)
+    place.require_readable(str(file.path) for file in files)
     return dataset
