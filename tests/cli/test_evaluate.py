@@ -59,6 +59,23 @@ def test_measures_are_printed_with_intervals(run, classes):
     ]
 
 
+def test_the_half_that_is_measured_is_said_where_the_set_has_no_split(run, classes, tmp_path):
+    photos = sorted(classes.glob("train/*/*.jpg"))
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join(["path,label", *(f"{photo},{photo.parent.name}" for photo in photos)]))
+    said = "the last 1 of 3 classes are measured, the others train"
+    for name, root, why in (
+        ("table", table, "the table has no column split"),
+        ("folder", classes / "train", "no folders train and test"),
+    ):
+        code, out, _ = run("evaluate", "sift", name, "--root", root, "--no-clusters")
+        assert code == 0
+        assert f"split: {why}: {said}" in out
+    code, out, _ = run("evaluate", "sift", "folder", "--root", classes, "--no-clusters")
+    assert code == 0
+    assert "split: " not in out
+
+
 def test_validation_photos_are_measured_where_there_are_any(run, classes, tmp_path):
     lines = [f"{photo},{photo.parent.name},train" for photo in sorted(classes.glob("train/*/*.jpg"))]
     tested = sorted(classes.glob("test/*/*.jpg"))

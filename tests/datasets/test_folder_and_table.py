@@ -29,6 +29,9 @@ def test_class_folders_are_halved_by_name(tmp_path, write_photo):
     assert (benchmark.test.paths, benchmark.test.label_names) == (("d/5.jpg", "e/2.jpg"), ("d", "e"))
     assert benchmark.test.photo(0).pixels.shape == (30, 40, 3)
     assert benchmark.ks == (1, 2, 4, 8)
+    assert benchmark.split_rule == (
+        "no folders train and test: the last 2 of 5 classes are measured, the others train"
+    )
 
 
 def test_a_folder_may_be_split_already(tmp_path, write_photo):

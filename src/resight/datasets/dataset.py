@@ -16,7 +16,7 @@ from resight import images
 from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box
 
-__all__ = ["Benchmark", "LabelledImages", "Split", "labelled", "shared_classes", "validation_split"]
+__all__ = ["Benchmark", "LabelledImages", "Split", "halves", "labelled", "shared_classes", "validation_split"]
 
 Split: TypeAlias = Literal["test", "validation"]
 """Which photos of a benchmark are measured."""
@@ -138,6 +138,7 @@ class Benchmark:
         files: The lists it was read from; none where folders say the labels.
         pairs: int64 ``(m, 2)``, rows of ``train``: queries and their positives, for losses over tuples; None
             where photos of one class are all that is known to match.
+        split_rule: Which classes are for testing, in words, where the set itself does not say; else empty.
     """
 
     name: str
@@ -147,6 +148,7 @@ class Benchmark:
     validation: LabelledImages | None = None
     files: tuple[Path, ...] = ()
     pairs: Int64[np.ndarray, "pairs 2"] | None = None
+    split_rule: str = ""
 
     @property
     def parts(self) -> tuple[LabelledImages, ...]:
@@ -170,6 +172,17 @@ class Benchmark:
     def fingerprint(self) -> str:
         """64 hexadecimal digits over all its sets."""
         return hashlib.sha256("".join(part.fingerprint for part in self.parts).encode()).hexdigest()
+
+
+def halves(classes: Sequence[str], why: str) -> tuple[set[str], str]:
+    """Returns the classes for training of a set that does not say, and the rule in words.
+
+    As CUB-200-2011 and Cars196 are used in the field: the first half of the classes in their order (the larger
+    half of an odd number) is for training, the rest for testing.
+    """
+    first = set(classes[: (len(classes) + 1) // 2])
+    tested = len(classes) - len(first)
+    return first, f"{why}: the last {tested:,} of {len(classes):,} classes are measured, the others train"
 
 
 def shared_classes(one: LabelledImages, other: LabelledImages) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from resight.datasets.dataset import Benchmark, LabelledImages, labelled
+from resight.datasets.dataset import Benchmark, LabelledImages, halves, labelled
 from resight.errors import InvalidInput
 from resight.images import PHOTO_SUFFIXES
 
@@ -45,12 +45,13 @@ def read_folder(root: Path) -> Benchmark:
             f"{root} has {len(names)} folders with photos; expected are train and test with a folder a class "
             f"in each, or two or more class folders"
         )
-    train = set(names[: (len(names) + 1) // 2])
+    train, rule = halves(names, "no folders train and test")
     return Benchmark(
         "folder",
         _labelled(root, "train", [entry for entry in photos if entry[0] in train]),
         _labelled(root, "test", [entry for entry in photos if entry[0] not in train]),
         KS,
+        split_rule=rule,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from resight.datasets.dataset import Benchmark, LabelledImages, labelled
+from resight.datasets.dataset import Benchmark, LabelledImages, halves, labelled
 from resight.errors import InvalidInput
 from resight.features import Box
 from resight.files import did_you_mean, name_key, read_rows
@@ -106,7 +106,7 @@ def read_table(root: Path, *, boxes: bool = False) -> Benchmark:
     if again:
         # They would find themselves, and be of two labels at once.
         raise RepeatedPhotos(path, again)
-    splits = _splits(path, rows, has_splits="split" in columns)
+    splits, rule = _splits(path, rows, has_splits="split" in columns)
 
     def measured(split: str) -> LabelledImages | None:
         """Returns the photos of a split with their roles, None where there are none."""
@@ -130,7 +130,7 @@ def read_table(root: Path, *, boxes: bool = False) -> Benchmark:
             f"{path} has {len(splits['train'])} training and {len(splits['test'])} test photos; it needs both"
         )
     train = _labelled("table train", path.parent, splits["train"], boxed=corners is not None, has_roles=False)
-    return Benchmark("table", train, test, KS, measured("validation"), (path,))
+    return Benchmark("table", train, test, KS, measured("validation"), (path,), split_rule=rule)
 
 
 def _table_file(root: Path) -> Path:
@@ -180,8 +180,8 @@ def _has_role(role: str, line: Mapping[str, str], split: str, roles: dict[str, l
     return split == role or (any(_TRUTH[value] for value in values) if values else split not in _ROLES)
 
 
-def _splits(path: Path, rows: list[_Row], *, has_splits: bool) -> dict[str, list[_Row]]:
-    """Returns the rows of train, validation and test."""
+def _splits(path: Path, rows: list[_Row], *, has_splits: bool) -> tuple[dict[str, list[_Row]], str]:
+    """Returns the rows of train, validation and test, and the rule where the table does not say."""
     splits: dict[str, list[_Row]] = {"train": [], "validation": [], "test": []}
     if not has_splits:
         labels = _sorted_labels(rows)
@@ -189,15 +189,15 @@ def _splits(path: Path, rows: list[_Row], *, has_splits: bool) -> dict[str, list
             raise InvalidInput(
                 f"{path} has no column split and one label alone, so that nothing can be tested"
             )
-        first = set(labels[: (len(labels) + 1) // 2])
+        first, rule = halves(labels, "the table has no column split")
         for row in rows:
             splits["train" if row.label in first else "test"].append(row)
-        return splits
+        return splits, rule
     for row in rows:
         splits[_SPLITS[row.split]].append(row)
     if not splits["test"]:
         splits["test"], splits["validation"] = splits["validation"], []
-    return splits
+    return splits, ""
 
 
 def _nothing_to_measure(path: Path, split: str, role: str, columns: list[str], count: int) -> str:

@@ -244,6 +244,7 @@ def labelled_card(
                 if trained
                 else []
             ),
+            *([Fact("split", benchmark.split_rule)] if benchmark.split_rule else []),
             Fact(INTERVALS, units.words),
             Fact(GROUND_TRUTH, ground_truth(benchmark.files)),
             Fact(DESCRIPTORS, descriptors),
