@@ -8,12 +8,14 @@ import json
 import re
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import pytest
 
+from resight.collection import searching
 from resight.files import read_rows
 from resight.pipelines import answers
 
@@ -44,6 +46,26 @@ def test_answers_are_copied_linked_and_listed(run, made, query, tmp_path):
     rows = list(read_rows(tmp_path / "a.csv"))
     assert [row["rank"] for row in rows] == ["1", "2", "3", "4"]
     assert rows[0]["path"] == str(query)
+
+
+def test_no_cosine_above_one_is_written_for_the_rounding_of_what_is_stored(
+    run, made, query, tmp_path, monkeypatch
+):
+    found = searching._hits
+
+    def rounded(*arguments):
+        scores = (1.000014, 0.9999, 1.4, -1.0)
+        return [replace(hit, similarity=score) for hit, score in zip(found(*arguments), scores, strict=False)]
+
+    monkeypatch.setattr(searching, "_hits", rounded)
+    table = tmp_path / "a.csv"
+    code, out, _ = run("search", made, query, "--top", 4, "--csv", table, "--json")
+    assert code == 0
+    hits = json.loads(out)["hits"]
+    # That of a refinement may be larger.
+    assert [hit["similarity"] for hit in hits] == [hit["score"] for hit in hits] == [1.0, 0.9999, 1.4, -1.0]
+    written = [row["similarity"] for row in read_rows(table)]
+    assert written == ["1.000000", "0.999900", "1.400000", "-1.000000"]
 
 
 def test_what_is_in_a_folder_stays(run, made, query, tmp_path):

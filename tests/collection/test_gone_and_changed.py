@@ -222,3 +222,41 @@ def test_a_file_that_is_written_to_while_it_is_indexed_is_reported_and_read_anew
     report = made.add(photos / "b")
     assert (report.updated + report.added, report.broken) == (1, [])
     assert made.check(sample=1).problems == []
+
+
+@pytest.fixture
+def closed(monkeypatch):
+    """Paths that may not be entered (all below them) or read, whoever runs the tests."""
+    paths: set[str] = set()
+    stat, access = os.stat, os.access
+
+    def guarded(path, **options):
+        if isinstance(path, str) and any(path.startswith(f"{one}/") for one in paths):
+            raise PermissionError(13, "Permission denied", path)
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "stat", guarded)
+    monkeypatch.setattr(os, "access", lambda path, mode: path not in paths and access(path, mode))
+    return paths
+
+
+def test_what_may_not_be_read_is_not_called_missing(collection, photos, closed):
+    one = str(photos / "b" / "p07.png")
+    for path, count in ((str(photos / "a"), 7), (one, 1)):
+        closed.clear()
+        closed.add(path)
+        notes = collection.check(sample=0).notes
+        assert len(notes) == count
+        expected = "may not be read (Permission denied): give access to it, and to the folders that it is in"
+        assert all(note.startswith(path) and note.endswith(expected) for note in notes)
+    os.remove(one)
+    closed.clear()
+    (note,) = collection.check(sample=0).notes
+    assert f"{one} is missing" in note
+
+
+def test_a_root_that_may_not_be_looked_at_is_not_called_gone(collection, photos, closed):
+    closed.add(str(photos.parent))
+    (note,) = collection.check(sample=0).notes
+    assert note.startswith(f"the folder {photos}, which photos of this collection lie in, may not be read")
+    assert "if it has moved" not in note

@@ -97,7 +97,7 @@ def _hit_json(hit: Hit) -> dict[str, Json]:
     match = hit.match
     return {
         "rank": hit.rank,
-        "score": hit.score,
+        "score": hit.written_score,
         "path": hit.path,
         "width": hit.width,
         "height": hit.height,
@@ -111,7 +111,7 @@ def _hit_json(hit: Hit) -> dict[str, Json]:
         "box": as_json(hit.box),
         "part": as_json(hit.part),
         "metadata": as_json(hit.metadata),
-        "similarity": hit.similarity,
+        "similarity": hit.written_score,
         "verdict": hit.verdict,
         "missing": hit.missing,
         "changed": hit.changed,

@@ -125,6 +125,15 @@ class Hit:
         return self.similarity
 
     @property
+    def written_score(self) -> float:
+        """The similarity as files and the API show it: at most 1 where only rounding takes it beyond.
+
+        Descriptors are stored in float16, so that a photo's product with itself may be 1.0003. Scores of
+        refinements, which may be larger, stay as they are.
+        """
+        return 1.0 if 1.0 < self.similarity < 1.001 else self.similarity
+
+    @property
     def inliers(self) -> int | None:
         """Matched points that agree on one transform; None where not verified."""
         return None if self.match is None else self.match.inliers

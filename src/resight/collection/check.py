@@ -219,7 +219,11 @@ class _Check:
         there = {number for number, folder in folders.items() if is_folder(folder) and not is_empty(folder)}
         for photo in self.photos:
             path = roots.path_of(photo.key)
-            if roots.is_here(photo.key):
+            if photo.key.root in there and (reason := roots.refused(photo.key)):
+                self.notes.append(
+                    f"{path} may not be read ({reason}): give access to it, and to the folders that it is in"
+                )
+            elif roots.is_here(photo.key):
                 if has_changed(path, *photo.stamp, photo.hash):
                     self._note_changed(path, self._index(photo.key))
                 else:

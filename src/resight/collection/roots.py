@@ -11,7 +11,7 @@ from typing import NamedTuple, final
 
 from resight.collection.seal import seal_of
 from resight.errors import CollectionDamaged, InvalidInput
-from resight.files import ObjectPath, is_address, is_below, is_empty, is_file, is_folder, shown
+from resight.files import ObjectPath, is_address, is_below, is_empty, is_file, is_folder, refusal, shown
 
 __all__ = ["Key", "Root", "Roots", "Sample"]
 
@@ -125,6 +125,13 @@ class Roots:
             and is_file(self.path_of(key))
         )
 
+    def refused(self, key: Key) -> str:
+        """Returns why a photo may not be read by this user, in the system's words; empty where it may."""
+        root = self._by_number.get(key.root)
+        if root is None or not self.is_known_here(root) or not _is_plain(key.path):
+            return ""
+        return refusal(self.path_of(key))
+
     def is_known_here(self, root: Root) -> bool:
         """Returns whether photos of a folder may be looked at when the collection is read on this machine.
 
@@ -159,6 +166,10 @@ class Roots:
                 sentences.append(
                     f"the folder {folder} was named on another machine, and its photos are not shown: index "
                     f"it, or confirm it by `{said} {shlex.quote(folder)}`, or by `{said} NEW` where it is now"
+                )
+            elif reason := refusal(folder):
+                sentences.append(
+                    f"{held} may not be read ({reason}): give access to it, and to the folders that it is in"
                 )
             elif not is_folder(folder):
                 sentences.append(

@@ -12,6 +12,7 @@ from resight.files.located import (
     is_empty,
     is_file,
     is_folder,
+    refusal,
     spelled,
     stamp_of,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "read_rows",
     "reading",
     "reason_of",
+    "refusal",
     "sha256_of",
     "shown",
     "silent",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -16,6 +17,7 @@ __all__ = [
     "is_empty",
     "is_file",
     "is_folder",
+    "refusal",
     "spelled",
     "stamp_of",
 ]
@@ -97,6 +99,22 @@ def is_folder(path: str) -> bool:
         return address.has_below()
     except OSError:
         return False
+
+
+def refusal(path: str) -> str:
+    """Returns why a file or folder of this machine may not be read, in the system's words.
+
+    Empty where it may be, where there is none, and for an address.
+    """
+    if is_address(path):
+        return ""
+    try:
+        os.stat(path)  # noqa: PTH116 (Path cannot hold every name)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return ""
+    except OSError as error:
+        return os.strerror(error.errno) if error.errno else str(error)
+    return "" if os.access(path, os.R_OK) else os.strerror(errno.EACCES)
 
 
 def is_empty(path: str) -> bool:

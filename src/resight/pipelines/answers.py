@@ -90,7 +90,7 @@ def write_table(hits: Sequence[Hit], path: Path) -> None:
     for hit in hits:
         chance = "" if hit.match is None else f"{hit.match.expected:.2f}"
         inliers = "" if hit.inliers is None else hit.inliers
-        row = (hit.rank, hit.path, f"{hit.similarity:.6f}", hit.verdict, inliers, chance, int(hit.missing))
+        row = (hit.rank, hit.path, f"{hit.written_score:.6f}", hit.verdict, inliers, chance, int(hit.missing))
         likely = "" if hit.probability is None else f"{hit.probability:.4f}"
         table.writerow((*row, likely) if is_calibrated else row)
     write_whole(path, os.fsencode(stream.getvalue()))

@@ -96,7 +96,7 @@ def _hit(hit: Hit) -> HitShape:
         id=hit.id or 0,
         path=hit.path,
         rank=hit.rank,
-        score=hit.score,
+        score=hit.written_score,
         inliers=hit.inliers,
         verdict=hit.verdict,
         box=None if hit.box is None else hit.box.corners,
