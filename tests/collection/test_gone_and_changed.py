@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from made_photos import write_photo
@@ -249,7 +250,7 @@ def test_what_may_not_be_read_is_not_called_missing(collection, photos, closed):
         assert len(notes) == count
         expected = "may not be read (Permission denied): give access to it, and to the folders that it is in"
         assert all(note.startswith(path) and note.endswith(expected) for note in notes)
-    os.remove(one)
+    Path(one).unlink()
     closed.clear()
     (note,) = collection.check(sample=0).notes
     assert f"{one} is missing" in note

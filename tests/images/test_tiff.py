@@ -423,3 +423,33 @@ def test_wide_samples_count_by_their_memory() -> None:
     )
     assert reason(data, max_pixels=20_000).startswith(refused)
     assert read(data, max_pixels=50_000).width == 70
+
+
+def test_twelve_bits_in_samples_of_sixteen_are_not_black():
+    for pixels in (GREY, RGB):
+        colours = "minisblack" if pixels is GREY else "rgb"
+        twelve = (pixels.astype(np.uint16) << 4) | 7
+        for compression in (None, "zlib"):
+            for greatest, shown in (
+                (4095, pixels),
+                (16383, pixels >> 2),
+                # What occurs, the range of the type, and bits of which there are too few for a picture.
+                (4000, pixels >> 4),
+                (65535, pixels >> 4),
+                (255, pixels >> 4),
+            ):
+                data = written(
+                    twelve,
+                    photometric=colours,
+                    compression=compression,
+                    extratags=[(281, "H", 1, greatest, True)],
+                )
+                found = read(data).pixels
+                assert np.array_equal(found if found.ndim == pixels.ndim else found[..., 0], shown), greatest
+
+
+def test_a_value_beyond_the_greatest_is_white():
+    for photometric, shown in (("minisblack", 255), ("miniswhite", 0)):
+        values = np.full((4, 5), 9000, np.uint16)
+        data = written(values, photometric=photometric, extratags=[(281, "H", 1, 4095, True)])
+        assert (read(data).pixels == shown).all()

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from resight import Collection
 from resight.errors import InvalidBundle, MissingExtra, UnknownModel, WeightsUnavailable
 from resight.models import Model, NetworkDescriber, available, load_model, load_recorded, model_of, to_input
 from resight.models import bundle as bundles
@@ -290,3 +291,15 @@ def test_sift_fast_is_sift_at_a_smaller_size():
     assert np.array_equal(fast.describe(small), sift.describe(small))
     assert load_recorded("sift-fast", fast.fingerprint).fingerprint == fast.fingerprint
     assert load_model("efficientnet-lite0+sift-fast").dim == 320 + fast.dim
+
+
+@pytest.mark.parametrize("name", [None, 3, b"sift", ["sift"]])
+def test_what_is_no_name_is_told_by_its_kind(tmp_path, name):
+    kind = type(name).__name__
+    for load in (
+        lambda: load_model(name),
+        lambda: Collection.create(tmp_path / "c", model=name),
+        lambda: Collection.open_or_create(tmp_path / "c", model=name),
+    ):
+        with pytest.raises(UnknownModel, match=f"by the path of a bundle, not by {kind}: try"):
+            load()

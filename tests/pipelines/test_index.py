@@ -44,3 +44,13 @@ def test_an_old_collection_and_one_that_knows_broken_files_stay(tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
     index_photos(tmp_path / "new.resight", [tmp_path / "broken.jpg"])
     assert len(Collection.open(tmp_path / "new.resight").info().broken) == 1
+
+
+def test_a_column_that_is_text_for_want_of_values_is_told(tmp_path):
+    for number, name in enumerate("ab"):
+        write_photo(tmp_path / "photos" / f"{name}.png", number)
+    table = tmp_path / "m.csv"
+    table.write_text("path,year\nphotos/a.png,1248\nphotos/b.png,NA\n")
+    report = index_photos(tmp_path / "c", [tmp_path / "photos"], metadata=table).report
+    (note,) = report.notes
+    assert "the column year is kept as text" in note

@@ -1,7 +1,7 @@
 import pytest
 
 from resight.errors import InvalidInput
-from resight.pipelines.metadata import read_metadata
+from resight.pipelines.metadata import read_metadata, text_notes
 
 
 def write(tmp_path, text):
@@ -63,3 +63,16 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
     path.write_bytes(b"path,year\n\xff\xfe,1\n")
     with pytest.raises(InvalidInput, match="no CSV file in UTF-8"):
         read_metadata(path)
+
+
+def test_a_word_for_no_value_that_makes_a_column_text_is_told(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text(
+        "path,year,seen,name,word,whole\na.jpg,1248,true,NaN,NA,1\nb.jpg,NaN,n/a,Dom,,2\nc.jpg,nan,False,3,,3\n"
+    )
+    year, seen = text_notes(read_metadata(path))
+    assert year == (
+        "the column year is kept as text, as 2 of its cells hold a word such as 'NaN': leave these empty, "
+        "and it is one of numbers or truth values"
+    )
+    assert seen.startswith("the column seen is kept as text, as 1 of its cells hold a word such as 'n/a'")

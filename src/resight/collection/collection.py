@@ -63,6 +63,7 @@ class Collection:
 
     Any number of processes and threads may search while one writes; what a writer commits is seen by the next
     search. Photos stay where they are: a collection keeps their paths, descriptors and local features.
+    Between calls it holds no lock and no open file, so there is nothing to close, and no ``with``.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Collection:
         cls,
         path: str | Path | ObjectPath,
         *,
-        model: Model | str,
+        model: Model | str | Path,
         lock_timeout: float = LOCK_TIMEOUT,
         engine: Engine = "torch",
     ) -> Collection:
@@ -106,7 +107,7 @@ class Collection:
             CollectionLocked: Another process is making it.
             StorageFailed: The disk refuses it.
         """
-        loaded = with_engine(models.load_model(model), engine) if isinstance(model, str) else model
+        loaded = model if isinstance(model, Model) else with_engine(models.load_model(model), engine)
         directory = collection_path(path)
         header = Header(uuid.uuid4().hex, loaded.name, loaded.fingerprint, loaded.dim, place=str(directory))
         store = Store.create(directory, header, timeout=lock_timeout)
@@ -117,7 +118,7 @@ class Collection:
         cls,
         path: str | Path | ObjectPath,
         *,
-        model: Model | str | None = None,
+        model: Model | str | Path | None = None,
         allow_download: bool = False,
         lock_timeout: float = LOCK_TIMEOUT,
         engine: Engine = "torch",
@@ -144,9 +145,9 @@ class Collection:
         require_dim(store.schema, store.header.dim, str(store.path))
         if model is None and allow_download:
             model = store.header.model
-        if isinstance(model, str):
-            if model == store.header.model:
-                return cls(store, None, model_name=model, lock_timeout=lock_timeout, engine=engine)
+        if model is not None and not isinstance(model, Model):
+            if str(model) == store.header.model:
+                return cls(store, None, model_name=str(model), lock_timeout=lock_timeout, engine=engine)
             model = with_engine(models.load_model(model), engine)
         if model is not None:
             store.header.require(model, store.path)
@@ -154,7 +155,7 @@ class Collection:
 
     @classmethod
     def open_or_create(
-        cls, path: str | Path | ObjectPath, *, model: Model | str, lock_timeout: float = LOCK_TIMEOUT
+        cls, path: str | Path | ObjectPath, *, model: Model | str | Path, lock_timeout: float = LOCK_TIMEOUT
     ) -> Collection:
         """Returns the collection in a directory, or a new one where there is none.
 
@@ -475,7 +476,8 @@ class Collection:
     ) -> list[Hit]:
         """Returns the photos of the collection that show the same thing, best first.
 
-        The arguments are those of `Query`, which explains them; the errors are those of `answer`.
+        The arguments are those of `Query`, which explains them; the errors are those of `answer`, which
+        returns the same hits with what was asked, and writes them as a page (`Answer.save_html`).
         """
         query = Query(
             photos,

@@ -74,7 +74,8 @@ class IndexReport:
         left_out: Files and folders that a pattern leaves out: how many each, the most frequent first.
         annotated: Photos whose metadata were given and kept.
         unmatched: Photos whose metadata were given and that are not among those indexed, as they were given.
-        notes: What is amiss with the collection's folders, a sentence each with the command that mends it.
+        notes: What is amiss with the collection's folders or its metadata, a sentence each that says what
+            mends it.
         seconds: Where the time went.
     """
 

@@ -1,8 +1,8 @@
 """Whether data files can be opened: asked before a scan, where Lance would end the whole process.
 
 A scan hands its batches, and its errors, to Arrow by C functions. Where a file's account of its own pages is
-damaged, Lance's error may quote bytes of it; with a null among them the error is no C string, and Lance, which
-cannot raise anything there, aborts. Opened by itself, the same file gives an ordinary error.
+damaged, Lance's error may quote bytes of it; with a null among them the error is no C string, and Lance,
+which cannot raise anything there, aborts. Opened by itself, the same file gives an ordinary error.
 """
 
 from __future__ import annotations

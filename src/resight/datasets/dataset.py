@@ -177,8 +177,8 @@ class Benchmark:
 def halves(classes: Sequence[str], why: str) -> tuple[set[str], str]:
     """Returns the classes for training of a set that does not say, and the rule in words.
 
-    As CUB-200-2011 and Cars196 are used in the field: the first half of the classes in their order (the larger
-    half of an odd number) is for training, the rest for testing.
+    As CUB-200-2011 and Cars196 are used in the field: the first half of the classes in their order (the
+    larger half of an odd number) is for training, the rest for testing.
     """
     first = set(classes[: (len(classes) + 1) // 2])
     tested = len(classes) - len(first)

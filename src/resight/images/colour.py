@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 from PIL import Image
 
-__all__ = ["clipped_at_white", "grey_or_rgb", "white_of"]
+__all__ = ["clipped_at_white", "grey_or_rgb", "high_bits", "white_of"]
 
 # Rows converted at once: a few megabytes of temporaries instead of copies of a panorama.
 _PIXELS_AT_ONCE = 1 << 20
@@ -82,6 +82,11 @@ def clipped_at_white(values: Shaped[np.ndarray, "..."], white: float) -> UInt8[n
     with np.errstate(invalid="ignore"):
         scaled: Float[np.ndarray, "..."] = np.nan_to_num(values.astype(np.float64)) / white
     return np.rint(np.clip(scaled, 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def high_bits(values: Shaped[np.ndarray, "..."], depth: int) -> UInt8[np.ndarray, "..."]:
+    """Returns the highest 8 bits of values of 9 to 16 bits; what is above their range is white."""
+    return np.minimum(values >> (depth - 8), 255).astype(np.uint8)
 
 
 def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:

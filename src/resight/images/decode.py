@@ -14,13 +14,14 @@ import re
 from dataclasses import dataclass
 from typing import BinaryIO
 
+import numpy as np
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from resight.errors import UnreadableImage
 from resight.images import jpeg, png
 from resight.images.budget import Limit
-from resight.images.colour import grey_or_rgb
+from resight.images.colour import grey_or_rgb, high_bits
 from resight.images.formats import open_image
 from resight.images.heif import coded_pixels
 from resight.images.orientation import orientation_in
@@ -213,6 +214,8 @@ def _tiff(name: str, stream: BinaryIO, limit: Limit) -> Stored:
     image.im = Image.new(image.mode, (layout.width, layout.height)).im
     # It turns TIFF upright while it loads.
     image.load()
+    if layout.depth < 16 and image.mode.startswith("I;16"):
+        return _whole(Image.fromarray(high_bits(np.asarray(image), layout.depth)), 1)
     return _whole(grey_or_rgb(image), 1)
 
 

@@ -22,10 +22,10 @@ __all__ = ["Layout", "full_picture"]
 
 _SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 255, 256, 257, 258, 259, 262
 _STRIPS, _ORIENTATION, _SAMPLES, _PLANAR, _TILES, _SUB_IFDS = 273, 274, 277, 284, 324, 330
-_EXTRA, _FORMAT, _DNG_VERSION = 338, 339, 50706
+_EXTRA, _FORMAT, _DNG_VERSION, _GREATEST = 338, 339, 50706, 281
 _READ = frozenset(
     {_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _SAMPLES}
-    | {_PLANAR, _SUB_IFDS, _EXTRA, _FORMAT, _DNG_VERSION}
+    | {_PLANAR, _SUB_IFDS, _EXTRA, _FORMAT, _DNG_VERSION, _GREATEST}
 )
 _SENSOR_VALUES = (32803, 34892)
 _COLOURS = {0: "white-is-zero", 1: "grey", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "CIELAB"}
@@ -48,6 +48,7 @@ _COMPRESSIONS = {
     50002: "JPEG XL",
     52546: "JPEG XL",
 }
+_BY_TIFFFILE = frozenset({1, 8, 32773, 32946})
 _BY_PILLOW = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925, 50000})
 
 # Types of whole numbers by their letter in struct, and the size of each other type in bytes.
@@ -80,6 +81,9 @@ class Layout:
         planar: Whether each sample has a plane of its own.
         orientation: Of EXIF, 1 to 8; 1 where it is none of these.
         raw: Whether it is, or belongs to, a raw photo.
+        depth: Bits in use of samples of 16 bits: those of the greatest value that the file names
+            (MaxSampleValue), where that is all ones as 4095 is. Any other says what occurs, and not what is
+            white.
     """
 
     offset: int
@@ -97,6 +101,7 @@ class Layout:
     planar: bool
     orientation: int
     raw: bool
+    depth: int = 16
 
     @property
     def by_pillow(self) -> bool:
@@ -118,6 +123,9 @@ class Layout:
         if kinds <= {1, 4} and bits == {16}:
             if grey:
                 return self.photometric == 1
+            if self.depth < 16 and self.compression in _BY_TIFFFILE:
+                # Pillow keeps their high bytes alone, and all 16 bits of grey.
+                return False
             plain = self.samples == colours and self.compression != 1
             return self.photometric in (2, 5) and (plain if self.planar else self.samples >= colours)
         byte_order_known = not self.big_endian or self.compression == 1
@@ -284,4 +292,11 @@ def _layout(
         planar=first(_PLANAR, 1) == 2,
         orientation=first(_ORIENTATION, 1) if 1 <= first(_ORIENTATION, 1) <= 8 else 1,
         raw=raw,
+        depth=_depth(first(_GREATEST, 0)),
     )
+
+
+def _depth(greatest: int) -> int:
+    """Returns the bits of a greatest value that is all ones; 16 of any other."""
+    bits = greatest.bit_length()
+    return bits if 8 < bits < 16 and greatest == (1 << bits) - 1 else 16

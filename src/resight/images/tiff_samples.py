@@ -13,7 +13,7 @@ from jaxtyping import Shaped, UInt8
 from PIL import Image
 
 from resight.errors import UnreadableImage
-from resight.images.colour import clipped_at_white, white_of
+from resight.images.colour import clipped_at_white, high_bits, white_of
 from resight.images.tiff import Layout
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _bytes_of(
     if kind == "u" and bits <= 8:
         return (samples.astype(np.uint16) * 255 // ((1 << bits) - 1)).astype(np.uint8)
     if kind == "u" and bits <= 16:
-        return (samples >> (bits - 8)).astype(np.uint8)
+        return high_bits(samples, min(bits, layout.depth))
     if kind == "i" and bits <= 16:
         return clipped_at_white(samples, float((1 << (bits - 1)) - 1))
     every = max(1, samples.size >> 20)

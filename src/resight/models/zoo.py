@@ -133,12 +133,15 @@ def load_model(name_or_path: str | Path) -> Model:
             ``:local`` follows.
 
     Raises:
-        UnknownModel: No such name and no such file.
+        UnknownModel: No such name and no such file, or neither text nor a path.
         InvalidBundle: The file is no bundle, or a damaged or newer one.
         WeightsUnavailable: Pretrained weights are not here and cannot be fetched.
         MissingExtra: The model needs an optional part that is not installed.
         InvalidInput: Both sides of a ``+`` do not go together.
     """
+    if not isinstance(name_or_path, str | Path):
+        kind = type(name_or_path).__name__
+        raise UnknownModel(f"a model is named by text or by the path of a bundle, not by {kind}: try 'sift'")
     name = str(name_or_path)
     pair = PairName.parse(name)
     return _describing(_load_one(name)) if pair is None else _load_pair(pair, _load_one)

@@ -21,7 +21,7 @@ from resight.images import MAX_PIXELS
 from resight.models.engines import Engine, engine_for
 from resight.models.extract import Extractor
 from resight.models.model import Model
-from resight.pipelines.metadata import read_metadata
+from resight.pipelines.metadata import read_metadata, text_notes
 from resight.search.index import SearchChoice
 
 __all__ = ["DEFAULT_MODEL", "RECOMMENDED_MODEL", "Indexed", "index_photos"]
@@ -122,6 +122,7 @@ def index_photos(
             workers=None if on is None else _extractor(on, collection),
             progress=progress,
         )
+        report = replace(report, notes=[*report.notes, *text_notes(values or {})])
         return Indexed(collection, len(collection), report)
     except KeyboardInterrupt:
         # The same command goes on where this one stopped.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from resight.collection.schema import Value, read_cell
 from resight.errors import InvalidInput
 from resight.files import on_disk, read_rows
 
-__all__ = ["read_cells", "read_metadata"]
+__all__ = ["read_cells", "read_metadata", "text_notes"]
+
+_NO_VALUE = frozenset({"nan", "na", "n/a", "#n/a", "<na>", "null", "nil", "none", "nat", "-", "?"})
+"""Words that other programs write for a cell that holds nothing, in lower case."""
 
 
 def read_metadata(path: Path) -> dict[str, dict[str, Value]]:
@@ -31,6 +35,29 @@ def read_metadata(path: Path) -> dict[str, dict[str, Value]]:
         photo: {name: values[number] for name, values in columns.items()}
         for number, photo in enumerate(cells)
     }
+
+
+def text_notes(values: Mapping[str, Mapping[str, Value]]) -> list[str]:
+    """Returns a sentence for each column that a word for "no value", such as NaN, makes one of text.
+
+    Args:
+        values: Of each photo, as `read_metadata` returns them.
+    """
+    columns: dict[str, list[str]] = {}
+    for row in values.values():
+        for name, value in row.items():
+            if isinstance(value, str):
+                columns.setdefault(name, []).append(value)
+    sentences = []
+    for name, cells in columns.items():
+        words = [cell for cell in cells if cell.lower() in _NO_VALUE]
+        others = [cell for cell in cells if cell.lower() not in _NO_VALUE]
+        if words and others and not any(isinstance(value, str) for value in _typed(others)):
+            sentences.append(
+                f"the column {name} is kept as text, as {len(words):,} of its cells hold a word such as "
+                f"{words[0]!r}: leave these empty, and it is one of numbers or truth values"
+            )
+    return sentences
 
 
 def read_cells(path: Path) -> dict[str, dict[str, str]]:
