@@ -40,20 +40,27 @@ class Ranking:
             raise InvalidInput(
                 f"a ranking holds int64 ids and float32 scores, not {self.ids.dtype} and {self.scores.dtype}"
             )
-        padding = self.ids == PADDING_ID
-        if (self.ids < PADDING_ID).any() or (padding[:, :-1] & ~padding[:, 1:]).any():
-            raise InvalidInput("ids of a ranking must be non-negative, with padding only at the end of a row")
-        if np.isnan(self.scores).any() or (np.isneginf(self.scores) != padding).any():
-            raise InvalidInput("scores of a ranking must be numbers, and -inf exactly at padding")
-        if (self.scores[:, 1:] > self.scores[:, :-1]).any():
-            raise InvalidInput("scores of a ranking must not increase along a row")
-        ordered = np.sort(self.ids, axis=1)
-        if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != PADDING_ID)).any():
-            raise InvalidInput("a row of a ranking repeats an id")
+        if not _is_full(self.ids, self.scores):
+            self._check_padded()
         for name in ("ids", "scores"):
             view = getattr(self, name).view()
             view.flags.writeable = False
             object.__setattr__(self, name, view)
+
+    def _check_padded(self) -> None:
+        padding = self.ids == PADDING_ID
+        ordered = np.sort(self.ids, axis=1)
+        repeated = ordered[:, 1:] == ordered[:, :-1]
+        if padding.any():
+            repeated &= ordered[:, 1:] != PADDING_ID
+        if (ordered[:, :1] < PADDING_ID).any() or (padding[:, :-1] > padding[:, 1:]).any():
+            raise InvalidInput("ids of a ranking must be non-negative, with padding only at the end of a row")
+        if np.isnan(self.scores).any() or ((self.scores == -np.inf) != padding).any():
+            raise InvalidInput("scores of a ranking must be numbers, and -inf exactly at padding")
+        if (self.scores[:, 1:] > self.scores[:, :-1]).any():
+            raise InvalidInput("scores of a ranking must not increase along a row")
+        if repeated.any():
+            raise InvalidInput("a row of a ranking repeats an id")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -67,6 +74,18 @@ class Ranking:
         """Returns ids and scores of one query without padding."""
         present = self.ids[query] != PADDING_ID
         return self.ids[query][present], self.scores[query][present]
+
+
+def _is_full(ids: Int64[np.ndarray, "queries k"], scores: Float32[np.ndarray, "queries k"]) -> bool:
+    """Returns whether all is as `Ranking` says, without padding: with few calls, as most rankings are so."""
+    ordered = np.sort(ids, axis=1)
+    return bool(
+        (ordered[:, :1] >= 0).all()
+        and (ordered[:, 1:] > ordered[:, :-1]).all()
+        # A NaN in a row makes one of these comparisons false.
+        and (scores[:, 1:] <= scores[:, :-1]).all()
+        and (scores[:, -1:] > -np.inf).all()
+    )
 
 
 def without(ranking: Ranking, ignored: Sequence[Collection[int]]) -> Ranking:

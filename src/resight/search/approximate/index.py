@@ -271,7 +271,7 @@ def _rescored(
     for number, query in enumerate(queries):
         own = rows[number][rows[number] >= 0]
         halves = part.halves[own].astype(np.float64)
-        exact = rounded(np.einsum("nd,d->n", halves, query.astype(np.float64)))
+        exact = rounded(np.vecdot(halves, query.astype(np.float64)))
         own_ids = part.ids[own]
         first = top_k(exact, own_ids, k)
         ids[number, : len(first)], scores[number, : len(first)] = own_ids[first], exact[first]

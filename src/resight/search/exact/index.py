@@ -13,6 +13,7 @@ The scores are those of the stored, float16-rounded descriptors, and the k best 
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import final
 
@@ -24,7 +25,7 @@ from resight.errors import InvalidInput
 from resight.search.exact.index_file import read_index, write_index
 from resight.search.exact.order import STEPS, rounded, top_k
 from resight.search.exact.rows import RowTable
-from resight.search.exact.scan import propose, propose_decoded
+from resight.search.exact.scan import propose, propose_decoded, propose_one
 from resight.search.ranking import PADDING_ID, Ranking
 
 __all__ = ["ExactIndex"]
@@ -40,6 +41,9 @@ LARGEST_PADDED = 1 << 24
 
 LARGEST_DECODED = 1 << 21
 """Numbers of a small index, which are also held as float32: 8 MB, 4096 rows at 512 dimensions."""
+
+FEW = 4096
+"""Rows whose search takes calls more than scanning."""
 
 THREADED_FROM = 20_000
 """Rows from which two threads are worth their start."""
@@ -184,6 +188,10 @@ class ExactIndex:
                 are not finite.
         """
         queries = self._checked(np.asarray(queries), k)
+        if allowed is None and len(queries) == 1 and k <= len(self) <= FEW:
+            ranking = self._search_few(queries, k)
+            if ranking is not None:
+                return ranking
         member: Bool[np.ndarray, " n"] | None = None
         searched = len(self)
         if allowed is not None:
@@ -209,10 +217,7 @@ class ExactIndex:
             )
             for query, (scanned, rows) in enumerate(proposed):
                 bound = self._bound(queries[query]) + HALF_STEP
-                # One below all k best by twice the bound is none of the k best.
-                near = rows[
-                    scanned >= float(np.partition(scanned, fetched - size)[fetched - size]) - 2 * bound
-                ]
+                near = rows[_near(scanned, size, bound)]
                 best, best_scores = self._first(near, self._score(queries[query], near), size)
                 unseen = float(scanned.min()) + bound
                 if fetched == searched or unseen < best_scores[-1]:
@@ -224,13 +229,33 @@ class ExactIndex:
             ranking_ids[part, :size], scores[part, :size] = self._multiply(queries[part], size, member)
         return Ranking(ranking_ids, scores)
 
+    def _search_few(self, queries: Float32[np.ndarray, "1 dim"], k: int) -> Ranking | None:
+        """Returns what `search` does of a small index, or None where the proposals may miss a row.
+
+        The calls of NumPy take as long as the scan here, so there are few; and FAISS's of halves reads half
+        the bytes of a product.
+        """
+        stored = self._small()
+        count = min(k + MARGIN, len(self))
+        if stored is None or self._borrowed is not None or k > LARGEST_SCANNED_K:
+            return None
+        scanned, rows = propose_one(self._codes, queries, count)
+        bound = self._bound(queries[0]) + HALF_STEP
+        near = rows[scanned >= _lowest(float(scanned[k - 1]) - 2 * bound)]
+        ids, scores = self.ids[near], _exact(stored[near], queries[0].astype(np.float64))
+        order = top_k(scores, ids, k)
+        if count < len(self) and float(scanned[-1]) + bound >= scores[order[-1]]:
+            return None
+        return Ranking(ids[order][None], scores[order].astype(np.float32)[None])
+
     def _checked(self, queries: Float[np.ndarray, "q dim"], k: int) -> Float32[np.ndarray, "q dim"]:
         if queries.ndim != 2 or queries.shape[1] != self._dim or queries.dtype.kind != "f":
             raise InvalidInput(
                 f"queries must be floating-point of shape (q, {self._dim}), "
                 f"not {queries.dtype} {queries.shape}"
             )
-        if not (np.abs(queries) <= LARGEST_VALUE).all():
+        # NaN is not at most anything.
+        if not np.abs(queries).max(initial=0.0) <= LARGEST_VALUE:
             raise InvalidInput(f"queries must be finite and at most {LARGEST_VALUE:g} in magnitude")
         if k < 1:
             raise InvalidInput(f"k must be at least 1, not {k}")
@@ -246,7 +271,8 @@ class ExactIndex:
     def _bound(self, query: Float32[np.ndarray, " dim"]) -> float:
         """Returns how far a scanned score can lie from the exact inner product."""
         gamma = self._dim * 2.0**-24 / (1 - self._dim * 2.0**-24)
-        length = float(np.linalg.norm(query.astype(np.float64)))
+        wide = query.astype(np.float64)
+        length = math.sqrt(wide @ wide)
         # 1 %: norms of rows are computed in float32. The last term: products that underflow.
         return 1.01 * gamma * length * self._longest + self._dim * 2.0**-125
 
@@ -258,10 +284,8 @@ class ExactIndex:
         stored = self._small()
         stored = self._halves() if stored is None else stored
         for start in range(0, len(rows), BLOCK):
-            part = stored[rows[start : start + BLOCK]].astype(np.float64)
-            # Not a matrix product: here the order of additions is the same for every row.
-            scores[start : start + BLOCK] = np.einsum("nd,d->n", part, wide)
-        return rounded(scores)
+            scores[start : start + BLOCK] = _exact(stored[rows[start : start + BLOCK]], wide)
+        return scores
 
     def _first(
         self, rows: Int64[np.ndarray, " m"], scores: Float64[np.ndarray, " m"], k: int
@@ -306,14 +330,9 @@ class ExactIndex:
             scanned = queries @ rows.astype(np.float32).T
             for query, bound in enumerate(bounds):
                 threshold = -np.inf if len(best[query]) < k else scores[query][-1] - bound - HALF_STEP
-                # Compared in float32: the next smaller one lets no row fall out by the threshold's rounding.
-                lowest = np.nextafter(np.float32(threshold), np.float32(-np.inf))
-                near = np.flatnonzero(scanned[query] >= lowest)
+                near = np.flatnonzero(scanned[query] >= _lowest(threshold))
                 if len(near) > k:
-                    values = scanned[query, near]
-                    kth = np.partition(values, len(near) - k)[len(near) - k]
-                    lowest = np.float32(float(kth) - 2 * bound - 2 * HALF_STEP)
-                    near = near[values >= np.nextafter(lowest, np.float32(-np.inf))]
+                    near = near[_near(scanned[query, near], k, bound + HALF_STEP)]
                 if len(near):
                     new = block[near]
                     best[query], scores[query] = self._first(
@@ -348,6 +367,22 @@ class ExactIndex:
         index = cls(halves.shape[1], fingerprint=made_by)
         index.add(ids, halves)
         return index
+
+
+def _near(scanned: Float32[np.ndarray, " n"], k: int, bound: float) -> Int64[np.ndarray, " m"]:
+    """Returns which may be among the k best: one below all of the k best by twice the bound is not."""
+    kth = np.partition(scanned, len(scanned) - k)[len(scanned) - k]
+    return np.flatnonzero(scanned >= _lowest(float(kth) - 2 * bound))
+
+
+def _lowest(threshold: float) -> float:
+    """Returns a little less: it is compared in float32, and no row shall fall out by its rounding."""
+    return threshold - abs(threshold) * 2.0**-23
+
+
+def _exact(rows: Float[np.ndarray, "n dim"], query: Float64[np.ndarray, " dim"]) -> Float64[np.ndarray, " n"]:
+    """Returns scores. Not by a matrix product: here the order of additions is the same for every row."""
+    return rounded(np.vecdot(rows.astype(np.float64), query))
 
 
 def _longest(halves: Float16[np.ndarray, "n dim"]) -> float:

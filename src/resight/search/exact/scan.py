@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float16, Float32, Int64
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it comes without types
 
-__all__ = ["propose", "propose_decoded"]
+__all__ = ["propose", "propose_decoded", "propose_one"]
 
 BLOCKED_FROM = 12
 """Queries from which decoding rows once, for a matrix product, beats a scan for each query; two cores."""
@@ -46,8 +46,6 @@ def propose(
         threads: Each scans a part of the rows.
     """
     in_blocks = len(queries) >= BLOCKED_FROM or codes.ntotal != len(halves)
-    bounds = [len(halves) * part // threads for part in range(threads + 1)]
-    ranges = list(pairwise(bounds))
 
     def part(limits: tuple[int, int]) -> Proposals:
         if in_blocks:
@@ -55,7 +53,8 @@ def propose(
         return _scan_each(codes, queries, count, member, *limits)
 
     if threads == 1:
-        return _per_query(*_one_thread(lambda: part(ranges[0])))
+        return _per_query(*_one_thread(lambda: part((0, len(halves)))))
+    ranges = pairwise(len(halves) * part // threads for part in range(threads + 1))
     # FAISS gives one thread to a query, and its idle OpenMP threads spin: tens of milliseconds where others
     # want the processor, as do those of matrix products. So threads of ours, with one of theirs each.
     blas = threadpool_limits(1, user_api="blas") if in_blocks else nullcontext()
@@ -80,6 +79,14 @@ def propose_decoded(
         scores[:, ~member] = -np.inf
     chosen = np.argpartition(scores, len(rows) - count, axis=1)[:, len(rows) - count :]
     return [(own[first], first) for own, first in zip(scores, chosen, strict=True)]
+
+
+def propose_one(
+    codes: faiss.IndexScalarQuantizer, query: Float32[np.ndarray, "1 dim"], count: int
+) -> tuple[Float32[np.ndarray, " count"], Int64[np.ndarray, " count"]]:
+    """Returns scores and rows of the best of all rows for one query, best first."""
+    scores, rows = _one_thread(lambda: _scan_each(codes, query, count, None, 0, codes.ntotal))
+    return scores[0], rows[0]
 
 
 def _per_query(
@@ -117,8 +124,9 @@ def _scan_each(
     search = codes.search_c  # type: ignore[attr-defined]
     outputs = faiss.swig_ptr(scores), faiss.swig_ptr(rows)
     search(len(queries), faiss.swig_ptr(queries), count, *outputs, restriction)
-    # FAISS pads with row -1.
-    scores[rows < 0] = -np.inf
+    # FAISS pads the end with row -1.
+    if rows[:, -1].min() < 0:
+        scores[rows < 0] = -np.inf
     return scores, rows
 
 

@@ -1,0 +1,79 @@
+"""A drawing of curves: recall to the right, queries a second upwards, by powers of ten."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+
+__all__ = ["drawn"]
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 400, 64, 170, 40, 48
+COLOURS = ("#c2571a", "#1f5fa8", "#3b8132", "#7a3fa0", "#a8791f", "#2a8f8f", "#b03060")
+LEAST_RECALL = 0.7
+
+Points = Sequence[tuple[float, float]]
+
+
+def drawn(curves: Mapping[str, Points], *, title: str) -> str:
+    """Returns an SVG of curves of recall and queries a second, without points that others of a curve beat."""
+    best = {name: points for name, own in curves.items() if (points := frontier(own))}
+    rates = [rate for points in best.values() for _, rate in points]
+    recalls = [recall for points in best.values() for recall, _ in points]
+    low, high = math.floor(math.log10(min(rates))), math.ceil(math.log10(max(rates)))
+    least = math.floor(min(recalls) * 20) / 20
+
+    def x_of(recall: float) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * (recall - least) / (1.0 - least)
+
+    def y_of(rate: float) -> float:
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (math.log10(rate) - low) / (high - low)
+
+    parts = [
+        f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>'
+        f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{10**power:,}</text>'
+        for power in range(low, high + 1)
+        for y in [y_of(10**power)]
+    ]
+    step = 0.05 if 1.0 - least > 0.1 else 0.01
+    for tick in range(round((1.0 - least) / step) + 1):
+        recall = least + tick * step
+        x = x_of(recall)
+        parts.append(
+            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}" stroke="#eee"/>'
+            f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{recall:.2f}</text>'
+        )
+    for number, (name, points) in enumerate(best.items()):
+        colour, y = COLOURS[number % len(COLOURS)], TOP + 14 + 20 * number
+        places = [(x_of(recall), y_of(rate)) for recall, rate in points]
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        wide = 3 if number == 0 else 1.6
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="{wide}"/>')
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
+        parts.append(
+            f'<circle cx="{WIDTH - RIGHT + 22}" cy="{y - 4}" r="5" fill="{colour}"/>'
+            f'<text x="{WIDTH - RIGHT + 34}" y="{y}">{escape(name)}</text>'
+        )
+    above = f"Queries a second by recall of the ten nearest: {escape(title)}"
+    below = "recall of the ten nearest; one query at a time, one thread"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        'font-family="system-ui, sans-serif" font-size="13" fill="#333">\n'
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>\n'
+        f'<text x="{LEFT}" y="22" font-weight="600">{above}</text>\n'
+        + "\n".join(parts)
+        + f'\n<text x="{LEFT}" y="{HEIGHT - 10}">{below}</text>\n</svg>\n'
+    )
+
+
+def frontier(points: Points) -> list[tuple[float, float]]:
+    """Returns the points that no other has both more recall and more queries a second than, by recall.
+
+    >>> frontier([(0.9, 100.0), (0.8, 50.0), (0.95, 20.0)])
+    [(0.9, 100.0), (0.95, 20.0)]
+    """
+    kept: list[tuple[float, float]] = []
+    for recall, rate in sorted(points, key=lambda point: (-point[0], -point[1])):
+        if recall >= LEAST_RECALL and (not kept or rate > kept[-1][1]):
+            kept.append((recall, rate))
+    return kept[::-1]
