@@ -289,6 +289,53 @@ def test_what_was_committed_while_a_lock_was_taken_over_stays(made, monkeypatch)
     assert len(keys(made)) == 11
 
 
+def test_what_a_killed_writer_left_behind_goes_with_the_next_writing(made, photos):
+    table = made.path / "photos.lance"
+    left = [
+        table / "data" / "0000010010110100110101005e931c4d16b6fccd6b840856b3.lance",
+        table / "_deletions" / "3-7-123.arrow",
+        table / "_transactions" / "7-5de04955-8891-4eb7-80af-d3284e169d30.txn",
+    ]
+    others = [
+        table / "data" / "notes.txt",
+        table / "data" / "data" / left[0].name,
+        table / "my.lance",
+        made.path / "data" / left[0].name,
+    ]
+    for one in (*left, *others):
+        one.write_bytes(b"of a writer that was killed")
+    before = keys(made)
+    with writer_lock(made.path, timeout=0) as lock:
+        Store.open(made.path, lock=lock).clean()
+    assert [one.name for one in left if one.exists()] == []
+    assert all(one.exists() for one in others)
+    assert keys(made) == before
+    assert made.check().problems == []
+    assert made.add(photos).unchanged == 12
+
+
+def test_who_was_overtaken_while_cleaning_up_deletes_nothing_of_the_next_writer(made, monkeypatch):
+    """By itself, between listing and deleting: what it lists may be of the writer that has taken over."""
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 0.4)
+    of_next = made.path / "photos.lance" / "data" / "0000010010110100110101005e931c4d16b6fccd6b840856b3.lance"
+    below, renew = ObjectPath.below, lease.Lease._renew
+    # No sign of life, as of a laptop that was closed.
+    monkeypatch.setattr(lease.Lease, "_renew", lambda _: None)
+
+    def listed(path: ObjectPath) -> Iterator[tuple[ObjectPath, object]]:
+        monkeypatch.setattr(ObjectPath, "below", below)
+        with writer_lock(made.path, timeout=5):
+            of_next.write_bytes(b"not committed yet")
+            monkeypatch.setattr(lease.Lease, "_renew", renew)
+            yield from below(path)
+
+    with writer_lock(made.path, timeout=0) as held:
+        monkeypatch.setattr(ObjectPath, "below", listed)
+        with pytest.raises(CollectionLocked, match="another process has taken over"):
+            Store.open(made.path, lock=held).clean()
+    assert of_next.exists()
+
+
 def test_the_lock_is_free_after_it_was_given_back_or_overwritten(bucket):
     lock = place(f"{bucket}/l/writer.lock")
     for _ in range(2):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from made_bucket import Bucket, name_store, serving
 from made_photos import write_photo
 
-from resight.collection import Collection, find_photos
-from resight.errors import InvalidInput
+from resight.collection import Collection, Query, find_photos
+from resight.errors import InvalidInput, UnreadableImage
 from resight.files import object_path
 from resight.reports.sheet import write_sheet
 
@@ -138,14 +139,22 @@ def test_what_is_wrong_is_said(made, bucket, monkeypatch):
         made.add("s3://photos/none")
     with pytest.raises(InvalidInput, match="there is no bucket nowhere"):
         made.add("s3://nowhere/pictures")
-    with pytest.raises(InvalidInput, match="is an address"):
-        made.search("s3://photos/pictures/a/p00.png")
+    with pytest.raises(
+        UnreadableImage, match=r"cannot read s3://photos/pictures/a/p77.png: there is no such"
+    ):
+        made.search("s3://photos/pictures/a/p77.png")
+    with pytest.raises(UnreadableImage, match=r"cannot read s3://photos/pictures/b/broken.jpg: it is a text"):
+        made.search("s3://photos/pictures/b/broken.jpg")
+    with pytest.raises(InvalidInput, match="names no bucket"):
+        made.search("s3://No Bucket/p00.png")
     bucket.put("odd/../x.png", b"")
     with pytest.raises(InvalidInput, match=r"an object whose key is no path, \"odd/../x.png\": a part"):
         made.add("s3://photos/odd")
     name_store(monkeypatch, "http://127.0.0.1:9")
     with pytest.raises(InvalidInput, match="does not answer"):
         made.add("s3://photos/others")
+    with pytest.raises(UnreadableImage, match=r"s3://photos/pictures/a/p00.png: .*does not answer"):
+        made.search("s3://photos/pictures/a/p00.png")
 
 
 def test_a_collection_from_elsewhere_makes_nobody_ask_its_bucket(made, bucket, monkeypatch, photos, model):
@@ -168,6 +177,65 @@ def test_groups_sheets_and_parts_read_objects(made, bucket, tmp_path, photos):
     write_sheet(answer, tmp_path / "sheet.html")
     text = (tmp_path / "sheet.html").read_text()
     assert text.count("data:image/jpeg") >= 10
+
+
+def test_a_query_photo_is_an_object_wherever_it_is_a_file(made, bucket, tmp_path, photos, model):
+    bucket.put("asked/p03.png", (photos / "a" / "p03.png").read_bytes())
+    there, here = made.answer("s3://photos/asked/p03.png"), made.answer(photos / "a" / "p03.png")
+    assert [hit.similarity for hit in there.hits] == [hit.similarity for hit in here.hits]
+    assert there.queries[0].path == "s3://photos/asked/p03.png"
+    write_sheet(there, tmp_path / "sheet.html")
+    assert (tmp_path / "sheet.html").read_text().count("data:image/jpeg") >= 10
+    box = (0, 0, 40, 40)
+    boxed = made.search("s3://photos/asked/p03.png", box=box)
+    assert [hit.similarity for hit in boxed] == [
+        hit.similarity for hit in made.search(photos / "a" / "p03.png", box=box)
+    ]
+    # As the command line has it: Path makes one slash of two.
+    asked, unwanted = Path("s3://photos/asked/p03.png"), "s3://photos/pictures/a/p00.png"
+    combined = made.answer(Query([asked], without=[unwanted]))
+    assert [query.path for query in combined.queries] == ["s3://photos/asked/p03.png", unwanted]
+    assert unwanted not in [hit.path for hit in combined.hits]
+    rows = model.describe(["s3://photos/asked/p03.png", photos / "a" / "p03.png"])
+    assert (rows[0] == rows[1]).all()
+
+
+def test_photos_that_moved_into_a_bucket_or_out_of_it_are_followed(collection, photos, bucket, tmp_path):
+    collection.add(photos)
+    before = {hit.path for hit in collection.search(photos / "a" / "p03.png", top=12)}
+    moved = collection.info().roots[0].path
+    collection.move_root(moved, Path("s3://photos/pictures/"))
+    hits = collection.search(photos / "a" / "p03.png", top=12)
+    assert {hit.path for hit in hits} == {path.replace(moved, "s3://photos/pictures") for path in before}
+    assert not any(hit.missing for hit in hits)
+    collection.move_root("s3://photos", "s3://photos")
+    with pytest.raises(InvalidInput, match=r"there lies nothing below s3://photos/none: name the folder"):
+        collection.move_root("s3://photos/pictures", "s3://photos/none")
+    with pytest.raises(
+        InvalidInput, match=r"at or below s3://photos/pict; its folders are: s3://photos/pict"
+    ):
+        collection.move_root("s3://photos/pict", "s3://photos/pictures")
+    collection.move_root("s3://photos/pictures", photos)
+    assert {hit.path for hit in collection.search(photos / "a" / "p03.png", top=12)} == before
+    assert collection.add(photos).unchanged == 12
+
+
+def test_folders_below_the_one_that_moved_are_followed_and_none_overlaps(bucket, tmp_path, model):
+    collection = Collection.create(tmp_path / "two.resight", model=model)
+    collection.add(["s3://photos/pictures/a", "s3://photos/pictures/b"])
+    for key in bucket.keys("pictures/"):
+        bucket.put(f"new/{key}", bucket.objects[key].data)
+    with pytest.raises(
+        InvalidInput, match=r"s3://photos/pictures/b would overlap s3://photos/pictures/b, anot"
+    ):
+        collection.move_root("s3://photos/pictures/a", "s3://photos/pictures/b")
+    collection.move_root("s3://photos/pictures", "s3://photos/new/pictures")
+    assert [root.path for root in collection.info().roots] == [
+        "s3://photos/new/pictures/a",
+        "s3://photos/new/pictures/b",
+    ]
+    assert len(list(collection)) == 12
+    assert all(path.startswith("s3://photos/new/pictures/") for path in collection)
 
 
 def test_an_address_is_one_however_it_is_written(bucket):

@@ -249,6 +249,17 @@ def test_search_refuses_what_cannot_be_right():
         ExactIndex(0, fingerprint="a")
 
 
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_numbers_of_a_query_are_as_large_as_is_said_in_every_type(kind):
+    index = ExactIndex(4, fingerprint="a")
+    index.add(np.array([7]), np.ones((1, 4)))
+    largest = min(1e30, float(np.finfo(kind).max))
+    assert index.search(np.full((1, 4), largest, kind), 1).ids.tolist() == [[7]]
+    for value in (np.nan, np.inf, -np.inf, *([1.1e30, -1e38] if kind != np.float16 else [])):
+        with pytest.raises(InvalidInput, match=r"finite and at most 1e\+30 in magnitude"):
+            index.search(np.full((1, 4), value, kind), 1)
+
+
 def test_descriptors_come_back_rounded_and_ids_can_be_used_again():
     rng = np.random.default_rng(0)
     index, stored = filled(rng, 30)

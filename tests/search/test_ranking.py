@@ -19,11 +19,16 @@ INFINITE = -np.inf
         ([[-2]], [[0.5]], "must be non-negative"),
         ([[-1, 2]], [[INFINITE, INFINITE]], "padding only at the end"),
         ([[1, 2]], [[0.5, np.nan]], "must be numbers"),
+        ([[1]], [[np.nan]], "must be numbers"),
+        ([[1, 2], [3, -1]], [[0.5, 0.4], [np.nan, INFINITE]], "must be numbers"),
+        ([[1, 2]], [[np.inf, INFINITE]], "-inf exactly at padding"),
         ([[1, 2]], [[0.5, INFINITE]], "-inf exactly at padding"),
         ([[1, -1]], [[0.5, 0.4]], "-inf exactly at padding"),
         ([[1, 2]], [[0.4, 0.5]], "must not increase"),
         ([[1, 2, 3]], [[0.5, 0.3, 0.4]], "must not increase"),
         ([[1, 2, 1]], [[0.5, 0.4, 0.3]], "repeats an id"),
+        ([[1, 2], [3, 3]], [[0.5, 0.4], [0.3, 0.3]], "repeats an id"),
+        ([[3, 3, -1, -1]], [[0.3, 0.3, INFINITE, INFINITE]], "repeats an id"),
     ],
 )
 def test_what_is_no_ranking_is_refused(ids, scores, words):

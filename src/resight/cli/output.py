@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import shlex
 import shutil
 import sys
@@ -13,6 +12,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resight.files import with_both_slashes
 from resight.files.names import escape_controls
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def shown_path(path: str | Path | ObjectPath) -> str:
 
     Line breaks and tabs in it are escaped, so that it stays on one line.
     """
-    if (address := _as_address(str(path))).startswith("s3://"):
+    if (address := with_both_slashes(str(path))).startswith("s3://"):
         return address
     absolute, here = Path(str(path)).absolute(), Path.cwd()
     shown = str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)
@@ -166,17 +166,12 @@ def one_line(text: str) -> str:
     return text.replace("\n", "\\n").replace("\t", "\\t")
 
 
-def _as_address(word: str) -> str:
-    """Returns a word with the slash that a path has taken from the address of a bucket."""
-    return re.sub(r"^s3:/(?=[^/])", "s3://", word)
-
-
 def command_line(*words: str | Path) -> str:
     r"""Returns a command line that can be copied into a shell; ``resight`` is named as it was started.
 
     What cannot be seen in a name is written as ``$'\n'`` is, which bash, zsh and newer shells understand.
     """
-    program, *others = (_as_address(str(word)) for word in words)
+    program, *others = (with_both_slashes(str(word)) for word in words)
     return " ".join(map(_quoted, [_started() if program == "resight" else program, *others]))
 
 

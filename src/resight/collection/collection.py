@@ -31,6 +31,7 @@ from resight.files import (
     ObjectPath,
     Progress,
     is_address,
+    is_folder,
     name_key,
     on_disk,
     silent,
@@ -381,19 +382,22 @@ class Collection:
         """Follows photos that have moved: whatever lies in the folder ``old`` is now in the folder ``new``.
 
         Args:
-            old: A folder of `info().roots`, or one that holds some of them.
-            new: Where it is now.
+            old: A folder of `info().roots`, or one that holds some of them; also ``s3://bucket/key``.
+            new: Where it is now; also an address.
 
         Raises:
             InvalidInput: No folder of the collection lies there, ``new`` is no folder, or two would overlap.
             CollectionLocked: Another process is writing.
-            StorageFailed: The disk refuses it.
+            StorageFailed: The disk or the store refuses it.
         """
-        old, target = typed_path(old), canonical(typed_path(new))
-        if not Path(target).is_dir():
-            raise InvalidInput(f"there is no folder {target}: name the folder that holds the photos now")
+        before, target = (
+            path if isinstance(path, str) else canonical(path) for path in _photo_paths([old, new])
+        )
+        if not is_folder(target):
+            what = "lies nothing below" if is_address(target) else "is no folder"
+            raise InvalidInput(f"there {what} {target}: name the folder that holds the photos now")
         with writing(self._store.path, self._model, timeout=self._lock_timeout) as store:
-            roots = store.roots.moved(canonical(old), target)
+            roots = store.roots.moved(before, target)
             store.write_header(replace(store.header, roots=roots.stored))
 
     def descriptors(self) -> tuple[list[str], Float32[np.ndarray, "photos dim"]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import lance
 
 from resight.errors import CollectionDamaged
 
-__all__ = ["remove_leftovers", "version_of"]
+__all__ = ["is_leftover", "remove_leftovers", "version_of"]
 
 _HINT = "latest_version_hint.json"
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -61,6 +61,20 @@ def remove_leftovers(table: Path, dataset: lance.LanceDataset) -> None:
             _remove(folder, parent, present - listed[folder])
 
 
+def is_leftover(dataset: lance.LanceDataset) -> Callable[[str, str], bool]:
+    """Returns what says of a folder of the table and a name in it whether it is a file no version needs.
+
+    Args:
+        dataset: The table at the one version that it has.
+    """
+    listed = _listed(dataset)
+
+    def is_one(folder: str, name: str) -> bool:
+        return folder in listed and _form(folder).fullmatch(name) is not None and name not in listed[folder]
+
+    return is_one
+
+
 def _listed(dataset: lance.LanceDataset) -> dict[str, set[str]]:
     """Returns the names of the files that a version needs, by folder."""
     fragments = dataset.get_fragments()
@@ -81,9 +95,14 @@ def version_of(manifest: str) -> int:
     return _LARGEST - number if number > _LARGEST // 2 else number
 
 
+def _form(folder: str) -> re.Pattern[str]:
+    """Returns the form of the names that Lance gives in a folder."""
+    return re.compile(rf"(?:{_FORMS[folder]})(?:#\d+)?|\.tmp[0-9A-Za-z]{{6}}")
+
+
 def _names(folder: str, parent: int | str) -> set[str]:
     """Returns the names of regular files in a folder of the table that Lance may have given."""
-    form = re.compile(rf"(?:{_FORMS[folder]})(?:#\d+)?|\.tmp[0-9A-Za-z]{{6}}")
+    form = _form(folder)
     try:
         with _opened(folder, parent) as opened, os.scandir(opened) as entries:
             return {

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from resight.collection.lance_errors import asking, writing
 from resight.collection.lease import leased
-from resight.collection.leftovers import remove_leftovers, version_of
+from resight.collection.leftovers import is_leftover, remove_leftovers, version_of
 from resight.collection.lock import LOCK_NAME, folder_lock
 from resight.collection.own_files import TABLE_NAME, make_room, require_own_files, require_plain_names
 from resight.collection.readable_files import ReadableFiles
@@ -86,8 +86,12 @@ class Place(Protocol):
         """Returns an empty table with some columns, committed."""
         ...
 
-    def clean(self) -> None:
-        """Deletes what the latest version of the table does not need; hold the lock."""
+    def clean(self, lock: WriterLock | None) -> None:
+        """Deletes what the latest version of the table does not need; hold the lock.
+
+        Raises:
+            CollectionLocked: Another writer has taken over the lock.
+        """
         ...
 
     def sum_of(self, name: str) -> int | None:
@@ -157,7 +161,7 @@ class _Folder:
     def make_table(self, schema: pa.Schema) -> lance.LanceDataset:
         return _made(str(self._path / TABLE_NAME), schema, None)
 
-    def clean(self) -> None:
+    def clean(self, lock: WriterLock | None) -> None:  # noqa: ARG002 (nobody takes over a lock of a folder)
         dataset = self.open_table()
         require_plain_names(
             self._path, [file for one in dataset.get_fragments() for file in one.metadata.files]
@@ -240,12 +244,24 @@ class _Bucket:
     def make_table(self, schema: pa.Schema) -> lance.LanceDataset:
         return _made(str(self._table), schema, _OPTIONS)
 
-    def clean(self) -> None:
-        dataset = self.open_table()
+    def clean(self, lock: WriterLock | None) -> None:
         # Lance compares a commit with the versions that there still are: one of them must be the fence.
-        _fence(dataset)
-        # What is not of an older version may be of a writer that was only held up: it stays for a week.
-        self.open_table().cleanup_old_versions(older_than=timedelta(0), delete_unverified=False)
+        _fence(self.open_table())
+        dataset = self.open_table()
+        dataset.cleanup_old_versions(older_than=timedelta(0), delete_unverified=False)
+        if lock is None:
+            return
+        is_one = is_leftover(dataset)
+        leftovers = [
+            one
+            for one, _ in self._table.below()
+            if one.parent.parent == self._table and is_one(one.parent.name, one.name)
+        ]
+        # Who still holds the lock now has listed nothing of a later writer's; and what an earlier one has
+        # written, but not committed, the fence keeps out for ever.
+        lock.confirm()
+        for one in leftovers:
+            one.unlink(missing_ok=True)
 
     def sum_of(self, name: str) -> int | None:  # noqa: ARG002 (the contract's)
         return None
@@ -263,15 +279,18 @@ class _Bucket:
         pass
 
     def size(self) -> int:
-        return sum(status.size for _, status in self._path.below())
+        with asking():
+            return sum(status.size for _, status in self._path.below())
 
     def remove_files(self) -> None:
-        for one, _ in self._path.below():
-            if one.name != LOCK_NAME:
-                one.unlink(missing_ok=True)
+        with asking():
+            for one, _ in self._path.below():
+                if one.name != LOCK_NAME:
+                    one.unlink(missing_ok=True)
 
     def remove_lock(self) -> None:
-        (self._path / LOCK_NAME).unlink(missing_ok=True)
+        with asking():
+            (self._path / LOCK_NAME).unlink(missing_ok=True)
 
     @property
     def _table(self) -> ObjectPath:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, cast, get_args
 
+from resight.collection.lance_errors import asking
 from resight.errors import InvalidInput
 from resight.features import Box
+from resight.files import is_address, spelled
 from resight.images import MAX_PIXELS, PhotoSource, several_photos
 
 __all__ = ["VERIFY_DEPTH", "Query", "RefineMethod"]
@@ -149,6 +152,10 @@ def _as_tuple(photos: PhotoSource | Iterable[PhotoSource]) -> tuple[PhotoSource,
 
 def _kept(photo: PhotoSource) -> PhotoSource:
     """Returns a photo that can be read more than once: a query is answered and then drawn."""
+    if isinstance(photo, str | os.PathLike):
+        with asking():
+            address = spelled(photo)
+        return address if is_address(address) else photo
     if not hasattr(photo, "read"):
         return photo
     stream = cast("BinaryIO", photo)

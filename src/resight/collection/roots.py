@@ -90,13 +90,9 @@ class Roots:
     def key_of(self, path: str) -> Key | None:
         """Returns the key of an absolute path, None when no root holds it; a root itself has the path ""."""
         for number, folder in self._deepest:
-            if path == folder:
-                return Key(number, "")
-            if is_address(folder):
-                if path.startswith(f"{folder}/"):
-                    return Key(number, path[len(folder) + 1 :])
-            elif path.startswith(folder if folder.endswith(os.sep) else folder + os.sep):
-                return Key(number, path[len(folder) :].strip(os.sep).replace(os.sep, "/"))
+            below = _below(folder, path)
+            if below is not None:
+                return Key(number, below)
         return None
 
     def path_of(self, key: Key) -> str:
@@ -110,10 +106,7 @@ class Roots:
                 f"{shown(key.path)} lies in the folder number {key.root}, which the header of "
                 f"{self._collection} does not know: index the photos into a new collection"
             )
-        folder = self._folders[key.root]
-        if is_address(folder):
-            return f"{folder}/{key.path}" if key.path else folder
-        return os.path.normpath(f"{folder}{os.sep}{key.path}")
+        return _joined(self._folders[key.root], key.path)
 
     def is_here(self, key: Key) -> bool:
         """Returns whether a photo is there and may be read: a file below a folder that is known here."""
@@ -211,16 +204,16 @@ class Roots:
         )
 
     def moved(self, old: str, new: str) -> Roots:
-        """Returns the roots after the folder ``old`` has become ``new`` (both absolute).
+        """Returns the roots after the folder ``old`` has become ``new``, both absolute, or addresses.
 
         Raises:
             InvalidInput: No root lies at or below ``old``, or one would overlap another.
         """
-        folders = {number: PurePath(folder) for number, folder in self._folders.items()}
+        folders = self._folders
         followed = {
-            number: PurePath(new) / folder.relative_to(old)
+            number: _joined(new, below)
             for number, folder in folders.items()
-            if folder.is_relative_to(old)
+            if (below := _below(old, folder)) is not None
         }
         if not followed:
             known = ", ".join(self._folders.values()) or "none yet"
@@ -229,13 +222,13 @@ class Roots:
             )
         for here in followed.values():
             for number, there in folders.items():
-                if number not in followed and (here.is_relative_to(there) or there.is_relative_to(here)):
+                if number not in followed and (is_below(here, there) or is_below(there, here)):
                     raise InvalidInput(
                         f"cannot follow {old} to {new}: {here} would overlap {there}, another folder of this "
                         f"collection; index {here} instead, which recognises its photos by their bytes"
                     )
         stored = [
-            self._root(root.number, str(followed[root.number])) if root.number in followed else root
+            self._root(root.number, followed[root.number]) if root.number in followed else root
             for root in self.stored
         ]
         return self._with(stored)
@@ -280,6 +273,25 @@ class Roots:
         ):
             return Root(number, folder, seal)
         return Root(number, PurePath(os.path.relpath(folder, self._collection)).as_posix(), seal)
+
+
+def _below(folder: str, path: str) -> str | None:
+    """Returns where a path lies in a folder, with forward slashes, "" for the folder; None for elsewhere."""
+    if path == folder:
+        return ""
+    separator = "/" if is_address(folder) else os.sep
+    if not path.startswith(folder if folder.endswith(separator) else folder + separator):
+        return None
+    below = path[len(folder) :]
+    # Keys may begin with slashes, or end with them.
+    return below[1:] if is_address(folder) else below.strip(os.sep).replace(os.sep, "/")
+
+
+def _joined(folder: str, path: str) -> str:
+    """Returns what lies in a folder by a path with forward slashes."""
+    if is_address(folder):
+        return f"{folder}/{path}" if path else folder
+    return os.path.normpath(f"{folder}{os.sep}{path}")
 
 
 def _is_plain(path: str) -> bool:

@@ -389,7 +389,7 @@ class Store:
             StorageFailed: The disk refuses it; no row is lost.
         """
         with self._committing():
-            self._place.clean()
+            self._place.clean(self._lock)
         # In a bucket that is a commit.
         self.refresh()
 

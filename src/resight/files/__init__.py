@@ -18,7 +18,14 @@ from resight.files.located import (
 )
 from resight.files.names import name_key, on_disk, typed_path, typed_paths, why_no_name
 from resight.files.nearest import did_you_mean, nearest
-from resight.files.objects import ObjectChanged, ObjectPath, ObjectStatus, StoreRefused, object_path
+from resight.files.objects import (
+    ObjectChanged,
+    ObjectPath,
+    ObjectStatus,
+    StoreRefused,
+    object_path,
+    with_both_slashes,
+)
 from resight.files.own import other_than_own, others_below
 from resight.files.progress import Progress, silent
 from resight.files.tables import Row, read_rows
@@ -68,5 +75,6 @@ __all__ = [
     "whole_files",
     "whole_folder",
     "why_no_name",
+    "with_both_slashes",
     "write_whole",
 ]

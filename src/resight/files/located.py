@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from resight.files.objects import object_path
+from resight.files.objects import ObjectPath, object_path
 
 __all__ = [
     "Stamp",
@@ -80,23 +81,21 @@ def exists(path: str) -> bool:
 
 def is_file(path: str) -> bool:
     """Returns whether there is a file or an object; False where that cannot be asked."""
-    address = object_path(path)
-    if address is None:
-        # Path's methods raise where a folder on the way may not be entered.
-        return os.path.isfile(path)  # noqa: PTH113
-    try:
-        return address.exists()
-    except OSError:
-        return False
+    return _answered(path, os.path.isfile, ObjectPath.exists)
 
 
 def is_folder(path: str) -> bool:
     """Returns whether there is a folder, or an object below an address; False where that cannot be asked."""
+    return _answered(path, os.path.isdir, ObjectPath.has_below)
+
+
+def _answered(path: str, of_path: Callable[[str], bool], of_address: Callable[[ObjectPath], bool]) -> bool:
     address = object_path(path)
     if address is None:
-        return os.path.isdir(path)  # noqa: PTH112
+        # Path's methods raise where a folder on the way may not be entered.
+        return of_path(path)
     try:
-        return address.has_below()
+        return of_address(address)
     except OSError:
         return False
 

@@ -24,10 +24,9 @@ from resight.files.budget import shown
 if TYPE_CHECKING:
     from obstore.store import S3Store
 
-__all__ = ["ObjectChanged", "ObjectPath", "ObjectStatus", "StoreRefused", "object_path"]
+__all__ = ["ObjectChanged", "ObjectPath", "ObjectStatus", "StoreRefused", "object_path", "with_both_slashes"]
 
-_ADDRESS = re.compile(r"s3:/{1,2}([^/]*)(?:/(.*))?", re.DOTALL)
-"""``Path`` makes one slash of two."""
+_ADDRESS = re.compile(r"s3://([^/]*)(?:/(.*))?", re.DOTALL)
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,62}")
 
@@ -309,6 +308,11 @@ def _refusal(bucket: str, said: str) -> str:
     return f"the store of the bucket {bucket} refused: {said.splitlines()[0][:300] if said else 'no reason'}"
 
 
+def with_both_slashes(word: str) -> str:
+    """Returns a word with the slash that ``Path`` has taken from the address of a bucket."""
+    return re.sub(r"^s3:/(?!/)", "s3://", word)
+
+
 def object_path(text: str | os.PathLike[str]) -> ObjectPath | None:
     """Returns the address ``s3://bucket/key``; None for a path of this machine.
 
@@ -318,7 +322,7 @@ def object_path(text: str | os.PathLike[str]) -> ObjectPath | None:
         StoreRefused: The environment has half of what the client needs.
     """
     spelled = os.fspath(text)
-    match = _ADDRESS.fullmatch(spelled) if isinstance(spelled, str) else None
+    match = _ADDRESS.fullmatch(with_both_slashes(spelled)) if isinstance(spelled, str) else None
     if match is None or os.path.lexists(spelled):
         return None
     bucket, key = match[1], (match[2] or "").strip("/")

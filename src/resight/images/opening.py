@@ -76,11 +76,11 @@ def open_file(path: str | Path) -> BufferedReader:
 
 @final
 class ObjectStream(io.BytesIO):
-    """The bytes of an object of a bucket, and what tells its versions apart."""
+    """The bytes of an object of a bucket, its address, and what tells its versions apart."""
 
-    def __init__(self, data: bytes, stamp: Stamp) -> None:
+    def __init__(self, data: bytes, name: str, stamp: Stamp) -> None:
         super().__init__(data)
-        self.stamp = stamp
+        self.name, self.stamp = name, stamp
 
 
 def open_photo(path: str | Path) -> BufferedReader | ObjectStream:
@@ -101,7 +101,7 @@ def open_photo(path: str | Path) -> BufferedReader | ObjectStream:
         raise UnreadableImage(
             path, f"its {status.size:,} bytes are more than the limit of {_MOST_OBJECT_BYTES:,} in a bucket"
         )
-    return ObjectStream(data, Stamp(status.size, status.modified_ns))
+    return ObjectStream(data, str(address), Stamp(status.size, status.modified_ns))
 
 
 def stamp_in(stream: BufferedReader | ObjectStream) -> Stamp:

@@ -13,8 +13,9 @@ from PIL import Image
 
 from resight.errors import InvalidInput
 from resight.features import Box
-from resight.files import typed_path
+from resight.files import object_path, typed_path
 from resight.images.decode import Stored
+from resight.images.opening import open_photo, reasons
 from resight.images.orientation import orientation
 from resight.images.photo import Photo
 from resight.images.read import MAX_PIXELS, decoded, read
@@ -46,8 +47,8 @@ def photo_of(
     Args:
         source: One of:
 
-            * a path (also ``~/photo.jpg`` or a ``file:`` URL), a file's bytes, or an open binary file, which
-              is read from its start: see `read`;
+            * a path (also ``~/photo.jpg``, a ``file:`` URL or ``s3://bucket/key``), a file's bytes, or an
+              open binary file, which is read from its start: see `read`;
             * a PIL image of any mode: turned upright by its EXIF orientation, made RGB as a file's is, and
               left unchanged (a lazy one is loaded);
             * a uint8 array, upright: RGB ``(rows, columns, 3)``, grey ``(rows, columns)`` or ``(rows,
@@ -71,6 +72,9 @@ def photo_of(
         check_side(max_side)
         image = _image_of(source)
         return show(Stored(image, 1, image.size, image.size), max_side=max_side, box=box)
+    if isinstance(source, str | os.PathLike) and (address := object_path(source)) is not None:
+        with reasons(str(address)):
+            source = open_photo(str(address))
     if isinstance(source, os.PathLike):
         source = typed_path(source)
     if isinstance(source, bytearray | memoryview):

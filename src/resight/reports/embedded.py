@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from resight import images
 from resight.errors import InvalidInput, UnreadableImage
 from resight.features import Box
-from resight.files import is_address
 from resight.images import PhotoSource
-from resight.images.opening import open_photo
 
 __all__ = ["EmbeddedPhoto", "embed"]
 
@@ -55,8 +52,7 @@ def embed(
     if missing:
         return EmbeddedPhoto(max(width, 1), max(height, 1), None, "it is not here")
     try:
-        with _opened(source) as given:
-            photo = images.photo_of(given, max_side=max_side if box is None else None, box=box)
+        photo = images.photo_of(source, max_side=max_side if box is None else None, box=box)
     except UnreadableImage as error:
         return EmbeddedPhoto(max(width, 1), max(height, 1), None, error.reason)
     except (InvalidInput, OSError) as error:
@@ -69,8 +65,3 @@ def embed(
     encoded = base64.b64encode(stream.getvalue()).decode("ascii")
     width, height = (photo.width, photo.height) if box is None else shown.size
     return EmbeddedPhoto(width, height, f"data:image/jpeg;base64,{encoded}")
-
-
-def _opened(source: PhotoSource) -> AbstractContextManager[PhotoSource]:
-    """Opens a photo of the collection that lies in a bucket; any other form is what it is."""
-    return open_photo(source) if isinstance(source, str) and is_address(source) else nullcontext(source)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from resight.files import typed_path, write_whole
+from resight.files import is_address, typed_path, write_whole
 from resight.reports.embedded import EmbeddedPhoto, embed
 from resight.reports.figure import LEVELS, MAX_LINES, Figure, box_corners, pair_figure, photo_figure
 from resight.reports.page import render
@@ -163,8 +163,8 @@ def _query(query: QueryPhoto, number: int) -> _Query:
         use=name,
         keypoints=query.keypoints,
     )
-    path = typed_path(query.source) if isinstance(query.source, str | os.PathLike) else None
-    link = None if path is None or photo.uri is None else _address(path)
+    is_file = isinstance(query.source, str | os.PathLike) and not is_address(query.path)
+    link = _address(typed_path(query.path)) if is_file and photo.uri is not None else None
     return _Query(name, query, link, photo, figure, where)
 
 

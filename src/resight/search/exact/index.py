@@ -254,12 +254,14 @@ class ExactIndex:
                 f"queries must be floating-point of shape (q, {self._dim}), "
                 f"not {queries.dtype} {queries.shape}"
             )
+        with np.errstate(over="ignore"):
+            queries = np.ascontiguousarray(queries, dtype=np.float32)
         # NaN is not at most anything.
         if not np.abs(queries).max(initial=0.0) <= LARGEST_VALUE:
             raise InvalidInput(f"queries must be finite and at most {LARGEST_VALUE:g} in magnitude")
         if k < 1:
             raise InvalidInput(f"k must be at least 1, not {k}")
-        return np.ascontiguousarray(queries, dtype=np.float32)
+        return queries
 
     def _halves(self) -> Float16[np.ndarray, "n dim"]:
         """Returns the stored descriptors without a copy; valid until the next add or remove."""
