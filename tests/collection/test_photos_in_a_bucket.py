@@ -208,6 +208,8 @@ def test_photos_that_moved_into_a_bucket_or_out_of_it_are_followed(collection, p
     hits = collection.search(photos / "a" / "p03.png", top=12)
     assert {hit.path for hit in hits} == {path.replace(moved, "s3://photos/pictures") for path in before}
     assert not any(hit.missing for hit in hits)
+    report = collection.add("s3://photos/pictures")
+    assert (report.added, report.updated, report.unchanged) == (0, 0, 12)
     collection.move_root("s3://photos", "s3://photos")
     with pytest.raises(InvalidInput, match=r"there lies nothing below s3://photos/none: name the folder"):
         collection.move_root("s3://photos/pictures", "s3://photos/none")

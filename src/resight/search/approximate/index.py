@@ -149,19 +149,18 @@ class ApproximateIndex:
             len(part) if member is None else int(np.count_nonzero(member))
             for part, member in zip(self.parts, members, strict=True)
         )
-        # What `added` refuses, this does.
-        found = self.added.search(queries, min(k, max(1, len(self.added))), allowed=allowed)
-        queries = np.ascontiguousarray(queries, dtype=np.float32)
+        queries = self.added.checked(queries, k)
+        added = self._search_added(queries, k, allowed)
         share = 1.0 if allowed is None else count / max(1, sum(map(len, self.parts)))
         effort = self._effort(k, share)
         if effort is None or (allowed is not None and count <= FEWEST_ALLOWED):
-            return _merged([(found.ids, found.scores), *self._scan(queries, k, members)], k)
-        ranking = _merged([(found.ids, found.scores), *self._look(queries, k, members, effort)], k)
+            return _merged([*added, *self._scan(queries, k, members)], len(queries), k)
+        ranking = _merged([*added, *self._look(queries, k, members, effort)], len(queries), k)
         # The lists near a query may hold less than it asks for, as where a filter takes what is far from it.
         short = np.flatnonzero(ranking.ids[:, max(0, min(k, count) - 1)] < 0)
         if count and len(short):
-            part = found.ids[short], found.scores[short]
-            whole = _merged([part, *self._scan(queries[short], k, members)], k)
+            part = [(ids[short], scores[short]) for ids, scores in added]
+            whole = _merged([*part, *self._scan(queries[short], k, members)], len(short), k)
             ids, scores = ranking.ids.copy(), ranking.scores.copy()
             ids[short], scores[short] = whole.ids, whole.scores
             ranking = Ranking(ids, scores)
@@ -169,7 +168,17 @@ class ApproximateIndex:
 
     def look(self, queries: Float32[np.ndarray, "q dim"], k: int, effort: Effort) -> Ranking:
         """Returns the best of the nearest lists alone: less than k answers where these hold less."""
-        return _merged(self._look(np.ascontiguousarray(queries), k, self._members(None), effort), k)
+        looked = self._look(np.ascontiguousarray(queries), k, self._members(None), effort)
+        return _merged(looked, len(queries), k)
+
+    def _search_added(
+        self, queries: Float32[np.ndarray, "q dim"], k: int, allowed: Int64[np.ndarray, " m"] | None
+    ) -> list[_Found]:
+        """Returns the best of what lies in no part: a ranking, or none where there is nothing."""
+        if not len(self.added):
+            return []
+        ranking = self.added.search(queries, min(k, len(self.added)), allowed=allowed)
+        return [(ranking.ids, ranking.scores)]
 
     def _effort(self, k: int, share: float) -> Effort | None:
         """Returns what a search for k answers looks at where a share of the rows is allowed; None for all."""
@@ -278,11 +287,10 @@ def _rescored(
     return ids, scores
 
 
-def _merged(found: Sequence[_Found], k: int) -> Ranking:
+def _merged(found: Sequence[_Found], queries: int, k: int) -> Ranking:
     """Returns the k best of answers to the same queries, which share no id; ties go to the smaller id."""
-    shape = (len(found[0][0]), k) if found else (0, k)
-    ids = np.full(shape, PADDING_ID, dtype=np.int64)
-    scores = np.full(shape, -np.inf, dtype=np.float32)
+    ids = np.full((queries, k), PADDING_ID, dtype=np.int64)
+    scores = np.full((queries, k), -np.inf, dtype=np.float32)
     every = [np.concatenate(side, axis=1) for side in zip(*found, strict=True)]
     for row, (own_ids, own_scores) in enumerate(zip(*every, strict=True)):
         here = np.flatnonzero(own_ids != PADDING_ID)

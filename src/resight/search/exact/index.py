@@ -187,7 +187,7 @@ class ExactIndex:
             InvalidInput: ``k`` is not positive or far over what is searched, or queries have another shape or
                 are not finite.
         """
-        queries = self._checked(np.asarray(queries), k)
+        queries = self.checked(np.asarray(queries), k)
         if allowed is None and len(queries) == 1 and k <= len(self) <= FEW:
             ranking = self._search_few(queries, k)
             if ranking is not None:
@@ -248,7 +248,12 @@ class ExactIndex:
             return None
         return Ranking(ids[order][None], scores[order].astype(np.float32)[None])
 
-    def _checked(self, queries: Float[np.ndarray, "q dim"], k: int) -> Float32[np.ndarray, "q dim"]:
+    def checked(self, queries: Float[np.ndarray, "q dim"], k: int) -> Float32[np.ndarray, "q dim"]:
+        """Returns queries as they are searched.
+
+        Raises:
+            InvalidInput: What `search` refuses of any index.
+        """
         if queries.ndim != 2 or queries.shape[1] != self._dim or queries.dtype.kind != "f":
             raise InvalidInput(
                 f"queries must be floating-point of shape (q, {self._dim}), "
