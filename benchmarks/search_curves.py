@@ -6,11 +6,11 @@
 The collection has an approximate index (`resight index ... --search-index auto`). Its descriptors are given
 to hnswlib, usearch, FAISS alone (HNSW, and IVF with a byte a number) and Lance's own indexes (IVF_HNSW_SQ,
 IVF_PQ). Queries are descriptors of the collection with noise, one at a time in one thread; recall is the
-share of the true ten nearest that is found. Each index is built once, in a process of its own with one thread,
-and kept in WORK; one that takes longer than `--build-seconds` is left out, and said to be. Then the curves are
-measured in rounds, all indexes in turns, each in a fresh process; queries a second are the median of the
-rounds. `--timed-only` measures those that are built. What is not part of Resight is brought by
-`pip install --constraint constraints.txt hnswlib usearch`.
+share of the true ten nearest that is found. Each index is built once, in a process of its own with one
+thread, and kept in WORK; one that takes longer than `--build-seconds` is left out, and said to be. Then the
+curves are measured in rounds, all indexes in turns, each in a fresh process; queries a second are the
+median of the rounds. `--timed-only` measures those that are built. What is not part of Resight is brought
+by `pip install --constraint constraints.txt hnswlib usearch`.
 """
 
 from __future__ import annotations
