@@ -76,12 +76,13 @@ def describe_query(model: Model, query: Query, *, started: float) -> Described:
     local: list[LocalFeatures | None] = []
     for source in [*query.photos, *query.without]:
         is_wanted = len(photos) < len(query.photos)
-        photo = images.photo_of(
-            source,
-            max_side=model.max_side,
-            box=query.box if is_wanted else None,
-            max_pixels=query.max_pixels,
-        )
+        with images.from_bucket(source) as given:
+            photo = images.photo_of(
+                given,
+                max_side=model.max_side,
+                box=query.box if is_wanted else None,
+                max_pixels=query.max_pixels,
+            )
         (features,) = model.extract([photo])
         if shows_nothing(photo, features):
             name = source if isinstance(source, str | Path) else "the query photo"

@@ -6,7 +6,7 @@ from resight.images.formats import PHOTO_SUFFIXES
 from resight.images.opening import open_file
 from resight.images.photo import Photo
 from resight.images.read import MAX_PIXELS, is_photo, read
-from resight.images.source import PhotoSource, photo_of, several_photos
+from resight.images.source import PhotoSource, from_bucket, photo_of, several_photos
 
 __all__ = [
     "MAX_PIXELS",
@@ -17,6 +17,7 @@ __all__ = [
     "PixelBudget",
     "capture_of",
     "focal_of",
+    "from_bucket",
     "is_photo",
     "open_file",
     "photo_of",

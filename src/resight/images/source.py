@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeAlias, cast
 
@@ -13,7 +14,7 @@ from PIL import Image
 
 from resight.errors import InvalidInput
 from resight.features import Box
-from resight.files import object_path, typed_path
+from resight.files import is_address, typed_path
 from resight.images.decode import Stored
 from resight.images.opening import open_photo, reasons
 from resight.images.orientation import orientation
@@ -21,7 +22,7 @@ from resight.images.photo import Photo
 from resight.images.read import MAX_PIXELS, decoded, read
 from resight.images.show import check_side, show
 
-__all__ = ["PhotoSource", "photo_of", "several_photos"]
+__all__ = ["PhotoSource", "from_bucket", "photo_of", "several_photos"]
 
 _CHANNELS = (1, 3)
 _ONE = (str, bytes, bytearray, memoryview, os.PathLike, Mapping, Image.Image, np.ndarray)
@@ -47,8 +48,8 @@ def photo_of(
     Args:
         source: One of:
 
-            * a path (also ``~/photo.jpg``, a ``file:`` URL or ``s3://bucket/key``), a file's bytes, or an
-              open binary file, which is read from its start: see `read`;
+            * a path (also ``~/photo.jpg`` or a ``file:`` URL), a file's bytes, or an open binary file, which
+              is read from its start: see `read`;
             * a PIL image of any mode: turned upright by its EXIF orientation, made RGB as a file's is, and
               left unchanged (a lazy one is loaded);
             * a uint8 array, upright: RGB ``(rows, columns, 3)``, grey ``(rows, columns)`` or ``(rows,
@@ -72,9 +73,6 @@ def photo_of(
         check_side(max_side)
         image = _image_of(source)
         return show(Stored(image, 1, image.size, image.size), max_side=max_side, box=box)
-    if isinstance(source, str | os.PathLike) and (address := object_path(source)) is not None:
-        with reasons(str(address)):
-            source = open_photo(str(address))
     if isinstance(source, os.PathLike):
         source = typed_path(source)
     if isinstance(source, bytearray | memoryview):
@@ -85,6 +83,24 @@ def photo_of(
         "a photo is a path, bytes, an open binary file, a PIL image or an RGB array, "
         f"not a value of type {type(source).__name__}"
     )
+
+
+@contextmanager
+def from_bucket(source: PhotoSource) -> Iterator[PhotoSource]:
+    """Yields what `photo_of` takes: an address ``s3://bucket/key`` is read, any other form is what it is.
+
+    For what a person or the collection names on this machine: `photo_of` reads no address.
+
+    Raises:
+        UnreadableImage: There is no such object, or the store refuses it.
+    """
+    if isinstance(source, str) and is_address(source):
+        with reasons(source):
+            stream = open_photo(source)
+        with stream:
+            yield stream
+    else:
+        yield source
 
 
 def several_photos(photos: PhotoSource | Iterable[PhotoSource]) -> Iterable[PhotoSource]:

@@ -55,7 +55,8 @@ def answer_several(collection: Collection, query: Query) -> list[Answer]:
         raise InvalidInput(
             f"the model {collection.model.name} has no local features, by which several things are told apart"
         )
-    photo = images.photo_of(query.photos[0], max_pixels=query.max_pixels)
+    with images.from_bucket(query.photos[0]) as given:
+        photo = images.photo_of(given, max_pixels=query.max_pixels)
     looking = _Looking(collection, query, whole, np.array(photo.pixels))
     return looking.found()
 

@@ -52,7 +52,8 @@ def embed(
     if missing:
         return EmbeddedPhoto(max(width, 1), max(height, 1), None, "it is not here")
     try:
-        photo = images.photo_of(source, max_side=max_side if box is None else None, box=box)
+        with images.from_bucket(source) as given:
+            photo = images.photo_of(given, max_side=max_side if box is None else None, box=box)
     except UnreadableImage as error:
         return EmbeddedPhoto(max(width, 1), max(height, 1), None, error.reason)
     except (InvalidInput, OSError) as error:
