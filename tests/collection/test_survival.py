@@ -81,7 +81,7 @@ def test_a_second_writer_is_refused_by_name_and_readers_are_not(tmp_path, model)
     command = writer(tmp_path / "c", tmp_path / "photos", delay=0.2)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as process:
         process.stdout.readline()
-        for _ in range(100):
+        for _ in range(1000):
             if len(collection) > 0:
                 break
             process.poll()

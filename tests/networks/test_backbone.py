@@ -132,7 +132,7 @@ def test_without_a_network_a_sentence_within_seconds(unreachable_hub, name):
     start = time.perf_counter()
     with pytest.raises(WeightsUnavailable) as caught:
         Backbone(name, pretrained=True)
-    assert time.perf_counter() - start < 3
+    assert time.perf_counter() - start < 10
     message = str(caught.value)
     assert message.startswith(
         f"cannot load the pretrained weights of {name}: timm/resnet10t.c3_in1k is not in"

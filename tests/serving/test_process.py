@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -91,14 +90,15 @@ def test_a_second_interrupt_ends_the_server_at_once_and_quietly(made, tmp_path):
         with socket.create_connection(("127.0.0.1", int(address))) as slow:
             slow.sendall(
                 b"POST /api/v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99\r\n"
-                b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x"
+                b"Expect: 100-continue\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\n"
             )
-            time.sleep(0.3)
+            # The server has begun with the request, and waits for its photo.
+            assert slow.recv(100).startswith(b"HTTP/1.1 100 ")
             process.send_signal(signal.SIGINT)
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(0.5)
             process.send_signal(signal.SIGINT)
-            assert process.wait(2) == 130
+            assert process.wait(10) == 130
         assert "Traceback" not in process.stderr.read()
 
 

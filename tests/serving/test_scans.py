@@ -14,16 +14,17 @@ from resight.serving.scans import Scans
 def ranked_by(rank):
     """What each of six searches got; the first is being scanned while the others come."""
     sizes: list[int] = []
-    go_on = threading.Event()
+    began, go_on = threading.Event(), threading.Event()
 
     def slowly(queries):
-        assert go_on.wait(10)
+        began.set()
+        assert go_on.wait(30)
         return rank(queries)
 
     async def all_of_them():
         scans = Scans(slowly, sizes.append, 64)
         first = asyncio.create_task(scans.rank("0"))
-        await asyncio.sleep(0.01)
+        await asyncio.to_thread(began.wait, 30)
         others = [asyncio.create_task(scans.rank(str(number))) for number in range(1, 6)]
         await asyncio.sleep(0.01)
         go_on.set()
