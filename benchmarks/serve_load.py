@@ -12,7 +12,8 @@ does hits both alike: milliseconds of the clock, and of the processors, which ot
 ``connections``: searches a second and percentiles of latency in milliseconds, from 1 to 64 connections,
 without and with verification of 10 answers.
 ``batching``: searches a second at 32 connections, with one scan for all that wait and with a scan for each,
-in turn. ``memory``: resident megabytes of the server while it answers ``--requests``, every fifth of them
+in turn: of photos that are described each time, and of photos that the server remembers.
+``memory``: resident megabytes of the server while it answers ``--requests``, every fifth of them
 verified, over eight connections.
 """
 
@@ -27,7 +28,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,9 +94,12 @@ class Client:
     def __init__(self, port: int) -> None:
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
 
-    def search(self, photo: bytes, verify: int) -> int:
-        """The status of a search."""
-        parts = [b'--b\r\nContent-Disposition: form-data; name="photo"; filename="q"\r\n\r\n', photo]
+    def search(self, photo: bytes | int, verify: int) -> int:
+        """The status of a search with a photo, or with the number of one of the collection."""
+        if isinstance(photo, bytes):
+            parts = [b'--b\r\nContent-Disposition: form-data; name="photo"; filename="q"\r\n\r\n', photo]
+        else:
+            parts = [b'--b\r\nContent-Disposition: form-data; name="id"\r\n\r\n%d' % photo]
         parts.append(b'\r\n--b\r\nContent-Disposition: form-data; name="verify"\r\n\r\n%d' % verify)
         body = b"".join([*parts, b"\r\n--b--\r\n"])
         headers = {"Content-Type": "multipart/form-data; boundary=b"}
@@ -140,7 +144,7 @@ def cpu(*processes: psutil.Process) -> float:
     return sum(sum(process.cpu_times()[:2]) for process in processes)
 
 
-def loaded(queries: list[bytes], port: int, verify: int, connections: int, seconds: float) -> dict:
+def loaded(queries: Sequence[bytes | int], port: int, verify: int, connections: int, seconds: float) -> dict:
     """Searches a second and percentiles of some connections that each search all the time."""
     latencies: list[float] = []
     end = time.perf_counter() + seconds
@@ -220,12 +224,13 @@ def main() -> None:
                 keep(f"added, verify {verify}", each)
         if "batching" in parts:
             with serving(collection, arguments.work, "--max-batch", "1") as (single, _):
-                pairs = []
-                for _ in range(3):
-                    each = [loaded(queries, one, 0, 32, arguments.seconds) for one in (port, single)]
-                    pairs.append([one["a second"] for one in each])
-            keep("batching, searches a second with and without", pairs)
-            keep("batching gains", round(statistics.median(a / b for a, b in pairs), 2))
+                for name, asked in (("photos", queries), ("numbers", range(len(queries)))):
+                    pairs = []
+                    for _ in range(3):
+                        each = [loaded(asked, one, 0, 32, arguments.seconds) for one in (port, single)]
+                        pairs.append([one["a second"] for one in each])
+                    keep(f"batching of {name}, searches a second with and without", pairs)
+                    keep(f"batching of {name} gains", round(statistics.median(a / b for a, b in pairs), 2))
         if "connections" in parts:
             for verify in (0, VERIFIED):
                 for connections in CONNECTIONS:

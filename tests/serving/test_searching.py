@@ -156,3 +156,17 @@ def test_a_photo_of_one_colour_is_told(live):
 def test_a_search_without_a_photo_is_told(live):
     assert live.post("search", files={"top": (None, "3")}).status_code == 422
     assert live.post("search", json={"photo": "x"}).status_code == 415
+
+
+def test_a_photo_is_described_once_for_all_that_is_asked_of_it(own, query, monkeypatch):
+    describer = type(own.service.collection.model.describer)
+    shown, extract = [], describer.extract
+    monkeypatch.setattr(describer, "extract", lambda self, photos: shown.append(1) or extract(self, photos))
+    answers = [
+        own.post("search", files={"photo": query}, data=fields).json()["hits"]
+        for fields in ({"top": "4"}, {"top": "2", "offset": "2"}, {"verify": "0"})
+    ]
+    assert len(shown) == 1
+    assert answers[0][2:] == answers[1]
+    own.post("matches", files={"photo": query}, data={"answer": answers[0][1]["id"]}).raise_for_status()
+    assert len(shown) == 1

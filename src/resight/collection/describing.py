@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from jaxtyping import Float32
 from resight import images
 from resight.collection.answer import QueryPhoto, ShownKeypoints
 from resight.collection.query import VERIFY_DEPTH, Query
+from resight.collection.seen import SeenPhoto, SeenPhotos
 from resight.errors import InvalidInput, NoLocalFeatures
 from resight.features import Box, LocalFeatures
+from resight.images import PhotoSource
 from resight.models.extract import shows_nothing
 from resight.models.model import Model
 from resight.search.expansion import combine
@@ -57,13 +60,16 @@ class Described:
         ]
 
 
-def describe_query(model: Model, query: Query, *, started: float) -> Described:
+def describe_query(
+    model: Model, query: Query, *, started: float, remembered: SeenPhotos | None = None
+) -> Described:
     """Returns a query with its photos described.
 
     Args:
         model: Describes them.
         query: Any.
         started: When the search began, on the clock of ``time.perf_counter``.
+        remembered: Photos of earlier queries, as this model sees them; those of this one are added.
 
     Raises:
         InvalidInput: The box lies outside its photo, or nothing in a photo can be recognised.
@@ -71,32 +77,19 @@ def describe_query(model: Model, query: Query, *, started: float) -> Described:
         UnreadableImage: A photo cannot be read.
     """
     depth = _depth(model, query)
+    remembered = remembered or SeenPhotos(0)
     photos: list[QueryPhoto] = []
     descriptors: list[Float32[np.ndarray, " dim"]] = []
     local: list[LocalFeatures | None] = []
     for source in [*query.photos, *query.without]:
         is_wanted = len(photos) < len(query.photos)
-        with images.from_bucket(source) as given:
-            photo = images.photo_of(
-                given,
-                max_side=model.max_side,
-                box=query.box if is_wanted else None,
-                max_pixels=query.max_pixels,
-            )
-        (features,) = model.extract([photo])
-        if shows_nothing(photo, features):
-            name = source if isinstance(source, str | Path) else "the query photo"
-            where = "the box of " if query.box is not None and is_wanted else ""
-            raise InvalidInput(
-                f"nothing in {where}{name} can be recognised: it is of one colour, or shows nothing but "
-                "smooth areas; search for another photo"
-            )
-        box = photo.region if query.box is not None and is_wanted else None
-        attended = features.local if has_attention(model) else None
+        box, limit = query.box if is_wanted else None, query.max_pixels
+        seen = remembered.get(source, box, limit, partial(_seen, model, source, box, limit))
+        attended = seen.features.local if has_attention(model) else None
         keypoints = None if attended is None else ShownKeypoints.of(attended)
-        photos.append(QueryPhoto(source, box, photo.width, photo.height, is_wanted, keypoints))
-        descriptors.append(features.descriptor)
-        local.append(features.local)
+        photos.append(QueryPhoto(source, seen.region, seen.width, seen.height, is_wanted, keypoints))
+        descriptors.append(seen.features.descriptor)
+        local.append(seen.features.local)
     rows = np.stack(descriptors)
     count = len(query.photos)
     if not any(each is not None and len(each) for each in local[:count]):
@@ -107,6 +100,26 @@ def describe_query(model: Model, query: Query, *, started: float) -> Described:
     return Described(
         query, depth, photos, combined, local[:count], rows[count:], local[count:], started, seconds
     )
+
+
+def _seen(model: Model, source: PhotoSource, box: Box | None, max_pixels: int) -> SeenPhoto:
+    """Returns a photo of a query, described.
+
+    Raises:
+        InvalidInput: The box lies outside the photo, or nothing in it can be recognised.
+        UnreadableImage: The photo cannot be read.
+    """
+    with images.from_bucket(source) as given:
+        photo = images.photo_of(given, max_side=model.max_side, box=box, max_pixels=max_pixels)
+    (features,) = model.extract([photo])
+    if shows_nothing(photo, features):
+        name = source if isinstance(source, str | Path) else "the query photo"
+        where = "the box of " if box is not None else ""
+        raise InvalidInput(
+            f"nothing in {where}{name} can be recognised: it is of one colour, or shows nothing but smooth "
+            "areas; search for another photo"
+        )
+    return SeenPhoto(photo.width, photo.height, photo.region if box is not None else None, features)
 
 
 def has_attention(model: Model) -> bool:

@@ -16,6 +16,7 @@ from resight.collection.query import Query, RefineMethod
 from resight.collection.resident import ResidentIndex
 from resight.collection.roots import Key
 from resight.collection.schema import metadata_names
+from resight.collection.seen import SeenPhotos
 from resight.collection.store import Store
 from resight.collection.stored_local import StoredLocal
 from resight.collection.stored_photos import has_changed
@@ -74,8 +75,12 @@ class Searcher:
         self._resident = resident
         self._load_model = load_model
 
-    def describe(self, query: Query) -> Described:
+    def describe(self, query: Query, *, remembered: SeenPhotos | None = None) -> Described:
         """Returns the query with its photos described.
+
+        Args:
+            query: Any.
+            remembered: Photos of earlier queries, as this model sees them; those of this one are added.
 
         Raises:
             InvalidInput: The box lies outside its photo, or nothing in a query photo can be recognised.
@@ -84,7 +89,7 @@ class Searcher:
             ModelError: The model cannot be loaded, or is another.
         """
         started = time.perf_counter()
-        return describe_query(self._load_model(), query, started=started)
+        return describe_query(self._load_model(), query, started=started, remembered=remembered)
 
     def rank(self, queries: Sequence[Described]) -> list[Ranked | InvalidInput]:
         """Returns the nearest photos of each query, or why its filter cannot be used.

@@ -56,7 +56,7 @@ def search_routes(service: Service) -> APIRouter:
     # Few hops between threads: each waits for a processor.
     def described_form(form: Form, offset: int) -> tuple[Described, list[int | None]]:
         query, ids = _query(service, form, offset)
-        return searcher.describe(query), ids
+        return searcher.describe(query, remembered=service.seen), ids
 
     def answered(ranked: Ranked, ids: list[int | None], offset: int) -> Response:
         answer = searcher.answer(ranked)
@@ -68,7 +68,7 @@ def search_routes(service: Service) -> APIRouter:
 
     async def matched(query: Query, query_id: int | None, answer_id: int) -> Matches:
         (photo,) = await service.run(service.library.photos, [answer_id])
-        described = await service.run(searcher.describe, query)
+        described = await service.run(searcher.describe, query, remembered=service.seen)
         ranked = await service.run(searcher.rank_these, described, np.array([photo.id], dtype=np.int64))
         answer = await service.run(searcher.answer, ranked)
         if not answer.hits:

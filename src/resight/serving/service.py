@@ -15,6 +15,7 @@ from typing import ParamSpec, TypeVar, final
 
 from resight.collection import Collection
 from resight.collection.scan import canonical
+from resight.collection.seen import SeenPhotos
 from resight.errors import InvalidInput
 from resight.files import typed_path
 from resight.serving.cache import ThumbnailCache
@@ -50,6 +51,7 @@ class Service:
         stopping: Set when the server ends: streams end, too.
         metrics: What it counts.
         scans: Its scans, one for all searches that wait.
+        seen: Photos of the last queries: the next page, filter or answer describes nothing again.
         watches: Folders that it follows.
         is_ready: Whether searches are answered.
         streams: Pages that follow the events.
@@ -64,6 +66,7 @@ class Service:
     stopping: threading.Event = field(default_factory=threading.Event)
     metrics: Metrics = field(default_factory=Metrics)
     scans: Scans = field(init=False)
+    seen: SeenPhotos = field(init=False)
     watches: Watches = field(init=False)
     is_ready: bool = False
     streams: int = 0
@@ -75,6 +78,7 @@ class Service:
     def __post_init__(self) -> None:
         self._pool = ThreadPoolExecutor(self.limits.threads, thread_name_prefix="resight-serve")
         self.scans = Scans(self.collection.searcher.rank, self._count_scan, self.limits.max_batch)
+        self.seen = SeenPhotos(self.limits.max_remembered)
         self.watches = Watches(self._follow)
 
     @classmethod

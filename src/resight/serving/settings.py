@@ -45,6 +45,10 @@ class Limits:
     max_verify: Annotated[int, Meaning("Most answers of a search that geometry checks.", 0)] = 200
     max_waiting: Annotated[int, Meaning("Most searches that are held at once.", 1)] = 64
     max_batch: Annotated[int, Meaning("Most searches that share one scan of the collection.", 1)] = 15
+    max_remembered: Annotated[
+        int,
+        Meaning("Most query photos that are remembered as the model sees them, about a megabyte each.", 0),
+    ] = 64
     threads: Annotated[int, Meaning("Threads that describe, verify and draw photos.", 1)] = available_cpus()
     body_seconds: Annotated[float, Meaning("Most seconds between two pieces of a request.", 0.1)] = 30.0
     max_cache_bytes: Annotated[int, Meaning("Most bytes of thumbnails that are kept on the disk.", 0)] = (
