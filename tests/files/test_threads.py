@@ -72,10 +72,12 @@ def test_matrix_products_get_the_threads_they_are_given():
 
 
 def test_leaving_early_leaves_no_thread():
+    before = set(threading.enumerate())
     outcomes = in_threads(lambda _: time.sleep(0.05), range(100), workers=3)
     next(outcomes)
+    assert set(threading.enumerate()) > before
     outcomes.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("resight")]
+    assert set(threading.enumerate()) <= before
 
 
 def test_no_workers_are_refused():

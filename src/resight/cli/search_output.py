@@ -94,10 +94,12 @@ def write_paths(answer: Answer, *, end: bytes, closed: bool) -> None:
 
 
 def _hit_json(hit: Hit) -> dict[str, Json]:
+    from resight.collection import written_score
+
     match = hit.match
     return {
         "rank": hit.rank,
-        "score": hit.written_score,
+        "score": written_score(hit),
         "path": hit.path,
         "width": hit.width,
         "height": hit.height,
@@ -111,7 +113,7 @@ def _hit_json(hit: Hit) -> dict[str, Json]:
         "box": as_json(hit.box),
         "part": as_json(hit.part),
         "metadata": as_json(hit.metadata),
-        "similarity": hit.written_score,
+        "similarity": written_score(hit),
         "verdict": hit.verdict,
         "missing": hit.missing,
         "changed": hit.changed,

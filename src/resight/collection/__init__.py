@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from resight._lazy import face
-from resight.collection.answer import Answer, Hit, QueryPhoto, Seconds, ShownKeypoints
+from resight.collection.answer import Answer, Hit, QueryPhoto, Seconds, ShownKeypoints, written_score
 from resight.collection.collection import Collection
 from resight.collection.query import Query, RefineMethod
 
@@ -39,6 +39,7 @@ __all__ = [
     "Seconds",
     "ShownKeypoints",
     "find_photos",
+    "written_score",
 ]
 
 _HOMES = {

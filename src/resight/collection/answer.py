@@ -16,7 +16,7 @@ from resight.images import PhotoSource
 from resight.search.geometry.verdict import Verdict, verdict
 from resight.search.geometry.verification import Verification
 
-__all__ = ["Answer", "Hit", "QueryPhoto", "Seconds", "ShownKeypoints"]
+__all__ = ["Answer", "Hit", "QueryPhoto", "Seconds", "ShownKeypoints", "written_score"]
 
 SHOWN_KEYPOINTS = 300
 """Keypoints of a photo that are kept to be drawn: more would hide the photo."""
@@ -125,15 +125,6 @@ class Hit:
         return self.similarity
 
     @property
-    def written_score(self) -> float:
-        """The similarity as files and the API show it: at most 1 where only rounding takes it beyond.
-
-        Descriptors are stored in float16, so that a photo's product with itself may be 1.0003. Scores of
-        refinements, which may be larger, stay as they are.
-        """
-        return 1.0 if 1.0 < self.similarity < 1.001 else self.similarity
-
-    @property
     def inliers(self) -> int | None:
         """Matched points that agree on one transform; None where not verified."""
         return None if self.match is None else self.match.inliers
@@ -231,3 +222,12 @@ class Answer:
         from resight._shown import notebook_html
 
         return notebook_html(self)
+
+
+def written_score(hit: Hit) -> float:
+    """Returns the similarity as files and the API show it: at most 1 where only rounding takes it beyond.
+
+    Descriptors are stored in float16, so that a photo's product with itself may be 1.0003. Scores of
+    refinements, which may be larger, stay as they are.
+    """
+    return 1.0 if 1.0 < hit.similarity < 1.001 else hit.similarity

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from resight.collection import Answer, Hit
+from resight.collection import Answer, Hit, written_score
 from resight.errors import InvalidInput
 from resight.files import whole_file, write_whole
 from resight.search import Verdict
@@ -90,7 +90,15 @@ def write_table(hits: Sequence[Hit], path: Path) -> None:
     for hit in hits:
         chance = "" if hit.match is None else f"{hit.match.expected:.2f}"
         inliers = "" if hit.inliers is None else hit.inliers
-        row = (hit.rank, hit.path, f"{hit.written_score:.6f}", hit.verdict, inliers, chance, int(hit.missing))
+        row = (
+            hit.rank,
+            hit.path,
+            f"{written_score(hit):.6f}",
+            hit.verdict,
+            inliers,
+            chance,
+            int(hit.missing),
+        )
         likely = "" if hit.probability is None else f"{hit.probability:.4f}"
         table.writerow((*row, likely) if is_calibrated else row)
     write_whole(path, os.fsencode(stream.getvalue()))

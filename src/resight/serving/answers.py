@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from resight.collection import Answer, Collection, Hit, QueryPhoto
+from resight.collection import Answer, Collection, Hit, QueryPhoto, written_score
 from resight.collection.groups import GroupKind
 from resight.errors import CollectionDamaged
 from resight.images import PhotoSource
@@ -96,7 +96,7 @@ def _hit(hit: Hit) -> HitShape:
         id=hit.id or 0,
         path=hit.path,
         rank=hit.rank,
-        score=hit.written_score,
+        score=written_score(hit),
         inliers=hit.inliers,
         verdict=hit.verdict,
         box=None if hit.box is None else hit.box.corners,
