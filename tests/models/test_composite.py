@@ -13,12 +13,13 @@ from made_delg import bright_model
 from PIL import Image
 
 import resight
+from resight.collection.groups import GroupConfig
 from resight.collection.regions import RegionStore
 from resight.collection.store import Store
 from resight.errors import InvalidBundle, InvalidInput, ModelMismatch, UnknownModel
-from resight.features import Box
+from resight.features import Box, ImageFeatures
 from resight.images import photo_of
-from resight.models import Model, NetworkDescriber, load_model, load_recorded, model_of
+from resight.models import Model, NetworkDescriber, Traits, load_model, load_recorded, model_of
 from resight.models import bundle as bundles
 from resight.models.composite import Composite, PairName
 from resight.models.explain.explanation import explain
@@ -292,3 +293,42 @@ def test_where_keypoints_make_the_descriptor_there_is_nothing_without_them(bundl
     made = resight.Collection.create(tmp_path / "pairs.resight", model=f"{bundle_path}+sift")
     report = made.add([tmp_path / "sides.png", tmp_path / "plain.png"])
     assert [Path(file.path).name for file in report.broken] == ["plain.png"]
+
+
+class Upright:
+    """A global descriptor that says nothing but whether a photo is higher than wide."""
+
+    traits = Traits("upright", 4, 640, fingerprint="0123456789abcdef")
+
+    def extract(self, photos):
+        signs = [1.0 if photo.height > photo.width else -1.0 for photo in photos]
+        return [ImageFeatures(np.full(4, sign / 2, np.float32)) for sign in signs]
+
+    def to_bundle(self):
+        return None
+
+
+def test_turned_copies_are_proposed_with_the_scores_of_sift_alone(views):
+    sift = load_model("sift")
+    pair = Model(Composite(Model(Upright(), name="upright"), sift, weight=0.3), name="upright+sift")
+    described = [pair.extract([photo_of(path, max_side=640)])[0] for path in views]
+    joint, alone = np.stack([each.descriptor for each in described]), sift.describe(views)
+    turned, known = (model.turned(described[0].local, 800) for model in (pair, sift))
+    assert turned.shape == (4, pair.dim)
+    np.testing.assert_allclose(turned @ joint.T, known @ alone.T, atol=1e-5)
+    local = Model(Composite(Model(Upright(), name="upright"), sift, weight=None), name="upright+sift:local")
+    assert local.turned(described[0].local, 800) is None
+
+
+def test_turned_copies_are_grouped_where_the_global_part_takes_them_for_others(views, tmp_path):
+    photo = Image.open(views[0]).resize((480, 360))
+    photo.save(tmp_path / "picture.png")
+    photo.rotate(-90, expand=True).save(tmp_path / "quarter.png")
+    Image.open(views[2]).resize((480, 360)).save(tmp_path / "other.png")
+    model = Model(Composite(Model(Upright(), name="upright"), load_model("sift"), weight=0.5), name="mine")
+    made = resight.Collection.create(tmp_path / "photos.resight", model=model)
+    made.add(tmp_path)
+    first, second = model.describe([tmp_path / "picture.png", tmp_path / "quarter.png"])
+    assert first @ second < GroupConfig().similarity
+    (group,) = made.groups(of="copies")
+    assert {Path(member.path).name for member in group} == {"picture.png", "quarter.png"}

@@ -220,10 +220,11 @@ def _described(
     """Returns the descriptors of a photo's parts; None where its file is needed and is not here."""
     parts = np.zeros((count, model.dim), dtype=np.float16)
     boxes = parts_of(count, photo.width, photo.height)
-    keypoints_alone = model.describer.traits.turned is not None
+    keypoints_alone = model.describer.traits.from_keypoints
     for number, box in enumerate(boxes):
         inside = None if local is None else _inside(local, box)
-        turned = None if inside is None else model.turned(inside, max(box.width, box.height))
+        known = inside if keypoints_alone else None
+        turned = None if known is None else model.turned(known, max(box.width, box.height))
         if turned is not None:
             parts[number] = turned[0]
         elif inside is None or not keypoints_alone or len(inside) >= FEWEST:

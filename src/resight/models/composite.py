@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, final
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float32, Shaped
 
 from resight.errors import InvalidInput
-from resight.features import ImageFeatures
+from resight.features import ImageFeatures, LocalFeatures
 from resight.files import typed_path
 from resight.files.json import JSON
 from resight.images import Photo
@@ -118,6 +118,7 @@ class Composite:
             pooling=whole.facts.pooling,
             local=local.local,
             fingerprint=self._own_fingerprint(),
+            turned=None if weight is None or local.describer.traits.turned is None else self._turned,
         )
 
     @property
@@ -177,6 +178,18 @@ class Composite:
             local.local,
             recognisable=seen.recognisable or local.recognisable,
         )
+
+    def _turned(self, features: LocalFeatures, long_side: float) -> Float32[np.ndarray, "4 dim"] | None:
+        """Returns what `Traits.turned` says, by the second model's part alone.
+
+        What the first one would see of the turned photo is not known. Without it the inner product with a
+        joint descriptor is that of both second parts, so that scores are as with the second model alone.
+        """
+        known = self.local.turned(features, long_side)
+        if known is None or self.weight is None:
+            return None
+        unknown = np.zeros((len(known), self.whole.dim), dtype=np.float32)
+        return np.concatenate((unknown, known / np.float32(math.sqrt(1 - self.weight))), axis=1)
 
     def _own_fingerprint(self) -> str | None:
         """Returns digits of both models where one cannot be written to a bundle."""

@@ -64,9 +64,11 @@ class Traits:
         local: Its local features, or ``None`` where it has none.
         fingerprint: Hexadecimal digits that differ whenever its features could, for a describer that cannot
             be written to a bundle; ``None`` for one that can.
-        turned: Returns descriptors ``(4, dim)`` of a photo turned by no, one, two and three quarters, from
-            its features as they are compared and the long side in pixels of the whole photo; ``None`` where
-            only the photo itself can tell.
+        turned: Returns vectors ``(4, dim)`` by which a photo turned by no, one, two and three quarters is
+            searched for, from its features as they are compared and the long side in pixels of the whole
+            photo; ``None`` where only the photo itself can tell.
+        from_keypoints: Whether keypoints alone make the descriptor: then ``turned`` returns descriptors, and
+            that of a part of a photo follows from the keypoints in it.
     """
 
     kind: str
@@ -77,7 +79,8 @@ class Traits:
     pooling: str = ""
     local: LocalSource | None = None
     fingerprint: str | None = None
-    turned: Callable[[LocalFeatures, float], Float32[np.ndarray, "4 dim"]] | None = None
+    turned: Callable[[LocalFeatures, float], Float32[np.ndarray, "4 dim"] | None] | None = None
+    from_keypoints: bool = False
 
 
 class Describer(Protocol):

@@ -242,10 +242,12 @@ class Model:
         return source.mirrored(local, width)
 
     def turned(self, local: LocalFeatures, long_side: float) -> Float32[np.ndarray, "4 dim"] | None:
-        """Returns descriptors of a photo turned by no, one, two and three quarters, from its local features.
+        """Returns by what a photo turned by no, one, two and three quarters is searched for, from its features.
 
-        They are near those of the turned photo itself; no photo is read. ``None`` where the describer cannot
-        tell (`resight.models.Traits`), the codec keeps bits alone, or there are no features.
+        No photo is read. Where keypoints alone make a descriptor, these are descriptors, near those of the
+        turned photo itself; of ``GLOBAL+sift`` only the part of ``sift`` is known, and scores are those of
+        that part. ``None`` where the describer cannot tell (`resight.models.Traits`), the codec keeps bits
+        alone, or there are no features.
 
         Args:
             local: As they are compared: decoded by the codec.
@@ -254,10 +256,12 @@ class Model:
         turned, source = self.describer.traits.turned, self.local
         if turned is None or source is None or not len(local) or not _are_plain(local, source):
             return None
-        descriptors = turned(local, long_side)
+        views = turned(local, long_side)
+        if views is None:
+            return None
         for whitening in self.whitenings:
-            descriptors = whitening.apply(descriptors)
-        return descriptors
+            views = whitening.apply(views)
+        return views
 
     def whitened(self, whitening: Whitening, *, name: str | None = None) -> Model:
         """Returns the model with one more whitening behind it; local features stay as they are.

@@ -82,6 +82,7 @@ class Sift:
             pooling="vlad",
             local=LocalSource(ARCHITECTURE, rootsift.DIM, "uint8", mirrored=rootsift.mirrored),
             turned=self._turned,
+            from_keypoints=True,
         )
 
     @property
