@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from made_delg import bright_model
-from PIL import Image
+from PIL import Image, ImageOps
 
 import resight
 from resight.collection.groups import GroupConfig
@@ -332,3 +332,14 @@ def test_turned_copies_are_grouped_where_the_global_part_takes_them_for_others(v
     assert first @ second < GroupConfig().similarity
     (group,) = made.groups(of="copies")
     assert {Path(member.path).name for member in group} == {"picture.png", "quarter.png"}
+
+
+def test_mirrored_copies_are_grouped_where_only_the_global_part_is_compared(views, tmp_path):
+    photo = Image.open(views[0]).resize((480, 360))
+    photo.save(tmp_path / "picture.png")
+    ImageOps.mirror(photo).save(tmp_path / "mirror.png")
+    model = Model(Composite(Model(Upright(), name="upright"), load_model("sift"), weight=None), name="mine")
+    made = resight.Collection.create(tmp_path / "photos.resight", model=model)
+    made.add(tmp_path)
+    (group,) = made.groups(of="copies")
+    assert {Path(member.path).name for member in group} == {"picture.png", "mirror.png"}

@@ -226,9 +226,16 @@ class _Run:
             # A photo may have gone since.
             are_here = np.isin(rows, index.ids)
             here = [place for place, is_here in zip(own, are_here, strict=True) if is_here]
+            # Where keypoints do not tell how a photo looks mirrored, it looks as it is, by the descriptor.
+            alike = {
+                place
+                for place, views in zip(own, flipped, strict=True)
+                if views is None and mirrored[place] is not None
+            }
             asked = [
-                (place, False, view)
+                (place, is_mirrored, view)
                 for place, view in zip(here, index.descriptors(rows[are_here]), strict=True)
+                for is_mirrored in ((False, True) if place in alike else (False,))
             ]
             self._ask(pairs, asked, self.config.neighbours, self.config.similarity)
             asked = [
