@@ -2,10 +2,12 @@
 
     python benchmarks/engines.py --photos DIR [--engines torch openvino onnx] [--networks resnet50@224 ...]
 
-Weights are random, but those of efficientnet-lite0. The bare engine runs the same photos, decoded and reduced
-before, in as many threads; end to end is `Collection.add` of the files. Both are repeated in turn, and the
-fastest of each counts. Figures are ratios within one run; the machine's load stands beside them. ``ratio`` is
-by the clock, ``ratio of processor time`` is less touched by what else runs.
+Weights are random, but those of efficientnet-lite0; without ``@`` it is the model of that name, at its sizes.
+The bare engine runs the same photos, decoded and reduced before, in as many threads; end to end is
+`Collection.add` of the files, reading is decoding and reducing them. All are repeated in turn, and the
+fastest of each counts. Figures are ratios within one run; the machine's load stands beside them. ``ratio``
+is by the clock, ``ratio of processor time`` is less touched by what else runs. ``with reading alone`` is what
+would be left if all but the engine and reading cost nothing.
 """
 
 from __future__ import annotations
@@ -23,9 +25,10 @@ import numpy as np
 import torch
 
 from resight.collection import Collection, find_photos
+from resight.errors import InvalidInput
 from resight.files import available_cpus, in_threads
 from resight.images import Photo, photo_of
-from resight.models import Model, NetworkDescriber
+from resight.models import Model, NetworkDescriber, load_model
 from resight.models.engines import with_engine
 from resight.networks import POOLINGS, Backbone, GeMNet, TrunkConfig
 from resight.networks.gem import GeMNetConfig
@@ -33,11 +36,19 @@ from resight.networks.gem import GeMNetConfig
 Spent = tuple[float, float]
 """Seconds by the clock and of processor time."""
 
-NETWORKS = ("resnet50@224", "resnet50@480", "efficientnet-lite0@480", "vit_small_patch14_dinov2@224")
+NETWORKS = (
+    "resnet50@224",
+    "resnet50@480",
+    "efficientnet-lite0",
+    "efficientnet-lite0@480",
+    "vit_small_patch14_dinov2@224",
+)
 
 
 def made(name: str) -> Model:
-    trunk, _, side = name.partition("@")
+    trunk, at, side = name.partition("@")
+    if not at:
+        return load_model(name)
     torch.manual_seed(1)
     if trunk.startswith("vit"):
         backbone = Backbone(trunk, out_indices=(-1,), whole=True)
@@ -51,6 +62,13 @@ def made(name: str) -> Model:
 def bare(model: Model, shown: Sequence[Photo]) -> Spent:
     start = now()
     for _ in in_threads(lambda photo: model.extract([photo]), shown, workers=available_cpus(), ahead=4):
+        pass
+    return since(start)
+
+
+def read(side: int, photos: Sequence[Path]) -> Spent:
+    start = now()
+    for _ in in_threads(lambda path: photo_of(path, max_side=side), photos, workers=available_cpus()):
         pass
     return since(start)
 
@@ -95,9 +113,14 @@ def main() -> None:
         shown = [photo_of(photo, max_side=plain.max_side) for photo in photos]
         expected = plain.describe([photo.pixels for photo in shown[:5]])
         for engine in given.engines:
-            model = with_engine(plain, engine)
+            try:
+                model = with_engine(plain, engine)
+            except InvalidInput as error:
+                rows.append({"network": network, "engine": engine, "refused": str(error)})
+                continue
             found = model.describe([photo.pixels for photo in shown[:5]])
             alone = fastest(lambda model=model, shown=shown: bare(model, shown), given.repeats)
+            reading = fastest(lambda side=plain.max_side: read(side, photos), given.repeats)
             whole = fastest(lambda model=model: end_to_end(model, photos), given.repeats)
             row = {
                 "network": network,
@@ -105,7 +128,11 @@ def main() -> None:
                 "bare photos/s": round(len(photos) / alone[0], 2),
                 "end to end photos/s": round(len(photos) / whole[0], 2),
                 "ratio": round(alone[0] / whole[0], 3),
+                "bare ms": round(1000 * alone[1] / len(photos), 1),
+                "reading ms": round(1000 * reading[1] / len(photos), 1),
+                "end to end ms": round(1000 * whole[1] / len(photos), 1),
                 "ratio of processor time": round(alone[1] / whole[1], 3),
+                "with reading alone": round(alone[1] / (alone[1] + reading[1]), 3),
                 "least cosine": round(float(np.sum(found * expected, axis=1).min()), 7),
                 "load": round(os.getloadavg()[0], 1),
                 "peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,

@@ -97,6 +97,17 @@ def test_index_takes_a_limit_on_pixels(run, rendered, tmp_path):
     assert run(*line, "--max-pixels", "300000000")[0] == 0
 
 
+def test_index_takes_a_working_memory(run, rendered, tmp_path):
+    line = ("index", sorted(rendered.iterdir())[0], "--collection", tmp_path / "p.resight")
+    code, _, err = run(*line, "--working-memory", "500MB")
+    assert code == 1
+    assert "a working memory of 500,000,000 bytes does not hold a photo of 225,000,000 pixels" in flat(err)
+    code, _, err = run(*line, "--working-memory", "much")
+    assert code == 2
+    assert "--working-memory" in err
+    assert run(*line, "--working-memory", "500MB", "--max-pixels", "125000000")[0] == 0
+
+
 def test_index_reports_what_is_missing_and_forgets_it_when_told(run, rendered, tmp_path):
     folder = shutil.copytree(rendered, tmp_path / "photos")
     collection = tmp_path / "c.resight"

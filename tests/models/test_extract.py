@@ -13,6 +13,7 @@ import pytest
 
 from resight.errors import InvalidInput
 from resight.features import ImageFeatures
+from resight.images import usual_memory
 from resight.images.content import Content, content_of
 from resight.models import Model, Traits
 from resight.models.extract import extract
@@ -21,8 +22,8 @@ from resight.models.extract import extract
 class Means:
     """Mean colours as descriptor; counts the photos it is shown."""
 
-    def __init__(self, batch_size: int = 1, delay: float = 0.0) -> None:
-        self.traits = Traits("means", 3, 64, batch_size, fingerprint="00" * 8)
+    def __init__(self, batch_size: int = 1, delay: float = 0.0, memory=None) -> None:
+        self.traits = Traits("means", 3, 64, batch_size, fingerprint="00" * 8, memory=memory)
         self.delay = delay
         self.batches: list[int] = []
         self.busy = self.most_busy = 0
@@ -42,6 +43,10 @@ class Means:
 
 def model_of(describer: Means) -> Model:
     return Model(describer, name="means")
+
+
+def described(extractions) -> int:
+    return sum(one.features is not None for one in extractions)
 
 
 @pytest.fixture
@@ -107,6 +112,25 @@ def test_models_that_take_one_photo_are_called_from_several_threads_and_others_f
     list(extract(files, model_of(batched), workers=3))
     assert single.most_busy == 3
     assert batched.most_busy == 1
+
+
+def test_as_many_photos_are_described_at_once_as_fit_the_memory(files):
+    few = {"memory": 1_000_000, "max_pixels": 1_000}
+    for bytes_a_row, at_once in ((40, 4), (40_000, 2), (4 * 10**7, 1)):
+        single = Means(1, 0.02, lambda rows, columns, each=bytes_a_row: each * rows)
+        assert described(extract(files, model_of(single), workers=4, **few)) == 16
+        assert single.most_busy == at_once
+    # Two photos of 400,000 bytes fit, and three do not.
+    batched = Means(4, memory=lambda rows, columns: 40_000 * rows)
+    assert described(extract(files, model_of(batched), workers=3, **few)) == 16
+    assert max(batched.batches) == 2
+
+
+def test_a_memory_that_holds_no_photo_is_refused(files):
+    with pytest.raises(InvalidInput, match="3,999 bytes does not hold a photo of 1,000 pixels, the most"):
+        list(extract(files, model_of(Means()), memory=3_999, max_pixels=1_000))
+    assert described(extract(files, model_of(Means()), memory=4_000, max_pixels=1_000)) == 16
+    assert usual_memory() >= 1_000_000_000
 
 
 def test_only_a_few_files_are_read_ahead(files):

@@ -138,6 +138,17 @@ OnOption = Annotated[
 ]
 
 
+WorkingMemoryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--working-memory",
+        metavar="SIZE",
+        help="What photos may take beside the model while they are decoded and described, such as 2GB: as "
+        "many are under way at once as fit; a quarter of the machine's memory if not given.",
+    ),
+]
+
+
 def index(
     photos: PhotosArgument,
     collection: CollectionOption = Path("photos.resight"),
@@ -153,6 +164,7 @@ def index(
     recall: RecallOption = None,
     search_label: SearchLabelOption = "",
     max_pixels: MaxPixelsOption = None,
+    working_memory: WorkingMemoryOption = None,
     engine: EngineOption = "auto",
     on: OnOption = None,
     as_json: JsonOption = False,
@@ -177,6 +189,7 @@ def index(
             regions=regions,
             search=search,
             max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
+            memory=None if working_memory is None else bytes_of(working_memory, "--working-memory"),
             engine=engine_named(engine),
             on=on,
             progress=report,
@@ -228,14 +241,14 @@ def search_choice(
             if value is not None:
                 raise typer.BadParameter("it needs --search-index auto", param_hint=option)
         return None
-    size = None if memory is None else bytes_of(memory)
+    size = None if memory is None else bytes_of(memory, "--memory")
     try:
         return SearchChoice.parse(kind, memory=size, recall=recall, label=label)
     except InvalidInput as error:
         raise typer.BadParameter(str(error), param_hint="--search-index") from None
 
 
-def bytes_of(size: str) -> int:
+def bytes_of(size: str, option: str) -> int:
     """Returns the bytes of a size such as ``2GB`` or ``500 MB``; units are powers of a thousand.
 
     Raises:
@@ -244,9 +257,7 @@ def bytes_of(size: str) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B", size.strip(), re.IGNORECASE)
     value = 0.0 if match is None else float(match[1]) * 1000.0 ** " KMGT".index(match[2].upper() or " ")
     if not 1.0 <= value < 1e18:
-        raise typer.BadParameter(
-            f"{size!r} is no size: write one such as 2GB or 500MB", param_hint="--memory"
-        )
+        raise typer.BadParameter(f"{size!r} is no size: write one such as 2GB or 500MB", param_hint=option)
     return int(value)
 
 

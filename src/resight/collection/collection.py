@@ -252,6 +252,7 @@ class Collection:
         regions: int | None = None,
         workers: int | Extractor | None = None,
         max_pixels: int = MAX_PIXELS,
+        memory: int | None = None,
         progress: Progress | None = None,
     ) -> IndexReport:
         """Returns what was done to bring the collection up to date with some files and folders.
@@ -282,6 +283,8 @@ class Collection:
                 with parts describes those of new photos.
             workers: Threads; by default the processors available. Or a cluster: `resight.pipelines.on_ray`.
             max_pixels: Most pixels of a photo that is decoded; larger photos are reported as broken.
+            memory: Bytes that photos may take beside the model while they are decoded and described; as many
+                are under way at once as fit. A quarter of the machine's memory by default, at least 1 GB.
             progress: Called with photos done and photos in all, in the calling thread.
 
         Raises:
@@ -304,6 +307,7 @@ class Collection:
             described=described or {},
             workers=workers if isinstance(workers, int) else None,
             max_pixels=max_pixels,
+            memory=memory,
             extractor=extract if workers is None or isinstance(workers, int) else workers,
         )
         model = self.model

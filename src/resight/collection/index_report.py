@@ -25,6 +25,7 @@ class IndexOptions:
         described: What the model says of photos, by absolute path: they are not described.
         workers: Threads; None: the processors available.
         max_pixels: Most pixels of a photo that is decoded.
+        memory: Bytes that photos may take while they are decoded and described; None: the usual.
         extractor: Describes the photos.
     """
 
@@ -35,6 +36,7 @@ class IndexOptions:
     described: Mapping[str, ImageFeatures]
     workers: int | None
     max_pixels: int
+    memory: int | None
     extractor: Extractor
 
 

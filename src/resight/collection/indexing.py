@@ -245,6 +245,7 @@ class _Run:
                 known=described.keys(),
                 given=self.options.described,
                 max_pixels=self.options.max_pixels,
+                memory=self.options.memory,
             )
             with closing(extractions):
                 for done, (key, extraction) in enumerate(

@@ -1,6 +1,6 @@
 """Photos in: reading, orientation, colour, resizing."""
 
-from resight.images.budget import PixelBudget
+from resight.images.budget import PIXEL_BYTES, PixelBudget, usual_memory
 from resight.images.capture import Capture, capture_of, focal_of
 from resight.images.formats import PHOTO_SUFFIXES
 from resight.images.opening import open_file
@@ -11,6 +11,7 @@ from resight.images.source import PhotoSource, from_bucket, photo_of, several_ph
 __all__ = [
     "MAX_PIXELS",
     "PHOTO_SUFFIXES",
+    "PIXEL_BYTES",
     "Capture",
     "Photo",
     "PhotoSource",
@@ -23,4 +24,5 @@ __all__ = [
     "photo_of",
     "read",
     "several_photos",
+    "usual_memory",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,26 +11,40 @@ from typing import final
 
 from resight.errors import InvalidInput, UnreadableImage
 
-__all__ = ["Limit", "PixelBudget"]
+__all__ = ["PIXEL_BYTES", "Limit", "PixelBudget", "usual_memory"]
 
+PIXEL_BYTES = 4
+"""Of an RGB pixel in memory while a photo is decoded."""
+
+_LEAST_MEMORY = 1_000_000_000
+_SHARE = 4
 
 _LONG = 1 << 20
 _ROW = 4.0
 """As many pixels as the place of a row takes the memory of, in photos with a side over `_LONG`."""
 
 
+def usual_memory() -> int:
+    """Returns the bytes that photos may take by default: a quarter of the machine's memory, at least 1 GB."""
+    if not hasattr(os, "sysconf"):
+        return _LEAST_MEMORY
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(_LEAST_MEMORY, memory // _SHARE)
+
+
 @final
 class PixelBudget:
-    """Lets threads decode photos at once as long as all their pixels together stay within a number.
+    """Lets threads work on photos at once as long as all their pixels together stay within a number.
 
-    So a few panoramas side by side take no more memory than one of the largest size that is allowed.
+    So a few panoramas side by side take no more memory than one of the largest size that is allowed. What
+    describing takes counts as the pixels of that many bytes.
     """
 
     def __init__(self, pixels: int) -> None:
         """Makes a budget.
 
         Args:
-            pixels: How many RGB pixels, of four bytes each, may be in memory at once.
+            pixels: How many RGB pixels, of `PIXEL_BYTES` each, may be in memory at once.
 
         Raises:
             InvalidInput: It is below 1.
@@ -39,6 +54,32 @@ class PixelBudget:
         self._pixels = pixels
         self._free = float(pixels)
         self._changed = threading.Condition()
+
+    @classmethod
+    def of_memory(cls, memory: int | None, max_pixels: int) -> PixelBudget:
+        """Returns the budget of so many bytes; `usual_memory` where none are given.
+
+        Args:
+            memory: What all photos together may take.
+            max_pixels: Of the largest photo that is let in.
+
+        Raises:
+            InvalidInput: Such a photo takes more, or ``max_pixels`` is below 1.
+        """
+        largest = PIXEL_BYTES * max_pixels
+        if memory is None:
+            memory = max(usual_memory(), largest)
+        if memory < largest:
+            raise InvalidInput(
+                f"a working memory of {memory:,} bytes does not hold a photo of {max_pixels:,} pixels, the "
+                f"most that are let in, {largest:,} bytes: allow more memory, or fewer pixels (--max-pixels)"
+            )
+        return cls(memory // PIXEL_BYTES if max_pixels > 0 else max_pixels)
+
+    @property
+    def bytes(self) -> int:
+        """How much memory the whole budget is."""
+        return PIXEL_BYTES * self._pixels
 
     @contextmanager
     def taking(self, pixels: float) -> Iterator[None]:

@@ -16,6 +16,7 @@ from resight.features import ImageFeatures, LocalFeatures
 from resight.files import typed_path
 from resight.files.json import JSON
 from resight.images import Photo
+from resight.images.resize import fitted_size
 from resight.models.bundle import Bundle, Preprocessing
 from resight.models.describer import Traits
 from resight.models.model import Model
@@ -118,6 +119,7 @@ class Composite:
             pooling=whole.facts.pooling,
             local=local.local,
             fingerprint=self._own_fingerprint(),
+            memory=self._memory,
             turned=None if weight is None or local.describer.traits.turned is None else self._turned,
         )
 
@@ -178,6 +180,14 @@ class Composite:
             local.local,
             recognisable=seen.recognisable or local.recognisable,
         )
+
+    def _memory(self, rows: int, columns: int) -> float:
+        """Returns what `Traits.memory` says: one model describes after the other."""
+        taken = []
+        for model in (self.whole, self.local):
+            width, height = fitted_size(columns, rows, model.max_side)
+            taken.append(model.memory_of(height, width))
+        return max(taken)
 
     def _turned(self, features: LocalFeatures, long_side: float) -> Float32[np.ndarray, "4 dim"] | None:
         """Returns what `Traits.turned` says, by the second model's part alone.

@@ -26,6 +26,7 @@ from resight.models.network_describer import exact_arithmetic, pooling_in, read_
 from resight.models.parts import whole_network
 from resight.models.preprocess import to_input
 from resight.models.runtimes import Run
+from resight.models.working_memory import WorkingMemory
 from resight.networks.delg import DELG, DELGOutput
 from resight.networks.trunks.receptive_field import receptive_field
 from resight.settings.stored import read_config
@@ -88,6 +89,12 @@ class DELGDescriber:
             scales=tuple(float(scale) for scale in scales),
             pooling=pooling_in(settings_of(net)),
             local=LocalSource("delg", net.local_dim, "float16", Attention(self._field, self._attention)),
+            memory=WorkingMemory(
+                net,
+                net.maps_at,
+                device=self._device,
+                largest_scale=max(*scales, *self.keypoints.scales),
+            ),
         )
         self._lock = threading.Lock()
         self._run: Run | None = None

@@ -67,6 +67,8 @@ class Traits:
         turned: Returns vectors ``(4, dim)`` by which a photo turned by no, one, two and three quarters is
             searched for, from its features as they are compared and the long side in pixels of the whole
             photo; ``None`` where only the photo itself can tell.
+        memory: Returns the bytes that describing a photo of these rows and columns, as it is shown, takes in
+            main memory beside the model, by estimate; ``None`` where that is little.
         from_keypoints: Whether keypoints alone make the descriptor: then ``turned`` returns descriptors, and
             that of a part of a photo follows from the keypoints in it.
     """
@@ -81,6 +83,7 @@ class Traits:
     fingerprint: str | None = None
     turned: Callable[[LocalFeatures, float], Float32[np.ndarray, "4 dim"] | None] | None = None
     from_keypoints: bool = False
+    memory: Callable[[int, int], float] | None = None
 
 
 class Describer(Protocol):

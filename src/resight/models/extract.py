@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -58,6 +59,9 @@ class PhotoModel(Protocol):
     def batch_size(self) -> int:
         """Photos that it describes together."""
 
+    def memory_of(self, rows: int, columns: int) -> float:
+        """Returns the bytes that describing a photo of this size takes beside the model."""
+
     def extract(self, photos: Sequence[Photo]) -> list[ImageFeatures]:
         """Returns the features of each photo; safe to call from several threads at once."""
 
@@ -107,6 +111,7 @@ class Extractor(Protocol):
         known: Collection[bytes],
         given: Mapping[str, ImageFeatures] | None,
         max_pixels: int,
+        memory: int | None,
     ) -> Generator[Extraction, None, None]:
         """Yields what became of each file, in the order of ``paths``."""
         ...
@@ -140,6 +145,7 @@ def extract(
     known: Collection[bytes] = frozenset(),
     given: Mapping[str, ImageFeatures] | None = None,
     max_pixels: int = images.MAX_PIXELS,
+    memory: int | None = None,
 ) -> Generator[Extraction, None, None]:
     """Yields what became of each file, in the order of ``paths``; a broken one never stops the others.
 
@@ -154,21 +160,23 @@ def extract(
         workers: Threads that read, and threads that describe; by default the processors available.
         known: Hashes of contents that are not to be decoded and described, only read.
         given: Features of some files by their path: these are read, for their size, and not described.
-        max_pixels: Most pixels of a photo that is decoded, see `images.read`, and of all that are decoded
-            at once.
+        max_pixels: Most pixels of a photo that is decoded, see `images.read`.
+        memory: Bytes that all photos together may take beside the model while they are decoded and
+            described: as many are under way at once as fit, and at least one. `images.usual_memory` by
+            default.
 
     Raises:
-        InvalidInput: ``workers`` or ``max_pixels`` is not positive, or there are more or fewer boxes than
-            files.
+        InvalidInput: ``workers`` or ``max_pixels`` is not positive, the memory is less than a photo of
+            ``max_pixels`` takes, or there are more or fewer boxes than files.
     """
-    budget = images.PixelBudget(max_pixels)
+    budget = images.PixelBudget.of_memory(memory, max_pixels)
 
     def read(item: tuple[str | Path, Box | None]) -> _Read[Extraction]:
         held = (given or {}).get(str(item[0]))
         one = _read_file(Path(item[0]), item[1], model.max_side, known, max_pixels, budget)
         return one if held is None else replace(one, given=held)
 
-    described = _in_order(read, _with_boxes(paths, boxes), model, workers)
+    described = _in_order(read, _with_boxes(paths, boxes), model, workers, budget)
     try:
         for one in described:
             if one.photo is None or one.features is None:
@@ -208,7 +216,7 @@ def describe_photos(
     def read(item: tuple[PhotoSource, Box | None]) -> _Read[None]:
         return _Read(None, photo_of(item[0], max_side=model.max_side, box=item[1]))
 
-    described = _in_order(read, _with_boxes(several_photos(photos), boxes), model, workers)
+    described = _in_order(read, _with_boxes(several_photos(photos), boxes), model, workers, None)
     try:
         for one in described:
             if one.features is not None:
@@ -231,7 +239,11 @@ def _with_boxes(
 
 
 def _in_order(
-    read: Callable[[Item], _Read[Note]], items: Iterable[Item], model: PhotoModel, workers: int | None
+    read: Callable[[Item], _Read[Note]],
+    items: Iterable[Item],
+    model: PhotoModel,
+    workers: int | None,
+    budget: images.PixelBudget | None,
 ) -> Generator[_Described[Note], None, None]:
     """Yields each item read and, where that gives a photo, described, in order."""
     threads = available_cpus() if workers is None else workers
@@ -243,8 +255,8 @@ def _in_order(
         closing(in_threads(read, items, workers=threads, ahead=2 * threads + size)) as photos,
         closing(
             in_threads(
-                partial(_describe, model),
-                _batches(photos, size),
+                partial(_describe, model, budget),
+                _batches(photos, size, partial(_memory, model), inf if budget is None else budget.bytes),
                 workers=describers,
                 # One batch more than threads, so that none of them waits for the caller of this generator.
                 ahead=describers + 1,
@@ -317,24 +329,40 @@ def _read_file(
     return _Read(note, photo)
 
 
-def _batches(photos: Iterable[_Read[Note]], size: int) -> Iterator[list[_Read[Note]]]:
+def _batches(
+    photos: Iterable[_Read[Note]], size: int, memory: Callable[[_Read[Note]], float], most: float
+) -> Iterator[list[_Read[Note]]]:
+    """Yields so many photos together, fewer where they would take more than ``most`` bytes."""
     batch: list[_Read[Note]] = []
-    count = 0
+    count, taken = 0, 0.0
     for one in photos:
+        own = memory(one) if size > 1 else 0.0
+        if batch and taken + own > most:
+            yield batch
+            batch, count, taken = [], 0, 0.0
         batch.append(one)
-        count += one.photo is not None
+        count, taken = count + (one.photo is not None), taken + own
         # A long run of files without a photo must not keep their neighbours waiting.
         if count == size or len(batch) == 4 * size:
             yield batch
-            batch, count = [], 0
+            batch, count, taken = [], 0, 0.0
     if batch:
         yield batch
 
 
-def _describe(model: PhotoModel, batch: Sequence[_Read[Note]]) -> list[_Described[Note]]:
+def _memory(model: PhotoModel, one: _Read[Note]) -> float:
+    """Returns the bytes that describing a photo takes."""
+    return 0.0 if one.photo is None or one.given is not None else model.memory_of(*one.photo.pixels.shape[:2])
+
+
+def _describe(
+    model: PhotoModel, budget: images.PixelBudget | None, batch: Sequence[_Read[Note]]
+) -> list[_Described[Note]]:
     photos = [one.photo for one in batch if one.photo is not None and one.given is None]
-    started = time.thread_time()
-    answers = iter(model.extract(photos) if photos else [])
+    taken = 0.0 if budget is None else sum(_memory(model, one) for one in batch) / images.PIXEL_BYTES
+    with nullcontext() if budget is None else budget.taking(taken):
+        started = time.thread_time()
+        answers = iter(model.extract(photos) if photos else [])
     share = (time.thread_time() - started) / max(len(photos), 1)
     return [
         _Described(one.note, None, None, 0.0)

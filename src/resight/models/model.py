@@ -188,6 +188,16 @@ class Model:
             self._fingerprint = self._computed_fingerprint()
         return self._fingerprint
 
+    def memory_of(self, rows: int, columns: int) -> float:
+        """Returns the bytes that describing a photo takes in main memory beside the model, by estimate.
+
+        Args:
+            rows: Of the photo as it is shown to the model, pixels.
+            columns: The same.
+        """
+        memory = self.describer.traits.memory
+        return 0.0 if memory is None else memory(rows, columns)
+
     def extract(self, photos: Sequence[Photo]) -> list[ImageFeatures]:
         """Returns the features of each photo, keypoints in pixels of the whole upright photo.
 
@@ -242,7 +252,7 @@ class Model:
         return source.mirrored(local, width)
 
     def turned(self, local: LocalFeatures, long_side: float) -> Float32[np.ndarray, "4 dim"] | None:
-        """Returns by what a photo turned by no, one, two and three quarters is searched for, from its features.
+        """Returns by what a photo turned by no, one, two and three quarters is searched for.
 
         No photo is read. Where keypoints alone make a descriptor, these are descriptors, near those of the
         turned photo itself; of ``GLOBAL+sift`` only the part of ``sift`` is known, and scores are those of

@@ -33,6 +33,7 @@ from resight.models.foreign_bundle import bounded_network, check_settings
 from resight.models.parts import whole_network
 from resight.models.preprocess import to_input
 from resight.models.runtimes import Run
+from resight.models.working_memory import WorkingMemory
 from resight.networks.gem import GeMNet
 from resight.networks.super_global import (
     SuperGlobalConfig,
@@ -113,6 +114,13 @@ class NetworkDescriber:
             batch_size=usual_batch if batch_size is None else batch_size,
             scales=tuple(float(scale) for scale in scales),
             pooling=pooling_in(settings_of(net)),
+            memory=WorkingMemory(
+                net,
+                lambda image: net.describe_at(image, (1.0,)),
+                device=self._device,
+                size=trunk.image_size,
+                largest_scale=max(scales),
+            ),
         )
         self._lock = threading.Lock()
         self._run: Run | None = None

@@ -23,6 +23,7 @@ from resight.models.bundle import Bundle, Preprocessing
 from resight.models.describer import LocalSource, Traits
 from resight.models.network_describer import exact_arithmetic
 from resight.models.parts import whole_network
+from resight.models.working_memory import WorkingMemory
 from resight.networks.torch_file import load_bounded
 from resight.networks.trunks._packaged import PackagedFile
 from resight.networks.xfeat import CELL, DIM, XFeat, XFeatMaps
@@ -98,6 +99,7 @@ class XFeatDescriber:
             dim=0,
             max_side=self.config.max_side,
             local=LocalSource(ARCHITECTURE, DIM, "float16"),
+            memory=WorkingMemory(self.net, self.net, device=self._device),
         )
         self._lock = threading.Lock()
 

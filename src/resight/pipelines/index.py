@@ -63,6 +63,7 @@ def index_photos(
     regions: int | None = None,
     search: SearchChoice | None = None,
     max_pixels: int = MAX_PIXELS,
+    memory: int | None = None,
     engine: Engine = "torch",
     on: str | None = None,
     progress: Progress = silent,
@@ -85,6 +86,7 @@ def index_photos(
         search: How the collection shall be searched afterwards (`Collection.choose_search`): what cannot be
             done is said before photos are described.
         max_pixels: Most pixels of a photo that is decoded.
+        memory: Bytes that photos may take while they are decoded and described, see `Collection.add`.
         engine: What runs the model's network, see `resight.models.engines.with_engine`; ``auto`` is torch for
             few photos.
         on: Where photos are described: ``ray`` or ``ray://HOST:PORT`` (`resight.pipelines.on_ray`); here by
@@ -119,6 +121,7 @@ def index_photos(
             described=None if described is None else _described(collection.model, photos, described),
             regions=regions,
             max_pixels=max_pixels,
+            memory=memory,
             workers=None if on is None else _extractor(on, collection),
             progress=progress,
         )

@@ -199,6 +199,7 @@ class OnRay:
         known: Collection[bytes] = frozenset(),
         given: Mapping[str, ImageFeatures] | None = None,
         max_pixels: int = images.MAX_PIXELS,
+        memory: int | None = None,
     ) -> Generator[Extraction, None, None]:
         """Yields what became of each file, in the order of ``paths``; see `resight.models.extract.extract`.
 
@@ -209,13 +210,18 @@ class OnRay:
             known: Hashes of contents that are not described, only read.
             given: None may be given.
             max_pixels: Most pixels of a photo that is decoded.
+            memory: None may be given: each worker has the usual.
 
         Raises:
-            InvalidInput: Features are given.
+            InvalidInput: Features or a memory are given.
             ResightError: A worker cannot load the model, or the cluster is gone.
         """
         if given:
             raise InvalidInput("descriptors from a file are not taken on ray: leave out --from or --on")
+        if memory is not None:
+            raise InvalidInput(
+                "the working memory is that of this machine: leave out --working-memory or --on"
+            )
         every = iter(paths)
         first = next(every, None)
         if first is None:

@@ -18,6 +18,9 @@ from resight.models.sift.aggregation import Codebook, size_weights, turned_vlad,
 
 __all__ = ["ARCHITECTURE", "Sift"]
 
+_PYRAMID_BYTES = 240.0
+"""A pixel: OpenCV begins at twice the size, with eleven float32 maps an octave, each octave a quarter."""
+
 ARCHITECTURE = "sift"
 """The architecture's name in a bundle."""
 
@@ -83,6 +86,7 @@ class Sift:
             local=LocalSource(ARCHITECTURE, rootsift.DIM, "uint8", mirrored=rootsift.mirrored),
             turned=self._turned,
             from_keypoints=True,
+            memory=lambda rows, columns: _PYRAMID_BYTES * rows * columns,
         )
 
     @property
