@@ -94,6 +94,27 @@ def test_trash_is_a_dry_run_until_yes_and_is_undone(run, copied, monkeypatch, tm
     assert run("groups", copied)[0] == 0
 
 
+def test_the_dry_run_says_what_would_be_left_alone_and_a_relative_data_folder_counts_for_nothing(
+    run, copied, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("XDG_DATA_HOME", "relative")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run("index", copied.parent / "photos", "--collection", copied)
+    (copied.parent / "photos" / "c.jpg").unlink()
+    _, _, err = run("groups", copied, "--trash")
+    assert f"-> {tmp_path / '.local/share/Trash/files'}" in err
+    assert "c.jpg: it is not there, or not as it was indexed" in err
+
+
+def test_the_record_of_a_collection_in_a_bucket_is_a_file_here(monkeypatch, tmp_path):
+    from resight.cli import groups
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(groups, "object_path", lambda path: "an address" if "s3:" in str(path) else None)
+    assert groups._record(Path("s3:/bucket/c.resight")).parent == tmp_path
+    assert groups._record(Path("c.resight")).parent == tmp_path / "c.resight" / "groups"
+
+
 def test_index_looks_at_new_photos_once_there_are_groups(run, copied):
     from resight.collection import Collection
 
@@ -115,10 +136,13 @@ def test_index_looks_at_new_photos_once_there_are_groups(run, copied):
         (("--trash", "--move-to", "x"), "give one of --move-to and --trash"),
         (("--yes",), "it needs --move-to, --link-to or --trash"),
         (("--of", "things", "--trash"), "photos of one thing are different photos"),
+        (("--move-to", "{}/x"), "it lies in the collection, which holds no photos"),
+        (("--link-to", "{}"), "it lies in the collection, which holds no photos"),
     ],
 )
 def test_contradictions_are_refused(run, edits, words, sentence):
-    code, _, err = run("groups", edits / "edits.resight", *words)
+    collection = edits / "edits.resight"
+    code, _, err = run("groups", collection, *(word.format(collection) for word in words))
     assert code == 2
     assert sentence in " ".join(err.replace("│", " ").split())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from grid_model import grid_model
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from resight.collection import Collection, groups
 from resight.collection.groups import EdgeStore, GroupConfig, edges_of, finding
@@ -23,6 +24,7 @@ from resight.collection.groups.registration import Thumbnail, register
 from resight.collection.groups.shape import shape_of
 from resight.collection.roots import Key, Root, Roots
 from resight.errors import InvalidInput, NoLocalFeatures, StorageFailed
+from resight.images import photo_of
 from resight.scenes.render import render_view
 
 SIDE = 480
@@ -241,6 +243,38 @@ def test_photos_that_are_not_here_are_compared_once_they_are(copied, monkeypatch
         (things,) = collection.groups(of="things")
         assert all(member.missing for member in things)
     assert len(collection.groups()[0]) == 9
+
+
+def test_the_same_bytes_with_another_time_are_compared_and_other_bytes_are_told(copied):
+    shutil.rmtree(copied / "edits.resight" / "groups")
+    collection = Collection.open(copied / "edits.resight")
+    for path in (copied / "photos").iterdir():
+        os.utime(path, (1, 1))
+    with (copied / "photos" / "grey.jpg").open("ab") as stream:
+        stream.write(b"more")
+    found = collection.groups()
+    assert len(found[0]) == 8
+    (note,) = found.notes
+    assert "pairs the pixels could not be compared: a file is not there, or has changed" in note
+
+
+def test_noise_is_no_sharpness():
+    """Otherwise a copy with noise would be the one to keep."""
+    rng = np.random.default_rng(0)
+    for place in range(4):
+        picture = Image.fromarray(render_view(place, 0, seed=5, side=480))
+        blurred = picture.filter(ImageFilter.GaussianBlur(1.5))
+        sharp, soft = sharpness_of(picture), sharpness_of(blurred)
+        assert sharp > 1.5 * soft
+        for level in (10, 25, 50):
+            pixels = np.asarray(picture) + rng.normal(0, level, np.asarray(picture).shape)
+            assert sharpness_of(Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))) < sharp
+    assert sharpness_of(Image.new("RGB", (3, 1))) == 0.0
+    assert sharpness_of(Image.new("RGB", (40, 30), (255, 255, 255))) == 0.0
+
+
+def sharpness_of(picture: Image.Image) -> float:
+    return Thumbnail.of(photo_of(picture)).sharpness
 
 
 def test_many_equal_black_photos_make_no_group(tmp_path):

@@ -106,6 +106,66 @@ def test_a_copy_in_more_pixels_than_the_kept_photo_is_left_alone(photos):
             ]
 
 
+def test_links_stay_and_so_does_what_a_kept_link_leads_to(photos):
+    before = contents(photos)
+    (photos / "a" / "keep.jpg").rename(photos / "real.jpg")
+    (photos / "a" / "keep.jpg").symlink_to("../real.jpg")
+    (photos / "b" / "more.jpg").unlink()
+    (photos / "b" / "more.jpg").symlink_to("copy.jpg")
+    found = groups(photos)
+    found = Groups([Group("copies", [*found[0].members, member(photos / "real.jpg")])], 9, 0.5)
+    planned = plan(found, "trash", photos / "out")
+    assert [step.source.name for step in planned.done] == ["copy.jpg", "copy.jpg"]
+    assert planned.left == [
+        (photos / "b" / "more.jpg", "it is a link, which may lead nowhere from another folder"),
+        (photos / "real.jpg", "the photo to keep is a link to it"),
+    ]
+    carry_out(planned, photos / "undo.jsonl")
+    assert (photos / "a" / "keep.jpg").read_bytes() == before["a/keep.jpg"]
+    undo(photos / "undo.jsonl")
+    assert (photos / "b" / "more.jpg").read_bytes() == before["b/copy.jpg"]
+
+
+@pytest.mark.parametrize("action", ["move", "trash"])
+def test_a_file_that_may_not_go_is_left_alone_and_the_others_go(photos, monkeypatch, action):
+    remove = Path.unlink
+
+    def refuse(path, **more):
+        if path == photos / "a" / "copy.jpg":
+            raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+        remove(path, **more)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    done = carry_out(plan(groups(photos), action, photos / "out"), photos / "undo.jsonl")
+    assert len(done.done) == 2
+    assert done.left == [(photos / "a" / "copy.jpg", "it cannot be moved: Operation not permitted")]
+    assert (photos / "a" / "copy.jpg").exists()
+    assert len([path for path in (photos / "out").rglob("*") if path.is_file()]) == (
+        4 if action == "trash" else 2
+    )
+
+
+@pytest.mark.parametrize("name", ["file", "file/sub", "dangling", "dangling/sub"])
+def test_a_folder_that_cannot_be_is_refused_before_anything_is_done(photos, name):
+    (photos / "file").write_bytes(b"")
+    (photos / "dangling").symlink_to("nowhere")
+    with pytest.raises(InvalidInput, match=f"{name.split('/')[0]} is a file: name a folder"):
+        plan(groups(photos), "link", photos / name)
+
+
+def test_undo_says_what_is_at_neither_place(photos):
+    carry_out(plan(groups(photos), "move", photos / "out"), photos / "undo.jsonl")
+    gone = photos / "out" / "0001" / "more.jpg"
+    gone.unlink()
+    done = undo(photos / "undo.jsonl")
+    assert len(done.done) == 2
+    assert done.left == [(photos / "b" / "more.jpg", f"it is neither there nor at {gone}")]
+    assert {reason for _, reason in undo(photos / "undo.jsonl").left} == {
+        "it was not moved, or is back already",
+        f"it is neither there nor at {gone}",
+    }
+
+
 def test_what_has_changed_meanwhile_is_left_alone(photos):
     planned = plan(groups(photos), "move", photos / "out")
     (photos / "b" / "more.jpg").unlink()

@@ -20,6 +20,7 @@ from resight.cli.options import (
 )
 from resight.cli.output import command_line, console, count, note, plain_table, shown_path, write_json
 from resight.cli.progress import progress
+from resight.files import object_path
 
 if TYPE_CHECKING:
     from resight.collection.groups import Groups, Member
@@ -161,6 +162,9 @@ def _check(options: _Options) -> None:
         raise typer.BadParameter(
             "photos of one thing are different photos: take --of copies or scenes", param_hint="--trash"
         )
+    for option, path in (("--move-to", actions.move_to), ("--link-to", actions.link_to)):
+        if path is not None and path.resolve().is_relative_to(options.collection.resolve()):
+            raise typer.BadParameter("it lies in the collection, which holds no photos", param_hint=option)
     for option, path in (("--html", options.html), ("--csv", options.csv)):
         if path is not None:
             refuse_missing_folder(path, option=option)
@@ -182,8 +186,7 @@ def _act(found: Groups, options: _Options) -> None:
     for action, folder in wanted:
         planned = plan(found, action, folder)
         if actions.yes:
-            stamp = time.strftime("%Y%m%d-%H%M%S")
-            record = options.collection.absolute() / "groups" / f"undo-{stamp}-{os.getpid()}.jsonl"
+            record = _record(options.collection)
             try:
                 done = carry_out(planned, record)
                 _print_done(done, {"move": "moved", "link": "linked", "trash": "put into the trash"}[action])
@@ -197,18 +200,32 @@ def _act(found: Groups, options: _Options) -> None:
             rest = len(planned.done) - _MOST_GROUPS
             more = f" ({rest:,} more not shown)" if rest > 0 else ""
             note(f"nothing was done{more}: {count(len(planned.done), 'file')} with --yes")
+            _print_left(planned)
+
+
+def _record(collection: Path) -> Path:
+    """Returns where to write down what is done: in the collection, or here where that is in a bucket."""
+    name = f"undo-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.jsonl"
+    return Path.cwd() / name if object_path(collection) else collection.absolute() / "groups" / name
 
 
 def _trash() -> Path:
     """Returns the desktop's trash of this user, as freedesktop.org says where it is."""
-    home = os.environ.get("XDG_DATA_HOME") or str(Path("~/.local/share").expanduser())
-    return Path(home) / "Trash"
+    home = Path(os.environ.get("XDG_DATA_HOME", ""))
+    # A relative one is to be ignored, as the XDG base directory specification says.
+    return (home if home.is_absolute() else Path("~/.local/share").expanduser()) / "Trash"
 
 
 def _print_done(done: Done, what: str) -> None:
     note(f"{count(len(done.done), 'file')} {what}, {len(done.left):,} left alone")
+    _print_left(done)
+
+
+def _print_left(done: Done) -> None:
     for path, reason in done.left[:_MOST_GROUPS]:
         note(f"left alone: {shown_path(path)}: {reason}")
+    if len(done.left) > _MOST_GROUPS:
+        note(f"and {len(done.left) - _MOST_GROUPS:,} more left alone")
 
 
 def _print_groups(found: Groups, options: _Options) -> None:

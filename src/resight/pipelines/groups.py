@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -100,7 +100,8 @@ def plan(groups: Groups, action: Action, folder: Path) -> Done:
     """Returns what an action would do; nothing is touched.
 
     A group whose kept photo is not there is left alone: it would lose its last member. So is a copy that
-    shows its part of the picture in more pixels than the kept photo does.
+    shows its part of the picture in more pixels than the kept photo does. A link stays, as it may lead
+    nowhere from another folder, and so does what a kept one leads to.
 
     Args:
         groups: Of a collection.
@@ -114,22 +115,21 @@ def plan(groups: Groups, action: Action, folder: Path) -> Done:
         raise InvalidInput(
             "photos of one thing are different photos: only copies and scenes go into the trash"
         )
-    if folder.exists() and not folder.is_dir():
-        raise InvalidInput(f"{folder} is a file: name a folder")
+    for place in (folder, *folder.parents):
+        if os.path.lexists(place) and not place.is_dir():
+            raise InvalidInput(f"{place} is a file: name a folder")
     steps: list[Step] = []
     left: list[tuple[Path, str]] = []
     taken: set[Path] = set()
+    kept = {Path(os.path.realpath(group.keep.path)) for group in groups}
     for number, group in enumerate(groups, 1):
         if not _is_here(group.keep):
             left += [(Path(member.path), "the photo to keep is not there") for member in group]
             continue
         for member in _concerned(group, action):
             path = Path(member.path)
-            if not _is_here(member):
-                left.append((path, "it is not there, or not as it was indexed"))
-                continue
-            if action != "link" and member.edit is not None and member.edit.scale > FINER:
-                left.append((path, "it shows its part in more pixels than the photo to keep"))
+            if reason := _reason_to_stay(member, action, kept if member is not group.keep else ()):
+                left.append((path, reason))
                 continue
             place = folder / "files" if action == "trash" else folder / f"{number:04d}"
             target = _free(place / path.name, taken)
@@ -138,11 +138,26 @@ def plan(groups: Groups, action: Action, folder: Path) -> Done:
     return Done(steps, left)
 
 
+def _reason_to_stay(member: Member, action: Action, kept: Container[Path]) -> str | None:
+    """Returns why a file is left alone, None if it is not."""
+    if not _is_here(member):
+        return "it is not there, or not as it was indexed"
+    if action == "link":
+        return None
+    if Path(member.path).is_symlink():
+        return "it is a link, which may lead nowhere from another folder"
+    if Path(os.path.realpath(member.path)) in kept:
+        return "the photo to keep is a link to it"
+    if member.edit is not None and member.edit.scale > FINER:
+        return "it shows its part in more pixels than the photo to keep"
+    return None
+
+
 def carry_out(planned: Done, record: Path) -> Done:
     """Does what was planned, and writes down each step before it is taken.
 
-    Nothing is overwritten or deleted: a file is moved to a name that is free, to another disk by a copy that
-    is compared before the file goes.
+    A file that the system does not let go is left alone. Nothing is overwritten or deleted: a file is moved
+    to a name that is free, to another disk by a copy that is compared before the file goes.
 
     Args:
         planned: By `plan`.
@@ -162,7 +177,13 @@ def carry_out(planned: Done, record: Path) -> Done:
                 left.append((step.source, "it has gone, or its place was taken meanwhile"))
                 continue
             _write_down(step, stream, record)
-            _take(step)
+            try:
+                _take(step)
+            except OSError as error:
+                if error.filename != str(step.source):
+                    raise
+                left.append((step.source, f"it cannot be moved: {error.strerror}"))
+                continue
             done.append(step)
     return Done(done, left, record)
 
@@ -200,6 +221,8 @@ def _obstacle(step: Step) -> str | None:
         if step.action == "trash":
             # A kill came between the note of where the file was and its move.
             _info(step.target).unlink(missing_ok=True)
+        if not os.path.lexists(step.source):
+            return f"it is neither there nor at {step.target}"
         return "it was not moved, or is back already"
     if os.path.lexists(step.source) and not _is_twice(step):
         return f"another file has its place; it lies at {step.target}"
@@ -262,7 +285,12 @@ def _take(step: Step) -> None:
         deleted = time.strftime("%Y-%m-%dT%H:%M:%S")
         with info.open("x") as stream:
             stream.write(f"[Trash Info]\nPath={quote(os.fsencode(step.source))}\nDeletionDate={deleted}\n")
-    _move(step.source, step.target)
+    try:
+        _move(step.source, step.target)
+    except OSError:
+        if step.action == "trash":
+            _info(step.target).unlink(missing_ok=True)
+        raise
 
 
 def _info(trashed: Path) -> Path:

@@ -38,7 +38,7 @@ class GroupConfig:
     neighbours: int = 16
     turned: int = 4
     similarity: float = 0.1
-    turned_similarity: float = 0.2
+    turned_similarity: float = 0.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,6 +23,7 @@ from resight.collection.stored_local import StoredLocal
 from resight.errors import InvalidInput, NoLocalFeatures, StorageFailed, UnreadableImage
 from resight.features import LocalFeatures
 from resight.files import Progress, Stamp, in_threads
+from resight.images.content import content_in
 from resight.images.opening import open_photo, stamp_in
 from resight.models.model import Model
 from resight.search.geometry.verdict import verdict
@@ -217,8 +218,10 @@ class _Run:
         mirrored: Mapping[int, LocalFeatures | None],
     ) -> list[_Pair]:
         """Returns pairs not tried yet: the most similar to each photo as it is, turned and mirrored."""
-        turned = list(in_threads(self._turned, [(place, local[place]) for place in own]))
-        flipped = list(in_threads(self._turned, [(place, mirrored[place]) for place in own]))
+        turned, flipped = (
+            list(in_threads(self._turned, [(place, some[place]) for place in own], blas_threads=1))
+            for some in (local, mirrored)
+        )
         pairs: list[_Pair] = []
         with self.resident.lock:
             index = self.resident.current()
@@ -338,7 +341,6 @@ class _Run:
         laid = register(thumbnails[0], thumbnails[1], (points, match.answer_points), transform)
         if laid is None:
             return replace(edge, agreement=0.0)
-        framed = [np.nan if side is None else side for side in (laid.first_framed, laid.second_framed)]
         return replace(
             edge,
             transform=laid.transform if laid.agreement > 0.5 else transform,
@@ -347,8 +349,8 @@ class _Run:
             covered=laid.covered,
             recoloured=laid.recoloured,
             faded=laid.faded,
-            first_framed=framed[0],
-            second_framed=framed[1],
+            first_framed=laid.first_framed,
+            second_framed=laid.second_framed,
         )
 
     def _thumbnail(self, place: int) -> Thumbnail | None:
@@ -370,8 +372,13 @@ class _Run:
 def _read(path: str, photo: Photo) -> Thumbnail | None:
     try:
         with open_photo(path) as stream:
-            if stamp_in(stream) != Stamp(photo.file_size, photo.modified_ns):
+            stamp = stamp_in(stream)
+            # Copied or restored, a file of the same bytes has another time.
+            if stamp != Stamp(photo.file_size, photo.modified_ns) and (
+                stamp.size != photo.file_size or content_in(stream).hash != photo.hash
+            ):
                 return None
+            stream.seek(0)
             return Thumbnail.of(images.read(stream, max_side=SIDE))
     except (OSError, UnreadableImage):
         return None

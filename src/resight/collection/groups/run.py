@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from resight.collection.groups.building import build_groups
 from resight.collection.groups.edges import EdgeStore, GroupConfig, Looked
 from resight.collection.groups.finding import look, photos_of, waiting
@@ -75,4 +77,17 @@ def _built(
         table = store.table(["taken"], where="taken IS NOT NULL")
         taken = {row["_rowid"]: str(row["taken"]) for row in table.to_pylist()}
     groups = build_groups(photos, looked, store.roots, taken, of=of, keep=keep)
-    return Groups(groups, len(photos), time.perf_counter() - started, tuple(store.roots.notes()), left)
+    notes = [*store.roots.notes(), *_not_compared(looked)]
+    return Groups(groups, len(photos), time.perf_counter() - started, tuple(notes), left)
+
+
+def _not_compared(looked: Mapping[bytes, Looked]) -> list[str]:
+    """Returns a sentence where pixels could not be compared, as a file was not there or was another."""
+    edges = [edge for one in looked.values() for edge in one.edges if edge.second in looked]
+    pairs = sum(bool(np.isnan(edge.agreement)) for edge in edges)
+    if not pairs:
+        return []
+    return [
+        f"of {pairs:,} of {len(edges):,} pairs the pixels could not be compared: a file is not there, or has "
+        "changed since it was indexed; index its folder anew"
+    ]

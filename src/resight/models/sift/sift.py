@@ -143,7 +143,7 @@ class Sift:
         weights = size_weights(local.scales, long_side, self._full_size)
         root = rootsift.from_stored(local.descriptors)
         aggregates = turned_vlad(root, local.orientations, weights, self._codebook)
-        descriptors = np.einsum("da,va->vd", self._projection, aggregates) - self._offset
+        descriptors = aggregates @ self._projection.T - self._offset
         return descriptors / np.linalg.norm(descriptors, axis=1, keepdims=True)
 
     def _features(self, photo: Photo) -> ImageFeatures:
