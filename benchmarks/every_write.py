@@ -1,13 +1,15 @@
 """Kills commands at every system call that writes, and lets the disk be full from each write on.
 
-    python benchmarks/every_write.py [--only NAME ...] [--seconds N] [--json FILE]
+    python benchmarks/every_write.py [--only NAME ...] [--seconds N] [--moments N] [--json FILE]
 
 A command first runs to its end; its writing calls are counted, and its outputs are the new ones. Then, for
 each call, it runs again from the same beginning and is killed just before that call; at each third call that
 writes bytes it is killed once more after half of them, and once the disk is full from there on. Each time the
 outputs must be the old or the new ones and no mixture, a full disk must be one sentence that names what the
 user named, and the same command, run again, must leave what an uninterrupted one leaves: the same outputs and
-no other file. With ``--seconds`` calls are a sample drawn by chance. For Linux on x86-64, with a C compiler.
+no other file. With ``--seconds`` calls are a sample drawn by chance. With ``--moments`` each command is also
+killed so often at moments drawn by chance from the time that it takes. For Linux on x86-64, with a C
+compiler.
 """
 
 from __future__ import annotations
@@ -38,7 +40,12 @@ from tiny import write_photos, write_recipe
 
 HERE = Path(__file__).parent
 COUNTING, BEFORE, HALF, FULL = range(4)
-MODES = {BEFORE: "killed before", HALF: "killed after half of", FULL: "disk full at"}
+MODES = {
+    BEFORE: "killed before",
+    HALF: "killed after half of",
+    FULL: "disk full at",
+    COUNTING: "killed after",
+}
 ROOM = 1 << 16
 KILLED = 128 + 9
 PATIENCE = 180.0
@@ -226,6 +233,7 @@ class Outcome:
         calls: Its system calls that write below the folder.
         killed_before: How often it was killed before one.
         killed_after_half: How often after half of the bytes of one.
+        killed_at_moments: How often at a moment drawn by chance.
         disk_full: How often the disk was full from one on.
         old: After how many of these the old outputs were there; of collections and runs, neither is counted.
         new: After how many the new ones.
@@ -235,6 +243,7 @@ class Outcome:
     calls: int = 0
     killed_before: int = 0
     killed_after_half: int = 0
+    killed_at_moments: int = 0
     disk_full: int = 0
     old: int = 0
     new: int = 0
@@ -272,7 +281,13 @@ class Stopper:
         warnings.filterwarnings("ignore", "lance is not fork-safe")
 
     def run(
-        self, words: Sequence[str], folder: Path, mode: int = COUNTING, at: int = 0
+        self,
+        words: Sequence[str],
+        folder: Path,
+        mode: int = COUNTING,
+        at: int = 0,
+        *,
+        seconds: float = math.inf,
     ) -> tuple[int, str, str]:
         """Returns the exit code of a command line, what it said on standard error, and its calls by kind.
 
@@ -281,6 +296,7 @@ class Stopper:
             folder: Where it runs, and below which writes count.
             mode: How it is stopped.
             at: At which call, from 1.
+            seconds: After which it is killed wherever it is.
         """
         kinds = folder.with_name("kinds")
         said = folder.with_name("said")
@@ -300,12 +316,15 @@ class Stopper:
             )
             kinds.write_bytes(buffer.value)
             os._exit(code)
-        end = time.monotonic() + PATIENCE
+        started = time.monotonic()
         while not (ended := os.waitpid(pid, os.WNOHANG))[0]:
-            if time.monotonic() > end:
+            passed = time.monotonic() - started
+            if passed > min(seconds, PATIENCE):
                 # The processes that it traces end with it.
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
+                if passed > seconds:
+                    return KILLED, "", ""
                 raise TimeoutError(f"{' '.join(words)} stands still")
             time.sleep(0.02)
         return os.waitstatus_to_exitcode(ended[1]), said.read_text(), kinds.read_text()
@@ -466,7 +485,9 @@ class Trial:
                 raise SystemExit(f"{words}: {said}")
         self.old = self._contents(self.before)
         self._begin()
+        started = time.monotonic()
         code, said, self.kinds = self._run(command.words, self.folder)
+        self.seconds = time.monotonic() - started
         if code not in (0, 4):
             raise SystemExit(f"{command.words}: {said}")
         self.code, self.new = code, self._contents(self.folder)
@@ -474,7 +495,7 @@ class Trial:
         self.strays = self.collections.read(self.folder / "c")[1] if command.writes else []
         self.outcome.calls = len(self.kinds)
 
-    def go(self, *, seconds: float) -> Outcome:
+    def go(self, *, seconds: float, moments: int) -> Outcome:
         """Returns what became of stopping it before its calls, and at a third of those that write bytes.
 
         Calls come in an order drawn by chance, so that those before the time is over are a sample of all.
@@ -489,6 +510,12 @@ class Trial:
             if place in torn:
                 self._stop(HALF, place)
                 self._stop(FULL, place)
+        rng = random.Random(1)
+        for _ in range(2 * moments):
+            if self.outcome.killed_at_moments == moments:
+                break
+            # A moment at the very end may come after it.
+            self._stop(COUNTING, 0, seconds=rng.uniform(0, self.seconds))
         return self.outcome
 
     def _begin(self) -> None:
@@ -496,33 +523,35 @@ class Trial:
         shutil.copytree(self.before, self.folder)
 
     def _run(
-        self, words: Sequence[str], folder: Path, mode: int = COUNTING, at: int = 0
+        self, words: Sequence[str], folder: Path, mode: int = COUNTING, at: int = 0, seconds: float = math.inf
     ) -> tuple[int, str, str]:
-        return self.stopper.run(words, folder, mode, at)
+        return self.stopper.run(words, folder, mode, at, seconds=seconds)
 
     def _contents(self, folder: Path) -> Contents:
         return self.collections.read(folder / "c")[0] if self.command.writes else contents(folder)
 
-    def _stop(self, mode: int, at: int) -> None:
+    def _stop(self, mode: int, at: int, seconds: float = math.inf) -> None:
         for attempt in range(3):
             self._begin()
             try:
-                self._stop_once(mode, at)
+                self._stop_once(mode, at, seconds)
             except TimeoutError as error:
                 print(f"{error}: attempt {attempt + 1} at call {at}", file=sys.stderr, flush=True)
             else:
                 return
         self.outcome.problems.append(f"{MODES[mode]} call {at}: it stands still")
 
-    def _stop_once(self, mode: int, at: int) -> None:
-        code, said, _ = self._run(self.command.words, self.folder, mode, at)
-        outcome, where = self.outcome, f"{MODES[mode]} call {at}"
+    def _stop_once(self, mode: int, at: int, seconds: float) -> None:
+        code, said, _ = self._run(self.command.words, self.folder, mode, at, seconds)
+        outcome = self.outcome
+        where = f"{MODES[mode]} {f'call {at}' if at else f'{seconds:.2f} s'}"
         if mode == FULL:
             outcome.disk_full += 1
             self._look_at_message(code, said, where)
         elif code == KILLED:
             outcome.killed_before += mode == BEFORE
             outcome.killed_after_half += mode == HALF
+            outcome.killed_at_moments += mode == COUNTING
         elif code != self.code:
             outcome.problems.append(f"{where}: exit code {code}: {said.strip()}")
         try:
@@ -589,6 +618,7 @@ def main() -> None:
         "--only", nargs="+", choices=[command.name for command in COMMANDS], help="these commands"
     )
     parser.add_argument("--seconds", type=float, default=math.inf, help="a sample of calls, for so long each")
+    parser.add_argument("--moments", type=int, default=0, help="also so many kills each at any moment")
     parser.add_argument("--json", type=Path, help="also write the results there; others in it stay")
     arguments = parser.parse_args()
     results = json.loads(arguments.json.read_text()) if arguments.json and arguments.json.exists() else {}
@@ -621,7 +651,9 @@ def main() -> None:
             place.mkdir()
             for name in LINKED:
                 (place / name).symlink_to(work / name)
-            outcome = Trial(command, place, stopper, collections).go(seconds=arguments.seconds)
+            outcome = Trial(command, place, stopper, collections).go(
+                seconds=arguments.seconds, moments=arguments.moments
+            )
             results[command.name] = asdict(outcome)
             print(json.dumps({command.name: asdict(outcome)}, indent=2), flush=True)
             if arguments.json:

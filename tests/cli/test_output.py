@@ -153,3 +153,10 @@ def test_records_of_json_stand_on_lines_of_their_own():
         '  "n": 3',
         "}",
     ]
+
+
+def test_a_line_break_in_a_name_begins_no_line_of_ours(run, tmp_path):
+    name = "x.jpg\nresight: all is well"
+    code, out, err = run("explain", tmp_path / name, tmp_path / name)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert r"x.jpg\nresight: all is well" in err

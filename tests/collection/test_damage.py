@@ -69,6 +69,31 @@ def test_a_file_whose_account_of_its_pages_holds_a_null_is_refused_before_a_scan
     assert len(Collection.open(collection.path, model=model)) == 12
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        # Of columns, of which Lance takes memory for 68 GB, and of buffers.
+        lambda data: data[:-12] + b"\xff\xff\xff\xff" + data[-8:],
+        lambda data: data[:-16] + b"\xff\xff\xff\x7f" + data[-12:],
+        # Where columns, and their table, begin.
+        lambda data: data[:-40] + b"\xff" * 8 + data[-32:],
+        lambda data: data[:-32] + bytes(8) + data[-24:],
+        lambda data: data[:-4] + b"LANX",
+        lambda data: data[:-1],
+        lambda data: data + b"\0",
+        lambda data: data[:30],
+        lambda data: b"",
+    ],
+)
+def test_the_end_of_a_data_file_is_read_before_lance_takes_memory_for_what_it_says(collection, model, change):
+    (file,) = (collection.path / "photos.lance/data").iterdir()
+    file.write_bytes(change(file.read_bytes()))
+    with pytest.raises(
+        CollectionDamaged, match=rf"{file.name} cannot be read \(the end of the file is damaged"
+    ):
+        Collection.open(collection.path, model=model)
+
+
 def test_a_data_file_is_opened_once_and_again_when_it_has_changed(tmp_path, collection, monkeypatch):
     folder = collection.path / "photos.lance/data"
     (name,) = [file.name for file in folder.iterdir()]

@@ -12,7 +12,8 @@ from test_collection import stored
 from resight import Collection
 from resight.collection.lock import folder_lock
 from resight.collection.own_files import require_plain_names
-from resight.errors import CollectionDamaged
+from resight.errors import CollectionDamaged, InvalidInput
+from resight.pipelines.index import index_photos
 
 
 @pytest.mark.parametrize("place", ["photos.lance/_indices/x", "photos.lance/data/x", "x", "photos.lance/x"])
@@ -96,3 +97,16 @@ def test_a_table_lists_no_file_outside_of_it(collection, name):
     files = [file for fragment in stored(collection).get_fragments() for file in fragment.metadata.files]
     assert files
     require_plain_names(collection.path, files)
+
+
+@pytest.mark.parametrize("name", ["a\x1b[31mb", "a\nb", "a\x7f", os.fsdecode(b"a\xffb")])
+def test_no_collection_is_made_in_a_folder_whose_name_lance_cannot_write(tmp_path, photos, model, name):
+    for path in (tmp_path / name, tmp_path / name / "deep"):
+        for do in (Collection.create, Collection.open, Collection.open_or_create):
+            with pytest.raises(InvalidInput, match="holds a control character or bytes that are no text"):
+                do(path, model=model)
+        with pytest.raises(InvalidInput, match="there can be no collection at"):
+            index_photos(path, [photos])
+    assert not (tmp_path / name).exists()
+    # Any other character may be in it.
+    assert Collection.create(tmp_path / "ü \x80%20#?", model=model).add(photos).added == 12

@@ -14,6 +14,7 @@ from typing import NoReturn, Protocol, cast
 
 import typer
 
+from resight.cli.output import one_line
 from resight.errors import ResightError
 from resight.files import did_you_mean
 from resight.files.names import escape_controls
@@ -85,7 +86,8 @@ def leave(code: int) -> NoReturn:
 
 
 def _say(sentence: str, code: int) -> int:
-    print(f"resight: {escape_controls(sentence)}", file=sys.stderr)
+    # A line break of a name would begin a line that looks like one of ours.
+    print(f"resight: {one_line(escape_controls(sentence))}", file=sys.stderr)
     return code
 
 

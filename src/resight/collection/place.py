@@ -7,6 +7,7 @@ may be full, and it has locks of the operating system; a store has whole objects
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,15 +25,17 @@ from resight.collection.lock import LOCK_NAME, folder_lock
 from resight.collection.own_files import TABLE_NAME, make_room, require_own_files, require_plain_names
 from resight.collection.readable_files import ReadableFiles
 from resight.collection.reserve import RESERVE_NAME, keep_reserve, release_reserve
-from resight.collection.scan import canonical
+from resight.collection.scan import canonical, printable
 from resight.collection.sums import SUMS_NAME, file_sum, require_sums, write_sums
 from resight.errors import InvalidInput
-from resight.files import ObjectPath, object_path, typed_path
+from resight.files import ObjectPath, object_path, shown, typed_path
 from resight.files.objects import CONNECT_SECONDS, RETRIES, RETRY_SECONDS
 
 __all__ = ["Place", "WriterLock", "collection_path", "place_at", "writer_lock"]
 
 _OWN_NAMES = frozenset({LOCK_NAME, RESERVE_NAME, SUMS_NAME, TABLE_NAME})
+
+_NO_TABLE = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
 
 _OPTIONS = {
     "allow_http": "true",
@@ -306,7 +309,7 @@ def collection_path(path: str | os.PathLike[str] | ObjectPath) -> Path | ObjectP
     """Returns the one absolute spelling of where a collection lies: a folder, or ``s3://bucket/key``.
 
     Raises:
-        InvalidInput: It can be neither.
+        InvalidInput: It can be neither, or no table can be kept in a folder of that name.
         MissingExtra: The extra ``s3`` is not installed.
         StorageFailed: There are no credentials.
     """
@@ -314,7 +317,16 @@ def collection_path(path: str | os.PathLike[str] | ObjectPath) -> Path | ObjectP
         return path
     with asking():
         address = object_path(path) if isinstance(path, str | os.PathLike) else None
-    return Path(canonical(typed_path(path))) if address is None else address
+    if address is not None:
+        return address
+    folder = canonical(typed_path(path))
+    # Lance's paths are text without control characters.
+    if _NO_TABLE.search(folder):
+        raise InvalidInput(
+            f"there can be no collection at {shown(printable(folder))}: its name, or that of a folder above "
+            "it, holds a control character or bytes that are no text; name another folder"
+        )
+    return Path(folder)
 
 
 @contextmanager
