@@ -20,6 +20,7 @@ from made_photos import write_photo
 
 from resight.collection import Collection
 from resight.errors import InvalidInput, SearchUnreachable
+from resight.pipelines import databases
 from resight.pipelines.databases import Place, write_database
 from resight.pipelines.exchange import LAYOUTS, Exchanged, export_collection, read_layout, write_layout
 from resight.pipelines.index import index_photos
@@ -257,6 +258,18 @@ def test_the_clients_themselves_read_what_was_written(collection, photos, databa
 ROWS = np.random.default_rng(2).random((600, 8), dtype=np.float32)
 
 
+def test_a_full_disk_under_a_folder_of_qdrant_is_a_sentence(collection, tmp_path, monkeypatch):
+    pytest.importorskip("qdrant_client")
+
+    def full(*_):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(databases, "_write_qdrant", full)
+    with pytest.raises(SearchUnreachable, match="q#mine does not take part: database or disk is full"):
+        export_collection(collection, "qdrant", tmp_path / "q#mine")
+    assert list(tmp_path.glob("q*")) == []
+
+
 def test_a_folder_that_the_client_of_qdrant_wrote(tmp_path):
     qdrant = pytest.importorskip("qdrant_client")
     from qdrant_client.models import Distance, PointStruct, VectorParams
@@ -335,7 +348,6 @@ def test_what_fails_on_the_way_leaves_no_collection(collection, tmp_path, monkey
 
 def test_a_server_of_qdrant_by_the_calls_of_its_client(collection, tmp_path, monkeypatch):
     qdrant = pytest.importorskip("qdrant_client")
-    from resight.pipelines import databases
 
     server = qdrant.QdrantClient(":memory:")
     monkeypatch.setattr(server, "close", lambda: None)

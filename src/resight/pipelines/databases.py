@@ -142,7 +142,8 @@ def _points(database: Database, place: Place) -> Points:
 @contextmanager
 def _answering(database: Database, place: Place) -> Iterator[None]:
     """Turns the errors of clients into a sentence."""
-    kinds: list[type[Exception]] = []
+    # Of Qdrant's folder, on a full disk.
+    kinds: list[type[Exception]] = [sqlite3.Error]
     if database == "qdrant" and place.is_server:
         try:
             from qdrant_client.http.exceptions import ApiException
