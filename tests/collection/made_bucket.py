@@ -6,9 +6,14 @@ Requests are not signed against anything; who asks must sign them, though, as a 
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
 import threading
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -21,7 +26,10 @@ import pytest
 
 from resight.files import objects
 
-__all__ = ["Bucket", "name_store", "serving"]
+__all__ = ["ENVIRONMENT", "MOTO", "Bucket", "name_store", "serving", "store"]
+
+MOTO = os.environ.get("RESIGHT_S3")
+"""Command of a moto server."""
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "tester",
@@ -71,6 +79,29 @@ class Bucket:
     def keys(self, prefix: str = "") -> list[str]:
         """Returns the keys below a prefix, sorted."""
         return sorted(key for key in self.objects if key.startswith(prefix))
+
+
+@contextmanager
+def store(name: str) -> Iterator[str]:
+    """Yields the address of a server with an empty bucket: moto's where RESIGHT_S3 is set, else ours."""
+    with _moto(MOTO, name) if MOTO else serving(Bucket(name)) as address:
+        yield address
+
+
+@contextmanager
+def _moto(command: str, name: str) -> Iterator[str]:
+    address = "http://127.0.0.1:5123"
+    process = subprocess.Popen([command, "-p", "5123"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(600):
+            with suppress(urllib.error.URLError):
+                urllib.request.urlopen(urllib.request.Request(f"{address}/{name}", method="PUT"))
+                break
+            time.sleep(0.1)
+        yield address
+    finally:
+        process.kill()
+        process.wait()
 
 
 @contextmanager

@@ -11,17 +11,14 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import lance
 import numpy as np
 import pyarrow as pa
 import pytest
-from made_bucket import Bucket, name_store, serving
+from made_bucket import MOTO, Bucket, name_store, serving, store
 from made_photos import write_photo
 
 import resight
@@ -40,31 +37,14 @@ from resight.files import ObjectPath, object_path
 pytest.importorskip("obstore")
 
 HERE = Path(__file__).parent
-MOTO = os.environ.get("RESIGHT_S3")
 
 
 @pytest.fixture
 def bucket(monkeypatch) -> Iterator[str]:
     """The address of an empty bucket, whose store the environment names."""
-    with moto(MOTO) if MOTO else serving(Bucket("photos")) as address:
+    with store("photos") as address:
         name_store(monkeypatch, address)
         yield "s3://photos"
-
-
-@contextmanager
-def moto(command: str) -> Iterator[str]:
-    address = "http://127.0.0.1:5123"
-    process = subprocess.Popen([command, "-p", "5123"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(600):
-            with suppress(urllib.error.URLError):
-                urllib.request.urlopen(urllib.request.Request(f"{address}/photos", method="PUT"))
-                break
-            time.sleep(0.1)
-        yield address
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture

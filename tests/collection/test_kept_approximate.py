@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from grid_model import grid_model
+from made_photos import write_photo
 
 from resight.collection import Collection, kept_approximate
 from resight.collection.kept import choose_index
@@ -467,6 +468,55 @@ def test_a_budget_that_cannot_be_met_is_refused_and_nothing_changes(grown):
     same_as_exact(grown, kept(grown), share=0.85)
 
 
+def test_few_photos_over_their_budget_are_refused_in_words(collection, photos):
+    collection.add(photos)
+    needed = 12 * (2 * collection.model.dim + 8)
+    with pytest.raises(
+        InvalidInput, match=rf"takes {needed:,} bytes of memory, and {needed - 1:,} are allowed"
+    ):
+        collection.choose_search(SearchChoice("auto", memory=needed - 1))
+    assert collection.choose_search(SearchChoice("auto", memory=needed)).kind == "exact"
+    # A collection that grows beyond what was chosen for it is written as before.
+    write_photo(photos / "b" / "new.png", 77)
+    assert collection.add(photos).added == 1
+    assert collection.info().search_index.bytes == 13 * (2 * collection.model.dim + 8)
+
+
+def test_photos_that_outgrow_their_budget_go_on_with_the_index_that_there_is(grown, monkeypatch):
+    memory = kept(grown).parts[0].code_lists.size + 2_000_000
+    assert grown.choose_search(SearchChoice("auto", recall=0.95, memory=memory)).kind == "ivf-sq8"
+    monkeypatch.setattr(building, "_fits", lambda *_: False)
+    monkeypatch.setattr(kept_approximate, "BUILT_AGAIN", 1.1)
+    with writing(grown.path, None, timeout=5) as store:
+        choice = replace(store.header.search_choice, memory=1000)
+        store.write_header(replace(store.header, search_choice=choice))
+    before = kept(grown).codes
+    write(grown, made_rows(PHOTOS, 400, grown.model.dim))
+    assert np.array_equal(kept(grown).codes.centroids, before.centroids)
+    same_as_exact(grown, kept(grown), share=0.85)
+    figures = grown.info().search_index
+    assert (figures.kind, len(kept(grown))) == ("ivf-sq8", PHOTOS + 400)
+    assert figures.bytes > 1000
+    shutil.rmtree(grown.path / FOLDER)
+    write(grown, made_rows(PHOTOS + 400, 1, grown.model.dim))
+    assert grown.info().search_index.kind == "exact"
+
+
+def test_another_kind_that_cannot_be_had_leaves_the_index(grown, monkeypatch):
+    pytest.importorskip("pymilvus")
+    from resight.collection.kept_milvus import MilvusKept
+
+    def down(*_: object) -> None:
+        raise StorageFailed("the search index does not answer")
+
+    monkeypatch.setattr(MilvusKept, "build", down)
+    before = grown.info().search_index
+    with pytest.raises(StorageFailed, match="does not answer"):
+        grown.choose_search("milvus+http://127.0.0.1:9")
+    assert grown.info().search_index == before
+    same_as_exact(grown, kept(grown), share=0.85)
+
+
 def test_a_removal_on_a_full_disk_takes_the_index_with_it(grown, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -485,6 +535,7 @@ from resight.search.approximate import building, measuring
 from resight.search.approximate import index as approximate
 sys.path.insert(0, {tests!r})
 from grid_model import grid_model
+from made_photos import write_photo
 from resight.collection import Collection
 kept_approximate.AUTO_FROM, building._WORTH, building.CODE_KINDS = 1000, 1e9, ("ivf-sq8",)
 at, calls = int(sys.argv[2]), 0

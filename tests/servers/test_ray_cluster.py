@@ -14,9 +14,12 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from made_bucket import ENVIRONMENT as ASKED
+from made_bucket import name_store, store
 
 import resight
 from resight.collection.store import Store
+from resight.files import object_path
 from resight.scenes import write_collection
 
 pytestmark = pytest.mark.skipif("RESIGHT_RAY" not in os.environ, reason="RESIGHT_RAY is not set: make ray")
@@ -33,10 +36,10 @@ def photos(tmp_path_factory):
     return folder
 
 
-def start(photos, collection, *options, environment=ENVIRONMENT):
+def start(photos, collection, *options, environment=ENVIRONMENT, said=None):
     command = [sys.executable, "-m", "resight", "index", str(photos), "--collection", str(collection)]
-    with collection.with_suffix(".txt").open("a") as said:
-        return subprocess.Popen([*command, *options], env=environment, stdout=said, stderr=said)
+    with (said or collection.with_suffix(".txt")).open("a") as log:
+        return subprocess.Popen([*command, *options], env=environment, stdout=log, stderr=log)
 
 
 def rows(collection):
@@ -105,6 +108,26 @@ def test_a_killed_driver_goes_on_where_it_ended(photos, expected, tmp_path):
     driver.wait()
     assert start(photos, tmp_path / "driver.resight", "--on", "ray").wait(timeout=900) == 3
     assert_equal(tmp_path / "driver.resight", expected)
+
+
+def test_photos_and_a_collection_in_a_bucket_are_described_as_in_folders(
+    photos, expected, tmp_path, monkeypatch
+):
+    pytest.importorskip("obstore")
+    with store("photos") as address:
+        name_store(monkeypatch, address)
+        environment = {**ENVIRONMENT, **ASKED, "AWS_ENDPOINT_URL": address}
+        for file in photos.iterdir():
+            object_path(f"s3://photos/pictures/{file.name}").write_bytes(file.read_bytes())
+        collections = tmp_path / "here.resight", object_path("s3://photos/there.resight")
+        for collection in collections:
+            said = tmp_path / "said.txt"
+            driver = start(
+                "s3://photos/pictures", collection, "--on", "ray", environment=environment, said=said
+            )
+            assert driver.wait(timeout=900) == 3
+            assert "s3://photos/pictures/empty.jpg" in said.read_text()
+            assert_equal(collection, expected)
 
 
 def test_a_dead_machine_of_a_cluster_loses_and_doubles_nothing(photos, expected, tmp_path):

@@ -103,7 +103,7 @@ class ExactKept:
         queries = index.descriptors(index.ids[spread])
         milliseconds = median_milliseconds(index, queries) if len(queries) else None
         progress(1, 1)
-        return SearchFigures("exact", 1.0, milliseconds, _exact_bytes(store, len(index)))
+        return SearchFigures("exact", 1.0, milliseconds, exact_bytes(store, len(index)))
 
     def update(self, store: Store) -> SearchFigures | None:  # noqa: ARG002 (the contract's)
         """Returns None: nothing is to be done."""
@@ -176,12 +176,12 @@ def choose_index(store: Store, choice: SearchChoice, progress: Progress = silent
         CollectionError: The table cannot be read, or the index not written.
     """
     require_keepable(choice, store.path)
-    kept = kept_index(choice, store.path)
     before = store.header.search_choice
+    figures = kept_index(choice, store.path).build(store, progress)
+    store.write_header(replace(store.header, search_choice=choice, search_figures=figures))
+    # Only now: a choice that cannot be met leaves what there was.
     if (before.kind, before.address) != (choice.kind, choice.address):
         kept_index(before, store.path).remove(store)
-    figures = kept.build(store, progress)
-    store.write_header(replace(store.header, search_choice=choice, search_figures=figures))
     return figures
 
 
@@ -204,10 +204,10 @@ def figures_of(store: Store, photos: int) -> SearchFigures:
     """Returns the figures of a collection's search: measured ones, or what an exact search holds."""
     measured = store.header.search_figures
     if measured is None:
-        return SearchFigures("exact", 1.0, None, _exact_bytes(store, photos))
-    return replace(measured, bytes=_exact_bytes(store, photos)) if measured.kind == "exact" else measured
+        return SearchFigures("exact", 1.0, None, exact_bytes(store, photos))
+    return replace(measured, bytes=exact_bytes(store, photos)) if measured.kind == "exact" else measured
 
 
-def _exact_bytes(store: Store, photos: int) -> int:
+def exact_bytes(store: Store, photos: int) -> int:
     """Returns what the descriptors, as halves, and the ids of photos take."""
     return photos * (2 * store.header.dim + 8)

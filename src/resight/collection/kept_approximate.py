@@ -18,6 +18,7 @@ from typing import final
 import numpy as np
 from jaxtyping import Bool, Float16, Int64
 
+from resight.collection.kept import ExactKept, exact_bytes
 from resight.collection.kept_head import Head, index_folder, new_name, read_head, remove_unnamed, write_head
 from resight.collection.lance_errors import writing
 from resight.collection.resident import follow_rows, rows_of
@@ -76,12 +77,11 @@ class ApproximateKept:
             InvalidInput: Nothing that fits the memory reaches the recall.
             CollectionError: The table cannot be read, or the index not written.
         """
-        from resight.collection.kept import ExactKept
-
         if self._choice.label not in ("", *metadata_names(store.schema)):
             raise InvalidInput(f"the collection has no metadata column {self._choice.label!r} of labels")
         count = store.count_searchable()
         if count < AUTO_FROM:
+            self._require_memory(store, count)
             self.remove(store)
             return ExactKept().build(store, progress)
         folder = index_folder(store)
@@ -121,7 +121,7 @@ class ApproximateKept:
                 remove_unnamed(index_folder(store), head)
         except CollectionDamaged:
             self.remove(store)
-            return self.build(store, silent)
+            return self._built_or_exact(store)
         except StorageFailed:
             # A removal must take its photos off a full disk: the index goes as a whole, to be built again.
             self.remove(store)
@@ -202,29 +202,66 @@ class ApproximateKept:
         measured = store.header.search_figures
         if count < AUTO_FROM:
             self.remove(store)
-            return None if measured is None or measured.kind == "exact" else self.build(store, silent)
+            return None if measured is None or measured.kind == "exact" else ExactKept().build(store, silent)
         if measured is not None and measured.kind == "exact" and measured.bytes is not None:
             # Exact was the better one: it is compared again when there are twice as many photos.
             before = measured.bytes / (2 * store.header.dim + 8)
             if before >= AUTO_FROM and count < BUILT_AGAIN * before:
                 return None
-        return self.build(store, silent)
+        return self._built_or_exact(store)
+
+    def _built_or_exact(self, store: Store) -> SearchFigures:
+        """Returns the figures of a new index; of an exact search where none meets the choice any more."""
+        try:
+            return self.build(store, silent)
+        except InvalidInput:
+            # Of a choice that was made for fewer photos: `info` has the figures.
+            return ExactKept().build(store, silent)
 
     def _measured_again(self, store: Store, head: Head, index: ApproximateIndex) -> SearchFigures | None:
         """Returns new figures after many changes, of an index built anew where it misses too many."""
         measured, count = store.header.search_figures, len(index)
         if count < AUTO_FROM or count > BUILT_AGAIN * head.built:
-            return self.build(store, silent)
+            return self._built_again(store, head, index)
         held = held_bytes(index.codes, count)
         if head.changed < MEASURED_AGAIN * count or measured is None:
             return None if measured is None else replace(measured, bytes=held)
         found = _recall(index)
         if found < self._choice.recall - SLACK:
-            return self.build(store, silent)
+            return self._built_again(store, head, index)
         head = replace(head, changed=0)
         with writing(store.path):
             write_head(store, head)
         return self._with_loss(store, head, replace(measured, recall=found, bytes=held))
+
+    def _built_again(self, store: Store, head: Head, index: ApproximateIndex) -> SearchFigures | None:
+        """Returns the figures of an index built anew, or of this one where none meets the choice any more."""
+        try:
+            return self.build(store, silent)
+        except InvalidInput:
+            measured = store.header.search_figures
+            head = replace(head, changed=0, built=len(index))
+            with writing(store.path):
+                write_head(store, head)
+                remove_unnamed(index_folder(store), head)
+            if measured is None:
+                return None
+            held = held_bytes(index.codes, len(index))
+            return self._with_loss(store, head, replace(measured, recall=_recall(index), bytes=held))
+
+    def _require_memory(self, store: Store, count: int) -> None:
+        """Returns if an exact search fits the memory.
+
+        Raises:
+            InvalidInput: It does not.
+        """
+        held, memory = exact_bytes(store, count), self._choice.memory
+        if memory is not None and held > memory:
+            raise InvalidInput(
+                f"{count:,} photos are searched exactly (there is an index from {AUTO_FROM:,} on), which "
+                f"takes {held:,} bytes of memory, and {memory:,} are allowed: allow more, or leave the "
+                "memory out"
+            )
 
 
 def is_usable(store: Store) -> bool:

@@ -1,0 +1,8 @@
+"""Buckets are made by the collection's tests."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "collection"))
