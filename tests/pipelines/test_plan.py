@@ -111,8 +111,20 @@ def test_measured_constants_are_those_of_the_results():
         ({"photos": 5, "recall": 95}, "recall is 95; accepted are numbers over 0 and up to 1, such as 0.95"),
         ({"photos": 5, "recall": math.nan}, "recall is nan"),
         ({"photos": 5, "verify": -1}, "verify is -1"),
+        ({"photos": 5, "qps": 1e308}, r"qps is 1e\+308; accepted are 1e-06 to 1e\+15"),
+        ({"photos": 5, "days": 1e-300}, "days is 1e-300; accepted are 1e-06 to"),
+        ({"photos": 10**400}, r"photos is 1000000000\.\.\.; accepted are 1e-06 to"),
+        ({"photos": 5, "verify": 10**400}, r"verify is 1000000000\.\.\.; accepted are 0 \(no geometry\) and"),
     ],
 )
 def test_impossible_needs_are_refused(numbers, words):
     with pytest.raises(InvalidInput, match=words):
         Need(**numbers)
+
+
+def test_the_largest_and_the_smallest_need_have_a_plan():
+    for most in (
+        Need(10**15, qps=1e15, dim=10**15, verify=10**15, days=1e-6, cores=1, memory=1e-6),
+        Need(1, qps=1e-6, recall=1e-300, dim=1, verify=0, days=1e15, cores=10**15, memory=1e15),
+    ):
+        assert all(math.isfinite(figure.value) for figure in plan(most).figures)

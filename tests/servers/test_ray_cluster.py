@@ -56,9 +56,9 @@ def expected(photos, tmp_path_factory):
     return rows(collection)
 
 
-def assert_equal(collection, expected):
+def assert_equal(collection, expected, size=202):
     (found, count), (wanted, number) = rows(collection), expected
-    assert count == number == len(found) == 202
+    assert count == number == len(found) == size
     for path, row in wanted.items():
         assert (found[path]["hash"], found[path]["broken"]) == (row["hash"], row["broken"])
         if row["descriptor"] is not None:
@@ -117,7 +117,10 @@ def test_photos_and_a_collection_in_a_bucket_are_described_as_in_folders(
     with store("photos") as address:
         name_store(monkeypatch, address)
         environment = {**ENVIRONMENT, **ASKED, "AWS_ENDPOINT_URL": address}
-        for file in photos.iterdir():
+        sent = sorted(photos.iterdir())[::6] + [photos / "empty.jpg", photos / "text.jpg"]
+        names = {file.name for file in sent}
+        wanted = {name: row for name, row in expected[0].items() if name in names}
+        for file in sent:
             object_path(f"s3://photos/pictures/{file.name}").write_bytes(file.read_bytes())
         collections = tmp_path / "here.resight", object_path("s3://photos/there.resight")
         for collection in collections:
@@ -127,7 +130,7 @@ def test_photos_and_a_collection_in_a_bucket_are_described_as_in_folders(
             )
             assert driver.wait(timeout=900) == 3
             assert "s3://photos/pictures/empty.jpg" in said.read_text()
-            assert_equal(collection, expected)
+            assert_equal(collection, (wanted, len(wanted)), size=len(names))
 
 
 def test_a_dead_machine_of_a_cluster_loses_and_doubles_nothing(photos, expected, tmp_path):

@@ -107,6 +107,10 @@ INDEXES: Mapping[Kind, IndexCosts] = {
 """``plan_constants.json`` and, of the exact scan, a query of a batch of 32 in ``search_latency.json``."""
 
 
+_LEAST, _MOST = 1e-6, 1e15
+"""Of every number: beyond these, products of them have no sense, or no float."""
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
     """What a plan is for.
@@ -137,14 +141,23 @@ class Need:
     def __post_init__(self) -> None:
         for name in ("photos", "qps", "dim", "days", "cores", "memory"):
             value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
+            if not value > 0:
                 raise InvalidInput(f"{name} is {value:g}; accepted are numbers above 0")
+            if not _LEAST <= value <= _MOST:
+                raise InvalidInput(f"{name} is {_short(value)}; accepted are {_LEAST:g} to {_MOST:g}")
         if not 0 < self.recall <= 1:
             raise InvalidInput(
                 f"recall is {self.recall:g}; accepted are numbers over 0 and up to 1, such as 0.95"
             )
-        if self.verify < 0:
-            raise InvalidInput(f"verify is {self.verify}; accepted are 0 (no geometry) and more")
+        if not 0 <= self.verify <= _MOST:
+            what = _short(self.verify)
+            raise InvalidInput(f"verify is {what}; accepted are 0 (no geometry) and more, up to {_MOST:g}")
+
+
+def _short(value: float) -> str:
+    """Returns a number of any size; a whole one may be too large for a float."""
+    text = str(value)
+    return f"{value:g}" if isinstance(value, float) or len(text) < 16 else f"{text[:10]}..."
 
 
 @dataclass(frozen=True, slots=True)
