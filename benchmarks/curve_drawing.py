@@ -1,4 +1,7 @@
-"""A drawing of curves: recall to the right, queries a second upwards, by powers of ten."""
+"""A drawing of curves: recall to the right, queries a second upwards.
+
+Both axes are logarithmic: the one of recall in the share that is missed.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-__all__ = ["drawn"]
+__all__ = ["drawn", "rate_at"]
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 400, 64, 170, 40, 48
 COLOURS = ("#c2571a", "#1f5fa8", "#3b8132", "#7a3fa0", "#a8791f", "#2a8f8f", "#b03060")
-LEAST_RECALL = 0.7
+TICKS = (0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 1.0)
+LEAST_RECALL, LEAST_MISSED = TICKS[0], 1e-3
+"""Recalls from 0.999 on are drawn as 1."""
 
 Points = Sequence[tuple[float, float]]
 
@@ -19,12 +24,12 @@ def drawn(curves: Mapping[str, Points], *, title: str) -> str:
     """Returns an SVG of curves of recall and queries a second, without points that others of a curve beat."""
     best = {name: points for name, own in curves.items() if (points := frontier(own))}
     rates = [rate for points in best.values() for _, rate in points]
-    recalls = [recall for points in best.values() for recall, _ in points]
     low, high = math.floor(math.log10(min(rates))), math.ceil(math.log10(max(rates)))
-    least = math.floor(min(recalls) * 20) / 20
+    whole = math.log10((1.0 - LEAST_RECALL) / LEAST_MISSED)
 
     def x_of(recall: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * (recall - least) / (1.0 - least)
+        missed = max(1.0 - recall, LEAST_MISSED)
+        return LEFT + (WIDTH - LEFT - RIGHT) * math.log10((1.0 - LEAST_RECALL) / missed) / whole
 
     def y_of(rate: float) -> float:
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (math.log10(rate) - low) / (high - low)
@@ -35,13 +40,11 @@ def drawn(curves: Mapping[str, Points], *, title: str) -> str:
         for power in range(low, high + 1)
         for y in [y_of(10**power)]
     ]
-    step = 0.05 if 1.0 - least > 0.1 else 0.01
-    for tick in range(round((1.0 - least) / step) + 1):
-        recall = least + tick * step
+    for recall in TICKS:
         x = x_of(recall)
         parts.append(
             f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}" stroke="#eee"/>'
-            f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{recall:.2f}</text>'
+            f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{recall:g}</text>'
         )
     for number, (name, points) in enumerate(best.items()):
         colour, y = COLOURS[number % len(COLOURS)], TOP + 14 + 20 * number
@@ -64,6 +67,11 @@ def drawn(curves: Mapping[str, Points], *, title: str) -> str:
         + "\n".join(parts)
         + f'\n<text x="{LEFT}" y="{HEIGHT - 10}">{below}</text>\n</svg>\n'
     )
+
+
+def rate_at(points: Points, recall: float) -> float | None:
+    """Returns the most queries a second at a recall or a higher one; None where it is not reached."""
+    return max((rate for reached, rate in points if reached >= recall), default=None)
 
 
 def frontier(points: Points) -> list[tuple[float, float]]:

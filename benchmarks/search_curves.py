@@ -32,7 +32,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from curve_drawing import drawn
+from curve_drawing import drawn, rate_at
+
+RECALLS = (0.9, 0.95, 0.98, 0.99, 0.999)
+"""For which queries a second are told."""
 
 K, QUERIES, BLOCK = 10, 200, 50_000
 NOISE = 0.5
@@ -122,12 +125,18 @@ def main() -> None:
     }
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    curves = {
+        name: [(point[1], point[2]) for point in index["curve"]]
+        for name, index in result["indexes"].items()
+        if "curve" in index
+    }
+    print("| index | processor seconds to build | MB |", *(f"{recall:g} |" for recall in RECALLS))
+    for name, points in curves.items():
+        rates = (rate_at(points, recall) for recall in RECALLS)
+        own = result["indexes"][name]
+        made = f"{own.get('build_processor_seconds', '')} | {own.get('megabytes', '')}"
+        print(f"| {name} | {made} |", *("|" if rate is None else f"{rate:,.0f} |" for rate in rates))
     if arguments.svg:
-        curves = {
-            name: [(point[1], point[2]) for point in index["curve"]]
-            for name, index in result["indexes"].items()
-            if "curve" in index
-        }
         arguments.svg.write_text(drawn(curves, title=f"{result['rows']:,} descriptors"), encoding="utf-8")
 
 

@@ -117,7 +117,7 @@ def test_photos_and_a_collection_in_a_bucket_are_described_as_in_folders(
     with store("photos") as address:
         name_store(monkeypatch, address)
         environment = {**ENVIRONMENT, **ASKED, "AWS_ENDPOINT_URL": address}
-        sent = sorted(photos.iterdir())[::6] + [photos / "empty.jpg", photos / "text.jpg"]
+        sent = [*sorted(photos.iterdir())[::6], photos / "empty.jpg", photos / "text.jpg"]
         names = {file.name for file in sent}
         wanted = {name: row for name, row in expected[0].items() if name in names}
         for file in sent:
