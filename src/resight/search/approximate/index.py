@@ -214,7 +214,7 @@ class ApproximateIndex:
             nearness = queries @ self.codes.centroids.T
             probes = min(effort.probes, self.codes.lists)
             probed = np.argpartition(-nearness, probes - 1, axis=1)[:, :probes].astype(np.int64)
-            near = np.ascontiguousarray(np.take_along_axis(nearness, probed, axis=1))
+            near = nearness[np.arange(len(queries))[:, None], probed]
             rankings = []
             for part, member in zip(self.parts, members, strict=True):
                 selector = None

@@ -112,7 +112,8 @@ class Part:
         Raises:
             CollectionDamaged: One is damaged.
         """
-        for number in np.unique(lists[~self.checked[lists]]).tolist():
+        new = lists[~self.checked[lists]]
+        for number in np.unique(new).tolist() if len(new) else ():
             first, last = int(self.ends[number]), int(self.ends[number + 1])
             width = self.codes.size + 8
             listed = self.code_lists[first * width : last * width]
