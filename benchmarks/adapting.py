@@ -56,7 +56,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--sets", nargs="+", default=["grocery", "caltech101"])
+    parser.add_argument("--sets", nargs="*", default=["grocery", "caltech101"])
     parser.add_argument("--model", default="efficientnet-lite0")
     parser.add_argument("--made", type=Path)
     parser.add_argument("--tuples", type=Path, nargs="*", default=[])

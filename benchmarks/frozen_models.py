@@ -33,6 +33,7 @@ from resight.evaluation.landmark_description import LandmarkDescriptors
 from resight.evaluation.landmarks import query_view
 from resight.features import Box, ImageFeatures
 from resight.models import load_model
+from resight.models.engines import with_engine
 from resight.models.packaged import load_lite0, made_to_join
 
 VERIFIED = 100
@@ -99,7 +100,7 @@ def chosen(truth: dict, photos: int) -> list[int]:
 def describe(jobs: Sequence[tuple[Path, Box | None]], cache: Path, seconds: float, delg: Path | None) -> bool:
     """Returns whether all photos are described by all models."""
     models = [load_lite0(), load_model("sift"), load_model("sift+xfeat").describer.local]
-    models += [] if delg is None else [load_model(delg)]
+    models += [] if delg is None else [with_engine(load_model(delg), "auto")]
     started = time.process_time()
     for path, box in jobs:
         file = kept(path, cache)
