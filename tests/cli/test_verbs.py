@@ -358,6 +358,21 @@ def test_the_sift_verbs_import_no_torch(made, rendered, tmp_path):
     assert run.stderr.splitlines()[-1] == "[0, 0, 0] []"
 
 
+def test_a_command_brings_no_pandas_where_it_is_installed(made, tmp_path):
+    (tmp_path / "pandas").mkdir()
+    (tmp_path / "pandas" / "__init__.py").write_text("print('pandas is here')\n__version__ = '2.0.0'\n")
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+    def said(*words: str) -> str:
+        command = [sys.executable, *words]
+        environment = {**os.environ, "PYTHONPATH": path}
+        return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+
+    assert "pandas is here" in said("-c", "import pyarrow.dataset")
+    assert "pandas is here" in said("-c", "import resight, pandas")
+    assert "pandas is here" not in said("-m", "resight", "info", str(made))
+
+
 @pytest.mark.parametrize("words", [["models", "--json"], ["models"]])
 def test_a_reader_that_leaves_is_met_quietly(words):
     command = [sys.executable, "-m", "resight", *words]
