@@ -129,6 +129,31 @@ def test_files_of_the_others_are_read(tmp_path):
             (0, f"{n}.jpg", "train", "", "", json.dumps(row.tolist())) for n, row in enumerate(rows)
         )
     np.testing.assert_array_equal(read_layout(tmp_path / "oml.csv").descriptors, rows)
+    # As the prediction pipeline of open-metric-learning writes them.
+    predictions = tmp_path / "predictions.json"
+    predictions.write_text(json.dumps({f"/data/{n}.jpg": row.tolist() for n, row in enumerate(rows)}))
+    read = read_layout(predictions)
+    assert read.names == [f"/data/{n}.jpg" for n in range(3)]
+    np.testing.assert_array_equal(read.descriptors, rows)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"a": 1}', '{"a": [1], "b": [1, 2]}', '{"a": ["x"]}'])
+def test_other_json_is_no_predictions(tmp_path, text):
+    (tmp_path / "p.json").write_text(text)
+    with pytest.raises(InvalidInput, match="a list of numbers, all of one length, by each photo's path"):
+        read_layout(tmp_path / "p.json")
+
+
+@pytest.mark.parametrize(
+    ("labels", "written"),
+    [((4, 4, 9), [4, 4, 9]), (("cat", "dog", "cat"), [0, 1, 0]), ((None, "", None), [0, 1, 2])],
+)
+def test_labels_are_numbers_for_open_metric_learning(tmp_path, labels, written):
+    metadata = [{} if label is None else {"label": label} for label in labels]
+    exchanged = Exchanged(["a", "b", "c"], np.eye(3, dtype=np.float32), [None] * 3, metadata)
+    write_layout(exchanged, "oml", tmp_path / "oml.csv")
+    with (tmp_path / "oml.csv").open(newline="") as file:
+        assert [int(row["label"]) for row in csv.DictReader(file)] == written
 
 
 @pytest.mark.parametrize("layout", ["oml", "faiss", "parquet", "hloc"])

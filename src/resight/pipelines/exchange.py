@@ -20,7 +20,7 @@ from resight.datasets.matlab import read_arrays
 from resight.errors import InvalidInput, MissingExtra
 from resight.evaluation.descriptor_files import open_matrix, read_named
 from resight.features import ImageFeatures, LocalFeatures
-from resight.files import read_rows, reading, whole_file, whole_files, whole_folder, write_whole
+from resight.files import read_json, read_rows, reading, whole_file, whole_files, whole_folder, write_whole
 from resight.files.budget import require_file
 from resight.pipelines.databases import DATABASES, Database, Place, read_database, write_database
 
@@ -121,6 +121,8 @@ def read_layout(path: str | Path) -> Exchanged:
         return _read_clip(path)
     if path.suffix == ".csv":
         return _read_oml(path)
+    if path.suffix == ".json":
+        return _read_predictions(path)
     if path.suffix in (".faiss", ".index"):
         return _read_faiss(path)
     if path.suffix in (".h5", ".hdf5"):
@@ -224,10 +226,36 @@ def _write_oml(exchanged: Exchanged, path: Path) -> None:
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\n")
     table.writerow(("label", "path", "split", "is_query", "is_gallery", "embedding"))
-    for name, row, values in zip(exchanged.names, exchanged.descriptors, exchanged.metadata, strict=True):
+    for name, row, label in zip(exchanged.names, exchanged.descriptors, _labels(exchanged), strict=True):
         numbers = ", ".join(str(value) for value in row)
-        table.writerow((values.get("label", 0), name, "validation", True, True, f"[{numbers}]"))
+        table.writerow((label, name, "validation", True, True, f"[{numbers}]"))
     write_whole(path, stream.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def _labels(exchanged: Exchanged) -> list[int]:
+    """Returns labels as numbers, as open-metric-learning takes no others; each photo without has its own."""
+    said = [values.get("label") for values in exchanged.metadata]
+    whole = [label for label in said if isinstance(label, int)]
+    if len(whole) == len(said):
+        return whole
+    numbers: dict[tuple[object, ...], int] = {}
+    return [
+        numbers.setdefault(("", name) if label is None else (label,), len(numbers))
+        for label, name in zip(said, exchanged.names, strict=True)
+    ]
+
+
+def _read_predictions(path: Path) -> Exchanged:
+    """Returns what the prediction pipeline of open-metric-learning wrote: lists of numbers by path."""
+    sentence = f"{path} must hold one object: a list of numbers, all of one length, by each photo's path"
+    content = read_json(path, sentence)
+    with reading(path, sentence):
+        if not isinstance(content, dict) or not content:
+            raise ValueError("it holds no object with photos")
+        rows = np.array(list(content.values()), dtype=np.float32)
+        if rows.ndim != 2:
+            raise ValueError("it holds no lists of numbers")
+    return _plain(list(content), rows)
 
 
 def _read_oml(path: Path) -> Exchanged:
