@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from resight.collection import Collection, groups
 from resight.collection.groups import EdgeStore, GroupConfig, edges_of, finding
-from resight.collection.groups.building import build_groups
+from resight.collection.groups.building import build_groups, is_copy
 from resight.collection.groups.edges import Edge, Looked
 from resight.collection.groups.finding import Photo
 from resight.collection.groups.registration import Thumbnail, register
@@ -271,6 +271,15 @@ def test_noise_is_no_sharpness():
             assert sharpness_of(Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))) < sharp
     assert sharpness_of(Image.new("RGB", (3, 1))) == 0.0
     assert sharpness_of(Image.new("RGB", (40, 30), (255, 255, 255))) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("inliers", "exactness", "is_one"),
+    [(300, 0.7, True), (480, 0.7, False), (480, 0.95, True), (300, 0.95, True), (15, 0.7, False)],
+)
+def test_two_sharp_photos_a_moment_apart_are_no_copies(inliers, exactness, is_one):
+    edge = Edge(b"a" * 20, b"b" * 20, False, inliers, True, np.eye(3), 0.95, exactness)
+    assert is_copy(edge, shape_of(np.eye(3), (640, 480), (640, 480))) == is_one
 
 
 def sharpness_of(picture: Image.Image) -> float:

@@ -81,7 +81,7 @@ class Thumbnail:
 
 
 def _sharpness(grey: Float32[np.ndarray, "rows columns"]) -> float:
-    """Returns the variance of the Laplacian beyond what noise gives; larger is sharper, 0 for noise alone.
+    """Returns the variance of the Laplacian less what noise gives; larger is sharper.
 
     Noise is what the Laplacian has where the picture, blurred, is flattest and neither black nor white, which
     would cut it off. Its variance is the square of the median magnitude over .6745, as of a normal
@@ -97,7 +97,7 @@ def _sharpness(grey: Float32[np.ndarray, "rows columns"]) -> float:
         clear[:] = True
     flat = clear & (steepness <= np.quantile(steepness[clear], FLAT))
     deviation = float(np.median(np.abs(some[flat]))) / 0.6745
-    return max(float(laplacian.var()) - NOISE * deviation**2, 0.0)
+    return float(laplacian.var()) - NOISE * deviation**2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
