@@ -94,7 +94,7 @@ def measured(name: str, photos: Path, budget: int, workers: int) -> dict[str, fl
     with tempfile.TemporaryDirectory() as folder:
         memory = budget * 10**6
         report = Collection.create(Path(folder, "photos.resight"), model=model).add(
-            photos, workers=workers, memory=memory, max_pixels=min(MAX_PIXELS, memory // PIXEL_BYTES)
+            photos, workers=workers, memory=memory, max_pixels=min(MAX_PIXELS, memory * 4 // 5 // PIXEL_BYTES)
         )
     if report.broken:
         raise SystemExit(str(report.broken))

@@ -105,7 +105,7 @@ def test_index_takes_a_working_memory(run, rendered, tmp_path):
     code, _, err = run(*line, "--working-memory", "much")
     assert code == 2
     assert "--working-memory" in err
-    assert run(*line, "--working-memory", "500MB", "--max-pixels", "125000000")[0] == 0
+    assert run(*line, "--working-memory", "500MB", "--max-pixels", "100000000")[0] == 0
 
 
 def test_index_reports_what_is_missing_and_forgets_it_when_told(run, rendered, tmp_path):

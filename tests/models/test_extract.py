@@ -116,7 +116,7 @@ def test_models_that_take_one_photo_are_called_from_several_threads_and_others_f
 
 def test_as_many_photos_are_described_at_once_as_fit_the_memory(files):
     few = {"memory": 1_000_000, "max_pixels": 1_000}
-    for bytes_a_row, at_once in ((40, 4), (40_000, 2), (4 * 10**7, 1)):
+    for bytes_a_row, at_once in ((40, 4), (39_000, 2), (4 * 10**7, 1)):
         single = Means(1, 0.02, lambda rows, columns, each=bytes_a_row: each * rows)
         assert described(extract(files, model_of(single), workers=4, **few)) == 16
         assert single.most_busy == at_once
@@ -127,9 +127,9 @@ def test_as_many_photos_are_described_at_once_as_fit_the_memory(files):
 
 
 def test_a_memory_that_holds_no_photo_is_refused(files):
-    with pytest.raises(InvalidInput, match="3,999 bytes does not hold a photo of 1,000 pixels, the most"):
-        list(extract(files, model_of(Means()), memory=3_999, max_pixels=1_000))
-    assert described(extract(files, model_of(Means()), memory=4_000, max_pixels=1_000)) == 16
+    with pytest.raises(InvalidInput, match="4,999 bytes does not hold a photo of 1,000 pixels, the most"):
+        list(extract(files, model_of(Means()), memory=4_999, max_pixels=1_000))
+    assert described(extract(files, model_of(Means()), memory=5_000, max_pixels=1_000)) == 16
     assert usual_memory() >= 1_000_000_000
 
 

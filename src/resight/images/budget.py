@@ -57,16 +57,16 @@ class PixelBudget:
 
     @classmethod
     def of_memory(cls, memory: int | None, max_pixels: int) -> PixelBudget:
-        """Returns the budget of so many bytes; `usual_memory` where none are given.
+        """Returns four fifths of so many bytes; the last one is for the bytes of files, see `for_files`.
 
         Args:
-            memory: What all photos together may take.
+            memory: What all photos together may take; `usual_memory` where none is given.
             max_pixels: Of the largest photo that is let in.
 
         Raises:
             InvalidInput: Such a photo takes more, or ``max_pixels`` is below 1.
         """
-        largest = PIXEL_BYTES * max_pixels
+        largest = PIXEL_BYTES * max_pixels * 5 // 4
         if memory is None:
             memory = max(usual_memory(), largest)
         if memory < largest:
@@ -74,7 +74,14 @@ class PixelBudget:
                 f"a working memory of {memory:,} bytes does not hold a photo of {max_pixels:,} pixels, the "
                 f"most that are let in, {largest:,} bytes: allow more memory, or fewer pixels (--max-pixels)"
             )
-        return cls(memory // PIXEL_BYTES if max_pixels > 0 else max_pixels)
+        return cls(memory * 4 // 5 // PIXEL_BYTES if max_pixels > 0 else max_pixels)
+
+    def for_files(self) -> PixelBudget:
+        """Returns a budget of a quarter of this one, for what is held of files while they are decoded.
+
+        It is one of its own, and taken first: who waits for pixels keeps nobody waiting who holds some.
+        """
+        return PixelBudget(max(1, self._pixels // 4))
 
     @property
     def bytes(self) -> int:

@@ -170,10 +170,11 @@ def extract(
             ``max_pixels`` takes, or there are more or fewer boxes than files.
     """
     budget = images.PixelBudget.of_memory(memory, max_pixels)
+    files = budget.for_files()
 
     def read(item: tuple[str | Path, Box | None]) -> _Read[Extraction]:
         held = (given or {}).get(str(item[0]))
-        one = _read_file(Path(item[0]), item[1], model.max_side, known, max_pixels, budget)
+        one = _read_file(Path(item[0]), item[1], model.max_side, known, max_pixels, budget, files)
         return one if held is None else replace(one, given=held)
 
     described = _in_order(read, _with_boxes(paths, boxes), model, workers, budget)
@@ -292,6 +293,7 @@ def _read_file(
     known: Collection[bytes],
     max_pixels: int,
     budget: images.PixelBudget,
+    files: images.PixelBudget,
 ) -> _Read[Extraction]:
     started = time.thread_time()
     content: Content | None = None
@@ -304,7 +306,11 @@ def _read_file(
             content = content_in(stream)
             capture = images.capture_of(stream)
             if content.hash not in known:
-                photo = images.read(stream, max_side=max_side, box=box, max_pixels=max_pixels, budget=budget)
+                # The file's bytes, and a copy of them without what is not read.
+                with files.taking(2 * content.size / images.PIXEL_BYTES):
+                    photo = images.read(
+                        stream, max_side=max_side, box=box, max_pixels=max_pixels, budget=budget
+                    )
             if stamp_in(stream) != Stamp(content.size, content.modified_ns):
                 raise _Changing
     except _Changing:
