@@ -48,3 +48,11 @@ def test_rows_come_without_their_padding_and_cannot_be_changed():
     assert (len(ranking), ranking.k) == (1, 4)
     with pytest.raises(ValueError, match="read-only"):
         ranking.ids[0, 0] = 1
+
+
+def test_a_proved_ranking_cannot_be_changed_either():
+    ranking = Ranking.proved(np.array([[4, 2]]), np.float32([[0.5, 0.5]]))
+    assert ranking.row(0)[0].tolist() == [4, 2]
+    for array in (ranking.ids, ranking.scores):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0, 0] = 1

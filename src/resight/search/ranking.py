@@ -47,6 +47,20 @@ class Ranking:
             view.flags.writeable = False
             object.__setattr__(self, name, view)
 
+    @classmethod
+    def proved(cls, ids: Int64[np.ndarray, "queries k"], scores: Float32[np.ndarray, "queries k"]) -> Ranking:
+        """Returns a ranking of what is one by construction, unchecked: for searches of some microseconds.
+
+        Args:
+            ids: Of the attribute; nobody else may change them.
+            scores: The same.
+        """
+        ranking = object.__new__(cls)
+        for name, array in (("ids", ids), ("scores", scores)):
+            array.flags.writeable = False
+            object.__setattr__(ranking, name, array)
+        return ranking
+
     def _check_padded(self) -> None:
         padding = self.ids == PADDING_ID
         ordered = np.sort(self.ids, axis=1)

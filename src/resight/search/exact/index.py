@@ -25,7 +25,7 @@ from resight.errors import InvalidInput
 from resight.search.exact.index_file import read_index, write_index
 from resight.search.exact.order import STEPS, rounded, top_k
 from resight.search.exact.rows import RowTable
-from resight.search.exact.scan import propose, propose_decoded, propose_one
+from resight.search.exact.scan import just_below, near_best, propose, propose_decoded, propose_one
 from resight.search.ranking import PADDING_ID, Ranking
 
 __all__ = ["ExactIndex"]
@@ -41,9 +41,6 @@ LARGEST_PADDED = 1 << 24
 
 LARGEST_DECODED = 1 << 21
 """Numbers of a small index, which are also held as float32: 8 MB, 4096 rows at 512 dimensions."""
-
-FEW = 4096
-"""Rows whose search takes calls more than scanning."""
 
 THREADED_FROM = 20_000
 """Rows from which two threads are worth their start."""
@@ -188,7 +185,7 @@ class ExactIndex:
                 are not finite.
         """
         queries = self.checked(np.asarray(queries), k)
-        if allowed is None and len(queries) == 1 and k <= len(self) <= FEW:
+        if allowed is None and len(queries) == 1 and k <= len(self) < THREADED_FROM:
             ranking = self._search_few(queries, k)
             if ranking is not None:
                 return ranking
@@ -217,8 +214,8 @@ class ExactIndex:
             )
             for query, (scanned, rows) in enumerate(proposed):
                 bound = self._bound(queries[query]) + HALF_STEP
-                near = rows[_near(scanned, size, bound)]
-                best, best_scores = self._first(near, self._score(queries[query], near), size)
+                close = rows[near_best(scanned, size, bound)]
+                best, best_scores = self._first(close, self._score(queries[query], close), size)
                 unseen = float(scanned.min()) + bound
                 if fetched == searched or unseen < best_scores[-1]:
                     ranking_ids[query, :size], scores[query, :size] = self.ids[best], best_scores
@@ -232,21 +229,25 @@ class ExactIndex:
     def _search_few(self, queries: Float32[np.ndarray, "1 dim"], k: int) -> Ranking | None:
         """Returns what `search` does of a small index, or None where the proposals may miss a row.
 
-        The calls of NumPy take as long as the scan here, so there are few; and FAISS's of halves reads half
-        the bytes of a product.
+        With few calls, which take as long as the scan; and FAISS reads halves, half the bytes of a product.
         """
         stored = self._small()
         count = min(k + MARGIN, len(self))
         if stored is None or self._borrowed is not None or k > LARGEST_SCANNED_K:
             return None
         scanned, rows = propose_one(self._codes, queries, count)
-        bound = self._bound(queries[0]) + HALF_STEP
-        near = rows[scanned >= _lowest(float(scanned[k - 1]) - 2 * bound)]
-        ids, scores = self.ids[near], _exact(stored[near], queries[0].astype(np.float64))
+        wide = queries[0].astype(np.float64)
+        bound = self._bound(wide) + HALF_STEP
+        # They are sorted, and those beyond the k-th few.
+        last, lowest = k, just_below(float(scanned[k - 1]) - 2 * bound)
+        while last < count and scanned[last] >= lowest:
+            last += 1
+        near = rows[:last]
+        ids, scores = self.ids[near], _exact(stored[near], wide)
         order = top_k(scores, ids, k)
         if count < len(self) and float(scanned[-1]) + bound >= scores[order[-1]]:
             return None
-        return Ranking(ids[order][None], scores[order].astype(np.float32)[None])
+        return Ranking.proved(ids[order][None], scores[order].astype(np.float32)[None])
 
     def checked(self, queries: Float[np.ndarray, "q dim"], k: int) -> Float32[np.ndarray, "q dim"]:
         """Returns queries as they are searched.
@@ -259,8 +260,9 @@ class ExactIndex:
                 f"queries must be floating-point of shape (q, {self._dim}), "
                 f"not {queries.dtype} {queries.shape}"
             )
-        with np.errstate(over="ignore"):
-            queries = np.ascontiguousarray(queries, dtype=np.float32)
+        if queries.dtype != np.float32 or not queries.flags.c_contiguous:
+            with np.errstate(over="ignore"):
+                queries = np.ascontiguousarray(queries, dtype=np.float32)
         # NaN is not at most anything.
         if not np.abs(queries).max(initial=0.0) <= LARGEST_VALUE:
             raise InvalidInput(f"queries must be finite and at most {LARGEST_VALUE:g} in magnitude")
@@ -275,10 +277,10 @@ class ExactIndex:
         flat = faiss.rev_swig_ptr(self._codes.codes.data(), self._codes.codes.size())
         return flat.view("<f2").reshape(len(self), self._dim)
 
-    def _bound(self, query: Float32[np.ndarray, " dim"]) -> float:
+    def _bound(self, query: Float[np.ndarray, " dim"]) -> float:
         """Returns how far a scanned score can lie from the exact inner product."""
         gamma = self._dim * 2.0**-24 / (1 - self._dim * 2.0**-24)
-        wide = query.astype(np.float64)
+        wide = np.asarray(query, dtype=np.float64)
         length = math.sqrt(wide @ wide)
         # 1 %: norms of rows are computed in float32. The last term: products that underflow.
         return 1.01 * gamma * length * self._longest + self._dim * 2.0**-125
@@ -337,9 +339,9 @@ class ExactIndex:
             scanned = queries @ rows.astype(np.float32).T
             for query, bound in enumerate(bounds):
                 threshold = -np.inf if len(best[query]) < k else scores[query][-1] - bound - HALF_STEP
-                near = np.flatnonzero(scanned[query] >= _lowest(threshold))
+                near = np.flatnonzero(scanned[query] >= just_below(threshold))
                 if len(near) > k:
-                    near = near[_near(scanned[query, near], k, bound + HALF_STEP)]
+                    near = near[near_best(scanned[query, near], k, bound + HALF_STEP)]
                 if len(near):
                     new = block[near]
                     best[query], scores[query] = self._first(
@@ -374,17 +376,6 @@ class ExactIndex:
         index = cls(halves.shape[1], fingerprint=made_by)
         index.add(ids, halves)
         return index
-
-
-def _near(scanned: Float32[np.ndarray, " n"], k: int, bound: float) -> Int64[np.ndarray, " m"]:
-    """Returns which may be among the k best: one below all of the k best by twice the bound is not."""
-    kth = np.partition(scanned, len(scanned) - k)[len(scanned) - k]
-    return np.flatnonzero(scanned >= _lowest(float(kth) - 2 * bound))
-
-
-def _lowest(threshold: float) -> float:
-    """Returns a little less: it is compared in float32, and no row shall fall out by its rounding."""
-    return threshold - abs(threshold) * 2.0**-23
 
 
 def _exact(rows: Float[np.ndarray, "n dim"], query: Float64[np.ndarray, " dim"]) -> Float64[np.ndarray, " n"]:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float16, Float32, Int64
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it comes without types
 
-__all__ = ["propose", "propose_decoded", "propose_one"]
+__all__ = ["just_below", "near_best", "propose", "propose_decoded", "propose_one"]
 
 BLOCKED_FROM = 12
 """Queries from which decoding rows once, for a matrix product, beats a scan for each query; two cores."""
@@ -85,8 +85,26 @@ def propose_one(
     codes: faiss.IndexScalarQuantizer, query: Float32[np.ndarray, "1 dim"], count: int
 ) -> tuple[Float32[np.ndarray, " count"], Int64[np.ndarray, " count"]]:
     """Returns scores and rows of the best of all rows for one query, best first."""
-    scores, rows = _one_thread(lambda: _scan_each(codes, query, count, None, 0, codes.ntotal))
-    return scores[0], rows[0]
+    scores, rows = np.empty(count, dtype=np.float32), np.empty(count, dtype=np.int64)
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        # As in `_scan_each`; all rows are scanned, so that none is padded.
+        codes.search_c(1, faiss.swig_ptr(query), count, faiss.swig_ptr(scores), faiss.swig_ptr(rows), None)  # type: ignore[attr-defined]
+    finally:
+        faiss.omp_set_num_threads(before)
+    return scores, rows
+
+
+def near_best(scanned: Float32[np.ndarray, " n"], k: int, bound: float) -> Int64[np.ndarray, " m"]:
+    """Returns which may be among the k best: one below all of the k best by twice the bound is not."""
+    kth = np.partition(scanned, len(scanned) - k)[len(scanned) - k]
+    return np.flatnonzero(scanned >= just_below(float(kth) - 2 * bound))
+
+
+def just_below(threshold: float) -> float:
+    """Returns a little less: it is compared in float32, and no row shall fall out by its rounding."""
+    return threshold - abs(threshold) * 2.0**-23
 
 
 def _per_query(
