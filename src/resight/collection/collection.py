@@ -284,7 +284,8 @@ class Collection:
             workers: Threads; by default the processors available. Or a cluster: `resight.pipelines.on_ray`.
             max_pixels: Most pixels of a photo that is decoded; larger photos are reported as broken.
             memory: Bytes that photos may take beside the model while they are decoded and described; as many
-                are under way at once as fit. A quarter of the machine's memory by default, at least 1 GB.
+                are under way at once as fit. A quarter of the machine's memory by default, at least 1 GB and what a
+                photo of ``max_pixels`` takes.
             progress: Called with photos done and photos in all, in the calling thread.
 
         Raises:
