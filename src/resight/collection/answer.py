@@ -171,8 +171,7 @@ class Answer:
         hits: Best first.
         searched: Photos that were searched, after the filter.
         seconds: Where the time went.
-        notes: What is amiss with the collection's folders and files, a sentence each with the command that
-            mends it.
+        notes: What is amiss with folders and files, a sentence each with the command that mends it.
         damage: Those of the notes that tell of damaged rows, which geometry could not check.
     """
 
@@ -197,10 +196,7 @@ class Answer:
 
     @property
     def is_found(self) -> bool | None:
-        """Whether any hit is likelier than not to show the thing; None where that is not known.
-
-        By probability where the collection is calibrated, else by verdict where geometry has checked a hit.
-        """
+        """Whether a hit likely shows the thing, by probability or verdict; None where neither is known."""
         probabilities = [hit.probability for hit in self.hits if hit.probability is not None]
         if probabilities:
             return max(probabilities) >= 0.5

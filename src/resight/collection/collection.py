@@ -283,9 +283,8 @@ class Collection:
                 with parts describes those of new photos.
             workers: Threads; by default the processors available. Or a cluster: `resight.pipelines.on_ray`.
             max_pixels: Most pixels of a photo that is decoded; larger photos are reported as broken.
-            memory: Bytes that photos may take beside the model while they are decoded and described; as many
-                are under way at once as fit. A quarter of the machine's memory by default, at least 1 GB and what a
-                photo of ``max_pixels`` takes.
+            memory: Bytes that photos under way may take beside the model; by default a quarter of the
+                machine's, at least 1 GB and what a photo of ``max_pixels`` takes.
             progress: Called with photos done and photos in all, in the calling thread.
 
         Raises:
@@ -485,8 +484,7 @@ class Collection:
     ) -> list[Hit]:
         """Returns the photos of the collection that show the same thing, best first.
 
-        The arguments are those of `Query`, which explains them; the errors are those of `answer`, which
-        returns the same hits with what was asked, and writes them as a page (`Answer.save_html`).
+        The arguments are those of `Query`, the errors those of `answer`, whose value is also a page.
         """
         query = Query(
             photos,

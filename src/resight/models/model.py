@@ -189,12 +189,7 @@ class Model:
         return self._fingerprint
 
     def memory_of(self, rows: int, columns: int) -> float:
-        """Returns the bytes that describing a photo takes in main memory beside the model, by estimate.
-
-        Args:
-            rows: Of the photo as it is shown to the model, pixels.
-            columns: The same.
-        """
+        """Returns the bytes that describing a photo shown at this size takes beside the model, about."""
         memory = self.describer.traits.memory
         return 0.0 if memory is None else memory(rows, columns)
 
@@ -254,10 +249,8 @@ class Model:
     def turned(self, local: LocalFeatures, long_side: float) -> Float32[np.ndarray, "4 dim"] | None:
         """Returns by what a photo turned by no, one, two and three quarters is searched for.
 
-        No photo is read. Where keypoints alone make a descriptor, these are descriptors, near those of the
-        turned photo itself; of ``GLOBAL+sift`` only the part of ``sift`` is known, and scores are those of
-        that part. ``None`` where the describer cannot tell (`resight.models.Traits`), the codec keeps bits
-        alone, or there are no features.
+        No photo is read; of ``GLOBAL+sift`` the part of ``sift`` alone is known. ``None`` where the describer
+        cannot tell (`resight.models.Traits`), the codec keeps bits alone, or there are no features.
 
         Args:
             local: As they are compared: decoded by the codec.
