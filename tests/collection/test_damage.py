@@ -59,9 +59,9 @@ def test_a_file_whose_account_of_its_pages_holds_a_null_is_refused_before_a_scan
     at = whole.rindex(b"PageLayout")
     file.write_bytes(whole[:at] + b"\0" * 4 + whole[at + 4 :])
     for read in (
-        lambda: Collection.open(collection.path, model=model),
+        lambda: Collection.open(collection.path, model=model).info(),
         # One that is open already, after a commit of another.
-        lambda: collection._store._reopen(),
+        lambda: (collection._store._reopen(), collection.info()),
     ):
         with pytest.raises(CollectionDamaged, match=rf"the file .*{file.name} cannot be read \(Error.*check"):
             read()
@@ -91,7 +91,7 @@ def test_the_end_of_a_data_file_is_read_before_lance_takes_memory_for_what_it_sa
     with pytest.raises(
         CollectionDamaged, match=rf"{file.name} cannot be read \(the end of the file is damaged"
     ):
-        Collection.open(collection.path, model=model)
+        Collection.open(collection.path, model=model).info()
 
 
 def test_a_data_file_is_opened_once_and_again_when_it_has_changed(tmp_path, collection, monkeypatch):

@@ -12,6 +12,7 @@ import lance
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Int64
+from lance.fragment import DataFile
 
 from resight.collection.checksum import CHECKSUM, row_checksums
 from resight.collection.header import FORMAT, Header
@@ -61,6 +62,7 @@ class Store:
         self.path = path
         self._place = place_at(path)
         self._dataset = dataset
+        self._is_readable = False
         self._lock = lock
         self.header = Header.from_metadata(dataset.schema.metadata, path)
 
@@ -160,7 +162,7 @@ class Store:
             OSError: They cannot be read, perhaps as a writer cleaned up meanwhile: call it inside `read`,
                 which starts again.
         """
-        yield from self._dataset.scanner(
+        yield from self._rows.scanner(
             columns=list(columns), filter=where, with_row_id=True, batch_size=batch_rows, limit=limit
         ).to_batches()
 
@@ -175,7 +177,7 @@ class Store:
     def table(self, columns: Sequence[str], *, where: str | None = None) -> pa.Table:
         """Returns columns of all rows, or of those a filter of our own takes, with their ids (``_rowid``)."""
         return self.read(
-            lambda store: store._dataset.to_table(columns=list(columns), filter=where, with_row_id=True)
+            lambda store: store._rows.to_table(columns=list(columns), filter=where, with_row_id=True)
         )
 
     def count(self) -> int:
@@ -197,7 +199,7 @@ class Store:
         def read(store: Store) -> pa.Table:
             condition = table_condition(where, store.schema)
             try:
-                return store._dataset.to_table(
+                return store._rows.to_table(
                     columns=[], filter=f"{condition} AND {SEARCHABLE}", with_row_id=True
                 )
             except (OSError, ValueError) as error:
@@ -227,7 +229,7 @@ class Store:
             StorageFailed: The disk refuses it; nothing of these rows is stored then.
         """
         with self._committing():
-            merge = self._dataset.merge_insert(list(KEY_COLUMNS))
+            merge = self._rows.merge_insert(list(KEY_COLUMNS))
             merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
 
     def forget(self, ids: Int64[np.ndarray, " n"]) -> None:
@@ -251,7 +253,7 @@ class Store:
         """
         if len(ids):
             with self._committing():
-                self._dataset.delete(f"_rowid IN ({','.join(map(str, ids.tolist()))})")
+                self._rows.delete(f"_rowid IN ({','.join(map(str, ids.tolist()))})")
 
     def finish_forgetting(self) -> None:
         """Takes the bytes of deleted rows off the disk, if a removal has begun.
@@ -283,8 +285,8 @@ class Store:
         with self._committing():
             if CHECKSUM in self.schema.names:
                 # Of a migration that was killed; others may have written rows since.
-                self._dataset.drop_columns([CHECKSUM])
-            self._dataset.add_columns(
+                self._rows.drop_columns([CHECKSUM])
+            self._rows.add_columns(
                 checksums, read_columns=list(self.schema.names), batch_size=COMPACTION_ROWS
             )
         self.write_header(replace(self.header, format=FORMAT))
@@ -347,7 +349,7 @@ class Store:
         """
         if columns:
             with self._committing():
-                self._dataset.add_columns(pa.schema(list(columns)))
+                self._rows.add_columns(pa.schema(list(columns)))
 
     def write_header(self, header: Header) -> None:
         """Commits another header.
@@ -376,7 +378,7 @@ class Store:
         deleted = max((gone / (rows + gone) for rows, gone in counts if gone), default=0.0)
         if loose > LOOSE_FRAGMENTS or deleted > DELETED_SHARE or (purge and deleted):
             with self._committing():
-                self._dataset.optimize.compact_files(
+                self._rows.optimize.compact_files(
                     target_rows_per_fragment=ROWS_PER_FRAGMENT,
                     materialize_deletions_threshold=0.0 if purge else DELETED_SHARE,
                     batch_size=COMPACTION_ROWS,
@@ -418,8 +420,16 @@ class Store:
             if self._lock is not None:
                 self._lock.confirm()
 
+    @property
+    def _rows(self) -> lance.LanceDataset:
+        """The table, to be scanned: its data files can be opened."""
+        if not self._is_readable:
+            self._place.require_readable(str(file.path) for file in _files(self._dataset))
+            self._is_readable = True
+        return self._dataset
+
     def _reopen(self) -> None:
-        self._dataset = _opened(self.path, self._place)
+        self._dataset, self._is_readable = _opened(self.path, self._place), False
         self.header = Header.from_metadata(self._dataset.schema.metadata, self.path)
 
 
@@ -439,7 +449,9 @@ def _opened(path: Path | ObjectPath, place: Place) -> lance.LanceDataset:
     dataset = place.open_table()
     # Lance makes it only now, and may stop over it, which `reading` turns into words.
     _ = dataset.schema
-    files = [file for fragment in dataset.get_fragments() for file in fragment.metadata.files]
-    require_plain_names(path, files)
-    place.require_readable(str(file.path) for file in files)
+    require_plain_names(path, _files(dataset))
     return dataset
+
+
+def _files(dataset: lance.LanceDataset) -> list[DataFile]:
+    return [file for fragment in dataset.get_fragments() for file in fragment.metadata.files]
