@@ -32,6 +32,7 @@ NOT_RUN = {
     "docs/how-to/serve.md": 2,
     "docs/how-to/hloc.md": 1,
     "docs/how-to/models.md": 4,
+    "docs/measurements.md": 1,
     "docs/start.md": 2,
     "docs/how-to/unlabelled.md": 1,
 }
