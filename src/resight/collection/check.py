@@ -15,7 +15,7 @@ from resight.collection.checksum import damaged_rows
 from resight.collection.header import FORMAT
 from resight.collection.kept import kept_index
 from resight.collection.resident import ResidentIndex
-from resight.collection.roots import Key
+from resight.collection.roots import Key, without_access
 from resight.collection.store import Store
 from resight.collection.stored_photos import has_changed
 from resight.collection.sums import SUMS_NAME
@@ -220,9 +220,7 @@ class _Check:
         for photo in self.photos:
             path = roots.path_of(photo.key)
             if photo.key.root in there and (reason := roots.refused(photo.key)):
-                self.notes.append(
-                    f"{path} may not be read ({reason}): give access to it, and to the folders that it is in"
-                )
+                self.notes.append(without_access(path, reason))
             elif roots.is_here(photo.key):
                 if has_changed(path, *photo.stamp, photo.hash):
                     self._note_changed(path, self._index(photo.key))

@@ -13,7 +13,7 @@ from resight.collection.seal import seal_of
 from resight.errors import CollectionDamaged, InvalidInput
 from resight.files import ObjectPath, is_address, is_below, is_empty, is_file, is_folder, refusal, shown
 
-__all__ = ["Key", "Root", "Roots", "Sample"]
+__all__ = ["Key", "Root", "Roots", "Sample", "without_access"]
 
 Sample = tuple[str, int | None]
 """A photo's path below its root, and its size in bytes where that is known."""
@@ -161,9 +161,7 @@ class Roots:
                     f"it, or confirm it by `{said} {shlex.quote(folder)}`, or by `{said} NEW` where it is now"
                 )
             elif reason := refusal(folder):
-                sentences.append(
-                    f"{held} may not be read ({reason}): give access to it, and to the folders that it is in"
-                )
+                sentences.append(without_access(held, reason))
             elif not is_folder(folder):
                 sentences.append(
                     f"{held} is not there: if it has moved, index it where it is now, or say so by "
@@ -273,6 +271,11 @@ class Roots:
         ):
             return Root(number, folder, seal)
         return Root(number, PurePath(os.path.relpath(folder, self._collection)).as_posix(), seal)
+
+
+def without_access(what: str, reason: str) -> str:
+    """Returns the sentence about a file or folder that may not be read, see `resight.files.refusal`."""
+    return f"{what} may not be read ({reason}): give access to it, and to the folders that it is in"
 
 
 def _below(folder: str, path: str) -> str | None:

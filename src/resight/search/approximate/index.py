@@ -18,7 +18,7 @@ from resight.errors import InvalidInput
 from resight.search.approximate.codes import Codes
 from resight.search.approximate.part import Part
 from resight.search.exact.index import LARGEST_PADDED, ExactIndex
-from resight.search.exact.order import rounded, top_k
+from resight.search.exact.order import exact_scores, top_k
 from resight.search.ranking import PADDING_ID, Ranking
 
 __all__ = ["ApproximateIndex", "Effort"]
@@ -279,8 +279,7 @@ def _rescored(
     scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
     for number, query in enumerate(queries):
         own = rows[number][rows[number] >= 0]
-        halves = part.halves[own].astype(np.float64)
-        exact = rounded(np.vecdot(halves, query.astype(np.float64)))
+        exact = exact_scores(part.halves[own], query)
         own_ids = part.ids[own]
         first = top_k(exact, own_ids, k)
         ids[number, : len(first)], scores[number, : len(first)] = own_ids[first], exact[first]

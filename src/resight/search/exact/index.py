@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Float16, Float32, Float64, Int64
 
 from resight.errors import InvalidInput
 from resight.search.exact.index_file import read_index, write_index
-from resight.search.exact.order import STEPS, rounded, top_k
+from resight.search.exact.order import STEPS, exact_scores, top_k
 from resight.search.exact.rows import RowTable
 from resight.search.exact.scan import just_below, near_best, propose, propose_decoded, propose_one
 from resight.search.ranking import PADDING_ID, Ranking
@@ -243,7 +243,7 @@ class ExactIndex:
         while last < count and scanned[last] >= lowest:
             last += 1
         near = rows[:last]
-        ids, scores = self.ids[near], _exact(stored[near], wide)
+        ids, scores = self.ids[near], exact_scores(stored[near], wide)
         order = top_k(scores, ids, k)
         if count < len(self) and float(scanned[-1]) + bound >= scores[order[-1]]:
             return None
@@ -293,7 +293,7 @@ class ExactIndex:
         stored = self._small()
         stored = self._halves() if stored is None else stored
         for start in range(0, len(rows), BLOCK):
-            scores[start : start + BLOCK] = _exact(stored[rows[start : start + BLOCK]], wide)
+            scores[start : start + BLOCK] = exact_scores(stored[rows[start : start + BLOCK]], wide)
         return scores
 
     def _first(
@@ -376,11 +376,6 @@ class ExactIndex:
         index = cls(halves.shape[1], fingerprint=made_by)
         index.add(ids, halves)
         return index
-
-
-def _exact(rows: Float[np.ndarray, "n dim"], query: Float64[np.ndarray, " dim"]) -> Float64[np.ndarray, " n"]:
-    """Returns scores. Not by a matrix product: here the order of additions is the same for every row."""
-    return rounded(np.vecdot(rows.astype(np.float64), query))
 
 
 def _longest(halves: Float16[np.ndarray, "n dim"]) -> float:

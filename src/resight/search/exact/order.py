@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float, Float64, Int64
 
-__all__ = ["STEPS", "rounded", "top_k"]
+__all__ = ["STEPS", "exact_scores", "rounded", "top_k"]
 
 STEPS = 2.0**30
 """Scores are multiples of ``1 / STEPS``: about 1e-9, far above the error of a float64 sum of unit-length
@@ -16,6 +16,14 @@ def rounded(products: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
     """Returns inner products as scores, rounded to the nearest multiple of ``1 / STEPS``."""
     # 0.0 is added because -0.0 and 0.0 sort apart.
     return np.rint(products * STEPS) / STEPS + 0.0
+
+
+def exact_scores(
+    rows: Float[np.ndarray, "n dim"], query: Float[np.ndarray, " dim"]
+) -> Float64[np.ndarray, " n"]:
+    """Returns the scores of some rows for a query."""
+    # Not a matrix product: here the order of additions is the same for every row.
+    return rounded(np.vecdot(rows.astype(np.float64), query.astype(np.float64, copy=False)))
 
 
 def top_k(
