@@ -39,7 +39,7 @@ EXAMPLE = (
 _MOST_LISTED = 20
 _MOST_SUFFIXES = 8
 _WORTH_ADVICE = 100
-"""Photos from which on another model is recommended to whoever named none."""
+"""Photos from which on another model is recommended, where none is named."""
 
 
 PhotosArgument = Annotated[
