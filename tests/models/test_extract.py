@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from resight.errors import InvalidInput
 from resight.features import ImageFeatures
@@ -176,16 +177,33 @@ def test_an_error_of_the_model_itself_is_raised(files):
         list(extract(files, model_of(Failing())))
 
 
-def test_threads_of_opencv_are_given_back(files):
-    before = cv2.getNumThreads()
+@pytest.mark.parametrize(
+    ("count", "set_count"),
+    [(cv2.getNumThreads, cv2.setNumThreads), (torch.get_num_threads, torch.set_num_threads)],
+    ids=["opencv", "torch"],
+)
+def test_threads_of_libraries_are_shared_out_and_given_back(files, count, set_count):
+    before = count()
+    seen = []
 
     class Watching(Means):
         def extract(self, photos):
-            assert cv2.getNumThreads() == 1
+            seen.append(count())
             return super().extract(photos)
 
-    list(extract(files, model_of(Watching()), workers=2))
-    assert cv2.getNumThreads() == before
+    set_count(4)
+    try:
+        first, second = (extract(files, model_of(Watching()), workers=2) for _ in range(2))
+        next(first)
+        next(second)
+        assert seen
+        first.close()
+        assert count() == 2
+        list(second)
+        assert set(seen) == {2}
+        assert count() == 4
+    finally:
+        set_count(before)
 
 
 def test_no_workers_is_refused(files):

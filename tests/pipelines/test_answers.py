@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+import shutil
 
 import pytest
 from made_photos import write_photo
@@ -51,6 +53,20 @@ def test_photos_that_are_gone_are_named_and_a_file_is_no_folder(answer, tmp_path
     assert len(list((tmp_path / "out").iterdir())) == 2
     with pytest.raises(InvalidInput, match="is a file: name a folder"):
         copy_photos(answer.hits, tmp_path / "bare" / "1.png")
+
+
+@pytest.mark.parametrize("kept", [None, "out", "out/more"], ids=["nothing", "folder", "folder-above"])
+def test_a_full_disk_leaves_no_empty_folder(answer, tmp_path, monkeypatch, kept):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if kept is not None:
+        (tmp_path / kept).mkdir(parents=True)
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(OSError, match="No space left"):
+        copy_photos(answer.hits, tmp_path / "out" / "more" / "copies")
+    left = {"out", "out/more"} if kept == "out/more" else {kept} - {None}
+    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("out/**")} == left
 
 
 def test_a_table_of_answers(model, tmp_path):

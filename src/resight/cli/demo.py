@@ -12,6 +12,7 @@ from resight.cli.options import JsonOption
 from resight.cli.output import as_json as to_json
 from resight.cli.output import command_line, console, count, note, plain_table, shown_path, write_json
 from resight.cli.progress import progress
+from resight.files import filled_folder
 
 if TYPE_CHECKING:
     from resight.pipelines.demo import FolderDemo, PlacesDemo
@@ -31,8 +32,8 @@ def demo(photos: PhotosArgument = None, out: OutOption = Path("demo"), as_json: 
     """Show the main job: index photos, search them, verify the answers, write a result sheet."""
     folder = Path(os.path.realpath(out))
     photos = None if photos is None else photos.expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
-    outcome = _places(folder) if photos is None else _folder(photos, folder)
+    with filled_folder(folder):
+        outcome = _places(folder) if photos is None else _folder(photos, folder)
     if as_json:
         write_json(_json(outcome))
     else:

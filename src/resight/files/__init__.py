@@ -30,7 +30,7 @@ from resight.files.own import other_than_own, others_below
 from resight.files.progress import Progress, silent
 from resight.files.tables import Row, read_rows
 from resight.files.threads import available_cpus, in_threads
-from resight.files.whole import whole_file, whole_files, whole_folder, write_whole
+from resight.files.whole import filled_folder, whole_file, whole_files, whole_folder, write_whole
 
 __all__ = [
     "JSON",
@@ -44,6 +44,7 @@ __all__ = [
     "available_cpus",
     "did_you_mean",
     "exists",
+    "filled_folder",
     "from_json",
     "in_threads",
     "is_address",

@@ -137,6 +137,27 @@ def whole_folder(path: str | Path, *, own: re.Pattern[str] | None = None) -> Ite
         partial.replace(place)
 
 
+@contextmanager
+def filled_folder(path: Path) -> Iterator[None]:
+    """Makes a folder, and those above it, that a block fills; where an error leaves them empty they go.
+
+    Args:
+        path: The folder; one that is there stays.
+
+    Raises:
+        OSError: The folder cannot be made.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for folder in made:
+                folder.rmdir()
+        raise
+
+
 class _Output:
     """One file that is being written: a partial file beside its place, or memory for a pipe or device."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf
@@ -21,6 +21,7 @@ from resight.files import Stamp, available_cpus, in_threads
 from resight.images import Photo, PhotoSource, photo_of, several_photos
 from resight.images.content import Content, content_in
 from resight.images.opening import open_photo, stamp_in
+from resight.models.library_threads import shared_threads
 
 __all__ = [
     "NOTHING_SHOWN",
@@ -252,7 +253,7 @@ def _in_order(
         raise InvalidInput(f"workers must be at least 1, not {threads}")
     describers, size = (threads if model.batch_size == 1 else 1), model.batch_size
     with (
-        _one_thread_each(threads),
+        shared_threads(threads, describers),
         closing(in_threads(read, items, workers=threads, ahead=2 * threads + size)) as photos,
         closing(
             in_threads(
@@ -266,20 +267,6 @@ def _in_order(
     ):
         for batch in described:
             yield from batch
-
-
-@contextmanager
-def _one_thread_each(threads: int) -> Iterator[None]:
-    """Keeps OpenCV from starting threads of its own in each of ours, then gives them back."""
-    import cv2
-
-    before = cv2.getNumThreads()
-    if threads > 1:
-        cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 class _Changing(Exception):

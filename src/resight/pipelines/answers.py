@@ -13,7 +13,7 @@ from pathlib import Path
 
 from resight.collection import Answer, Hit, written_score
 from resight.errors import InvalidInput
-from resight.files import whole_file, write_whole
+from resight.files import filled_folder, whole_file, write_whole
 from resight.search import Verdict
 
 __all__ = ["copy_photos", "link_photos", "only", "write_table"]
@@ -119,16 +119,16 @@ def _place(
     for place in places.keys() - wanted.keys():
         if not same(places[place], place):
             raise InvalidInput(f"{place} is there and is something else: name another folder for {what}")
-    folder.mkdir(parents=True, exist_ok=True)
     made: list[Path] = []
-    try:
-        for place, photo in wanted.items():
-            put(photo, place)
-            made.append(place)
-    except BaseException:
-        for place in made:
-            place.unlink(missing_ok=True)
-        raise
+    with filled_folder(folder):
+        try:
+            for place, photo in wanted.items():
+                put(photo, place)
+                made.append(place)
+        except BaseException:
+            for place in made:
+                place.unlink(missing_ok=True)
+            raise
     return [hit.path for hit in hits if hit not in here]
 
 
