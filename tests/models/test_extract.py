@@ -209,3 +209,22 @@ def test_threads_of_libraries_are_shared_out_and_given_back(files, count, set_co
 def test_no_workers_is_refused(files):
     with pytest.raises(InvalidInput, match="workers"):
         next(extract(files, model_of(Means()), workers=0))
+
+
+def test_a_photo_by_itself_is_described_by_all_threads_of_torch(files, monkeypatch):
+    before = torch.get_num_threads()
+    seen = []
+
+    class Watching(Means):
+        def extract(self, photos):
+            seen.append(torch.get_num_threads())
+            return super().extract(photos)
+
+    monkeypatch.setattr("resight.models.extract.available_cpus", lambda: 4)
+    torch.set_num_threads(4)
+    try:
+        for photos in (files[:1], files[:2], files[0]):
+            model_of(Watching()).describe(photos)
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [4, 2, 2, 4]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -207,7 +207,8 @@ def describe_photos(
         photos: Photos of any form that `resight.images.photo_of` takes, or one of them; consumed a few ahead.
         model: Describes them.
         boxes: The part of each photo that is described, in its pixels; None: all of it.
-        workers: Threads that read, and threads that describe; by default the processors available.
+        workers: Threads that read, and threads that describe; by default the processors available, or fewer for
+            fewer photos.
 
     Raises:
         UnreadableImage: A photo is missing or broken.
@@ -218,7 +219,11 @@ def describe_photos(
     def read(item: tuple[PhotoSource, Box | None]) -> _Read[None]:
         return _Read(None, photo_of(item[0], max_side=model.max_side, box=item[1]))
 
-    described = _in_order(read, _with_boxes(several_photos(photos), boxes), model, workers, None)
+    several = several_photos(photos)
+    if workers is None and isinstance(several, Sized):
+        # A photo by itself is described by all of the model's own threads.
+        workers = max(1, min(len(several), available_cpus()))
+    described = _in_order(read, _with_boxes(several, boxes), model, workers, None)
     try:
         for one in described:
             if one.features is not None:
