@@ -363,14 +363,17 @@ def test_a_command_brings_no_pandas_where_it_is_installed(made, tmp_path):
     (tmp_path / "pandas" / "__init__.py").write_text("print('pandas is here')\n__version__ = '2.0.0'\n")
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
 
-    def said(*words: str) -> str:
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, *words]
         environment = {**os.environ, "PYTHONPATH": path}
-        return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
-    assert "pandas is here" in said("-c", "import pyarrow.dataset")
-    assert "pandas is here" in said("-c", "import resight, pandas")
-    assert "pandas is here" not in said("-m", "resight", "info", str(made))
+    # PyArrow 18 asks what it imports for more than this one has.
+    assert "pandas is here" in run("-c", "import pyarrow.dataset").stdout
+    assert "pandas is here" in run("-c", "import resight, pandas").stdout
+    shown = run("-m", "resight", "info", str(made))
+    assert shown.returncode == 0
+    assert "pandas is here" not in shown.stdout
 
 
 @pytest.mark.parametrize("words", [["models", "--json"], ["models"]])
