@@ -207,8 +207,8 @@ def describe_photos(
         photos: Photos of any form that `resight.images.photo_of` takes, or one of them; consumed a few ahead.
         model: Describes them.
         boxes: The part of each photo that is described, in its pixels; None: all of it.
-        workers: Threads that read, and threads that describe; by default the processors available, or fewer for
-            fewer photos.
+        workers: Threads that read, and threads that describe; by default the processors available, or as many
+            as there are photos if these are fewer.
 
     Raises:
         UnreadableImage: A photo is missing or broken.
