@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -113,6 +114,29 @@ def test_the_record_of_a_collection_in_a_bucket_is_a_file_here(monkeypatch, tmp_
     monkeypatch.setattr(groups, "object_path", lambda path: "an address" if "s3:" in str(path) else None)
     assert groups._record(Path("s3:/bucket/c.resight")).parent == tmp_path
     assert groups._record(Path("c.resight")).parent == tmp_path / "c.resight" / "groups"
+
+
+def test_the_record_of_a_collection_that_may_not_be_written_to_is_a_file_here(monkeypatch, tmp_path):
+    from resight.cli import groups
+
+    monkeypatch.chdir(tmp_path)
+    collection = tmp_path / "c.resight"
+    (collection / "groups").mkdir(parents=True)
+    for closed in (collection, collection / "groups"):
+        monkeypatch.setattr(os, "access", lambda place, _, closed=closed: place != closed)
+        assert groups._record(collection).parent == tmp_path
+    monkeypatch.setattr(os, "access", lambda *_: True)
+    assert groups._record(collection).parent == collection / "groups"
+
+
+def test_what_is_left_alone_stays_on_one_line(run, tmp_path):
+    record = tmp_path / "undo.jsonl"
+    step = {"action": "move", "source": str(tmp_path / "a\nb.jpg"), "target": str(tmp_path / "c\nd.jpg")}
+    record.write_text(json.dumps(step) + "\n")
+    _, _, err = run("groups", tmp_path, "--undo", record)
+    first, second = err.splitlines()
+    assert first == "0 files taken back, 1 left alone"
+    assert second.endswith("a\\nb.jpg: it is neither there nor at " + str(tmp_path / "c") + "\\nd.jpg")
 
 
 def test_index_looks_at_new_photos_once_there_are_groups(run, copied):

@@ -24,6 +24,7 @@ from resight.collection.groups.registration import Thumbnail, register
 from resight.collection.groups.shape import shape_of
 from resight.collection.roots import Key, Root, Roots
 from resight.errors import InvalidInput, NoLocalFeatures, StorageFailed
+from resight.features import ImageFeatures
 from resight.images import photo_of
 from resight.scenes.render import render_view
 
@@ -315,6 +316,30 @@ def test_strangers_with_one_frame_are_none_and_one_picture_with_two_captions_is(
     collection.add(folder)
     (group,) = collection.groups()
     assert members(group).keys() == {"caption0.jpg", "caption1.jpg", "flipped.jpg"}
+
+
+def test_descriptors_made_elsewhere_are_in_no_group_and_this_is_said(made, tmp_path):
+    held = Collection.open(made / "edits.resight").exported()
+    collection = Collection.create(tmp_path / "rows.resight", model="sift")
+    described = {
+        path: ImageFeatures(descriptor) for path, descriptor in zip(held.paths, held.descriptors, strict=True)
+    }
+    collection.add(made / "photos", described=described)
+    found = collection.groups()
+    assert list(found) == []
+    assert found.notes == (
+        "11 of 11 photos have no local features, by which photos are compared, and are in no group: "
+        "index them without --from",
+    )
+
+
+def test_nothing_and_one_photo_are_no_group(tmp_path):
+    collection = Collection.create(tmp_path / "one.resight", model="sift")
+    assert list(collection.groups()) == []
+    Image.fromarray(render_view(3, 0, seed=5, side=240)).save(tmp_path / "one.png")
+    collection.add(tmp_path / "one.png")
+    found = collection.groups(of="things")
+    assert (list(found), found.photos, found.notes) == ([], 1, ())
 
 
 def test_a_model_without_local_features_is_refused(tmp_path):

@@ -14,6 +14,7 @@ import pytest
 
 from resight.collection.groups import Edit, Group, Groups, Member
 from resight.errors import InvalidInput
+from resight.images.content import content_of
 from resight.pipelines.groups import carry_out, plan, undo, write_table
 
 
@@ -93,6 +94,19 @@ def test_without_the_kept_photo_nothing_moves(photos):
     assert {reason for _, reason in planned.left} == {"the photo to keep is not there"}
 
 
+@pytest.mark.parametrize("action", ["move", "trash"])
+@pytest.mark.parametrize("changed", ["a/keep.jpg", "b/more.jpg"])
+def test_other_bytes_of_the_same_size_are_another_photo(photos, action, changed):
+    known = [replace(each, content=content_of(each.path)) for each in groups(photos)[0]]
+    (photos / changed).write_bytes((photos / changed).read_bytes()[::-1])
+    os.utime(photos / "a" / "copy.jpg", ns=(1, 1))
+    planned = plan(Groups([Group("copies", known)], 9, 0.5), action, photos / "out")
+    # A file that was restored has another time and its own bytes.
+    moved = [] if changed == "a/keep.jpg" else ["a/copy.jpg", "b/copy.jpg"]
+    assert [str(step.source.relative_to(photos)) for step in planned.done] == moved
+    assert len(plan(Groups([Group("copies", known)], 9, 0.5), "link", photos / "out").done) == 4
+
+
 def test_a_copy_in_more_pixels_than_the_kept_photo_is_left_alone(photos):
     found = groups(photos)
     finer = replace(found[0].members[3], edit=Edit(scale=2.0))
@@ -145,6 +159,22 @@ def test_a_file_that_may_not_go_is_left_alone_and_the_others_go(photos, monkeypa
     )
 
 
+def test_a_name_too_long_for_the_trash_and_a_note_without_a_file_keep_no_other_from_going(photos):
+    long = photos / "b" / f"{'n' * 248}.jpg"
+    (photos / "b" / "more.jpg").rename(long)
+    (photos / "out" / "info").mkdir(parents=True)
+    (photos / "out" / "info" / "copy.jpg.trashinfo").write_text("[Trash Info]\n")
+    members = [member(photos / name) for name in ("a/keep.jpg", "a/copy.jpg")] + [member(long)]
+    members.append(member(photos / "b" / "copy.jpg"))
+    found = Groups([Group("copies", members)], 9, 0.5)
+    done = carry_out(plan(found, "trash", photos / "out"), photos / "undo.jsonl")
+    assert [step.target.name for step in done.done] == ["copy-2.jpg", "copy-3.jpg"]
+    assert done.left == [(long, "it cannot be moved: File name too long")]
+    assert (photos / "out" / "info" / "copy.jpg.trashinfo").read_text() == "[Trash Info]\n"
+    assert len(undo(photos / "undo.jsonl").done) == 2
+    assert long.is_file()
+
+
 @pytest.mark.parametrize("name", ["file", "file/sub", "dangling", "dangling/sub"])
 def test_a_folder_that_cannot_be_is_refused_before_anything_is_done(photos, name):
     (photos / "file").write_bytes(b"")
@@ -175,6 +205,32 @@ def test_what_has_changed_meanwhile_is_left_alone(photos):
     assert [step.target.name for step in done.done] == ["copy-2.jpg"]
     assert len(done.left) == 2
     assert (photos / "out" / "0001" / "copy.jpg").read_bytes() == b"somebody else's"
+
+
+def test_a_folder_that_refuses_a_file_keeps_no_other_from_going_back(photos, monkeypatch):
+    before = contents(photos)
+    carry_out(plan(groups(photos), "move", photos / "out"), photos / "undo.jsonl")
+    link = os.link
+
+    def refuse(source, target, **more):
+        if target == photos / "b" / "copy.jpg":
+            raise PermissionError(errno.EACCES, "Permission denied", str(source), None, str(target))
+        link(source, target, **more)
+
+    def whole_file(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr("resight.pipelines.groups.whole_file", whole_file)
+    done = undo(photos / "undo.jsonl")
+    lies = photos / "out" / "0001" / "copy-2.jpg"
+    assert len(done.done) == 2
+    assert done.left == [
+        (photos / "b" / "copy.jpg", f"it cannot go back: Permission denied; it lies at {lies}")
+    ]
+    monkeypatch.undo()
+    assert len(undo(photos / "undo.jsonl").done) == 1
+    assert contents(photos) == before
 
 
 def test_undo_replaces_nothing(photos):

@@ -18,7 +18,16 @@ from resight.cli.options import (
     refuse_missing_folder,
     refuse_replacing,
 )
-from resight.cli.output import command_line, console, count, note, plain_table, shown_path, write_json
+from resight.cli.output import (
+    command_line,
+    console,
+    count,
+    note,
+    one_line,
+    plain_table,
+    shown_path,
+    write_json,
+)
 from resight.cli.progress import progress
 from resight.files import object_path
 
@@ -204,9 +213,11 @@ def _act(found: Groups, options: _Options) -> None:
 
 
 def _record(collection: Path) -> Path:
-    """Returns where to write down what is done: in the collection, or here where that is in a bucket."""
+    """Returns where what is done is noted: in the collection, or here where that may not be written to."""
     name = f"undo-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.jsonl"
-    return Path.cwd() / name if object_path(collection) else collection.absolute() / "groups" / name
+    folder = collection.absolute() / "groups"
+    is_closed = any(place.exists() and not os.access(place, os.W_OK) for place in (collection, folder))
+    return Path.cwd() / name if object_path(collection) or is_closed else folder / name
 
 
 def _trash() -> Path:
@@ -223,7 +234,7 @@ def _print_done(done: Done, what: str) -> None:
 
 def _print_left(done: Done) -> None:
     for path, reason in done.left[:_MOST_GROUPS]:
-        note(f"left alone: {shown_path(path)}: {reason}")
+        note(f"left alone: {shown_path(path)}: {one_line(reason)}")
     if len(done.left) > _MOST_GROUPS:
         note(f"and {len(done.left) - _MOST_GROUPS:,} more left alone")
 

@@ -9,9 +9,10 @@ from io import BufferedReader
 from pathlib import Path
 
 from resight.errors import UnreadableImage
+from resight.files import Stamp
 from resight.images.opening import ObjectStream, open_photo, stamp_in
 
-__all__ = ["HASH_BYTES", "Content", "content_in", "content_of"]
+__all__ = ["HASH_BYTES", "Content", "content_in", "content_of", "is_unchanged"]
 
 HASH_BYTES = 20
 """Length of the hash of a file's bytes."""
@@ -51,3 +52,13 @@ def content_in(stream: BufferedReader | ObjectStream) -> Content:
     stamp = stamp_in(stream)
     digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=HASH_BYTES)).digest()
     return Content(digest, stamp.size, stamp.modified_ns)
+
+
+def is_unchanged(stream: BufferedReader | ObjectStream, known: Content) -> bool:
+    """Returns whether an open file holds the bytes that are known, by its size and time or else by its bytes.
+
+    Copied or restored, a file of the same bytes has another time.
+    """
+    stamp = stamp_in(stream)
+    is_same = stamp == Stamp(known.size, known.modified_ns)
+    return is_same or (stamp.size == known.size and content_in(stream).hash == known.hash)

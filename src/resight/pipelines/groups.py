@@ -11,6 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Container, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -18,10 +19,12 @@ from typing import Literal, get_args
 from urllib.parse import quote
 
 from resight.collection.groups import Group, Groups, Member
-from resight.errors import InvalidInput
+from resight.errors import InvalidInput, UnreadableImage
 from resight.files import JSON, parse_json, reading, shown, whole_file, write_whole
 from resight.files.budget import MOST_JSON_BYTES, read_within, require_file
 from resight.images import is_photo
+from resight.images.content import is_unchanged
+from resight.images.opening import open_file
 
 __all__ = ["Action", "Done", "Step", "carry_out", "plan", "undo", "write_table"]
 
@@ -99,9 +102,10 @@ def write_table(groups: Groups, path: Path) -> None:
 def plan(groups: Groups, action: Action, folder: Path) -> Done:
     """Returns what an action would do; nothing is touched.
 
-    A group whose kept photo is not there is left alone: it would lose its last member. So is a copy that
-    shows its part of the picture in more pixels than the kept photo does. A link stays, as it may lead
-    nowhere from another folder, and so does what a kept one leads to.
+    A group whose kept photo is not there, or no longer holds the bytes that were indexed, is left alone: it
+    would lose its picture. So is any file with other bytes, and a copy that shows its part of the picture in
+    more pixels than the kept photo does. A link stays, as it may lead nowhere from another folder, and so
+    does what a kept one leads to.
 
     Args:
         groups: Of a collection.
@@ -123,7 +127,7 @@ def plan(groups: Groups, action: Action, folder: Path) -> Done:
     taken: set[Path] = set()
     kept = {Path(os.path.realpath(group.keep.path)) for group in groups}
     for number, group in enumerate(groups, 1):
-        if not _is_here(group.keep):
+        if not _is_here(group.keep, action):
             left += [(Path(member.path), "the photo to keep is not there") for member in group]
             continue
         for member in _concerned(group, action):
@@ -132,7 +136,7 @@ def plan(groups: Groups, action: Action, folder: Path) -> Done:
                 left.append((path, reason))
                 continue
             place = folder / "files" if action == "trash" else folder / f"{number:04d}"
-            target = _free(place / path.name, taken)
+            target = _free(place / path.name, taken, action)
             taken.add(target)
             steps.append(Step(action, path, target))
     return Done(steps, left)
@@ -140,7 +144,7 @@ def plan(groups: Groups, action: Action, folder: Path) -> Done:
 
 def _reason_to_stay(member: Member, action: Action, kept: Container[Path]) -> str | None:
     """Returns why a file is left alone, None if it is not."""
-    if not _is_here(member):
+    if not _is_here(member, action):
         return "it is not there, or not as it was indexed"
     if action == "link":
         return None
@@ -180,34 +184,43 @@ def carry_out(planned: Done, record: Path) -> Done:
             try:
                 _take(step)
             except OSError as error:
-                if error.filename != str(step.source):
+                if error.filename != str(step.source) and error.errno != errno.ENAMETOOLONG:
                     raise
                 left.append((step.source, f"it cannot be moved: {error.strerror}"))
                 continue
             done.append(step)
-    return Done(done, left, record)
+    if not done:
+        record.unlink()
+    return Done(done, left, record if done else None)
 
 
 def undo(record: Path) -> Done:
     """Takes back what `carry_out` did, the last step first; what is not as it was left is left alone.
 
     A record may come from elsewhere: only photos are moved, only links to them removed, nothing is replaced.
+    A file that the system does not let back is left alone.
 
     Raises:
         InvalidInput: The file is no such record.
-        OSError: A file cannot be moved back.
+        OSError: The record cannot be read.
     """
     done: list[Step] = []
     left: list[tuple[Path, str]] = []
     for step in reversed(_steps(record)):
-        if reason := _obstacle(step):
-            left.append((step.target if step.action == "link" else step.source, reason))
-        else:
-            _take_back(step)
+        try:
+            reason = _obstacle(step)
+            if reason is None:
+                _take_back(step)
+        except OSError as error:
+            reason = f"it cannot go back: {error.strerror}; it lies at {step.target}"
+        if reason is None:
             done.append(step)
+        else:
+            left.append((step.target if step.action == "link" else step.source, reason))
         # Folders that were made for it go where they are empty.
-        if step.target.parent.is_dir() and step.action != "trash" and not any(step.target.parent.iterdir()):
-            step.target.parent.rmdir()
+        if step.action != "trash":
+            with suppress(OSError):
+                step.target.parent.rmdir()
     return Done(done, left, record)
 
 
@@ -218,9 +231,9 @@ def _obstacle(step: Step) -> str | None:
         leads_to_photo = is_photo(step.target) or not step.target.exists()
         return None if is_own and leads_to_photo else "it is no longer the link that was made"
     if not os.path.lexists(step.target):
-        if step.action == "trash":
+        if step.action == "trash" and os.path.lexists(_info(step.target)):
             # A kill came between the note of where the file was and its move.
-            _info(step.target).unlink(missing_ok=True)
+            _info(step.target).unlink()
         if not os.path.lexists(step.source):
             return f"it is neither there nor at {step.target}"
         return "it was not moved, or is back already"
@@ -257,17 +270,21 @@ def _concerned(group: Group, action: Action) -> Sequence[Member]:
     return group.members
 
 
-def _is_here(member: Member) -> bool:
+def _is_here(member: Member, action: Action) -> bool:
+    """Returns whether a file is there as it was indexed: one that is to go, by its bytes as well."""
     try:
-        return not member.missing and Path(member.path).stat().st_size == member.file_size
-    except OSError:
+        if member.missing or action == "link" or member.content is None:
+            return not member.missing and Path(member.path).stat().st_size == member.file_size
+        with open_file(member.path) as stream:
+            return is_unchanged(stream, member.content)
+    except (OSError, UnreadableImage):
         return False
 
 
-def _free(place: Path, taken: set[Path]) -> Path:
-    """Returns a name that nobody has, nor will have by this plan."""
+def _free(place: Path, taken: set[Path], action: Action) -> Path:
+    """Returns a name that nobody has, nor will have by this plan; of the trash neither a note by another."""
     number, free = 1, place
-    while free in taken or os.path.lexists(free):
+    while free in taken or os.path.lexists(free) or (action == "trash" and os.path.lexists(_info(free))):
         number += 1
         free = place.with_name(f"{place.stem}-{number}{place.suffix}")
     return free

@@ -249,6 +249,7 @@ class _Building:
             share,
             transform,
             not self.roots.is_here(photo.key),
+            photo.content,
         )
 
 

@@ -22,9 +22,9 @@ from resight.collection.store import Store
 from resight.collection.stored_local import StoredLocal
 from resight.errors import InvalidInput, NoLocalFeatures, StorageFailed, UnreadableImage
 from resight.features import LocalFeatures
-from resight.files import Progress, Stamp, in_threads
-from resight.images.content import content_in
-from resight.images.opening import open_photo, stamp_in
+from resight.files import Progress, in_threads
+from resight.images.content import Content, is_unchanged
+from resight.images.opening import open_photo
 from resight.models.model import Model
 from resight.search.geometry.verdict import verdict
 from resight.search.geometry.verification import Verification, verify_queries
@@ -66,6 +66,11 @@ class Photo:
     height: int
     file_size: int
     modified_ns: int
+
+    @property
+    def content(self) -> Content:
+        """What identifies its bytes."""
+        return Content(self.hash, self.file_size, self.modified_ns)
 
 
 def photos_of(store: Store) -> list[Photo]:
@@ -372,11 +377,7 @@ class _Run:
 def _read(path: str, photo: Photo) -> Thumbnail | None:
     try:
         with open_photo(path) as stream:
-            stamp = stamp_in(stream)
-            # Copied or restored, a file of the same bytes has another time.
-            if stamp != Stamp(photo.file_size, photo.modified_ns) and (
-                stamp.size != photo.file_size or content_in(stream).hash != photo.hash
-            ):
+            if not is_unchanged(stream, photo.content):
                 return None
             stream.seek(0)
             return Thumbnail.of(images.read(stream, max_side=SIDE))

@@ -77,8 +77,19 @@ def _built(
         table = store.table(["taken"], where="taken IS NOT NULL")
         taken = {row["_rowid"]: str(row["taken"]) for row in table.to_pylist()}
     groups = build_groups(photos, looked, store.roots, taken, of=of, keep=keep)
-    notes = [*store.roots.notes(), *_not_compared(looked)]
+    notes = [*store.roots.notes(), *_without_features(store, len(photos)), *_not_compared(looked)]
     return Groups(groups, len(photos), time.perf_counter() - started, tuple(notes), left)
+
+
+def _without_features(store: Store, photos: int) -> list[str]:
+    """Returns a sentence where photos have no local features, as their descriptors were made elsewhere."""
+    rows = len(store.table(["hash"], where="broken IS NULL AND local IS NULL"))
+    if not rows:
+        return []
+    return [
+        f"{rows:,} of {photos:,} photos have no local features, by which photos are compared, and are in no "
+        "group: index them without --from"
+    ]
 
 
 def _not_compared(looked: Mapping[bytes, Looked]) -> list[str]:

@@ -11,6 +11,7 @@ from jaxtyping import Float64
 
 from resight.errors import InvalidInput
 from resight.features import Box
+from resight.images.content import Content
 
 __all__ = ["Edit", "Group", "GroupKind", "Groups", "KeepRule", "Member", "check_words"]
 
@@ -100,6 +101,7 @@ class Member:
         share: Share of the kept photo that it shows, 0 to 1.
         transform: float64 ``(3, 3)``, pixels of the kept photo to its own; None where nothing says.
         missing: The file is not there, or may not be shown.
+        content: What identified its bytes when it was indexed; None where nothing says.
     """
 
     path: str
@@ -111,6 +113,7 @@ class Member:
     share: float
     transform: Float64[np.ndarray, "3 3"] | None
     missing: bool = False
+    content: Content | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
