@@ -30,7 +30,6 @@ from resight.files import available_cpus, in_threads
 from resight.images import Photo, photo_of
 from resight.models import Model, NetworkDescriber, load_model
 from resight.models.engines import with_engine
-from resight.models.library_threads import shared_threads
 from resight.networks import POOLINGS, Backbone, GeMNet, TrunkConfig
 from resight.networks.gem import GeMNetConfig
 
@@ -62,10 +61,8 @@ def made(name: str) -> Model:
 
 def bare(model: Model, shown: Sequence[Photo]) -> Spent:
     start = now()
-    threads = available_cpus()
-    with shared_threads(threads, threads):
-        for _ in in_threads(lambda photo: model.extract([photo]), shown, workers=threads, ahead=4):
-            pass
+    for _ in in_threads(lambda photo: model.extract([photo]), shown, workers=available_cpus(), ahead=4):
+        pass
     return since(start)
 
 

@@ -177,54 +177,53 @@ def test_an_error_of_the_model_itself_is_raised(files):
         list(extract(files, model_of(Failing())))
 
 
-@pytest.mark.parametrize(
-    ("count", "set_count"),
-    [(cv2.getNumThreads, cv2.setNumThreads), (torch.get_num_threads, torch.set_num_threads)],
-    ids=["opencv", "torch"],
-)
-def test_threads_of_libraries_are_shared_out_and_given_back(files, count, set_count):
-    before = count()
-    seen = []
+def test_threads_of_opencv_are_shared_out_and_given_back(files):
+    before = cv2.getNumThreads()
+    seen = set()
 
     class Watching(Means):
         def extract(self, photos):
-            seen.append(count())
+            seen.add(cv2.getNumThreads())
             return super().extract(photos)
 
-    set_count(4)
+    cv2.setNumThreads(4)
     try:
         first, second = (extract(files, model_of(Watching()), workers=2) for _ in range(2))
         next(first)
         next(second)
-        assert seen
         first.close()
-        assert count() == 2
+        assert cv2.getNumThreads() == 2
         list(second)
-        assert set(seen) == {2}
-        assert count() == 4
+        assert seen == {2}
+        assert cv2.getNumThreads() == 4
     finally:
-        set_count(before)
+        cv2.setNumThreads(before)
+
+
+def test_a_photo_is_described_by_all_threads_of_torch_and_several_share_them(files):
+    before = torch.get_num_threads()
+    both = threading.Barrier(2)
+    seen = []
+
+    class Watching(Means):
+        def extract(self, photos):
+            if len(seen):
+                both.wait(10)
+            seen.append(torch.get_num_threads())
+            return super().extract(photos)
+
+    torch.set_num_threads(4)
+    try:
+        model = model_of(Watching())
+        model.describe(files[:1])
+        assert seen == [4]
+        model.describe(files[:3:2])
+        assert sorted(seen) == [2, 4, 4]
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_no_workers_is_refused(files):
     with pytest.raises(InvalidInput, match="workers"):
         next(extract(files, model_of(Means()), workers=0))
-
-
-def test_a_photo_by_itself_is_described_by_all_threads_of_torch(files, monkeypatch):
-    before = torch.get_num_threads()
-    seen = []
-
-    class Watching(Means):
-        def extract(self, photos):
-            seen.append(torch.get_num_threads())
-            return super().extract(photos)
-
-    monkeypatch.setattr("resight.models.extract.available_cpus", lambda: 4)
-    torch.set_num_threads(4)
-    try:
-        for photos in (files[:1], files[:2], files[0]):
-            model_of(Watching()).describe(photos)
-    finally:
-        torch.set_num_threads(before)
-    assert seen == [4, 2, 2, 4]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,7 +21,7 @@ from resight.files import Stamp, available_cpus, in_threads
 from resight.images import Photo, PhotoSource, photo_of, several_photos
 from resight.images.content import Content, content_in
 from resight.images.opening import open_photo, stamp_in
-from resight.models.library_threads import shared_threads
+from resight.models.library_threads import opencv_shared
 
 __all__ = [
     "NOTHING_SHOWN",
@@ -207,8 +207,7 @@ def describe_photos(
         photos: Photos of any form that `resight.images.photo_of` takes, or one of them; consumed a few ahead.
         model: Describes them.
         boxes: The part of each photo that is described, in its pixels; None: all of it.
-        workers: Threads that read, and threads that describe; by default the processors available, or as many
-            as there are photos if these are fewer.
+        workers: Threads that read, and threads that describe; by default the processors available.
 
     Raises:
         UnreadableImage: A photo is missing or broken.
@@ -219,11 +218,7 @@ def describe_photos(
     def read(item: tuple[PhotoSource, Box | None]) -> _Read[None]:
         return _Read(None, photo_of(item[0], max_side=model.max_side, box=item[1]))
 
-    several = several_photos(photos)
-    if workers is None and isinstance(several, Sized):
-        # A photo by itself is described by all of the model's own threads.
-        workers = max(1, min(len(several), available_cpus()))
-    described = _in_order(read, _with_boxes(several, boxes), model, workers, None)
+    described = _in_order(read, _with_boxes(several_photos(photos), boxes), model, workers, None)
     try:
         for one in described:
             if one.features is not None:
@@ -258,7 +253,7 @@ def _in_order(
         raise InvalidInput(f"workers must be at least 1, not {threads}")
     describers, size = (threads if model.batch_size == 1 else 1), model.batch_size
     with (
-        shared_threads(threads, describers),
+        opencv_shared(threads),
         closing(in_threads(read, items, workers=threads, ahead=2 * threads + size)) as photos,
         closing(
             in_threads(

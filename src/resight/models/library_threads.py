@@ -7,57 +7,72 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 
-__all__ = ["shared_threads"]
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it comes without types
 
-
-@contextmanager
-def shared_threads(readers: int, describers: int) -> Iterator[None]:
-    """Shares the threads of the libraries out among ours, of which each would start as many of its own.
-
-    On two processors two threads of ours with two of PyTorch each wait for one another: ResNet-50 at 224
-    pixels described 18 photos a second so, and describes 26. Runs may overlap: the first sets the number, the
-    last gives the old one back.
-
-    Args:
-        readers: Threads of ours that read photos, with OpenCV.
-        describers: Threads of ours that describe them, with PyTorch.
-    """
-    import cv2
-
-    with _OPENCV.shared(cv2, readers), _TORCH.shared(sys.modules.get("torch"), describers):
-        yield
+__all__ = ["opencv_shared", "torch_shared"]
 
 
 @dataclass(slots=True)
-class _Library:
-    """Names of a library's functions, the number of threads that it had, and how many runs changed that."""
+class _Shares:
+    """Blocks that are under way in this process, and the threads of OpenCV before."""
 
-    get: str
-    put: str
-    runs: int = 0
-    before: int = 1
+    reading: int = 0
+    describing: int = 0
+    opencv: int = 1
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    @contextmanager
-    def shared(self, library: object, threads: int) -> Iterator[None]:
-        """Gives each of so many threads its share of the library's, where that is loaded."""
-        if library is None or threads == 1:
-            yield
-            return
-        with self.lock:
-            if self.runs == 0:
-                self.before = getattr(library, self.get)()
-                getattr(library, self.put)(max(1, self.before // threads))
-            self.runs += 1
-        try:
-            yield
-        finally:
-            with self.lock:
-                self.runs -= 1
-                if self.runs == 0:
-                    getattr(library, self.put)(self.before)
+
+_SHARES = _Shares()
 
 
-_OPENCV = _Library("getNumThreads", "setNumThreads")
-_TORCH = _Library("get_num_threads", "set_num_threads")
+@contextmanager
+def opencv_shared(threads: int) -> Iterator[None]:
+    """Shares OpenCV's threads out among so many of ours; blocks may overlap, the last one gives them back."""
+    import cv2
+
+    if threads == 1:
+        yield
+        return
+    with _SHARES.lock:
+        if _SHARES.reading == 0:
+            _SHARES.opencv = cv2.getNumThreads()
+            cv2.setNumThreads(max(1, _SHARES.opencv // threads))
+        _SHARES.reading += 1
+    try:
+        yield
+    finally:
+        with _SHARES.lock:
+            _SHARES.reading -= 1
+            if _SHARES.reading == 0:
+                cv2.setNumThreads(_SHARES.opencv)
+
+
+@contextmanager
+def torch_shared() -> Iterator[None]:
+    """Gives a block that describes its share of PyTorch's threads: all, if no other block is under way.
+
+    On two processors two threads of ours with two of PyTorch each wait for one another: ResNet-50 at 224
+    pixels described 18 photos a second so, and describes 26.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    with _SHARES.lock:
+        _SHARES.describing += 1
+        share = max(1, torch.get_num_threads() // _SHARES.describing)
+    try:
+        # Of this thread alone: PyTorch's own setting would also be that of threads that begin meanwhile.
+        with _openmp().limit(limits=share):
+            yield
+    finally:
+        with _SHARES.lock:
+            _SHARES.describing -= 1
+
+
+@cache
+def _openmp() -> ThreadpoolController:
+    """Looks through the loaded libraries once, when PyTorch is one of them."""
+    return ThreadpoolController().select(user_api="openmp")

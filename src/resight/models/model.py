@@ -17,6 +17,7 @@ from resight.models.bundle import Bundle, Preprocessing
 from resight.models.codec import Float16Codec, LocalCodec, PlainCodec
 from resight.models.describer import Describer, LocalSource
 from resight.models.extract import describe_photos
+from resight.models.library_threads import torch_shared
 from resight.models.parts import Parts, join, provenance_lines
 from resight.models.whitening import Whitening
 
@@ -199,7 +200,8 @@ class Model:
         Safe to call from several threads at once. Photos are whitened one by one: the same photo gives the
         same bits whatever else is described with it.
         """
-        described = self.describer.extract(photos)
+        with torch_shared():
+            described = self.describer.extract(photos)
         for whitening in self.whitenings:
             described = [
                 replace(features, descriptor=whitening.apply(features.descriptor[None])[0])
