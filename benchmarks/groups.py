@@ -32,7 +32,7 @@ from resight import images, scenes
 from resight.collection import Collection
 from resight.collection.groups import edges_of
 from resight.collection.groups.building import is_copy
-from resight.collection.groups.finding import photos_of
+from resight.collection.groups.pictures import photos_of
 from resight.collection.groups.shape import shape_of
 from resight.search import groups_of
 

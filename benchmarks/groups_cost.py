@@ -4,7 +4,7 @@
 
 Of copies of the collection, photos are removed by chance until so many are left; some blocks of 64 photos are
 compared as `resight groups` does. The steps are reading local features, candidates (photos turned and
-mirrored by their features, and searches for all of these), verification, and pixels.
+mirrored by their features, and searches for all of these), pictures on pages, verification, and pixels.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ def cost(source: Path, path: Path, size: int, blocks: int) -> dict[str, float]:
     timed = {
         "features": (StoredLocal, "of"),
         "mirror": (finding._Run, "_mirrored"),
+        "insets": (finding._Run, "_inset"),
         "candidates": (finding._Run, "_candidates"),
         "verification": (finding._Run, "_verified"),
         "pixels": (finding._Run, "_compared"),
@@ -63,7 +64,7 @@ def cost(source: Path, path: Path, size: int, blocks: int) -> dict[str, float]:
     kept = {key: getattr(*place) for key, place in timed.items()}
     for key, place in timed.items():
         # What runs in several threads at once is timed in each.
-        clock = time.thread_time if key in ("mirror", "pixels") else time.process_time
+        clock = time.thread_time if key in ("mirror", "insets", "pixels") else time.process_time
         setattr(*place, _timed(kept[key], key, seconds, clock))
     chosen = np.random.default_rng(1).permutation(len(run.photos))[: blocks * finding.BLOCK].tolist()
     edges, started = 0, time.process_time()

@@ -19,7 +19,8 @@ from resight.collection import Collection, groups
 from resight.collection.groups import EdgeStore, GroupConfig, edges_of, finding
 from resight.collection.groups.building import build_groups, is_copy
 from resight.collection.groups.edges import Edge, Looked
-from resight.collection.groups.finding import Photo
+from resight.collection.groups.inset import inset_of
+from resight.collection.groups.pictures import Photo
 from resight.collection.groups.registration import Thumbnail, register
 from resight.collection.groups.shape import shape_of
 from resight.collection.roots import Key, Root, Roots
@@ -367,6 +368,65 @@ def test_killed_while_comparing_it_goes_on(copied, monkeypatch):
     assert 0 < seen[0][1] < 11
     assert [len(group) for group in found] == [9]
     assert len(list((path / "groups").iterdir())) == 1
+
+
+def page_with(picture: Image.Image, place, size=(960, 720), paper=(245, 245, 245), text=4) -> Image.Image:
+    """A page full of words with a picture on it."""
+    page = Image.new("RGB", size, paper)
+    draw = ImageDraw.Draw(page)
+    words = np.random.default_rng(text)
+    for line in range(8, size[1] - 20, 26):
+        letters = "".join(chr(97 + letter) if letter < 26 else " " for letter in words.integers(0, 30, 150))
+        draw.text((6, line), letters, fill=(60, 60, 60), font_size=13)
+    page.paste(picture, place)
+    return page
+
+
+@pytest.mark.parametrize("paper", [(245, 245, 245), (0, 0, 0), (250, 240, 120)])
+@pytest.mark.parametrize("place", [(300, 200), (0, 0), (720, 540)])
+def test_a_picture_on_a_page_is_seen_where_it_is(paper, place):
+    picture = Image.fromarray(render_view(3, 0, seed=5, side=240))
+    page = page_with(picture, place, paper=paper)
+    box = inset_of(np.asarray(page))
+    expected = (*place, place[0] + picture.width, place[1] + picture.height)
+    # A line of words that touches it may count.
+    np.testing.assert_allclose(box.corners, expected, atol=16)
+
+
+def test_photos_and_pages_of_words_alone_show_no_picture_on_a_page():
+    photo = render_view(3, 0, seed=5, side=480)
+    words = page_with(Image.new("RGB", (1, 1)), (0, 0))
+    ring = Image.new("RGB", (300, 300), (255, 255, 255))
+    ImageDraw.Draw(ring).line((30, 30, 270, 270), fill=(0, 0, 0), width=40)
+    one_colour = np.full((200, 300, 3), 77, np.uint8)
+    for pixels in (photo, words, ring, one_colour, one_colour[:1, :1], one_colour[:, :3]):
+        assert inset_of(np.asarray(pixels)) is None
+
+
+def test_a_picture_on_a_screen_is_found_and_two_letters_with_one_picture_are_no_copies(tmp_path):
+    (tmp_path / "photos").mkdir()
+    one, other, logo = (Image.fromarray(render_view(place, 0, seed=5, side=320)) for place in (3, 4, 5))
+    photos = {
+        "picture.jpg": one,
+        "screen.png": page_with(one, (420, 330)),
+        "stranger.png": page_with(other, (420, 330), text=5),
+        "letter.png": page_with(logo, (320, 90), text=6),
+        "another letter.png": page_with(logo, (320, 90), text=7),
+    }
+    for name, photo in photos.items():
+        photo.save(tmp_path / "photos" / name, quality=90)
+    collection = Collection.create(tmp_path / "screens.resight", model="sift")
+    collection.add(tmp_path / "photos")
+    (group,) = collection.groups()
+    found = members(group)
+    assert found.keys() == {"picture.jpg", "screen.png"}
+    assert Path(group.keep.path).name == "picture.jpg"
+    place = (420, 330, 420 + one.width, 330 + one.height)
+    np.testing.assert_allclose(found["screen.png"].edit.inside.corners, place, atol=2)
+    # By the picture on the page alone geometry confirms nothing: two pages may share a logo.
+    edges = [edge for one in edges_of(collection._store).read().values() for edge in one.edges]
+    closest = max(edges, key=lambda edge: edge.inliers)
+    assert (closest.inliers > 150, closest.confirmed) == (True, False)
 
 
 def test_a_page_as_bright_as_the_picture_is_seen_by_its_colour():

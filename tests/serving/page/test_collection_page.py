@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
 
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from resight.collection import Collection
@@ -140,3 +142,24 @@ def test_a_server_that_is_away_and_comes_back(serving, made, visit, tmp_path):
     with serving(made / "photos.resight", tmp_path, port=port):
         expect(page.get_by_role("alert")).to_be_hidden()
         expect(page.locator(".sure a.photo").first).to_be_visible()
+
+
+def test_a_panorama_among_groups_is_no_wider_than_the_window(live, visit):
+    visitor = visit(live.url, viewport={"width": 360, "height": 800})
+    stream = io.BytesIO()
+    Image.new("RGB", (256, 16)).save(stream, "PNG")
+    groups = {
+        "computed": True,
+        "waiting": 0,
+        "groups": [{"kind": "copies", "ids": list(live.ids().values())[:2]}],
+    }
+    visitor.page.route("**/groups*", lambda route: route.fulfill(json=groups))
+    visitor.page.route(
+        re.compile("/thumbnail"),
+        lambda route: route.fulfill(body=stream.getvalue(), content_type="image/png"),
+    )
+    page = visitor.go("/?view=collection")
+    shown = page.locator(".group img").first
+    expect(shown).to_be_visible()
+    page.wait_for_function("document.querySelector('.group img').naturalWidth === 256")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from resight.collection.groups.edges import Edge, Looked
-from resight.collection.groups.finding import Photo
+from resight.collection.groups.pictures import Photo
 from resight.collection.groups.shape import Shape, shape_of
 from resight.collection.groups.values import Edit, Group, GroupKind, KeepRule, Member
 from resight.collection.roots import Roots

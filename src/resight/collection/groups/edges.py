@@ -33,12 +33,14 @@ class GroupConfig:
             turned by none to three, each.
         similarity: Least similarity of a candidate: other views of a thing have little.
         turned_similarity: Least similarity of a candidate turned or mirrored: a copy has more.
+        insets: How many are of the picture that it shows with a page around it, from that similarity on.
     """
 
     neighbours: int = 16
     turned: int = 4
     similarity: float = 0.1
     turned_similarity: float = 0.3
+    insets: int = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)

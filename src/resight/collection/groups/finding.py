@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import final
+from typing import Literal, TypeAlias, final
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from resight import images
 from resight.collection.groups.edges import Edge, EdgeStore, GroupConfig, Looked
-from resight.collection.groups.registration import SIDE, Thumbnail, register
+from resight.collection.groups.pictures import Photo, Pictures, photos_of
+from resight.collection.groups.registration import register
 from resight.collection.place import writer_lock
 from resight.collection.resident import ResidentIndex
-from resight.collection.roots import Key
 from resight.collection.store import Store
 from resight.collection.stored_local import StoredLocal
-from resight.errors import InvalidInput, NoLocalFeatures, StorageFailed, UnreadableImage
-from resight.features import LocalFeatures
+from resight.errors import InvalidInput, NoLocalFeatures, StorageFailed
+from resight.features import ImageFeatures, LocalFeatures
 from resight.files import Progress, in_threads
-from resight.images.content import Content, is_unchanged
-from resight.images.opening import open_photo
 from resight.models.model import Model
 from resight.search.geometry.verdict import verdict
 from resight.search.geometry.verification import Verification, verify_queries
 
-__all__ = ["Photo", "look", "photos_of", "waiting"]
+__all__ = ["look", "waiting"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -41,54 +37,6 @@ ENOUGH = 8
 """Copies of a photo after which its further candidates are not compared by their pixels."""
 NOT_COMPARED = -1.0
 """Agreement of a pair that was not compared as the photo has copies enough."""
-THUMBNAILS = 400
-"""Photos held to be compared: 200 MB."""
-
-
-@dataclass(frozen=True, slots=True)
-class Photo:
-    """A photo of a collection; of several files with the same bytes one stands for all.
-
-    Attributes:
-        hash: Of its bytes.
-        row: Id of its row.
-        key: Primary key of that.
-        width: Of the whole upright photo, pixels.
-        height: Of the whole upright photo, pixels.
-        file_size: Bytes.
-        modified_ns: When its file was changed last.
-    """
-
-    hash: bytes
-    row: int
-    key: Key
-    width: int
-    height: int
-    file_size: int
-    modified_ns: int
-
-    @property
-    def content(self) -> Content:
-        """What identifies its bytes."""
-        return Content(self.hash, self.file_size, self.modified_ns)
-
-
-def photos_of(store: Store) -> list[Photo]:
-    """Returns the photos that can be searched, in the order of storage, copies of one file included."""
-    columns = ["hash", "root", "path", "width", "height", "file_size", "modified_ns"]
-    table = store.table(columns, where="broken IS NULL AND hash IS NOT NULL")
-    return [
-        Photo(
-            row["hash"],
-            row["_rowid"],
-            Key(row["root"], row["path"]),
-            row["width"],
-            row["height"],
-            row["file_size"] or 0,
-            row["modified_ns"] or 0,
-        )
-        for row in table.to_pylist()
-    ]
 
 
 def look(
@@ -126,7 +74,7 @@ def look(
     progress(len(new), len(new))
     if new:
         known = {
-            photo: replace(one, sharpness=run.sharpness.get(photo, one.sharpness))
+            photo: replace(one, sharpness=run.pictures.sharpness.get(photo, one.sharpness))
             for photo, one in known.items()
         }
         if keeps:
@@ -167,13 +115,20 @@ def _new(photos: Sequence[Photo], known: Mapping[bytes, Looked], store: Store) -
     return new
 
 
+_View = Literal["whole", "mirrored", "inset"]
+"""A photo as it is, mirrored, or the picture that it shows with a page around it."""
+_AS_IT_IS: tuple[_View, ...] = ("whole", "mirrored")
+_Local: TypeAlias = Mapping[int, LocalFeatures | None]
+_Asked: TypeAlias = tuple[int, _View, Float32[np.ndarray, " dim"]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """A photo and a candidate, by their places among the photos, as it is or mirrored."""
+    """A view of a photo and a candidate, by their places among the photos."""
 
     query: int
     other: int
-    mirrored: bool
+    view: _View
 
 
 @final
@@ -187,11 +142,11 @@ class _Run:
     config: GroupConfig
     photos: Sequence[Photo]
     tried: set[_Pair] = field(default_factory=set)
-    sharpness: dict[bytes, float] = field(default_factory=dict)
-    thumbnails: OrderedDict[int, Thumbnail | None] = field(default_factory=OrderedDict)
+    pictures: Pictures = field(init=False)
     places: dict[int, int] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.pictures = Pictures(self.store)
         self.places = {photo.row: place for place, photo in enumerate(self.photos)}
 
     def block(self, new: Sequence[Photo]) -> list[Looked]:
@@ -200,29 +155,33 @@ class _Run:
         own = [self.places[photo.row] for photo in new]
         local = dict(zip(own, stored.of(_rows(self.photos, own)), strict=True))
         mirrored = dict(zip(own, in_threads(self._mirrored, [(n, local[n]) for n in own]), strict=True))
-        pairs = self._candidates(own, local, mirrored)
+        shown = zip(own, in_threads(self._inset, own, blas_threads=1), strict=True)
+        insets = {place: inset for place, inset in shown if inset is not None}
+        pairs = self._candidates(own, local, mirrored, insets)
         others = sorted({pair.other for pair in pairs} - local.keys())
         local |= dict(zip(others, stored.of(_rows(self.photos, others)), strict=True))
-        matches = self._verified(pairs, local, mirrored)
+        inner = {place: inset.local for place, inset in insets.items()}
+        matches = self._verified(pairs, {"whole": local, "mirrored": mirrored, "inset": inner})
         found: dict[int, list[Edge]] = {place: [] for place in own}
         for pair, edge in self._edges(matches):
             found[pair.query].append(edge)
+        hashes, sharpness = [photo.hash for photo in new], self.pictures.sharpness
         return [
-            Looked(self.photos[place].hash, self.sharpness.get(self.photos[place].hash, np.nan), found[place])
-            for place in own
+            Looked(digest, sharpness.get(digest, np.nan), found[place])
+            for digest, place in zip(hashes, own, strict=True)
         ]
 
     def _mirrored(self, item: tuple[int, LocalFeatures | None]) -> LocalFeatures | None:
         place, features = item
         return None if features is None else self.model.mirrored(features, self.photos[place].width)
 
+    def _inset(self, place: int) -> ImageFeatures | None:
+        return self.pictures.inset(self.photos[place], self.model)
+
     def _candidates(
-        self,
-        own: Sequence[int],
-        local: Mapping[int, LocalFeatures | None],
-        mirrored: Mapping[int, LocalFeatures | None],
+        self, own: Sequence[int], local: _Local, mirrored: _Local, insets: Mapping[int, ImageFeatures]
     ) -> list[_Pair]:
-        """Returns pairs not tried yet: the most similar to each photo as it is, turned and mirrored."""
+        """Returns pairs not tried yet: the most similar to each view of a photo, turned as well."""
         turned, flipped = (
             list(in_threads(self._turned, [(place, some[place]) for place in own], blas_threads=1))
             for some in (local, mirrored)
@@ -240,43 +199,39 @@ class _Run:
                 for place, views in zip(own, flipped, strict=True)
                 if views is None and mirrored[place] is not None
             }
-            asked = [
-                (place, is_mirrored, view)
-                for place, view in zip(here, index.descriptors(rows[are_here]), strict=True)
-                for is_mirrored in ((False, True) if place in alike else (False,))
+            asked: list[_Asked] = [
+                (place, view, descriptor)
+                for place, descriptor in zip(here, index.descriptors(rows[are_here]), strict=True)
+                for view in _AS_IT_IS[: 2 if place in alike else 1]
             ]
             self._ask(pairs, asked, self.config.neighbours, self.config.similarity)
-            asked = [
-                (place, is_mirrored, view)
-                for views, is_mirrored in ((turned, False), (flipped, True))
-                for place, some in zip(own, views, strict=True)
-                for view in (() if some is None else some if is_mirrored else some[1:])
-            ]
+            turns = (zip(own, views, strict=True) for views in (turned, flipped))
+            whole, reflected = ([(place, some) for place, some in one if some is not None] for one in turns)
+            asked = [(place, "whole", turn) for place, some in whole for turn in some[1:]]
+            asked += [(place, "mirrored", turn) for place, some in reflected for turn in some]
             self._ask(pairs, asked, self.config.turned, self.config.turned_similarity)
+            asked = [(place, "inset", inset.descriptor) for place, inset in insets.items()]
+            self._ask(pairs, asked, self.config.insets, self.config.turned_similarity)
         return pairs
 
-    def _ask(
-        self,
-        pairs: list[_Pair],
-        asked: Sequence[tuple[int, bool, Float32[np.ndarray, " dim"]]],
-        count: int,
-        least: float,
-    ) -> None:
+    def _ask(self, pairs: list[_Pair], asked: Sequence[_Asked], count: int, least: float) -> None:
         """Adds the most similar photos of some views of photos; hold the resident's lock."""
         index = self.resident.current()
         if not asked or not len(index):
             return
-        ranking = index.search(np.stack([view for _, _, view in asked]), min(count + 1, len(index)))
-        for line, (place, is_mirrored, _) in enumerate(asked):
+        ranking = index.search(
+            np.stack([descriptor for _, _, descriptor in asked]), min(count + 1, len(index))
+        )
+        for line, (place, view, _) in enumerate(asked):
             ids, scores = ranking.row(line)
             for row in ids[scores >= least].tolist():
-                self._add(pairs, place, self.places.get(row), is_mirrored=is_mirrored)
+                self._add(pairs, place, self.places.get(row), view)
 
-    def _add(self, pairs: list[_Pair], place: int, other: int | None, *, is_mirrored: bool) -> None:
+    def _add(self, pairs: list[_Pair], place: int, other: int | None, view: _View) -> None:
         if other is None or other == place:
             return
-        pair = _Pair(place, other, is_mirrored)
-        if pair in self.tried or _Pair(other, place, is_mirrored) in self.tried:
+        pair = _Pair(place, other, view)
+        if pair in self.tried or _Pair(other, place, view) in self.tried:
             return
         self.tried.add(pair)
         pairs.append(pair)
@@ -288,20 +243,18 @@ class _Run:
         return self.model.turned(features, max(self.photos[place].width, self.photos[place].height))
 
     def _verified(
-        self,
-        pairs: Sequence[_Pair],
-        local: Mapping[int, LocalFeatures | None],
-        mirrored: Mapping[int, LocalFeatures | None],
+        self, pairs: Sequence[_Pair], views: Mapping[_View, _Local]
     ) -> list[tuple[_Pair, Verification]]:
         """Returns the pairs that geometry does not refuse, in pixels of the photos as they are."""
-        by_query: dict[tuple[int, bool], list[_Pair]] = {}
+        by_query: dict[tuple[int, _View], list[_Pair]] = {}
         for pair in pairs:
-            by_query.setdefault((pair.query, pair.mirrored), []).append(pair)
+            by_query.setdefault((pair.query, pair.view), []).append(pair)
         asked = []
-        for (place, is_mirrored), some in by_query.items():
-            features = (mirrored if is_mirrored else local)[place]
+        for (place, view), some in by_query.items():
+            features = views[view][place]
             if features is not None and len(features):
                 asked.append((features, some))
+        local = views["whole"]
         queries = ((features, [local[pair.other] for pair in some]) for features, some in asked)
         passed = []
         for (_, some), verified in zip(asked, verify_queries(queries), strict=True):
@@ -332,15 +285,16 @@ class _Run:
         transform, points = match.transform, match.query_points
         if transform is None:
             raise InvalidInput("a match without a transform is no edge")
-        if pair.mirrored:
+        if pair.view == "mirrored":
             transform = transform @ np.array([[-1.0, 0, one.width - 1], [0, 1, 0], [0, 0, 1]])
             points = np.stack([np.float32(one.width - 1) - points[:, 0], points[:, 1]], axis=1)
-        edge = Edge(
-            one.hash, other.hash, pair.mirrored, match.inliers, verdict(match) == "confirmed", transform
-        )
+        # A picture on a page is one with another by its pixels alone: a logo that two share says nothing.
+        is_confirmed = pair.view != "inset" and verdict(match) == "confirmed"
+        is_mirrored = pair.view == "mirrored"
+        edge = Edge(one.hash, other.hash, is_mirrored, match.inliers, is_confirmed, transform)
         if not are_compared:
             return replace(edge, agreement=NOT_COMPARED)
-        thumbnails = [self._thumbnail(place) for place in (pair.query, pair.other)]
+        thumbnails = [self.pictures.thumbnail(photo) for photo in (one, other)]
         if thumbnails[0] is None or thumbnails[1] is None:
             return edge
         laid = register(thumbnails[0], thumbnails[1], (points, match.answer_points), transform)
@@ -357,32 +311,6 @@ class _Run:
             first_framed=laid.first_framed,
             second_framed=laid.second_framed,
         )
-
-    def _thumbnail(self, place: int) -> Thumbnail | None:
-        """Returns a photo to be compared; None where its file is not here or no longer the same."""
-        if place in self.thumbnails:
-            return self.thumbnails[place]
-        photo, roots = self.photos[place], self.store.roots
-        thumbnail = None
-        if roots.is_here(photo.key):
-            thumbnail = _read(roots.path_of(photo.key), photo)
-        if thumbnail is not None:
-            self.sharpness[photo.hash] = thumbnail.sharpness
-        self.thumbnails[place] = thumbnail
-        while len(self.thumbnails) > THUMBNAILS:
-            self.thumbnails.popitem(last=False)
-        return thumbnail
-
-
-def _read(path: str, photo: Photo) -> Thumbnail | None:
-    try:
-        with open_photo(path) as stream:
-            if not is_unchanged(stream, photo.content):
-                return None
-            stream.seek(0)
-            return Thumbnail.of(images.read(stream, max_side=SIDE))
-    except (OSError, UnreadableImage):
-        return None
 
 
 def _rows(photos: Sequence[Photo], places: Sequence[int]) -> Int64[np.ndarray, " n"]:

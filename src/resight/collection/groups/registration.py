@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
 
+from resight.collection.groups.lines import SAME_WORDS, between_lines
 from resight.images import Photo
 from resight.search.geometry.config import VerificationConfig
 from resight.search.geometry.fitting import apply, grow
@@ -106,7 +107,8 @@ class Registration:
 
     Attributes:
         transform: Pixels of the first photo to those of the second, as the pixels fit best.
-        agreement: Share of the windows that show anything in either photo, in which both agree.
+        agreement: Share of the windows that show anything in either photo, in which both agree; of print with
+            other words on the same lines, of those between the lines.
         exactness: Share of these in which both are the same but for noise. Under a caption and around it the
             two differ: what agrees is exact.
         covered: Share of the overlap whose windows do not agree, such as a caption; NaN, as are those below,
@@ -159,8 +161,10 @@ def register(
         compared = _Windows.of(one, shown)
         if compared is not None and compared.agreement > windows.agreement:
             fitted, other, windows = better, shown, compared
-    if windows.agreement < VIEWS:
-        return Registration(fitted, windows.agreement, windows.exactness)
+    between = between_lines(one.grey, other.grey, windows.visible)
+    agreement = between if between < SAME_WORDS else windows.agreement
+    if agreement < VIEWS:
+        return Registration(fitted, agreement, windows.exactness)
     agreeing = windows.both & ~(windows.visible & ~windows.alike)
     return Registration(
         fitted,

@@ -9,7 +9,8 @@ import numpy as np
 
 from resight.collection.groups.building import build_groups
 from resight.collection.groups.edges import EdgeStore, GroupConfig, Looked
-from resight.collection.groups.finding import look, photos_of, waiting
+from resight.collection.groups.finding import look, waiting
+from resight.collection.groups.pictures import photos_of
 from resight.collection.groups.values import GroupKind, Groups, KeepRule, check_words
 from resight.collection.resident import ResidentIndex
 from resight.collection.store import Store
