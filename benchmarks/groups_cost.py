@@ -2,9 +2,10 @@
 
     python benchmarks/groups_cost.py COLLECTION [--sizes 1000 2000] [--blocks 4] [--json FILE]
 
-Of copies of the collection, photos are removed by chance until so many are left; some blocks of 64 photos are
-compared as `resight groups` does. The steps are reading local features, candidates (photos turned and
-mirrored by their features, and searches for all of these), pictures on pages, verification, and pixels.
+Of copies of the collection, pictures are removed by chance until so many photos are left, each with all
+photos whose names begin alike up to a "-", as `groups.py` names copies; some blocks of 64 are compared as
+`resight groups` does. The steps are reading local features, candidates (photos turned and mirrored by their
+features, and searches for all of these), pictures on pages, verification, and pixels.
 """
 
 from __future__ import annotations
@@ -47,8 +48,11 @@ def cost(source: Path, path: Path, size: int, blocks: int) -> dict[str, float]:
     shutil.copytree(source, path)
     shutil.rmtree(path / "groups", ignore_errors=True)
     collection = Collection.open(path)
-    paths = np.random.default_rng(size).permutation(sorted(collection.exported().paths))
-    collection.remove(paths[size:].tolist())
+    pictures: dict[str, list[str]] = defaultdict(list)
+    for each in sorted(map(str, collection.exported().paths)):
+        pictures[Path(each).name.split("-")[0]].append(each)
+    order = np.random.default_rng(size).permutation(sorted(pictures)).tolist()
+    collection.remove([each for name in order for each in pictures[name]][size:])
     store, model = collection._store, collection.model
     store.refresh()
     seconds: dict[str, float] = defaultdict(float)

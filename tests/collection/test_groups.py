@@ -172,6 +172,29 @@ def test_rules_of_what_to_keep(made):
         collection.groups(of="thing")
 
 
+def test_of_equal_copies_one_stored_at_low_quality_or_without_its_time_is_not_kept(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    picture = Image.fromarray(render_view(7, 0, seed=5, side=480))
+    for quality in (92, 40, 85):
+        picture.save(folder / f"{quality}.jpg", quality=quality)
+    collection = Collection.create(tmp_path / "equal.resight", model="sift")
+    collection.add(folder)
+    (group,) = collection.groups()
+    looked = edges_of(collection._store).read()
+    sharpness = {one.steps: one.sharpness for one in looked.values()}
+    assert sorted(round(steps, 1) for steps in sharpness) == [9.2, 17.3, 72.1]
+    assert max(sharpness, key=sharpness.__getitem__) > 70, "the blocks count as sharp"
+    assert Path(group.keep.path).name != "40.jpg"
+    for name in ("92.jpg", "85.jpg"):
+        times = {
+            str(folder / each): {"taken": "2024-05-01T10:00:00" if each == name else None}
+            for each in ("92.jpg", "85.jpg")
+        }
+        collection.add(folder, metadata=times)
+        assert Path(collection.groups()[0].keep.path).name == name
+
+
 def test_what_was_found_is_kept_and_new_photos_alone_are_looked_at(copied, monkeypatch):
     collection = Collection.open(copied / "edits.resight")
     seen = []

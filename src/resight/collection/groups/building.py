@@ -47,6 +47,9 @@ EDITED = 0.25
 """Share of the other copies that say so from which a photo counts as edited."""
 ABOUT = 0.97
 """Share of the most likeness from which a photo is as like the other copies as any."""
+COARSER = 2.5
+"""So many times the least step of JPEG's quantisation tell a photo that was stored again at lower quality: of
+qualities of 92 and 75 it is 3, of 92 and 85 it is 1.9."""
 SURE = 60
 """Inliers from which two views show one thing: of places with equal windows and stones up to 46 agreed."""
 SAME_VIEW = 0.5
@@ -190,8 +193,13 @@ class _Building:
     def group(self, numbers: Sequence[int], links: Sequence[_Link]) -> Group:
         """Returns the group of some photos with its kept member first."""
         quality = _quality(links) if self.of == "copies" else {}
+        best = [self._steps(number) for number, said in quality.items() if said == _BEST]
+        coarse = COARSER * min(filter(None, best), default=np.inf)
         kept = min(
-            numbers, key=lambda number: self._order(self._best_file(number), quality.get(number, (0.0, 0.0)))
+            numbers,
+            key=lambda number: self._order(
+                self._best_file(number), quality.get(number, _BEST), is_coarse=self._steps(number) >= coarse
+            ),
         )
         members: list[Member] = []
         reached = _reached(kept, links)
@@ -208,9 +216,15 @@ class _Building:
         return Group(self.of, tuple(members))
 
     def _best_file(self, number: int) -> Photo:
-        return min(self.files[number], key=lambda photo: self._order(photo, (0.0, 0.0)))
+        return min(self.files[number], key=lambda photo: self._order(photo, _BEST, is_coarse=False))
 
-    def _order(self, photo: Photo, quality: tuple[float, float]) -> tuple[float | str, ...]:
+    def _steps(self, number: int) -> float:
+        known = self.looked.get(self.first[number].hash)
+        return 0.0 if known is None or np.isnan(known.steps) else known.steps
+
+    def _order(
+        self, photo: Photo, quality: tuple[float, float], *, is_coarse: bool
+    ) -> tuple[float | str, ...]:
         path = self.roots.path_of(photo.key)
         pixels = -float(photo.width * photo.height)
         if self.keep == "first":
@@ -225,7 +239,9 @@ class _Building:
         sharpness = 0.0 if known is None or np.isnan(known.sharpness) else known.sharpness
         form = float(FORMATS.get(PurePath(photo.key.path).suffix.lower(), 3))
         edited, likeness = quality
-        return edited, pixels, -likeness, -sharpness, form, -float(photo.file_size), path
+        # Who stores a picture again seldom keeps when it was taken.
+        coarse, is_late = float(is_coarse), float(photo.row not in self.taken)
+        return edited, pixels, -likeness, coarse, is_late, -sharpness, form, -float(photo.file_size), path
 
     def _member(
         self, photo: Photo, kept: Photo, path: _Path | None, inliers: int, *, is_kept: bool
@@ -291,6 +307,10 @@ def _reached(kept: int, links: Sequence[_Link]) -> dict[int, _Path]:
 
 def _cost(path: _Path) -> tuple[int, int]:
     return len(path.links), -min((link.edge.inliers for link in path.links), default=0)
+
+
+_BEST = (0.0, 1.0)
+"""What `_quality` says of a photo that is not edited, and like the others."""
 
 
 def _quality(links: Sequence[_Link]) -> dict[int, tuple[float, float]]:

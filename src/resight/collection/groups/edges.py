@@ -20,7 +20,7 @@ from resight.images.content import HASH_BYTES
 
 __all__ = ["Edge", "EdgeStore", "GroupConfig", "Looked"]
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +88,19 @@ class Looked:
         photo: Hash of its bytes.
         sharpness: Of its pixels; NaN where they were not read.
         edges: What was found.
+        steps: Mean step of the quantisation of brightness in its JPEG file; 0 of other formats, NaN where it
+            was not read.
     """
 
     photo: bytes
     sharpness: float
     edges: Sequence[Edge] = field(default=())
+    steps: float = float("nan")
 
 
 _NUMBERS = ("agreement", "exactness", "covered", "recoloured", "faded", "first_framed", "second_framed")
 _HASH = ("u1", (HASH_BYTES,))
-_PHOTO_ROW = np.dtype([("photo", *_HASH), ("sharpness", "<f4")])
+_PHOTO_ROW = np.dtype([("photo", *_HASH), ("sharpness", "<f4"), ("steps", "<f4")])
 _EDGE_ROW = np.dtype(
     [
         ("first", *_HASH),
@@ -170,7 +173,8 @@ def _body_of(looked: Iterable[Looked]) -> tuple[dict[str, int], bytes]:
     edges = [edge for one in photos for edge in one.edges]
     rows = np.zeros(len(photos), _PHOTO_ROW)
     for row, one in zip(rows, photos, strict=True):
-        row["photo"], row["sharpness"] = np.frombuffer(one.photo, np.uint8), one.sharpness
+        row["photo"] = np.frombuffer(one.photo, np.uint8)
+        row["sharpness"], row["steps"] = one.sharpness, one.steps
     edge_rows = np.zeros(len(edges), _EDGE_ROW)
     for row, edge in zip(edge_rows, edges, strict=True):
         row["first"], row["second"] = (np.frombuffer(side, np.uint8) for side in (edge.first, edge.second))
@@ -189,7 +193,12 @@ def _looked(counts: Mapping[str, int], body: bytes) -> list[Looked]:
     for row in np.frombuffer(body, _EDGE_ROW, edge_count, first):
         edges.setdefault(row["first"].tobytes(), []).append(_edge(row))
     return [
-        Looked(digest := row["photo"].tobytes(), float(row["sharpness"]), edges.get(digest, ()))
+        Looked(
+            digest := row["photo"].tobytes(),
+            float(row["sharpness"]),
+            edges.get(digest, ()),
+            float(row["steps"]),
+        )
         for row in np.frombuffer(body, _PHOTO_ROW, count)
     ]
 

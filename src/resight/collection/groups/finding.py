@@ -73,10 +73,7 @@ def look(
         known |= {one.photo: one for one in found}
     progress(len(new), len(new))
     if new:
-        known = {
-            photo: replace(one, sharpness=run.pictures.sharpness.get(photo, one.sharpness))
-            for photo, one in known.items()
-        }
+        known = {photo: run.measured(one) for photo, one in known.items()}
         if keeps:
             _kept(store, partial(edges.replace, known), lock_timeout)
     return known
@@ -165,11 +162,19 @@ class _Run:
         found: dict[int, list[Edge]] = {place: [] for place in own}
         for pair, edge in self._edges(matches):
             found[pair.query].append(edge)
-        hashes, sharpness = [photo.hash for photo in new], self.pictures.sharpness
         return [
-            Looked(digest, sharpness.get(digest, np.nan), found[place])
-            for digest, place in zip(hashes, own, strict=True)
+            self.measured(Looked(photo.hash, np.nan, found[place]))
+            for photo, place in zip(new, own, strict=True)
         ]
+
+    def measured(self, one: Looked) -> Looked:
+        """Returns what is known of a photo with the measures of its pixels, as far as these were read."""
+        sharpness, steps = self.pictures.sharpness, self.pictures.steps
+        return replace(
+            one,
+            sharpness=sharpness.get(one.photo, one.sharpness),
+            steps=steps.get(one.photo, one.steps),
+        )
 
     def _mirrored(self, item: tuple[int, LocalFeatures | None]) -> LocalFeatures | None:
         place, features = item

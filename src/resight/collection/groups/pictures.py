@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
-from typing import final
+from typing import BinaryIO, final
 
 import numpy as np
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from resight import images
 from resight.collection.groups.inset import inset_of
@@ -82,10 +84,12 @@ class Pictures:
     Attributes:
         store: Of the collection.
         sharpness: Of the photos that were read, by hash.
+        steps: Their mean quantisation steps (`resight.collection.groups.edges.Looked.steps`), by hash.
     """
 
     store: Store
     sharpness: dict[bytes, float] = field(default_factory=dict)
+    steps: dict[bytes, float] = field(default_factory=dict)
     _held: OrderedDict[bytes, Thumbnail | None] = field(default_factory=OrderedDict)
 
     def thumbnail(self, photo: Photo) -> Thumbnail | None:
@@ -128,7 +132,10 @@ class Pictures:
                 if not is_unchanged(stream, photo.content):
                     return None
                 stream.seek(0)
-                return images.read(stream, max_side=side, box=box)
+                shown = images.read(stream, max_side=side, box=box)
+                stream.seek(0)
+                self.steps[photo.hash] = _steps(stream)
+                return shown
         except (OSError, UnreadableImage):
             return None
 
@@ -143,3 +150,14 @@ def _alone(shown: images.Photo, model: Model) -> ImageFeatures | None:
     local = as_stored(model.codec, features.local)
     origin = np.array([shown.region.x0, shown.region.y0], dtype=np.float32)
     return replace(features, local=replace(local, positions=local.positions + origin))
+
+
+def _steps(stream: BinaryIO) -> float:
+    """Returns the mean step of the quantisation of brightness in a JPEG file, 0 in another."""
+    try:
+        with Image.open(stream) as opened:
+            tables = opened.quantization if isinstance(opened, JpegImageFile) else {}
+            return float(np.mean(tables.get(0, 0.0)))
+    except (OSError, SyntaxError, ValueError):
+        # What Pillow does not know, such as HEIC.
+        return 0.0
