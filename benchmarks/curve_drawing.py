@@ -1,15 +1,34 @@
-"""A drawing of curves: recall to the right, queries a second upwards.
+"""Pictures and tables of curves of recall and queries a second, as `search_curves.py` measures them.
 
-Both axes are logarithmic: the one of recall in the share that is missed.
+    python benchmarks/curve_drawing.py
+
+Draws those in ``benchmarks/results/search_curves_*.json`` into ``docs/pictures``, and writes the table below
+each picture in ``docs/measurements.md`` anew. Both axes of a picture are logarithmic: the one of recall in
+the share that is missed.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
+from typing import Any
 
-__all__ = ["drawn", "rate_at"]
+__all__ = ["drawn", "drawn_result", "rate_at", "table"]
+
+TITLES = {
+    "resight": "this index, three kinds of code tried",
+    "faiss-ivf-sq8": "FAISS alone, IVF and SQ8",
+    "hnswlib": "hnswlib",
+    "usearch": "usearch, float16",
+    "faiss-hnsw": "FAISS alone, HNSW, float16",
+    "lance-ivf-hnsw-sq": "Lance, IVF_HNSW_SQ",
+    "lance-ivf-pq": "Lance, IVF_PQ",
+}
+RECALLS = (0.9, 0.95, 0.98, 0.99, 0.999)
+"""For which queries a second are told."""
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 400, 64, 170, 40, 48
 COLOURS = ("#c2571a", "#1f5fa8", "#3b8132", "#7a3fa0", "#a8791f", "#2a8f8f", "#b03060")
@@ -85,3 +104,64 @@ def frontier(points: Points) -> list[tuple[float, float]]:
         if recall >= LEAST_RECALL and (not kept or rate > kept[-1][1]):
             kept.append((recall, rate))
     return kept[::-1]
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """Returns a table of what `search_curves.py` measured, and a line of how, as Markdown."""
+    lines = [
+        "| index | built, processor time | on disk | queries a second at recall .9 "
+        "| .95 | .98 | .99 | .999 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, index in result["indexes"].items():
+        if not index:
+            # Neither built nor tried.
+            continue
+        points = [(point[1], point[2]) for point in index.get("curve", ())]
+        rates = [rate_at(points, recall) for recall in RECALLS]
+        cells = [
+            TITLES[name],
+            f"{index['build_processor_seconds']:,.0f} s"
+            if "build_processor_seconds" in index
+            else "not built",
+            f"{index['megabytes']:,} MB" if "megabytes" in index else "",
+            *("" if rate is None else f"{rate:,.0f}" for rate in rates),
+        ]
+        lines.append(f"| {' | '.join(cells)} |".replace("|  ", "| "))
+    rounds, loads = result["rounds"], result["loads"]
+    times = f"medians of {rounds} rounds" if rounds > 1 else "one round"
+    return "\n".join(
+        [*lines, "", f"In one run, {times}; the machine's load was {min(loads):.0f} to {max(loads):.0f}."]
+    )
+
+
+def main() -> None:
+    root = Path(__file__).parents[1]
+    page = root / "docs/measurements.md"
+    text = page.read_text(encoding="utf-8")
+    for file in sorted((root / "benchmarks/results").glob("search_curves_*.json")):
+        result = json.loads(file.read_text(encoding="utf-8"))
+        picture = f"{file.stem.replace('_', '-')}.svg"
+        (root / "docs/pictures" / picture).write_text(drawn_result(result), encoding="utf-8")
+        before, line, after = text.partition(f"(pictures/{picture})\n\n")
+        if not line:
+            raise SystemExit(f"{page} does not show {picture}")
+        # After the table that was there, and the line of how it was measured.
+        rest = after.split("\n\n", 2)[2]
+        text = f"{before}{line}{table(result)}\n\n{rest}"
+        print(picture)
+    page.write_text(text, encoding="utf-8")
+
+
+def drawn_result(result: Mapping[str, Any]) -> str:
+    """Returns an SVG of what `search_curves.py` measured."""
+    curves = {
+        name: [(point[1], point[2]) for point in index["curve"]]
+        for name, index in result["indexes"].items()
+        if "curve" in index
+    }
+    return drawn(curves, title=f"{result['rows']:,} descriptors")
+
+
+if __name__ == "__main__":
+    main()

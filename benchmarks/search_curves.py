@@ -32,10 +32,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from curve_drawing import drawn, rate_at
-
-RECALLS = (0.9, 0.95, 0.98, 0.99, 0.999)
-"""For which queries a second are told."""
+from curve_drawing import drawn_result, table
 
 K, QUERIES, BLOCK = 10, 200, 50_000
 NOISE = 0.5
@@ -125,19 +122,9 @@ def main() -> None:
     }
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
-    curves = {
-        name: [(point[1], point[2]) for point in index["curve"]]
-        for name, index in result["indexes"].items()
-        if "curve" in index
-    }
-    print("| index | processor seconds to build | MB |", *(f"{recall:g} |" for recall in RECALLS))
-    for name, points in curves.items():
-        rates = (rate_at(points, recall) for recall in RECALLS)
-        own = result["indexes"][name]
-        made = f"{own.get('build_processor_seconds', '')} | {own.get('megabytes', '')}"
-        print(f"| {name} | {made} |", *("|" if rate is None else f"{rate:,.0f} |" for rate in rates))
+    print(table(result))
     if arguments.svg:
-        arguments.svg.write_text(drawn(curves, title=f"{result['rows']:,} descriptors"), encoding="utf-8")
+        arguments.svg.write_text(drawn_result(result), encoding="utf-8")
 
 
 def in_a_process(collection: Path, work: Path, step: str, seconds: float | None) -> dict[str, object]:
@@ -249,7 +236,12 @@ def ours(collection: Path) -> tuple[Run, tuple[int, ...], dict[str, object]]:
         index.efforts[0] = replace(chosen, probes=setting)
         return lambda queries: index.search(queries, K).ids
 
-    return run, PROBES, {"kind": index.codes.kind, "chosen": chosen.probes}
+    # What `million_photos.py` has told of building it.
+    told = collection.with_name("build.json")
+    built = json.loads(told.read_text()) if told.exists() else {}
+    names = {"processor_seconds": "build_processor_seconds", "index_megabytes": "megabytes"}
+    made = {ours: built[theirs] for theirs, ours in names.items() if theirs in built}
+    return run, PROBES, {"kind": index.codes.kind, "chosen": chosen.probes, **made}
 
 
 def build_faiss(words: str, rows: Rows, folder: Path) -> None:

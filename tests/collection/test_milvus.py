@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import shutil
 
 import numpy as np
@@ -147,6 +149,68 @@ def test_changes_and_removals_follow(kept, collection, photos):
 
 class Killed(BaseException):
     pass
+
+
+def test_what_a_file_refuses_is_told_at_once_and_without_a_traceback(table, monkeypatch):
+    from pymilvus import MilvusClient, MilvusException
+    from pymilvus.client import grpc_handler
+
+    printed = io.StringIO()
+    handler = logging.StreamHandler(printed)
+    logging.getLogger("pymilvus").addHandler(handler)
+    monkeypatch.setattr(table._call, "_patience", 60.0)
+
+    def full(*_):
+        raise MilvusException(1, "No space left on device")
+
+    monkeypatch.setattr(grpc_handler, "check_status", full)
+    try:
+        with pytest.raises(SearchUnreachable, match=r"cannot be used \(No space left on device\): make room"):
+            table.upsert(Rows(np.arange(2), np.arange(2), vectors(2)), [{}] * 2)
+        assert printed.getvalue() == ""
+        # What others call goes on to be told.
+        with pytest.raises(MilvusException):
+            MilvusClient(table._call._address).load_collection("rows")
+        assert "Traceback" in printed.getvalue()
+    finally:
+        logging.getLogger("pymilvus").removeHandler(handler)
+
+
+def test_what_a_full_disk_has_cut_off_is_made_anew(kept, collection):
+    from milvus_lite.server_manager import server_manager_instance
+
+    table, file = client_of(kept, collection), collection.path.parent / "milvus.db"
+    table._call(lambda client: client.flush(kept._noted(store_of(collection)).name))
+    server_manager_instance.release_server(str(file))
+    (cut,) = file.rglob("*.idx")
+    cut.write_bytes(b"")
+    assert "lacks" in kept.differences(store_of(collection))[0]
+    kept.build(store_of(collection), silent)
+    assert kept.differences(store_of(collection)) == []
+
+
+def test_a_file_that_was_removed_is_filled_with_all_rows_at_the_next_change(kept, collection, photos):
+    client_of(kept, collection).drop()
+    collection.add(photos, metadata={photos / "a" / "p01.png": {"place": "here"}})
+    kept.update(store_of(collection))
+    assert kept.differences(store_of(collection)) == []
+
+
+def test_a_server_that_is_away_is_left_though_it_lacks_new_photos(photos, tmp_path, monkeypatch, capsys):
+    from resight.cli import main
+
+    line = ["index", str(photos), "--collection", str(tmp_path / "photos.resight"), "--search-index"]
+    assert main([*line, "milvus+side.db"]) == 0
+    shutil.copy(photos / "a" / "p00.png", photos / "a" / "new.png")
+
+    def away(*_):
+        raise SearchUnreachable("the search index does not answer")
+
+    for name in ("make", "drop"):
+        monkeypatch.setattr(MilvusTable, name, away)
+    assert main([*line, "milvus+side.db"]) == 1
+    assert main([*line, "exact"]) == 0
+    assert "holds 13 photos" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("call", ["delete", "upsert", "make"])

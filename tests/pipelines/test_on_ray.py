@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from resight.errors import InvalidInput
+from resight.models import load_model
 from resight.models.extract import Extraction
 from resight.pipelines import on_ray
-from resight.pipelines.on_ray import BATCH, OnRay, WorkerLost, in_order
+from resight.pipelines.on_ray import BATCH, OnRay, WorkerLost, _Describer, in_order
 
 
 class Workers:
@@ -102,3 +105,16 @@ def test_other_places_are_refused(address):
 def test_no_cluster_is_started_for_no_photos(monkeypatch):
     monkeypatch.setattr(on_ray, "_RayPool", None)
     assert list(OnRay("ray", model="sift", fingerprint="f")([], None)) == []
+
+
+def test_a_worker_takes_its_share_of_the_processors_alone(tmp_path):
+    cv2.imwrite(str(tmp_path / "photo.png"), np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        worker = _Describer("sift", load_model("sift").fingerprint, 1)
+        (found,) = worker.describe([str(tmp_path / "photo.png")], frozenset(), 10_000)
+        assert found.features is not None
+        assert cv2.getNumThreads() == 1
+    finally:
+        cv2.setNumThreads(before)

@@ -245,7 +245,8 @@ def search_choice(
     try:
         return SearchChoice.parse(kind, memory=size, recall=recall, label=label)
     except InvalidInput as error:
-        raise typer.BadParameter(str(error), param_hint="--search-index") from None
+        # Its sentences say of which option they are.
+        raise typer.BadParameter(str(error)) from None
 
 
 def bytes_of(size: str, option: str) -> int:

@@ -30,7 +30,8 @@ from resight.errors import CollectionDamaged, InvalidInput, SearchUnreachable
 from resight.files import Progress, reading, silent, write_whole
 from resight.search.approximate.measuring import MEASURED_K, median_milliseconds, recall, true_neighbours
 from resight.search.index import SearchChoice, SearchFigures
-from resight.search.milvus import PATIENCE, MilvusIndex, MilvusTable, Rows, require_milvus
+from resight.search.milvus import MilvusIndex, MilvusTable, Rows
+from resight.search.milvus_calls import PATIENCE, require_milvus
 
 __all__ = ["MilvusKept"]
 
@@ -193,7 +194,9 @@ class MilvusKept:
             trust = "checksums" if trust == "note" else trust
         table = self._table(store, note.name)
         _write(store, replace(note, whole=False))
-        table.make()
+        if not table.make() and trust == "note":
+            # What was noted has gone with it.
+            trust = "checksums"
         ids, checksums = note.ids, note.checksums
         if trust != "note":
             ids, checksums = _asked(table, store, truth, trust)

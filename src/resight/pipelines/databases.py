@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -144,6 +144,7 @@ def _answering(database: Database, place: Place) -> Iterator[None]:
     """Turns the errors of clients into a sentence."""
     # Of Qdrant's folder, on a full disk.
     kinds: list[type[Exception]] = [sqlite3.Error]
+    client_logs: AbstractContextManager[None] = nullcontext()
     if database == "qdrant" and place.is_server:
         try:
             from qdrant_client.http.exceptions import ApiException
@@ -151,15 +152,17 @@ def _answering(database: Database, place: Place) -> Iterator[None]:
             raise MissingExtra("qdrant", "descriptors in Qdrant") from None
         kinds = [ApiException]
     if database == "milvus":
-        from resight.search.milvus import require_milvus
+        from resight.search.milvus_calls import quiet, require_milvus
 
         require_milvus(place.address)
+        client_logs = quiet()
         from grpc import RpcError
         from pymilvus import MilvusException
 
         kinds = [MilvusException, RpcError]
     try:
-        yield
+        with client_logs:
+            yield
     except tuple(kinds) as error:
         reason = str(getattr(error, "message", error)).strip().split("\n")[0][:150]
         raise SearchUnreachable(f"{database} at {place} does not take part: {reason}") from None

@@ -111,6 +111,9 @@ def index_photos(
         collection, is_new = Collection.open(path, model=model, engine=engine), False
     except CollectionNotFound:
         collection, is_new = Collection.create(path, model=model or DEFAULT_MODEL, engine=engine), True
+    if search is not None and search.kind == "exact" and collection.info().search_index.kind == "milvus":
+        # First: the rows need not be sent to a server that is left, and may be away.
+        collection.choose_search(search)
     try:
         report = collection.add(
             photos,

@@ -150,12 +150,16 @@ def _size(path: str) -> int:
 
 
 class _Describer:
-    """The actor: a model, and photos through it."""
+    """The actor: a model, and photos through it, in so many threads."""
 
-    def __init__(self, name: str, fingerprint: str) -> None:
-        self._model = load_model(name)
+    def __init__(self, name: str, fingerprint: str, threads: int) -> None:
+        import cv2
+
+        self._model, self._threads = load_model(name), threads
         if self._model.fingerprint != fingerprint:
             raise ModelMismatch(f"the model {name!r} of a worker is another than that of the collection")
+        # By default OpenCV starts a thread a processor in each worker, and there may be a worker a processor.
+        cv2.setNumThreads(1)
 
     def is_there(self) -> bool:
         """Returns that the worker has been started."""
@@ -163,7 +167,8 @@ class _Describer:
 
     def describe(self, paths: list[str], known: Collection[bytes], max_pixels: int) -> list[Extraction]:
         """Returns what became of each photo."""
-        with closing(extract(paths, self._model, workers=1, known=known, max_pixels=max_pixels)) as found:
+        described = extract(paths, self._model, workers=self._threads, known=known, max_pixels=max_pixels)
+        with closing(described) as found:
             return list(found)
 
 
@@ -258,6 +263,7 @@ class _RayPool:
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
         count = workers or gpus or max(1, cpus)
+        threads = max(1, cpus // count)
         # Half a processor is reserved for each: the workers of a machine that dies find room on others.
         actor = ray.remote(
             num_cpus=0.5,
@@ -267,7 +273,7 @@ class _RayPool:
             scheduling_strategy="SPREAD",
         )(_Describer)
         # Ray gives an actor's methods a `remote` that no type knows.
-        self._actors: list[Any] = [actor.remote(*model) for _ in range(count)]
+        self._actors: list[Any] = [actor.remote(*model, threads) for _ in range(count)]
         self._known, self._max_pixels = ray.put(frozenset(known)), max_pixels
 
     @property

@@ -4,41 +4,32 @@ Milvus proposes rows; their scores are computed here, from the descriptors of th
 answers can lack a row, and never shows one that is gone or was changed.
 
 Rows are read and searched at the consistency level *Strong*: an answer knows every change that was
-acknowledged before it. A call that fails as the server is away is repeated after .1, .2, .4 ... up to 5
-seconds, until the patience is at its end.
+acknowledged before it.
 """
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from resight.errors import InvalidInput, MissingExtra, SearchUnreachable
+from resight.errors import InvalidInput
 from resight.search.exact import ExactIndex
+from resight.search.milvus_calls import CALL_SECONDS, PATIENCE, MilvusCalls
 from resight.search.ranking import Ranking
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
 
-__all__ = ["PATIENCE", "MilvusIndex", "MilvusTable", "Rows", "require_milvus"]
+__all__ = ["MilvusIndex", "MilvusTable", "Rows"]
 
-_Result = TypeVar("_Result")
-_LOG = logging.getLogger(__name__)
 
 ROW, CHECKSUM, DESCRIPTOR = "_row", "_checksum", "_descriptor"
 """Fields of a row; names of a collection's own values begin with a letter."""
 
-PATIENCE = 60.0
-"""Seconds in which a server may come back."""
-_CALL_SECONDS = 20.0
-_LONGEST_PAUSE = 5.0
 _SPAN = 2048
 """Ids that one reading call looks at."""
 _BATCH_BYTES = 4_000_000
@@ -51,8 +42,6 @@ _GRAPH = {"M": 32, "efConstruction": 200}
 """Links of a row, and the beam that they are chosen with."""
 _BEAM = 4
 """Width of a search's beam, for each answer wanted."""
-_REFUSED = frozenset({100, 1100, 1101, 1102, 1700, 1701, 1702, 1800, 1801})
-"""Codes of errors that waiting does not mend: unknown or wrong collections, fields and parameters."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,26 +57,6 @@ class Rows:
     ids: Int64[np.ndarray, " n"]
     checksums: Int64[np.ndarray, " n"]
     descriptors: Float32[np.ndarray, "n dim"]
-
-
-def require_milvus(address: str) -> None:
-    """Refuses an address at which no Milvus can be, before anything is sent there.
-
-    Raises:
-        InvalidInput: It is neither ``http://host:port`` nor a file that ends in ``.db``.
-        MissingExtra: pymilvus, or for a file milvus-lite, is not installed.
-    """
-    if "://" not in address and not address.endswith(".db"):
-        raise InvalidInput(
-            f"{address!r} is no address of Milvus: give http://HOST:PORT, or a file that ends in .db"
-        )
-    try:
-        import pymilvus  # noqa: F401 (said here and not in the middle of a call)
-
-        if "://" not in address:
-            import milvus_lite  # noqa: F401
-    except ImportError:
-        raise MissingExtra("milvus", "searching through Milvus") from None
 
 
 @final
@@ -106,17 +75,18 @@ class MilvusTable:
     """
 
     def __init__(self, address: str, name: str, dim: int, *, patience: float = PATIENCE) -> None:
-        require_milvus(address)
-        self._address, self._name, self._dim, self._patience = address, name, dim, patience
-        self._client: MilvusClient | None = None
+        self._name, self._dim = name, dim
+        self._call = MilvusCalls(address, patience)
 
-    def make(self) -> None:
-        """Makes the collection where it is not there, and loads it to be searched.
+    def make(self) -> bool:
+        """Returns whether the collection was there; makes it where it was not, and loads it to be searched.
+
+        A damaged one in a file is made anew.
 
         Raises:
             SearchUnreachable: No server answers.
         """
-        self._call(self._make)
+        return self._call(self._make)
 
     def upsert(self, rows: Rows, values: Sequence[Mapping[str, object]]) -> None:
         """Writes rows, in place of those of the same ids, with values to filter by.
@@ -195,7 +165,7 @@ class MilvusTable:
                 filter=only,
                 output_fields=[ROW],
                 search_params=settings,
-                timeout=_CALL_SECONDS,
+                timeout=CALL_SECONDS,
                 consistency_level="Strong",
             )
         )
@@ -207,34 +177,49 @@ class MilvusTable:
         Raises:
             SearchUnreachable: No server answers.
         """
-        self._call(lambda client: client.drop_collection(self._name, timeout=_CALL_SECONDS))
+        self._call(lambda client: client.drop_collection(self._name, timeout=CALL_SECONDS))
 
-    def _make(self, client: MilvusClient) -> None:
+    def _make(self, client: MilvusClient) -> bool:
+        from pymilvus import MilvusException
+
+        if client.has_collection(self._name, timeout=CALL_SECONDS):
+            try:
+                client.load_collection(self._name, timeout=CALL_SECONDS)
+            except MilvusException:
+                if not self._call.is_file:
+                    raise
+                # What a full disk has cut off stays so.
+                client.drop_collection(self._name, timeout=CALL_SECONDS)
+            else:
+                return True
+        self._create(client)
+        client.load_collection(self._name, timeout=CALL_SECONDS)
+        return False
+
+    def _create(self, client: MilvusClient) -> None:
         from pymilvus import DataType
 
-        if not client.has_collection(self._name, timeout=_CALL_SECONDS):
-            schema = client.create_schema(auto_id=False, enable_dynamic_field=True)
-            schema.add_field(ROW, DataType.INT64, is_primary=True)
-            schema.add_field(CHECKSUM, DataType.INT64)
-            schema.add_field(DESCRIPTOR, DataType.FLOAT_VECTOR, dim=self._dim)
-            # A graph whose beam each search widens to what it asks for; a file has AUTOINDEX alone.
-            kind, graph = ("HNSW", _GRAPH) if "://" in self._address else ("AUTOINDEX", {})
-            index = client.prepare_index_params()
-            index.add_index(DESCRIPTOR, index_type=kind, metric_type="IP", params=graph)
-            client.create_collection(
-                self._name,
-                schema=schema,
-                index_params=index,
-                consistency_level="Strong",
-                timeout=_CALL_SECONDS,
-            )
-        client.load_collection(self._name, timeout=_CALL_SECONDS)
+        schema = client.create_schema(auto_id=False, enable_dynamic_field=True)
+        schema.add_field(ROW, DataType.INT64, is_primary=True)
+        schema.add_field(CHECKSUM, DataType.INT64)
+        schema.add_field(DESCRIPTOR, DataType.FLOAT_VECTOR, dim=self._dim)
+        # A graph whose beam each search widens to what it asks for; a file has AUTOINDEX alone.
+        kind, graph = ("AUTOINDEX", {}) if self._call.is_file else ("HNSW", _GRAPH)
+        index = client.prepare_index_params()
+        index.add_index(DESCRIPTOR, index_type=kind, metric_type="IP", params=graph)
+        client.create_collection(
+            self._name,
+            schema=schema,
+            index_params=index,
+            consistency_level="Strong",
+            timeout=CALL_SECONDS,
+        )
 
     def _upsert(self, data: list[dict[str, object]]) -> None:
-        self._call(lambda client: client.upsert(self._name, data, timeout=_CALL_SECONDS))
+        self._call(lambda client: client.upsert(self._name, data, timeout=CALL_SECONDS))
 
     def _delete(self, ids: list[int]) -> None:
-        self._call(lambda client: client.delete(self._name, ids=ids, timeout=_CALL_SECONDS))
+        self._call(lambda client: client.delete(self._name, ids=ids, timeout=CALL_SECONDS))
 
     def _rows(self, where: str, fields: list[str], limit: int | None = None) -> Rows:
         found = sorted(self._query(where, fields, limit), key=lambda row: int(row[ROW]))
@@ -254,52 +239,12 @@ class MilvusTable:
                     self._name,
                     filter=where,
                     output_fields=fields,
-                    timeout=_CALL_SECONDS,
+                    timeout=CALL_SECONDS,
                     consistency_level="Strong",
                     **more,
                 )
             )
         )
-
-    def _call(self, call: Callable[[MilvusClient], _Result]) -> _Result:
-        """Returns what a call gives, repeated while the server is away.
-
-        Raises:
-            SearchUnreachable: It stays away, or refuses the call.
-        """
-        from grpc import RpcError
-        from pymilvus import MilvusException
-
-        ends, pause = time.monotonic() + self._patience, 0.1
-        while True:
-            try:
-                return call(self._connected())
-            except (MilvusException, RpcError, OSError) as error:
-                # pymilvus lets some of gRPC's errors through, such as a deadline that has passed.
-                self._client = None
-                refused = isinstance(error, MilvusException) and error.code in _REFUSED
-                if refused or time.monotonic() + pause > ends:
-                    raise SearchUnreachable(
-                        f"the search index at {self._address} does not answer ({_reason(error)}): start the "
-                        "server, or choose another by resight index --search-index exact"
-                    ) from None
-                _LOG.info("Milvus at %s: %s; again in %.1f s", self._address, _reason(error), pause)
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-
-    def _connected(self) -> MilvusClient:
-        if self._client is None:
-            from pymilvus import MilvusClient
-
-            if "://" not in self._address:
-                Path(self._address).parent.mkdir(parents=True, exist_ok=True)
-            self._client = MilvusClient(uri=self._address, timeout=_CALL_SECONDS)
-        return self._client
-
-
-def _reason(error: Exception) -> str:
-    """Returns the first line of an error, without the code and the trace of the server."""
-    return str(getattr(error, "message", error)).strip().split("\n")[0][:150]
 
 
 @final

@@ -22,10 +22,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Float16, Float32, Float64, Int64
 
 from resight.errors import InvalidInput
+from resight.search.exact.few import first_of_few, first_of_one
 from resight.search.exact.index_file import read_index, write_index
 from resight.search.exact.order import STEPS, exact_scores, top_k
 from resight.search.exact.rows import RowTable
-from resight.search.exact.scan import just_below, near_best, propose, propose_decoded, propose_one
+from resight.search.exact.scan import just_below, near_best, propose
 from resight.search.ranking import PADDING_ID, Ranking
 
 __all__ = ["ExactIndex"]
@@ -185,8 +186,15 @@ class ExactIndex:
                 are not finite.
         """
         queries = self.checked(np.asarray(queries), k)
-        if allowed is None and len(queries) == 1 and k <= len(self) < THREADED_FROM:
-            ranking = self._search_few(queries, k)
+        decoded = self._small()
+        if (
+            decoded is not None
+            and allowed is None
+            and self._borrowed is None
+            and len(queries) == 1
+            and k <= LARGEST_SCANNED_K
+        ):
+            ranking = first_of_one(self._codes, decoded, self.ids, queries, k, self._error)
             if ranking is not None:
                 return ranking
         member: Bool[np.ndarray, " n"] | None = None
@@ -198,11 +206,20 @@ class ExactIndex:
             searched = int(np.count_nonzero(member))
         if k > searched and len(queries) * k > LARGEST_PADDED:
             raise InvalidInput(f"k is {k:,}, and {searched:,} are searched: ask for no more")
-        ranking_ids = np.full((len(queries), k), PADDING_ID, dtype=np.int64)
-        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
         size = min(k, searched)
+        ranking_ids = np.empty((len(queries), k), dtype=np.int64)
+        scores = np.empty((len(queries), k), dtype=np.float32)
+        if size < k:
+            ranking_ids[:, size:], scores[:, size:] = PADDING_ID, -np.inf
         if size == 0:
             return Ranking(ranking_ids, scores)
+        if decoded is not None:
+            for start in range(0, len(queries), QUERY_BLOCK):
+                some = queries[start : start + QUERY_BLOCK]
+                found = first_of_few(decoded, self.ids, some, size, self._error, member)
+                for row, (first, first_scores) in enumerate(found, start):
+                    ranking_ids[row, :size], scores[row, :size] = first, first_scores
+            return Ranking.proved(ranking_ids, scores)
         left = list(range(len(queries)))
         if len(queries) and size <= LARGEST_SCANNED_K:
             fetched = min(size + MARGIN, searched)
@@ -213,7 +230,7 @@ class ExactIndex:
                 for pair in self._propose(queries[start : start + QUERY_BLOCK], fetched, member)
             )
             for query, (scanned, rows) in enumerate(proposed):
-                bound = self._bound(queries[query]) + HALF_STEP
+                bound = self._error(queries[query])
                 close = rows[near_best(scanned, size, bound)]
                 best, best_scores = self._first(close, self._score(queries[query], close), size)
                 unseen = float(scanned.min()) + bound
@@ -225,29 +242,6 @@ class ExactIndex:
             part = left[start : start + QUERY_BLOCK]
             ranking_ids[part, :size], scores[part, :size] = self._multiply(queries[part], size, member)
         return Ranking(ranking_ids, scores)
-
-    def _search_few(self, queries: Float32[np.ndarray, "1 dim"], k: int) -> Ranking | None:
-        """Returns what `search` does of a small index, or None where the proposals may miss a row.
-
-        With few calls, which take as long as the scan; and FAISS reads halves, half the bytes of a product.
-        """
-        stored = self._small()
-        count = min(k + MARGIN, len(self))
-        if stored is None or self._borrowed is not None or k > LARGEST_SCANNED_K:
-            return None
-        scanned, rows = propose_one(self._codes, queries, count)
-        wide = queries[0].astype(np.float64)
-        bound = self._bound(wide) + HALF_STEP
-        # They are sorted, and those beyond the k-th few.
-        last, lowest = k, just_below(float(scanned[k - 1]) - 2 * bound)
-        while last < count and scanned[last] >= lowest:
-            last += 1
-        near = rows[:last]
-        ids, scores = self.ids[near], exact_scores(stored[near], wide)
-        order = top_k(scores, ids, k)
-        if count < len(self) and float(scanned[-1]) + bound >= scores[order[-1]]:
-            return None
-        return Ranking.proved(ids[order][None], scores[order].astype(np.float32)[None])
 
     def checked(self, queries: Float[np.ndarray, "q dim"], k: int) -> Float32[np.ndarray, "q dim"]:
         """Returns queries as they are searched.
@@ -285,13 +279,15 @@ class ExactIndex:
         # 1 %: norms of rows are computed in float32. The last term: products that underflow.
         return 1.01 * gamma * length * self._longest + self._dim * 2.0**-125
 
+    def _error(self, query: Float[np.ndarray, " dim"]) -> float:
+        """Returns how far a scanned score can lie from the rounded one."""
+        return self._bound(query) + HALF_STEP
+
     def _score(
         self, query: Float32[np.ndarray, " dim"], rows: Int64[np.ndarray, " m"]
     ) -> Float64[np.ndarray, " m"]:
         """Returns the scores of some rows."""
-        scores, wide = np.empty(len(rows)), query.astype(np.float64)
-        stored = self._small()
-        stored = self._halves() if stored is None else stored
+        scores, wide, stored = np.empty(len(rows)), query.astype(np.float64), self._halves()
         for start in range(0, len(rows), BLOCK):
             scores[start : start + BLOCK] = exact_scores(stored[rows[start : start + BLOCK]], wide)
         return scores
@@ -307,9 +303,6 @@ class ExactIndex:
         self, queries: Float32[np.ndarray, "q dim"], count: int, member: Bool[np.ndarray, " n"] | None
     ) -> list[tuple[Float32[np.ndarray, " count"], Int64[np.ndarray, " count"]]]:
         """Returns for each query scanned scores and rows of the ``count`` best by that score, unordered."""
-        small = self._small()
-        if small is not None:
-            return propose_decoded(small, queries, count, member)
         threads = 2 if len(self) >= THREADED_FROM else 1
         return propose(self._codes, self._halves(), queries, count, member, threads=threads)
 

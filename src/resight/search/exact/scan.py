@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float16, Float32, Int64
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it comes without types
 
-__all__ = ["just_below", "near_best", "propose", "propose_decoded", "propose_one"]
+__all__ = ["just_below", "near_best", "propose"]
 
 BLOCKED_FROM = 12
 """Queries from which decoding rows once, for a matrix product, beats a scan for each query; two cores."""
@@ -67,39 +67,10 @@ def propose(
     return _per_query(np.take_along_axis(scores, chosen, 1), np.take_along_axis(rows, chosen, 1))
 
 
-def propose_decoded(
-    rows: Float32[np.ndarray, "n dim"],
-    queries: Float32[np.ndarray, "q dim"],
-    count: int,
-    member: Bool[np.ndarray, " n"] | None,
-) -> list[tuple[Float32[np.ndarray, " count"], Int64[np.ndarray, " count"]]]:
-    """Returns what `propose` does, of rows that are decoded already."""
-    scores = queries @ rows.T
-    if member is not None:
-        scores[:, ~member] = -np.inf
-    chosen = np.argpartition(scores, len(rows) - count, axis=1)[:, len(rows) - count :]
-    return [(own[first], first) for own, first in zip(scores, chosen, strict=True)]
-
-
-def propose_one(
-    codes: faiss.IndexScalarQuantizer, query: Float32[np.ndarray, "1 dim"], count: int
-) -> tuple[Float32[np.ndarray, " count"], Int64[np.ndarray, " count"]]:
-    """Returns scores and rows of the best of all rows for one query, best first."""
-    scores, rows = np.empty(count, dtype=np.float32), np.empty(count, dtype=np.int64)
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        # As in `_scan_each`; all rows are scanned, so that none is padded.
-        codes.search_c(1, faiss.swig_ptr(query), count, faiss.swig_ptr(scores), faiss.swig_ptr(rows), None)  # type: ignore[attr-defined]
-    finally:
-        faiss.omp_set_num_threads(before)
-    return scores, rows
-
-
 def near_best(scanned: Float32[np.ndarray, " n"], k: int, bound: float) -> Int64[np.ndarray, " m"]:
     """Returns which may be among the k best: one below all of the k best by twice the bound is not."""
     kth = np.partition(scanned, len(scanned) - k)[len(scanned) - k]
-    return np.flatnonzero(scanned >= just_below(float(kth) - 2 * bound))
+    return (scanned >= just_below(float(kth) - 2 * bound)).nonzero()[0]
 
 
 def just_below(threshold: float) -> float:
