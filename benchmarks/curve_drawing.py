@@ -130,9 +130,9 @@ def table(result: Mapping[str, Any]) -> str:
         lines.append(f"| {' | '.join(cells)} |".replace("|  ", "| "))
     rounds, loads = result["rounds"], result["loads"]
     times = f"medians of {rounds} rounds" if rounds > 1 else "one round"
-    return "\n".join(
-        [*lines, "", f"In one run, {times}; the machine's load was {min(loads):.0f} to {max(loads):.0f}."]
-    )
+    least, most = f"{min(loads):.0f}", f"{max(loads):.0f}"
+    load = least if least == most else f"{least} to {most}"
+    return "\n".join([*lines, "", f"In one run, {times}; the machine's load was {load}."])
 
 
 def main() -> None:

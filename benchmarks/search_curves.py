@@ -9,8 +9,9 @@ IVF_PQ). Queries are descriptors of the collection with noise, one at a time in 
 share of the true ten nearest that is found. Each index is built once, in a process of its own with one
 thread, and kept in WORK; one that takes longer than `--build-seconds` is left out, and said to be. Then the
 curves are measured in rounds, all indexes in turns, each in a fresh process; queries a second are the
-median of the rounds. `--timed-only` measures those that are built. What is not part of Resight is brought
-by `pip install --constraint constraints.txt hnswlib usearch`.
+median of the rounds. `--timed-only` measures those that are built; `curve_drawing.py` draws what is in
+``results``. What is not part of Resight is brought by `pip install --constraint constraints.txt hnswlib
+usearch`.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ from curve_drawing import drawn_result, table
 K, QUERIES, BLOCK = 10, 200, 50_000
 NOISE = 0.5
 """Length of the noise of a query; descriptors have length 1."""
+
+ENOUGH = 0.999
+"""Recall from which more effort, which is only slower, is not measured."""
 
 WIDTHS, PROBES, FEWER_PROBES = (
     (10, 20, 40, 80, 160, 320, 640),
@@ -215,6 +219,8 @@ def timed(name: str, collection: Path, work: Path) -> dict[str, object]:
         seconds = time.perf_counter() - started
         hits = [len(np.intersect1d(row.ravel(), own)) for row, own in zip(rows, true, strict=True)]
         points.append([setting, round(sum(hits) / true.size, 4), round(len(queries) / seconds, 1)])
+        if points[-1][1] >= ENOUGH:
+            break
     return {**found, "curve": points}
 
 
