@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 import time
+import weakref
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from PIL import Image
 
 from resight.errors import InvalidInput, UnreadableImage
-from resight.images import PixelBudget, read
+from resight.images import Photo, PixelBudget, read
+from resight.images.decode import Stored
+from resight.images.show import show
 
 # Beside this file lies a module that the benchmark shares.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -132,6 +140,65 @@ def test_a_budget_is_given_back_where_a_photo_breaks() -> None:
     assert read(data, budget=budget).width == 64
     with pytest.raises(InvalidInput, match="a budget of pixels must be at least 1, not 0"):
         PixelBudget(0)
+
+
+def test_a_budget_is_given_back_after_the_picture_is() -> None:
+    decoded: list[weakref.ref[Image.Image]] = []
+    left: list[bool] = []
+
+    class Watched:
+        @contextmanager
+        def taking(self, pixels: float) -> Iterator[None]:
+            yield
+            left.append(decoded[0]() is not None)
+
+    def shown(stored: Stored, **settings: Any) -> Photo:
+        decoded.append(weakref.ref(stored.image))
+        return show(stored, **settings)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["resight.images.read"], "show", shown)
+        read(png(2_000, 1_000, 8, 2), max_side=10, budget=cast(PixelBudget, Watched()))
+    assert left == [False]
+
+
+IN_TURN = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from resight.images import PIXEL_BYTES, PixelBudget
+
+THREADS, PIECES, PIECE = 12, 10, 4_000_000
+
+def peak(field):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
+
+def fill(budget):
+    with budget.taking(PIECES * PIECE / PIXEL_BYTES):
+        del [bytearray(PIECE) for _ in range(PIECES)][:]
+
+def work(_):
+    for _ in range(4):
+        fill(budget)
+    everybody.wait()
+
+# Blocks of 30 MB are freed first, as photos are: from then on glibc keeps those of 4 MB.
+for _ in range(3):
+    bytearray(30_000_000)
+everybody, before = Barrier(THREADS), peak("VmRSS")
+budget = PixelBudget(2 * PIECES * PIECE // PIXEL_BYTES)
+with ThreadPoolExecutor(THREADS) as pool:
+    list(pool.map(work, range(THREADS)))
+print((peak("VmHWM") - before) / budget.bytes)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and sets glibc's thresholds")
+def test_what_threads_have_freed_does_not_come_on_top_of_a_budget() -> None:
+    done = subprocess.run([sys.executable, "-c", IN_TURN], capture_output=True, text=True, check=True)
+    assert 0.5 < float(done.stdout) < 1.15
 
 
 @pytest.mark.parametrize("columns", [2, 3])

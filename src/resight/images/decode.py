@@ -127,6 +127,8 @@ def _whole(image: Image.Image, orientation: int, warning: str | None = None) -> 
 def _jpeg(name: str, data: bytes, max_side: int | None, limit: Limit) -> Stored:
     file = jpeg.parse(name, data)
     max_side = max_side if file.scalable else None
+    # Its content is held once more in `file`.
+    del data
     image, extent = _opened_jpeg(file.content, max_side)
     full = image.info["full"]
     coefficients = 0.0 if file.at_once else full[0] * full[1] * file.bytes_per_pixel / 4
@@ -195,6 +197,7 @@ def _check_rows(file: jpeg.Jpeg, max_side: int | None) -> None:
 
 def _png(name: str, data: bytes, limit: Limit) -> Stored:
     file = png.parse(name, data)
+    del data
     image = open_image("PNG", io.BytesIO(file.content))
     limit.admit(name, image.size, _pixels(image))
     image.load()

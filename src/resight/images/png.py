@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Iterator
@@ -49,7 +50,10 @@ def parse(name: str, data: bytes) -> Png:
             damaged.
         ValueError: It declares more pixels than its bytes can hold.
     """
-    kept, exif, xmp, warning, ended = bytearray(_SIGNATURE), b"", b"", None, False
+    # A stream gives its bytes without a copy: a file may have a hundred megabytes.
+    kept = io.BytesIO()
+    kept.write(_SIGNATURE)
+    exif, xmp, warning, ended = b"", b"", None, False
     for kind, content, chunk, whole in _chunks(data):
         if kind in _PIXELS and not whole and len(chunk) == len(content) + 12:
             # Decoded all the same, what follows a flipped bit would be other pixels.
@@ -61,38 +65,40 @@ def parse(name: str, data: bytes) -> Png:
                 name, "it is a PNG of iPhone apps (CgBI), no usual PNG; save it as PNG again"
             )
         if kind in _PIXELS or (kind == b"tRNS" and whole):
-            kept += chunk
+            kept.write(chunk)
         elif kind == b"tRNS":
             warning = "its transparency is damaged and was left out"
         elif kind == b"eXIf" and not exif:
-            exif = content.removeprefix(b"Exif\0\0")
-        elif kind in (b"zTXt", b"tEXt") and content.startswith(_OLD_EXIF) and not exif:
-            exif = _old_exif(content[len(_OLD_EXIF) :], packed=kind == b"zTXt")
-        elif kind == b"iTXt" and content.startswith(_XMP) and not xmp:
-            xmp = _international_text(content[len(_XMP) :])
+            exif = bytes(content).removeprefix(b"Exif\0\0")
+        elif kind in (b"zTXt", b"tEXt") and content[: len(_OLD_EXIF)] == _OLD_EXIF and not exif:
+            exif = _old_exif(bytes(content[len(_OLD_EXIF) :]), packed=kind == b"zTXt")
+        elif kind == b"iTXt" and content[: len(_XMP)] == _XMP and not xmp:
+            xmp = _international_text(bytes(content[len(_XMP) :]))
         ended = ended or (kind == b"IEND" and whole)
     if not ended:
         warning = "its end is missing"
-    _check_size(kept)
-    return Png(bytes(kept + _END), exif, xmp, warning)
+    kept.write(_END)
+    picture = kept.getvalue()
+    _check_size(picture)
+    return Png(picture, exif, xmp, warning)
 
 
-def _check_size(content: bytes | bytearray) -> None:
+def _check_size(content: bytes) -> None:
     """Refuses a file that declares more pixels than its bytes can hold, before memory is taken for them."""
-    if len(content) >= 33:
+    if len(content) >= 33 + len(_END):
         width, height, bits, colour = struct.unpack_from(">IIBB", content, 16)
         row = width * {2: 3, 4: 2, 6: 4}.get(colour, 1) * bits // 8
         if row * height > _MOST_GROWTH * len(content):
             raise ValueError("too few bytes for its pixels")
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes, bool]]:
+def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, memoryview, bool]]:
     """Yields of each chunk its kind, its content, all of it, and whether its checksum is right."""
-    at = len(_SIGNATURE)
+    at, view = len(_SIGNATURE), memoryview(data)
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
-        content, chunk = data[at + 8 : at + 8 + length], data[at : at + 12 + length]
-        yield kind, content, chunk, zlib.crc32(kind + content) == int.from_bytes(chunk[-4:], "big")
+        content, chunk = view[at + 8 : at + 8 + length], view[at : at + 12 + length]
+        yield kind, content, chunk, zlib.crc32(content, zlib.crc32(kind)) == int.from_bytes(chunk[-4:], "big")
         if kind == b"IEND":
             return
         at += 12 + length

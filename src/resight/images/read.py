@@ -77,7 +77,10 @@ def read(
         with reasons(name, format_):
             stream.seek(0)
             stored = decode(name, format_, stream, max_side, Limit(max_pixels, budget, held))
-        return show(stored, max_side=max_side, box=box)
+        photo = show(stored, max_side=max_side, box=box)
+        # Before its pixels are given back to the budget.
+        del stored
+        return photo
 
 
 def decoded(image: Image.Image) -> Image.Image:
