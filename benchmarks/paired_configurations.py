@@ -1,28 +1,28 @@
 """The configurations that `paired_experiments.py` trains, fixed before any of them was run on test classes.
 
-One of them alone is chosen, and not on test classes: the study ``baseline`` trains triplets in every way
-below on 29 of the 41 training classes of grocery and measures on the other 12. The best of it by MAP@R, with
-its sampler and schedule, is what the other studies, on every set, call triplets.
+What is chosen is not chosen on test classes. The study ``baseline`` trains triplets in every way below on 29
+of the 41 training classes of grocery and measures on the other 12. The best of it by MAP@R, with its sampler
+and schedule, is what the other studies, on every set, call triplets. From ImageNet the studies ``rates`` and
+``placerates`` choose one learning rate for all studies by labels and one for those of places: the best mean
+MAP@R of the networks below, on classes held out of the training classes in the same way.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, final
 
 import torch
-from delg_dolg_experiments import AS_THE_CODE, DELG_LOSSES, RECONSTRUCTION, delg
+from delg_dolg_experiments import AS_THE_CODE, DELG_LOSSES, DOLG_LOSSES, RECONSTRUCTION, delg, dolg
 from experiment_runs import Values
 from label_experiments import auxiliary, cgd, embedding, part
+from paired_starts import Start
 from torch import Tensor, nn
 
 BATCH, PER_CLASS = 112, 4
-SIDE, PACKED = 64, 72
-# timm's smallest residual network: 0.4 million weights, a quarter of the time of ResNet-10-t. At its own
-# stride of 32 a photo would have four cells, and all poolings of four numbers are alike.
-TRUNK: Values = {"name": "test_resnet", "pretrained": False, "output_stride": 16}
 
 PROXIES_LEARN_FASTER: Values = {"groups": [{"pattern": "objective.*", "rate": 10.0}]}
 
@@ -32,12 +32,13 @@ MULTI_SIMILARITY: Values = {"kind": "multi_similarity"}
 
 @dataclass(frozen=True)
 class Configuration:
-    """One way of training; ``changes`` replace sections of its study's recipe."""
+    """One way of training; ``changes`` replace sections of its study's recipe, ``rate`` its learning rate."""
 
     name: str
     model: Values
     objective: list[Values]
     changes: Values = field(default_factory=dict)
+    rate: float | None = None
 
 
 @final
@@ -112,6 +113,7 @@ def losses(results: Path) -> list[Configuration]:
     ]
     for name, kind in (
         ("SoftTriple", "soft_triple"),
+        ("HardTriple", "hard_triple"),
         ("normalised softmax", "normalised_softmax"),
         ("ProxyNCA", "proxy_nca"),
     ):
@@ -129,7 +131,21 @@ def auxiliaries(results: Path) -> list[Configuration]:
         chosen.append(Configuration(f"SG {name}", cgd("SG"), [ranking], changes))
         chosen.append(Configuration(f"SG {name} + auxiliary", cgd("SG"), [ranking, auxiliary()], changes))
     chosen.append(Configuration("SG auxiliary alone", cgd("SG"), [auxiliary()]))
+    for best in triplets(results):
+        for name, temperature, smoothing in (("temperature", 1.0, 0.1), ("smoothing", 0.5, 0.0)):
+            objective = [best.objective[0], auxiliary(temperature, smoothing)]
+            name = f"SG triplets + auxiliary without {name}"
+            chosen.append(Configuration(name, cgd("SG"), objective, best.changes))
     return chosen
+
+
+def orders(results: Path) -> list[Configuration]:
+    """Returns CGD's descriptors alone and in several orders, with triplets and the classifier."""
+    return [
+        Configuration(order, cgd(order), [best.objective[0], auxiliary()], best.changes)
+        for best in triplets(results)
+        for order in ("S", "M", "G", "SG", "GM", "MG")
+    ]
 
 
 def poolings() -> list[Configuration]:
@@ -163,48 +179,107 @@ def stops() -> list[Configuration]:
     return [*chosen, Configuration("code, without, no autoencoder", alone, objective)]
 
 
-STUDIES = ("baseline", "losses", "auxiliary", "pooling", "delg")
+def fusions() -> list[Configuration]:
+    """Returns DOLG with each fusion, and without local features."""
+    alone = Configuration("GeM alone", dolg({"local_branch": False}), DOLG_LOSSES)
+    ways = {"orthogonal": "orthogonal", "concatenation": "concatenate", "Hadamard": "hadamard"}
+    return [alone, *(Configuration(name, dolg({"fusion": way}), DOLG_LOSSES) for name, way in ways.items())]
 
 
-def configurations(study: str, results: Path) -> list[Configuration]:
-    """Returns those of a study; two of them need what `baseline` wrote into the folder of results."""
-    match study:
-        case "baseline":
-            return baseline()
-        case "losses":
-            return losses(results)
-        case "auxiliary":
-            return auxiliaries(results)
-        case "pooling":
-            return poolings()
-    return stops()
+def at_rates(chosen: Sequence[Configuration], start: Start) -> list[Configuration]:
+    """Returns some configurations at every rate of a start."""
+    return [
+        replace(each, name=f"{each.name}, {rate:g}", rate=rate) for each in chosen for rate in start.rates
+    ]
 
 
-def recipe(study: str, configuration: Configuration, *, seed: int, epochs: int) -> Values:
+def rates(results: Path, start: Start) -> list[Configuration]:
+    """Returns the losses and a CGD that choose the rate of the studies by labels."""
+    names = ("triplets", "SoftTriple", "multi-similarity", "SG triplets + auxiliary")
+    chosen = [each for each in (*losses(results), *auxiliaries(results)) if each.name in names]
+    return at_rates(chosen, start)
+
+
+def place_rates(start: Start) -> list[Configuration]:
+    """Returns a DELG and a DOLG that choose the rate of the studies of places."""
+    return at_rates([stops()[0], fusions()[1]], start)
+
+
+def rate_of(study: str, start: Start, results: Path) -> float:
+    """Returns the learning rate of a study: the only one of a start, or the best on classes held out.
+
+    Raises:
+        SystemExit: The study that chooses it has not been run.
+    """
+    if len(start.rates) == 1 or study in CHOOSING:
+        return start.rates[0]
+    chooses = "placerates" if study in OF_PLACES else "rates"
+    found: dict[float, list[float]] = {rate: [] for rate in start.rates}
+    for file in results.glob(f"{chooses}-*.jsonl"):
+        for line in map(json.loads, file.read_text().splitlines()):
+            found[float(line["name"].rpartition(", ")[2])].append(line["ways"]["descriptor"]["map_at_r"])
+    if not all(found.values()):
+        raise SystemExit(f"the learning rate of {study} is not chosen yet: run the study {chooses} first")
+    return max(found, key=lambda rate: sum(found[rate]) / len(found[rate]))
+
+
+OF_PLACES = ("delg", "dolg", "placerates")
+CHOOSING = ("baseline", "rates", "placerates")
+"""Studies that are measured on classes held out of the training classes, by which things are chosen."""
+
+
+def configurations(study: str, results: Path, start: Start) -> list[Configuration]:
+    """Returns those of a study; some need what `baseline` wrote into the folder of results.
+
+    Raises:
+        KeyError: There is no such study.
+    """
+    made: dict[str, Callable[[], list[Configuration]]] = {
+        "baseline": baseline,
+        "rates": lambda: rates(results, start),
+        "placerates": lambda: place_rates(start),
+        "losses": lambda: losses(results),
+        "auxiliary": lambda: auxiliaries(results),
+        "orders": lambda: orders(results),
+        "pooling": poolings,
+        "delg": stops,
+        "dolg": fusions,
+    }
+    return made[study]()
+
+
+def recipe(
+    study: str, configuration: Configuration, start: Start, *, rate: float, seed: int, epochs: int
+) -> Values:
     """Returns the recipe of a run: what its study shares, and what is its own."""
-    of_delg = study == "delg"
-    side = SIDE * 3 // 4 if of_delg else SIDE
+    of_places = study in OF_PLACES
+    shown, crop = start.sides(of_places=of_places)
     shared: Values = {
         "data": {
             "benchmark": "table",
             "root": "given on the command line",
-            "packed": {"side": PACKED},
-            "train_transform": {"kind": "resize_random_crop", "size": side, "resize": PACKED},
-            "test_transform": {"kind": "stretch", "size": PACKED if of_delg else side},
+            "packed": {"side": start.packed},
+            "train_transform": {"kind": "resize_random_crop", "size": crop, "resize": start.packed},
+            "test_transform": {"kind": "stretch", "size": shown},
         },
-        "training": {"epochs": epochs, "workers": 1, "precision": "bf16"},
+        "training": {
+            "epochs": epochs,
+            "workers": 1,
+            "precision": start.precision,
+            "batch_norm": start.batch_norm,
+        },
     }
-    if of_delg:
+    if of_places:
         shared |= {
             "sampler": {"kind": "plain", "batch": 32},
-            "optimiser": {"kind": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-2},
+            "optimiser": {"kind": "adamw", "learning_rate": rate, "weight_decay": 1e-2},
             "schedule": {"kind": "linear", "warm_up": 1.0},
         }
         shared["training"] |= {"clip": 10.0}  # type: ignore[operator]
     else:
         shared |= {
             **sampler(BATCH, PER_CLASS),
-            "optimiser": {"kind": "adam", "learning_rate": 1e-3, "weight_decay": 1e-4},
+            "optimiser": {"kind": "adam", "learning_rate": rate, "weight_decay": 1e-4},
             "schedule": {"kind": "cosine", "warm_up": 1.0},
         }
     return (
@@ -212,7 +287,7 @@ def recipe(study: str, configuration: Configuration, *, seed: int, epochs: int) 
         | {
             "name": "paired",
             "seed": seed,
-            "model": configuration.model | {"trunk": TRUNK},
+            "model": configuration.model | {"trunk": start.trunk},
             "objective": configuration.objective,
         }
         | configuration.changes

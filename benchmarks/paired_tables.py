@@ -30,11 +30,14 @@ TITLES = {"map_at_r": "MAP@R", "recall_at_1": "R@1", "map": "mAP", "oxford mediu
 Compared = tuple[str, str]
 COMPARED: dict[str, list[Compared]] = {
     "baseline": [],
+    "rates": [],
+    "placerates": [],
     "losses": [
         ("SoftTriple", "triplets"),
         ("SoftTriple", "batch-hard as before"),
         ("SoftTriple", "multi-similarity"),
         ("SoftTriple", "normalised softmax"),
+        ("SoftTriple", "HardTriple"),
         ("normalised softmax", "ProxyNCA"),
         ("multi-similarity", "triplets"),
         ("triplets", "batch-hard as before"),
@@ -44,6 +47,12 @@ COMPARED: dict[str, list[Compared]] = {
         ("SG multi-similarity + auxiliary", "SG multi-similarity"),
         ("SG triplets + auxiliary", "SG auxiliary alone"),
         ("SG multi-similarity + auxiliary", "SG auxiliary alone"),
+        ("SG triplets + auxiliary", "SG triplets + auxiliary without temperature"),
+        ("SG triplets + auxiliary", "SG triplets + auxiliary without smoothing"),
+    ],
+    "orders": [
+        *(("SG", "S"), ("GM", "G"), ("MG", "M"), ("SG", "G")),
+        *(("GM", "MG"), ("G", "M"), ("S", "M"), ("G", "S")),
     ],
     "pooling": [
         ("GeM, p = 3", "SPoC"),
@@ -56,6 +65,12 @@ COMPARED: dict[str, list[Compared]] = {
         ("text, with the stop", "text, without"),
         ("code, with the stop", "code, without, no autoencoder"),
         ("code, with the stop", "text, with the stop"),
+    ],
+    "dolg": [
+        ("orthogonal", "GeM alone"),
+        ("orthogonal", "concatenation"),
+        ("orthogonal", "Hadamard"),
+        ("Hadamard", "GeM alone"),
     ],
 }
 WAYS: list[tuple[str, str, str]] = [
