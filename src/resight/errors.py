@@ -60,7 +60,12 @@ class ResightError(Exception):
     """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(_LONG.sub(_shortened, message))
+        super().__init__(clipped(message))
+
+
+def clipped(message: str) -> str:
+    """Returns a message in which words, and texts in quotes, of more than 200 characters are cut."""
+    return _LONG.sub(_shortened, message)
 
 
 def _shortened(echo: re.Match[str]) -> str:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from resight.cli import main
-from resight.errors import InvalidInput
+from resight.errors import InvalidInput, StorageFailed
 from resight.models import bundle as bundles
 from resight.models import load_model
 from resight.pipelines import adapt as pipeline
-from resight.pipelines.adapt import AdaptSettings, adapt_model
+from resight.pipelines.adapt import AdaptSettings, adapt_model, labelled_photos
 from resight.training.layer import LayerSettings, fit_layer
 
 
@@ -145,3 +146,77 @@ def test_what_cannot_be_adapted(photos, tmp_path, capsys):
         adapt_model("sift", [photos], out, AdaptSettings(), labels=table)
     assert main(["adapt", "sift", "--out", str(out)]) == 2
     assert "name photos, or a table with --labels" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (
+            "photos/thing0/0.png,a\nphotos/thing0/0.png,b\n",
+            "line 3 of .* gives a photo a second label: photos",
+        ),
+        ("photos/thing0/0.png, \n", "line 2 of .*: a photo needs a path and a label"),
+        (",a\n", "line 2 of .*: a photo needs a path and a label"),
+        (
+            "photos/thing0/0.png,a\nnone.png,a\n",
+            "1 of 2 photos that .* names are not there, such as .*none.png",
+        ),
+    ],
+)
+def test_tables_that_say_two_things_or_nothing(rows, words, photos, tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label\n" + rows)
+    with pytest.raises(InvalidInput, match=words):
+        labelled_photos([], table)
+
+
+def test_labels_are_equal_that_look_equal(photos, tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label\nphotos/thing0/0.png,caf\u00e9\nphotos/thing0/1.png, cafe\u0301 \n")
+    assert len(set(labelled_photos([], table)[1])) == 1
+
+
+def test_folders_without_photos_are_told(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidInput, match="there is no photo to learn from under empty"):
+        labelled_photos([tmp_path / "empty"], None)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--loss", "nothing"], "no layer can be learned by the loss 'nothing': there is no kind"),
+        (["--loss", "os:system"], "no layer can be learned by the loss 'os:system': there is no class"),
+        (["--loss", "triplet"], "the loss triplet has no proxies to learn"),
+        (["--scale", "inf"], "Invalid value for '--scale'"),
+        (["--seed", "9" * 20], "Invalid value for '--seed'"),
+        (["--tuples", "some"], "--tuples: it names photos and classes: leave out others"),
+    ],
+)
+def test_what_cannot_be_learned_is_told_before_photos_are_described(
+    options, words, photos, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setattr(pipeline, "describe_photos", lambda *_, **__: pytest.fail("described"))
+    assert main(["adapt", "sift", str(photos), "--out", str(tmp_path / "a.bundle"), *options]) in (1, 2)
+    assert words in capsys.readouterr().err
+    with pytest.raises(InvalidInput, match="1 classes are too few to hold some out"):
+        adapt_model("sift", [photos / "thing0"], tmp_path / "a.bundle", AdaptSettings())
+
+
+def without_home():
+    raise StorageFailed("there is no home folder")
+
+
+@pytest.mark.parametrize("kind", ["no home", "a file in its place", "a pipe"])
+def test_a_cache_that_cannot_be_written_costs_nothing_but_time(kind, photos, monkeypatch, tmp_path):
+    if kind == "no home":
+        monkeypatch.setattr(pipeline, "cache_folder", without_home)
+    elif kind == "a pipe":
+        (tmp_path / "cache" / "descriptors").mkdir(parents=True)
+        monkeypatch.setattr(pipeline, "_key", lambda *_: "pipe")
+        os.mkfifo(tmp_path / "cache" / "descriptors" / "pipe.npz")
+    else:
+        (tmp_path / "cache").write_text("")
+    settings = AdaptSettings("whitening", LayerSettings(dim=8))
+    outcome = adapt_model("sift", [photos], tmp_path / "a.bundle", settings, force=True)
+    assert outcome.bundle.is_file()

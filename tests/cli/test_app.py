@@ -15,6 +15,7 @@ from rich.markup import render
 import resight
 from resight.cli import main
 from resight.cli.app import build
+from resight.cli.serve import _cache_folder
 
 VERBS = (
     "index",
@@ -164,3 +165,15 @@ def test_the_environment_is_read_by_the_command_line_alone():
                 (writers if id(node) in told else readers).add(room)
     assert readers == {"cli"}
     assert writers == {"cli", "models"}
+
+
+def test_a_user_without_a_home_can_work(monkeypatch, capsys):
+    # As in a container whose user has a number and no name.
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
+    assert main(["models"]) == 0
+    assert main(["info", "~/none"]) == 1
+    assert "there is no collection at" in capsys.readouterr().err
+    with pytest.raises(typer.BadParameter, match="this user has no home folder"):
+        _cache_folder()

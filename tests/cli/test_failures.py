@@ -100,3 +100,21 @@ def test_a_photo_that_shows_nothing_is_reported_and_no_failure(run, tmp_path, mo
     assert out.count("nothing in it can be recognised") == 3
     (folder / "damaged.jpg").write_bytes(b"no photo")
     assert run("index", "photos")[0] == 3
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("info", "{}"),
+        ("search", ".", "{}"),
+        ("{}",),
+        ("info", "--{}"),
+        ("groups", ".", "--of", "{}"),
+        ("describe", "a", "--model", "{}"),
+    ],
+    ids=lambda words: " ".join(words),
+)
+def test_no_error_repeats_thousands_of_characters(run, words):
+    code, _, err = run(*(word.format("a" * 9000) for word in words))
+    assert code in (1, 2)
+    assert err.count("a") < 400

@@ -87,3 +87,14 @@ def test_which_models_are_best():
         made("d", 0.7, 60, 50),
     ]
     assert [each.name for each in every if _is_best(each, every)] == ["a", "b", "d"]
+
+
+@pytest.mark.parametrize("words", [("--plot", "a.svg"), ("--labels", "a.csv"), ("--model", "sift")])
+def test_options_of_measuring_need_photos(words, capsys):
+    assert main(["models", *words]) == 2
+    assert f"{words[0]}: it needs --measure" in capsys.readouterr().err
+
+
+def test_one_model_named_twice_is_measured_once(photos, capsys):
+    assert main(["models", "--measure", str(photos), "--model", "sift", "--model", "sift", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 1

@@ -91,3 +91,51 @@ def test_two_outputs_of_one_name_are_refused(tmp_path, other):
 
 def test_a_picture_may_replace_a_picture_that_is_not_read(photos):
     refuse_replacing({"--out": photos[2]}, {"the query": photos[0]}, pictures=["--out"])
+
+
+IN_A_COLLECTION = [
+    ("search", "{made}", "{0}", "--link-to", "{made}"),
+    ("search", "{made}", "{0}", "--copy-to", "{made}/answers"),
+    ("search", "{made}", "{0}", "--html", "{made}/photos.lance/data/new.html"),
+    ("whiten", "sift", "{folder}", "--out", "{made}/photos.lance/data/new.safetensors"),
+    ("tuples", "{folder}", "--out", "{made}/tuples"),
+    ("train", "small-gem", "--run", "{made}/run"),
+    ("demo", "{folder}", "--out", "{made}"),
+    ("serve", "{made}", "--cache", "{made}/cache"),
+    ("adapt", "sift", "{folder}", "--out", "{made}/new.safetensors"),
+]
+
+
+@pytest.mark.parametrize("words", IN_A_COLLECTION, ids=lambda words: " ".join(words))
+def test_nothing_is_written_into_a_collection(run, made, photos, words):
+    before = sorted(made.rglob("*"))
+    places = {"made": made, "folder": photos[0].parent}
+    code, _, err = run(*(word.format(*photos, **places) for word in words))
+    assert (code, "it lies in the collection" in err) == (2, True), err
+    assert sorted(made.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("search", "{made}", "{0}", "--copy-to", "{file}"),
+        ("tuples", "{folder}", "--out", "{file}/below"),
+        ("train", "small-gem", "--run", "{file}"),
+        ("demo", "{folder}", "--out", "{file}"),
+    ],
+    ids=lambda words: " ".join(words),
+)
+def test_a_file_is_no_folder_of_outputs(run, made, photos, tmp_path, words):
+    places = {"made": made, "folder": photos[0].parent, "file": tmp_path / "t.svg"}
+    code, _, err = run(*(word.format(*photos, **places) for word in words))
+    assert (code, f"{tmp_path / 't.svg'} is no folder: name a new one" in err) == (2, True), err
+    assert (tmp_path / "t.svg").read_text() == "path,label\n"
+
+
+def test_weights_beside_an_exported_network_do_not_replace_the_model(run, tmp_path):
+    (tmp_path / "m.bin").write_bytes(b"a bundle")
+    code, _, err = run(
+        "export", str(tmp_path / "m.bin"), "--to", "openvino", "--out", str(tmp_path / "m.xml")
+    )
+    assert (code, "--out (its .bin): it would replace the model" in err) == (2, True), err
+    assert (tmp_path / "m.bin").read_bytes() == b"a bundle"

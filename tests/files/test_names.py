@@ -73,6 +73,12 @@ def test_what_is_no_name_is_told_why(name, reason):
     assert reason in why_no_name(name)
 
 
+@pytest.mark.parametrize("text", ["a" * 300, "a/" * 3000, "~/" + "a" * 300])
+def test_what_is_longer_than_a_path_can_be_is_refused(text):
+    with pytest.raises(InvalidInput, match=r"a\S* is no path: it is longer than a path can be"):
+        typed_path(text)
+
+
 def test_a_file_that_is_called_so_is_taken_as_it_is(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.chdir(tmp_path)

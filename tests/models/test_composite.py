@@ -173,6 +173,7 @@ def test_recorded_names(bundle_path, tmp_path):
         ("gem-resnt50+sift", UnknownModel, r"gem-resnt50.*did you mean gem-resnet50"),
         ("sift+{bundle}", InvalidInput, "has no local features: put sift, xfeat or a DELG bundle behind"),
         ("{pair}+sift", InvalidInput, "has its local features: put nothing behind it"),
+        ("{bundle}+sift+xfeat", InvalidInput, "[+]sift has its local features: put nothing behind it"),
         ("sift+{pair}", InvalidInput, "has its local features: put nothing behind it"),
     ],
 )

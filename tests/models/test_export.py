@@ -251,3 +251,15 @@ def test_engines_by_name():
         with_engine(sift, "tensorrt")
     assert [engine_for("auto", count) for count in (199, 200)] == ["torch", "auto"]
     assert engine_for("onnx", 1) == "onnx"
+
+
+def test_a_cache_that_cannot_be_written_costs_nothing_but_time(models, files, cache, monkeypatch):
+    cache.write_text("a file in the place of the folder")
+
+    def write(graph, part, facts):
+        part.write_bytes(files["gem"].path.read_bytes())
+
+    monkeypatch.setattr("resight.models.export.write_onnx", write)
+    model, shown = models["gem"], photo(150, 120)
+    other = with_engine(model, "onnx")
+    np.testing.assert_allclose(other.describe([shown]), model.describe([shown]), atol=1e-5)

@@ -38,6 +38,8 @@ ENVIRONMENT = {
     ("wanted", "words"),
     [
         ({"processes": 0}, "processes is 0; accepted are 1 and more"),
+        ({"processes": 10**26}, r"processes is 1000.*; accepted are 1 to 1,024"),
+        ({"processes": 1, "restarts": 10**9}, r"restarts is 1000.*; accepted are 0 to 10,000"),
         ({"processes": 1, "hosts": 0}, "hosts is 0"),
         ({"processes": 1, "restarts": -1}, "restarts is -1; accepted are 0 and more"),
         ({"processes": 1, "hosts": 2}, "2 hosts need an address where they meet: --meet HOST:PORT"),
@@ -52,6 +54,8 @@ def test_what_cannot_be_started_is_refused(wanted, words):
 
 def test_the_way_to_a_host_has_an_address_and_an_interface():
     assert interface_towards("127.0.0.1:29500") == ("127.0.0.1", "lo")
+    with pytest.raises(InvalidInput, match=r"127\.0\.0\.1:99999 cannot be reached from here"):
+        interface_towards("127.0.0.1:99999")
     with pytest.raises(InvalidInput, match=r"no-such-host\.invalid:1 cannot be reached from here"):
         interface_towards("no-such-host.invalid:1")
 

@@ -253,4 +253,6 @@ def test_another_kind_by_override_says_how_to_leave_the_old_ones_settings_behind
         Recipe.from_yaml(recipe_file, settings)
     with pytest.raises(InvalidInput) as error:
         Recipe.from_yaml(recipe_file, ["seed=-1"])
+    with pytest.raises(InvalidInput, match="seed"):
+        Recipe.from_yaml(recipe_file, [f"seed={10**20}"])
     assert "replaces them all" not in str(error.value)

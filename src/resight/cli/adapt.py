@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from resight.cli.failures import FAILED
-from resight.cli.options import JsonOption, refuse_missing_folder, refuse_replacing
+from resight.cli.options import JsonOption, refuse_missing_folder, refuse_replacing, seed_option
 from resight.cli.output import command_line, console, count, note, plain_table, shown_path, write_json
 from resight.cli.progress import progress
 
@@ -49,12 +49,12 @@ LossOption = Annotated[
     str, typer.Option(metavar="KIND", help="A loss with proxies: proxy_anchor, arcface, soft_triple, ...")
 ]
 ScaleOption = Annotated[
-    float, typer.Option(min=0.1, metavar="S", help="Of the logits of normalised_softmax.")
+    float, typer.Option(min=0.1, max=1e4, metavar="S", help="Of the logits of normalised_softmax.")
 ]
 HeldOutOption = Annotated[
     float, typer.Option(min=0.05, max=0.5, metavar="SHARE", help="Of the classes, to compare on.")
 ]
-SeedOption = Annotated[int, typer.Option(min=0, help="Of what is held out, batches and proxies.")]
+SeedOption = Annotated[int, seed_option("Of what is held out, batches and proxies.")]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Write the model even if it is not better; its header says so.")
 ]
@@ -79,6 +79,8 @@ def adapt(
     """Learn a linear layer of your own behind a frozen model, in minutes, and keep it if it finds more."""
     if not photos and labels is None and tuples is None:
         raise typer.BadParameter("name photos, or a table with --labels, or a folder with --tuples")
+    if tuples is not None and (photos or labels is not None):
+        raise typer.BadParameter("it names photos and classes: leave out others", param_hint="--tuples")
     refuse_missing_folder(out, option="--out")
     refuse_replacing({"--out": out}, {"the model": model, "the table": labels})
     from resight.networks.trunks._timm import require_torch

@@ -75,7 +75,8 @@ def _with_homes(words: list[str]) -> list[str]:
 
     They do so after an equals sign and in quotes; other programs that start this one know nothing of it.
     """
-    home = str(Path("~").expanduser())
+    # Where there is none, as in containers, the mark stays as it is.
+    home = os.path.expanduser("~")  # noqa: PTH111 (Path.expanduser raises)
     return [_HOME.sub(lambda match: match["option"] + home, word) for word in words]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resight.cli.failures import SOME_UNREADABLE
-from resight.cli.options import JsonOption, refuse_missing_folder, refuse_replacing
+from resight.cli.options import JsonOption, refuse_missing_folder, refuse_replacing, seed_option
 from resight.cli.output import broken_table, command_line, console, count, plain_table, shown_path, write_json
 from resight.cli.progress import progress
 
@@ -48,7 +48,7 @@ FormOption = Annotated[
     ),
 ]
 OutOption = Annotated[Path, typer.Option(metavar="BUNDLE", help="Where the model is written.")]
-SeedOption = Annotated[int, typer.Option(min=0, metavar="N", help="Of the first centres or directions.")]
+SeedOption = Annotated[int, seed_option("Of the first centres or directions.")]
 
 
 def compact(

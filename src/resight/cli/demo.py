@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resight.cli.options import JsonOption
+from resight.cli.options import JsonOption, refuse_unfit_folder
 from resight.cli.output import as_json as to_json
 from resight.cli.output import command_line, console, count, note, plain_table, shown_path, write_json
 from resight.cli.progress import progress
-from resight.files import filled_folder
+from resight.files import filled_folder, typed_path
 
 if TYPE_CHECKING:
     from resight.pipelines.demo import FolderDemo, PlacesDemo
@@ -30,8 +30,9 @@ OutOption = Annotated[Path, typer.Option(metavar="DIR", help="Where everything t
 
 def demo(photos: PhotosArgument = None, out: OutOption = Path("demo"), as_json: JsonOption = False) -> None:
     """Show the main job: index photos, search them, verify the answers, write a result sheet."""
+    refuse_unfit_folder(out, option="--out")
     folder = Path(os.path.realpath(out))
-    photos = None if photos is None else photos.expanduser()
+    photos = None if photos is None else typed_path(photos)
     with filled_folder(folder):
         outcome = _places(folder) if photos is None else _folder(photos, folder)
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from resight.cli.options import JsonOption
+from resight.cli.options import JsonOption, seed_option
 
 if TYPE_CHECKING:
     from resight.pipelines.evaluate import Computed, Kind, Protocol
@@ -183,7 +183,7 @@ class Options:
             "by default, each with all its queries; or single queries."
         ),
     ] = None
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of k-means and the intervals.")] = 0
+    seed: Annotated[int, seed_option("Of k-means and the intervals.")] = 0
     compare: Annotated[
         tuple[Path, Path] | None,
         typer.Option(metavar="A B", help="Compare two written results instead: is B better than A?"),

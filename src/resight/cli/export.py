@@ -69,7 +69,9 @@ def export(source: SourceArgument, to: ToOption, out: OutOption) -> None:
 
 def _export_model(name: str, to: Format, out: Path) -> None:
     refuse_missing_folder(out, option="--out")
-    refuse_replacing({"--out": out}, {"the model": name})
+    # OpenVINO's weights lie beside its file.
+    weights = {"--out (its .bin)": out.with_suffix(".bin")} if to == "openvino" else {}
+    refuse_replacing({"--out": out, **weights}, {"the model": name})
     from resight.models import load_model
     from resight.networks.trunks._timm import require_torch
 

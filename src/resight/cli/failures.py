@@ -15,7 +15,7 @@ from typing import NoReturn, Protocol, cast
 import typer
 
 from resight.cli.output import one_line
-from resight.errors import ResightError
+from resight.errors import ResightError, clipped
 from resight.files import did_you_mean
 from resight.files.names import escape_controls
 
@@ -87,7 +87,7 @@ def leave(code: int) -> NoReturn:
 
 def _say(sentence: str, code: int) -> int:
     # A line break of a name would begin a line that looks like one of ours.
-    print(f"resight: {one_line(escape_controls(sentence))}", file=sys.stderr)
+    print(f"resight: {one_line(escape_controls(clipped(sentence)))}", file=sys.stderr)
     return code
 
 

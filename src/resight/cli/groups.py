@@ -15,6 +15,7 @@ from resight.cli.options import (
     DownloadOption,
     JsonOption,
     command_of,
+    refuse_in_collection,
     refuse_missing_folder,
     refuse_replacing,
 )
@@ -172,8 +173,8 @@ def _check(options: _Options) -> None:
             "photos of one thing are different photos: take --of copies or scenes", param_hint="--trash"
         )
     for option, path in (("--move-to", actions.move_to), ("--link-to", actions.link_to)):
-        if path is not None and path.resolve().is_relative_to(options.collection.resolve()):
-            raise typer.BadParameter("it lies in the collection, which holds no photos", param_hint=option)
+        if path is not None:
+            refuse_in_collection(path, option=option)
     for option, path in (("--html", options.html), ("--csv", options.csv)):
         if path is not None:
             refuse_missing_folder(path, option=option)
@@ -224,7 +225,12 @@ def _trash() -> Path:
     """Returns the desktop's trash of this user, as freedesktop.org says where it is."""
     home = Path(os.environ.get("XDG_DATA_HOME", ""))
     # A relative one is to be ignored, as the XDG base directory specification says.
-    return (home if home.is_absolute() else Path("~/.local/share").expanduser()) / "Trash"
+    try:
+        return (home if home.is_absolute() else Path("~/.local/share").expanduser()) / "Trash"
+    except RuntimeError:
+        raise typer.BadParameter(
+            "this user has no home folder that holds it: take --move-to", param_hint="--trash"
+        ) from None
 
 
 def _print_done(done: Done, what: str) -> None:

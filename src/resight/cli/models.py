@@ -61,11 +61,20 @@ def models(
     as_json: JsonOption = False,
 ) -> None:
     """List the models, with size, licence and published figures, or measure those at hand on your photos."""
+    for option, value in (("--labels", labels), ("--model", model), ("--plot", plot)):
+        if value and not measure:
+            raise typer.BadParameter("it needs --measure", param_hint=option)
     from resight.models import available
 
     entries = available(look=True)
     if measure:
-        _measure(model or [entry.name for entry in entries if entry.local], measure, labels, plot, as_json)
+        _measure(
+            list(dict.fromkeys(model or ())) or [entry.name for entry in entries if entry.local],
+            measure,
+            labels,
+            plot,
+            as_json,
+        )
         return
     if as_json:
         write_json(entries)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, TypeVar, get_args, get_type_hints
 
 import typer
 
-from resight.settings.marks import Meaning
+from resight.settings.marks import MOST_SEED, Meaning
 
 if TYPE_CHECKING:
+    from typer.models import OptionInfo
+
     from resight.models.engines import Engine
 
 __all__ = [
@@ -24,11 +26,17 @@ __all__ = [
     "MaxPixelsOption",
     "command_of",
     "engine_named",
+    "refuse_in_collection",
     "refuse_missing_folder",
     "refuse_replacing",
+    "refuse_unfit_folder",
+    "seed_option",
 ]
 
 Options = TypeVar("Options")
+
+_ROWS = "photos.lance"
+"""What every collection's folder holds."""
 
 CollectionArgument = Annotated[
     Path, typer.Argument(metavar="COLLECTION", help="The collection's folder, such as photos.resight.")
@@ -59,6 +67,16 @@ MaxPixelsOption = Annotated[
 ]
 
 
+def seed_option(of: str) -> OptionInfo:
+    """Returns the option of a seed, in the range that every generator takes.
+
+    Args:
+        of: What is drawn by it, for the help.
+    """
+    option: OptionInfo = typer.Option(min=0, max=MOST_SEED, metavar="N", help=of)
+    return option
+
+
 def engine_named(name: str) -> Engine:
     """Returns the engine of a name.
 
@@ -83,6 +101,37 @@ def refuse_missing_folder(path: Path, *, option: str) -> None:
     """
     if not path.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {path.parent}", param_hint=option)
+
+
+def refuse_unfit_folder(path: Path | None, *, option: str) -> None:
+    """Refuses an output that is a folder of files where there is a file, or where a collection lies.
+
+    Raises:
+        typer.BadParameter: There is one.
+    """
+    if path is None:
+        return
+    for place in (path, *path.parents):
+        if place.is_dir():
+            break
+        if place.exists():
+            raise typer.BadParameter(f"{place} is no folder: name a new one", param_hint=option)
+    refuse_in_collection(path, option=option)
+
+
+def refuse_in_collection(path: Path, *, option: str) -> None:
+    """Refuses an output in a collection: its writers remove what is not theirs, and links lock it.
+
+    Raises:
+        typer.BadParameter: It would lie in one, or take its place.
+    """
+    for folder in (place := Path(os.path.realpath(path)), *place.parents):
+        if (folder / _ROWS).is_dir():
+            raise typer.BadParameter(
+                f"it lies in the collection, which holds no photos and no files but its own ({folder}): name "
+                "another place",
+                param_hint=option,
+            )
 
 
 def refuse_replacing(
@@ -120,6 +169,7 @@ def refuse_replacing(
                 raise typer.BadParameter(f"it would replace {what}", param_hint=option)
         if option not in pictures and is_photo(path):
             raise typer.BadParameter("it would replace a photo", param_hint=option)
+        refuse_in_collection(path, option=option)
 
 
 def _spelled(path: Path) -> str:
@@ -137,7 +187,7 @@ def _would_replace(output: Path, given: Path) -> bool:
     if given.is_dir():
         from resight.images import is_photo
 
-        is_collection = (given / "photos.lance").is_dir()
+        is_collection = (given / _ROWS).is_dir()
         return output.resolve().is_relative_to(given.resolve()) and (is_collection or is_photo(output))
     return given.exists() and output.samefile(given)
 

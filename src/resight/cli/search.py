@@ -16,6 +16,7 @@ from resight.cli.options import (
     MaxPixelsOption,
     command_of,
     refuse_replacing,
+    refuse_unfit_folder,
 )
 from resight.cli.output import command_line, console, note, shown_path, write_json
 from resight.cli.search_output import answer_json, outdated, print_answer, write_lines, write_paths
@@ -302,6 +303,8 @@ def _check_outputs(options: Options) -> None:
         {"--html": output.html, "--csv": output.csv},
         {"a photo that is read": photos, "a file of the collection": options.collection},
     )
+    refuse_unfit_folder(output.copy_to, option="--copy-to")
+    refuse_unfit_folder(output.link_to, option="--link-to")
     files = (output.html, output.csv, output.copy_to, output.link_to)
     for option, is_given in (("--each", options.each), ("--several", options.several)):
         if is_given and any(file is not None for file in files):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resight.cli.options import EngineOption, command_of, engine_named
+from resight.cli.options import EngineOption, command_of, engine_named, refuse_unfit_folder
 from resight.cli.output import console, count, note, shown_path
 from resight.cli.progress import progress
 from resight.serving.settings import Limits
@@ -72,6 +72,8 @@ def _serve(options: Options) -> None:
     from resight.serving import serve as run
     from resight.serving.settings import read_token
 
+    refuse_unfit_folder(options.cache, option="--cache")
+    refuse_unfit_folder(options.uploads, option="--uploads")
     token, notes = (None, []) if options.token_file is None else read_token(options.token_file)
     access = Access(options.host, token, tuple(options.name or ()))
     for sentence in notes:
@@ -138,5 +140,14 @@ def _collection(options: Options) -> Collection:
 def _cache_folder() -> Path:
     import os
 
-    home = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    return Path(home) / "resight" / "thumbnails"
+    from resight.errors import StorageFailed
+    from resight.models.checkpoints import cache_folder
+
+    if home := os.environ.get("XDG_CACHE_HOME"):
+        return Path(home) / "resight" / "thumbnails"
+    try:
+        return cache_folder().parent / "thumbnails"
+    except StorageFailed:
+        raise typer.BadParameter(
+            "name a folder for thumbnails: this user has no home folder", param_hint="--cache"
+        ) from None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resight.cli.options import JsonOption
+from resight.cli.options import JsonOption, refuse_unfit_folder
 from resight.cli.output import command_line, console, shown_path, write_json
 from resight.cli.progress import said
 from resight.cli.train_progress import speed, train_progress
@@ -95,6 +95,7 @@ def train(
         raise typer.BadParameter("name a recipe, such as small-cgd, or a YAML file", param_hint="RECIPE")
     settings = training.Recipe.from_yaml(recipe, overrides or ())
     folder = run if run is not None else Path("runs") / settings.name
+    refuse_unfit_folder(folder, option="--run")
     if processes is not None or hosts > 1 or meet is not None or restarts:
         arguments = [str(recipe), *(overrides or ()), "--into", str(folder)]
         arguments += ["--resume"] * resume + ["--json"] * as_json

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from resight.cli.failures import SOME_UNREADABLE
-from resight.cli.options import JsonOption, command_of, refuse_missing_folder, refuse_replacing
+from resight.cli.options import (
+    JsonOption,
+    command_of,
+    refuse_missing_folder,
+    refuse_replacing,
+    refuse_unfit_folder,
+    seed_option,
+)
 from resight.cli.output import (
     broken_table,
     command_line,
@@ -92,7 +99,7 @@ class _Options:
         int, typer.Option(min=64, metavar="PIXELS", help="Long side at which keypoints are found.")
     ] = 1600
     features: Annotated[int, typer.Option(min=16, metavar="N", help="Keypoints of a photo at most.")] = 4096
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of matching and mapping.")] = 0
+    seed: Annotated[int, seed_option("Of matching and mapping.")] = 0
     html: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="A page of every 3D model: photos, points and cameras, tuples."),
@@ -104,6 +111,7 @@ def _tuples(options: _Options) -> None:
     """Make training tuples from unlabelled photos: 3D models say which photos show the same place."""
     if options.html is not None:
         refuse_missing_folder(options.html, option="--html")
+    refuse_unfit_folder(options.out, option="--out")
     tables = [options.out / f"{name}.parquet" for name in ("photos", "pairs", "tuples")]
     refuse_replacing({"--html": options.html}, {"a photo that is read": options.photos, "a table": tables})
     from resight.pipelines.tuples import NoTuples, make_tuples

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from resight.cli.failures import SOME_UNREADABLE
-from resight.cli.options import JsonOption, refuse_missing_folder, refuse_replacing
+from resight.cli.options import JsonOption, refuse_missing_folder, refuse_replacing, seed_option
 from resight.cli.output import broken_table, command_line, console, count, plain_table, shown_path, write_json
 from resight.cli.progress import progress
 
@@ -59,7 +59,7 @@ HeldOutOption = Annotated[
     float,
     typer.Option(min=0, max=0.5, metavar="SHARE", help="Of matching photos, to show the effect on them."),
 ]
-SeedOption = Annotated[int, typer.Option(min=0, metavar="N", help="Of pairs and of what is held out.")]
+SeedOption = Annotated[int, seed_option("Of pairs and of what is held out.")]
 
 
 def whiten(

@@ -27,7 +27,7 @@ from resight.collection.roots import Key
 from resight.collection.schema import metadata_names
 from resight.collection.store import SEARCHABLE, Store
 from resight.errors import CollectionDamaged, InvalidInput, SearchUnreachable
-from resight.files import Progress, reading, silent, write_whole
+from resight.files import Progress, reading, silent, typed_path, write_whole
 from resight.search.approximate.measuring import MEASURED_K, median_milliseconds, recall, true_neighbours
 from resight.search.index import SearchChoice, SearchFigures
 from resight.search.milvus import MilvusIndex, MilvusTable, Rows
@@ -222,7 +222,7 @@ class MilvusKept:
         if "://" not in address:
             # Seen from the folder that holds the collection, wherever the command is given.
             folder = store.path.parent if isinstance(store.path, Path) else Path.cwd()
-            address = str(folder.absolute() / Path(address).expanduser())
+            address = str(folder.absolute() / typed_path(address))
         return MilvusTable(address, name, store.header.dim, patience=patience)
 
     def _noted(self, store: Store) -> _Note | None:

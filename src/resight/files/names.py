@@ -6,6 +6,7 @@ have different bytes on the disk and in a table.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import unicodedata
@@ -84,7 +85,9 @@ def typed_path(path: str | os.PathLike[str]) -> Path:
         )
     if text.startswith("~") and not os.path.lexists(text):
         # A name without a home stays as it is.
-        return Path(os.path.expanduser(text))  # noqa: PTH111 (Path.expanduser raises)
+        text = os.path.expanduser(text)  # noqa: PTH111 (Path.expanduser raises)
+    if _too_long(text):
+        raise InvalidInput(f"{text:.200} is no path: it is longer than a path can be")
     if not _ADDRESS.match(text) or os.path.lexists(text):
         return Path(text)
     parts = urlsplit(text)
@@ -96,6 +99,16 @@ def typed_path(path: str | os.PathLike[str]) -> Path:
     from urllib.request import url2pathname
 
     return Path(url2pathname(parts.path))
+
+
+def _too_long(text: str) -> bool:
+    try:
+        os.lstat(text)
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    except ValueError:  # A null byte: whoever opens it says so.
+        return False
+    return False
 
 
 def typed_paths(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:

@@ -232,7 +232,8 @@ def _place(path: Path) -> Path:
         if place.is_symlink() and not _is_device(place):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         if not place.parent.is_dir():
-            raise FileNotFoundError(errno.ENOENT, f"there is no folder {path.parent} to write it into")
+            folder = place.parent if path.is_symlink() else path.parent
+            raise FileNotFoundError(errno.ENOENT, f"there is no folder {folder} to write it into")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise OSError(getattr(error, "errno", None) or errno.EINVAL, reason, str(path)) from None

@@ -10,11 +10,12 @@ import functools
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from resight.errors import InvalidInput, WeightsUnavailable
+from resight.errors import InvalidInput, StorageFailed, WeightsUnavailable
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle
 from resight.models.download import fetch_file
@@ -71,14 +72,23 @@ def checkpoints() -> Mapping[str, Published]:
 
 
 def cache_folder() -> Path:
-    """Returns the folder where converted checkpoints are kept, ``~/.cache/resight/models``."""
-    return Path.home() / ".cache" / "resight" / "models"
+    """Returns the folder where converted checkpoints are kept, ``~/.cache/resight/models``.
+
+    Raises:
+        StorageFailed: The user has no home folder, as in a container whose user has no name.
+    """
+    try:
+        return Path.home() / ".cache" / "resight" / "models"
+    except RuntimeError:
+        raise StorageFailed("this user has no home folder to keep models in: set HOME to a folder") from None
 
 
 def cached_bundle(published: Published) -> Path | None:
     """Returns the bundle of a checkpoint in the cache; ``None`` where there is none."""
-    path = _bundle_path(published)
-    return path if path.is_file() else None
+    with suppress(StorageFailed):
+        path = _bundle_path(published)
+        return path if path.is_file() else None
+    return None
 
 
 def load_published(published: Published, *, download: bool = True) -> Bundle:

@@ -6,7 +6,8 @@ import hashlib
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -95,11 +96,10 @@ def _run_by(model: Model, runtime: Runtime, *, least_cosine: float) -> Model:
     if not isinstance(describer, NetworkDescriber | DELGDescriber):
         raise InvalidInput(f"the model {model.name} has no network of ours to be run by {runtime}")
     graph = graph_of(model, whitened=False)
-    path = cache_folder().parent / "engines" / f"{_key(model)}.onnx"
-    if not _is_whole(path):
-        _LOG.info("%s is written for other engines, once", model.name)
-        _write(path, lambda part: write_onnx(graph, part, {}))
-    with reading(path, f"{runtime} does not take {path}"):
+    with (
+        _kept(model, lambda part: write_onnx(graph, part, {})) as path,
+        reading(path, f"{runtime} does not take {path}"),
+    ):
         run = run_file(path, runtime)
     difference, cosine = check_graph(graph, run, model.name)
     if cosine < least_cosine:
@@ -112,6 +112,23 @@ def _run_by(model: Model, runtime: Runtime, *, least_cosine: float) -> Model:
         cosine,
     )
     return _replaced(model, describer.through(run))
+
+
+@contextmanager
+def _kept(model: Model, write: Callable[[Path], object]) -> Iterator[Path]:
+    """Yields the network's file: that in the cache, or one for now where none can be kept."""
+    with ExitStack() as stack:
+        try:
+            path = cache_folder().parent / "engines" / f"{_key(model)}.onnx"
+            if not _is_whole(path):
+                _LOG.info("%s is written for other engines, once", model.name)
+                _write(path, write)
+        except StorageFailed as error:
+            _LOG.warning("%s; %s is written for other engines each time", error, model.name)
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="resight-"))
+            path = Path(folder) / "network.onnx"
+            write(path)
+        yield path
 
 
 def _key(model: Model) -> str:
@@ -133,7 +150,7 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         outputs = [path, path.with_suffix(".sha256")]
         with (
-            whole_files(outputs) as (stream, digest),
+            whole_files(outputs, device=False) as (stream, digest),
             tempfile.TemporaryDirectory(prefix="resight-") as folder,
         ):
             part = Path(folder) / path.name

@@ -299,6 +299,8 @@ def _mismatch(what: str, own: str, recorded: str) -> ModelMismatch:
 
 def _load_pair(pair: PairName, load: Callable[[str], Model]) -> Model:
     """Returns the model of two names; ``load`` makes a model of each."""
+    if PairName.parse(pair.whole) is not None:
+        raise InvalidInput(f"the model {pair.whole} has its local features: put nothing behind it")
     whole, local = _describing(load(pair.whole)), load(pair.local)
     # Descriptors of networks know what local ones of a network know; sift's differs from all of them.
     joined = local.facts.kind == "sift" and not pair.alone

@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from resight.collection.scan import absolute, scan
-from resight.errors import InvalidInput
+from resight.errors import InvalidInput, StorageFailed
 from resight.evaluation.measures.labels import evaluate_labels
 from resight.evaluation.statistics import Interval, PairedTest, bootstrap, paired
-from resight.files import JSON, Progress, on_disk, read_rows, reading, silent, whole_file
+from resight.files import JSON, Progress, name_key, on_disk, read_rows, reading, silent, whole_file
+from resight.files.budget import without_waiting
 from resight.models import Model, bundle, load_model
 from resight.models.checkpoints import cache_folder
 from resight.models.whitening import Whitening
 from resight.models.whitening_fit import fit_learned, fit_pca, matching_pairs, numbered
-from resight.pipelines.describe import describe_photos
+from resight.pipelines.describe import describe_photos, refuse_empty
 from resight.pipelines.whiten import hold_out
 from resight.training.layer import LayerSettings, fit_layer
 
@@ -138,14 +139,10 @@ def adapt_model(
     # Refused before any photo is described.
     model.to_bundle()
     files, classes = labelled_photos(photos, labels, tuples)
+    _held_out(classes, settings)
     descriptors, described = _descriptors(model, files, progress)
     classes = classes[described]
-    held = hold_out(classes, settings.held_out, seed=settings.seed)
-    if not held.any():
-        raise InvalidInput(
-            f"{len(np.unique(classes))} classes are too few to hold some out: adapting needs photos of at "
-            "least six things, two or more of each"
-        )
+    held = _held_out(classes, settings)
     known, unseen = descriptors[~held], descriptors[held]
     found = _ways(known, classes[~held], settings, provenance=f"{len(known):,} photos")
     ways = _compared(unseen, classes[held], found)
@@ -172,13 +169,29 @@ def adapt_model(
     )
 
 
+def _held_out(classes: Int64[np.ndarray, " n"], settings: AdaptSettings) -> Bool[np.ndarray, " n"]:
+    """Returns which photos are held out.
+
+    Raises:
+        InvalidInput: None can be.
+    """
+    held = hold_out(classes, settings.held_out, seed=settings.seed)
+    if not held.any():
+        raise InvalidInput(
+            f"{len(np.unique(classes))} classes are too few to hold some out: adapting needs photos of at "
+            "least six things, two or more of each"
+        )
+    return held
+
+
 def labelled_photos(
     photos: Sequence[Path], labels: Path | None, tuples: Path | None = None
 ) -> tuple[list[Path], Int64[np.ndarray, " n"]]:
     """Returns photos and the class of each: by a table, by clusters of tuples, or by their folders.
 
     Raises:
-        InvalidInput: A path does not exist, a table is wrong, or none of the photos stands in it.
+        InvalidInput: A path does not exist, there is no photo, a table is wrong, or none of the photos stands
+            in it.
     """
     if tuples is not None:
         from resight.datasets.tuples import read_tuples
@@ -188,17 +201,38 @@ def labelled_photos(
         return [found.photos[row] for row in rows], found.clusters[rows]
     if labels is None:
         files = _found(photos)
+        refuse_empty(len(files), photos, (), purpose="learn from")
         return files, numbered([str(file.parent) for file in files])
-    lines = read_rows(labels, _COLUMNS)
-    class_of = {absolute(on_disk(labels.parent / line["path"])): line["label"] for line in lines}
+    class_of = _classes_in(labels)
     files = [Path(file) for file in class_of]
     if photos:
         files = [file for file in _found(photos) if str(file) in class_of]
+    relative = "its paths are relative to the table's own folder"
     if not files:
+        raise InvalidInput(f"none of the photos stands in {labels}: {relative}")
+    if missing := [file for file in files if not file.is_file()]:
         raise InvalidInput(
-            f"none of the photos stands in {labels}: its paths are relative to the table's own folder"
+            f"{len(missing):,} of {len(files):,} photos that {labels} names are not there, such as "
+            f"{missing[0]}: {relative}"
         )
     return files, numbered([class_of[str(file)] for file in files])
+
+
+def _classes_in(labels: Path) -> dict[str, str]:
+    """Returns the label of each photo of a table by its absolute path.
+
+    Raises:
+        InvalidInput: The table cannot be read, a line lacks a path or a label, or a photo has two labels.
+    """
+    class_of: dict[str, str] = {}
+    for line in read_rows(labels, _COLUMNS):
+        # Blanks round a label, and how its accents are written, nobody sees.
+        path, label = line["path"], name_key(line["label"].strip())
+        if not path or not label:
+            raise InvalidInput(f"line {line.line} of {labels}: a photo needs a path and a label")
+        if class_of.setdefault(absolute(on_disk(labels.parent / path)), label) != label:
+            raise InvalidInput(f"line {line.line} of {labels} gives a photo a second label: {path}")
+    return class_of
 
 
 def _found(photos: Sequence[Path]) -> list[Path]:
@@ -212,19 +246,27 @@ def _descriptors(
     model: Model, files: Sequence[Path], progress: Progress
 ) -> tuple[Float32[np.ndarray, "m dim"], Int64[np.ndarray, " m"]]:
     """Returns the descriptors of the photos that can be described, and their rows; kept in the cache."""
-    path = cache_folder().parent / "descriptors" / f"{_key(model, files)}.npz"
-    # What is there and damaged is made anew, too.
-    with suppress(InvalidInput), reading(path, f"{path} is damaged"), path.open("rb") as stream:
-        kept = np.load(stream)
-        return kept["descriptors"], kept["rows"]
+    with suppress(StorageFailed):
+        path = cache_folder().parent / "descriptors" / f"{_key(model, files)}.npz"
+        # What is there and damaged is made anew, too; a pipe is not waited for.
+        with (
+            suppress(InvalidInput),
+            reading(path, f"{path} is damaged"),
+            open(path, "rb", opener=without_waiting) as stream,
+        ):
+            kept = np.load(stream)
+            return kept["descriptors"], kept["rows"]
     described = describe_photos(model, files, purpose="learn from", progress=progress)
     for photo in described.broken:
         _LOG.warning("%s: %s", photo.path, photo.reason)
     row_of = {os.path.realpath(file): row for row, file in enumerate(files)}
     rows = np.array([row_of[os.path.realpath(each)] for each in described.paths], dtype=np.int64)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as stream:
-        np.savez(stream, descriptors=described.descriptors, rows=rows)
+    # What cannot be kept is described again next time.
+    with suppress(OSError, StorageFailed):
+        path = cache_folder().parent / "descriptors" / f"{_key(model, files)}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path, device=False) as stream:
+            np.savez(stream, descriptors=described.descriptors, rows=rows)
     return described.descriptors, rows
 
 

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Literal
 
-__all__ = ["ADDED_LATER", "NOT_STORED", "Mark", "Meaning"]
+__all__ = ["ADDED_LATER", "MOST_SEED", "NOT_STORED", "Mark", "Meaning"]
+
+MOST_SEED = 2**31 - 1
+"""The largest seed: FAISS and COLMAP hold it in 32 bits, with a sign."""
 
 
 class Mark(Enum):

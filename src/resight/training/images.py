@@ -22,6 +22,7 @@ from resight.datasets.registry import load, open_landmarks
 from resight.datasets.table import KS
 from resight.errors import InvalidInput
 from resight.evaluation.card import TEST_CLASSES
+from resight.files import typed_path
 from resight.images.augment import CentreCrop, ResizeRandomCrop, Stretch, Transform
 from resight.settings.choice import Choice, Settings
 from resight.settings.foreign import foreign_part, is_dotted
@@ -233,9 +234,7 @@ def open_images(settings: DataSettings, selection: SelectionSettings, fabric: Fa
     digests = fabric.broadcast(digests)
     packed = None
     if settings.packed is not None:
-        file = (
-            run / "photos.pack" if settings.packed.file is None else Path(settings.packed.file).expanduser()
-        )
+        file = run / "photos.pack" if settings.packed.file is None else typed_path(settings.packed.file)
         if fabric.is_global_zero:
             _pack(everything, digests, file, settings.packed)
         fabric.barrier()
@@ -265,7 +264,7 @@ def _landmarks(settings: LandmarkSettings | None) -> LandmarkFolder | None:
     """Returns the landmark benchmark that chooses the weights, its photos all there."""
     if settings is None:
         return None
-    folder = open_landmarks(settings.benchmark, Path(settings.root).expanduser())
+    folder = open_landmarks(settings.benchmark, typed_path(settings.root))
     folder.require_photos()
     return folder
 
@@ -300,7 +299,7 @@ def _words_of(benchmark: Benchmark, validation: LabelledImages) -> str:
 
 
 def _read(settings: DataSettings) -> Benchmark:
-    root = str(Path(settings.root).expanduser())
+    root = str(typed_path(settings.root))
     if is_dotted(settings.benchmark):
         if settings.boxes:
             raise InvalidInput(f"{settings.benchmark} has no boxes: crop photos yourself, or use them whole")

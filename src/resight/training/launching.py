@@ -17,10 +17,13 @@ from torch.distributed.elastic.rendezvous.api import RendezvousError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from resight.errors import InvalidInput, ResightError
+from resight.files import shown
 
 __all__ = ["Launch", "ProcessesFailed", "interface_towards", "launch"]
 
 _ADDRESS = re.compile(r"^(?P<host>[^:\s]+):(?P<port>\d{1,5})$")
+_MOST_PROCESSES, _MOST_HOSTS, _MOST_RESTARTS = 1024, 65_536, 10_000
+"""A slip of the finger would start processes until the machine stands still."""
 _PATIENCE = 900
 """Seconds in which all hosts have to come."""
 _ADDRESS_OF_INTERFACE = 0x8915
@@ -42,7 +45,8 @@ class Launch:
         restarts: How often all processes are started again after one of them was lost.
 
     Raises:
-        InvalidInput: Fewer than one process or host, restarts below 0, or no address to meet at.
+        InvalidInput: Fewer than one process or host, restarts below 0, more than can be meant, or no
+            address to meet at.
     """
 
     processes: int
@@ -51,9 +55,16 @@ class Launch:
     restarts: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("processes", 1), ("hosts", 1), ("restarts", 0)):
-            if getattr(self, name) < least:
-                raise InvalidInput(f"{name} is {getattr(self, name)}; accepted are {least} and more")
+        for name, least, most in (
+            ("processes", 1, _MOST_PROCESSES),
+            ("hosts", 1, _MOST_HOSTS),
+            ("restarts", 0, _MOST_RESTARTS),
+        ):
+            value = getattr(self, name)
+            if value < least:
+                raise InvalidInput(f"{name} is {value}; accepted are {least} and more")
+            if value > most:
+                raise InvalidInput(f"{name} is {shown(value)}; accepted are {least} to {most:,}")
         if self.hosts > 1 and self.meet is None:
             raise InvalidInput(
                 f"{self.hosts} hosts need an address where they meet: --meet HOST:PORT, the same on all, "
@@ -126,7 +137,8 @@ def interface_towards(meet: str) -> tuple[str, str]:
         try:
             # Nothing is sent: the system looks up the way.
             probe.connect((found["host"], int(found["port"])))
-        except OSError as error:
+        # A port or a name beyond what there can be is no OSError.
+        except (OSError, OverflowError, UnicodeError) as error:
             raise InvalidInput(f"{meet} cannot be reached from here: {error}") from None
         address = str(probe.getsockname()[0])
         for _, name in socket.if_nameindex():

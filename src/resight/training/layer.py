@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float32, Float64, Int64
+from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 from torch import nn
 
 from resight.errors import InvalidInput
@@ -19,6 +21,7 @@ from resight.evaluation.measures.labels import evaluate_labels
 from resight.losses.family import LOSSES
 from resight.models.whitening import Whitening
 from resight.models.whitening_fit import fit_pca
+from resight.settings.sentences import sentence_of
 
 __all__ = ["LayerSettings", "fit_layer"]
 
@@ -42,6 +45,9 @@ class LayerSettings:
         batch: Descriptors in a step.
         learning_rate: Of Adam.
         seed: Of batches and of the loss's proxies.
+
+    Raises:
+        InvalidInput: There is no such loss, it has no proxies, or the scale cannot be used.
     """
 
     dim: int = 512
@@ -51,6 +57,10 @@ class LayerSettings:
     batch: int = 64
     learning_rate: float = 3e-3
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        # Refused before any photo is described.
+        _loss(self, classes=2, dim=2)
 
 
 def fit_layer(
@@ -119,7 +129,11 @@ def _loss(settings: LayerSettings, *, classes: int, dim: int) -> nn.Module:
     if settings.loss == "normalised_softmax":
         values["temperature"] = 1 / settings.scale
     generator = torch.Generator().manual_seed(settings.seed)
-    loss: nn.Module = LOSSES.read(values).make(classes=classes, dim=dim, generator=generator)
+    try:
+        loss: nn.Module = LOSSES.read(values).make(classes=classes, dim=dim, generator=generator)
+    except (ValidationError, PydanticCustomError) as error:
+        reason = sentence_of(error) if isinstance(error, ValidationError) else str(error)
+        raise InvalidInput(f"no layer can be learned by the loss {settings.loss!r}: {reason}") from None
     if not list(loss.parameters()):
         raise InvalidInput(f"the loss {settings.loss} has no proxies to learn: take normalised_softmax")
     return loss

@@ -27,7 +27,7 @@ from resight.models.keypoints import KeypointConfig
 from resight.networks.family import NETWORKS
 from resight.networks.trunks.named import TrunkConfig
 from resight.settings.choice import MAY_IMPORT, Choice, Section, Settings
-from resight.settings.marks import ADDED_LATER
+from resight.settings.marks import ADDED_LATER, MOST_SEED
 from resight.settings.sentences import sentence_of, tuples
 from resight.training.engine import TrainingSettings
 from resight.training.groups import OPTIMISERS, GroupRule, Optimiser
@@ -174,7 +174,7 @@ class Recipe(Settings):
     """
 
     name: Annotated[str, AfterValidator(_one_name)]
-    seed: NonNegativeInt = 0
+    seed: Annotated[int, Field(ge=0, le=MOST_SEED)] = 0
     data: DataSettings
     sampler: Annotated[Choice, SAMPLERS]
     model: Annotated[Choice, NETWORKS]
