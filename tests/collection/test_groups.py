@@ -193,6 +193,9 @@ def test_of_equal_copies_one_stored_at_low_quality_or_without_its_time_is_not_ke
         }
         collection.add(folder, metadata=times)
         assert Path(collection.groups()[0].keep.path).name == name
+    picture.save(folder / "lossless.png")
+    collection.add(folder, metadata={str(folder / "85.jpg"): {"taken": None}})
+    assert Path(collection.groups()[0].keep.path).name == "lossless.png"
 
 
 def test_what_was_found_is_kept_and_new_photos_alone_are_looked_at(copied, monkeypatch):

@@ -58,6 +58,8 @@ BURST = 90.0
 """Seconds between two photos of a burst."""
 FORMATS = {".tif": 0, ".tiff": 0, ".bmp": 0, ".png": 1, ".heic": 2, ".heif": 2, ".avif": 2}
 """How well formats keep a picture; JPEG, WebP and the rest come after."""
+LOSSLESS = 1
+"""Up to here they keep it as it is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -219,8 +221,12 @@ class _Building:
         return min(self.files[number], key=lambda photo: self._order(photo, _BEST, is_coarse=False))
 
     def _steps(self, number: int) -> float:
-        known = self.looked.get(self.first[number].hash)
-        return 0.0 if known is None or np.isnan(known.steps) else known.steps
+        """Returns the mean step of a photo's quantisation: 1 without loss, 0 where nothing says."""
+        photo = self.first[number]
+        known = self.looked.get(photo.hash)
+        if known is None or np.isnan(known.steps):
+            return 0.0
+        return known.steps or float(_form(photo) <= LOSSLESS)
 
     def _order(
         self, photo: Photo, quality: tuple[float, float], *, is_coarse: bool
@@ -237,11 +243,11 @@ class _Building:
             return (-seconds if self.keep == "newest" else seconds), path
         known = self.looked.get(photo.hash)
         sharpness = 0.0 if known is None or np.isnan(known.sharpness) else known.sharpness
-        form = float(FORMATS.get(PurePath(photo.key.path).suffix.lower(), 3))
         edited, likeness = quality
         # Who stores a picture again seldom keeps when it was taken.
-        coarse, is_late = float(is_coarse), float(photo.row not in self.taken)
-        return edited, pixels, -likeness, coarse, is_late, -sharpness, form, -float(photo.file_size), path
+        is_untimed, form = photo.row not in self.taken, _form(photo)
+        last = -sharpness, form, -float(photo.file_size), path
+        return edited, pixels, -likeness, float(is_untimed), float(is_coarse), *last
 
     def _member(
         self, photo: Photo, kept: Photo, path: _Path | None, inliers: int, *, is_kept: bool
@@ -267,6 +273,10 @@ class _Building:
             not self.roots.is_here(photo.key),
             photo.content,
         )
+
+
+def _form(photo: Photo) -> int:
+    return FORMATS.get(PurePath(photo.key.path).suffix.lower(), 3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
