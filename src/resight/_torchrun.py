@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 
 def keep_run() -> None:
@@ -12,9 +13,13 @@ def keep_run() -> None:
     Python 3.12 it takes `--run` for the beginning of its `--run-path` and its `--run_path`, and ends. torch
     calls this while it is imported (entry point ``torch.backends``): before torchrun reads its line.
     """
-    starts_torchrun = "torch.distributed.run" in sys.orig_argv or sys.argv[0].endswith("torchrun")
-    if starts_torchrun and "resight" in sys.argv:
-        program = sys.argv.index("resight")
+    starters = {"torch.distributed.run", "torch.distributed.launch"}
+    if not (starters.intersection(sys.orig_argv) or sys.argv[0].endswith("torchrun")):
+        return
+    # After -m or --no-python, or as the script's path.
+    names = [Path(each).name for each in sys.argv]
+    if "resight" in names:
+        program = names.index("resight")
         sys.argv[program:] = [_said_otherwise(each) for each in sys.argv[program:]]
 
 

@@ -21,6 +21,11 @@ SOURCE = Path(resight.__file__).parents[1]
     [
         ("torchrun -m resight train r.yaml --run mine", "torchrun -m resight train r.yaml --into mine"),
         ("/bin/torchrun -m resight train --run=mine", "/bin/torchrun -m resight train --into=mine"),
+        (
+            "torchrun --no-python /bin/resight train --run mine",
+            "torchrun --no-python /bin/resight train --into mine",
+        ),
+        ("torchrun /bin/resight train --run mine", "torchrun /bin/resight train --into mine"),
         ("torchrun --run-path resight.py --run mine", "torchrun --run-path resight.py --run mine"),
         ("torchrun -m other --run mine", "torchrun -m other --run mine"),
         ("train.py resight --run mine", "train.py resight --run mine"),
