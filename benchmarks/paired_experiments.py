@@ -98,7 +98,7 @@ def main() -> None:
     torch.set_num_threads(1)
     start = STARTS[arguments.start]
     prefix = "" if arguments.start == "scratch" else f"{arguments.start}-"
-    prefix += "" if arguments.rate is None else f"{arguments.rate:g}-"
+    prefix += "" if arguments.rate is None else f"{arguments.rate:.0e}-"
     for each in arguments.plan:
         study, epochs, data = each.split(":", 2)
         photos = opened(study, Path(data), start, arguments.packed)
