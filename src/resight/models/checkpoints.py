@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from resight.errors import InvalidInput, StorageFailed, WeightsUnavailable
+from resight.files import sha256_of
 from resight.models import bundle as bundles
 from resight.models.bundle import Bundle
 from resight.models.download import fetch_file
@@ -162,9 +163,10 @@ def _fetch(published: Published) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     file_name = published.url.rpartition("/")[2]
     file = folder / file_name
-    if not file.is_file():
+    digest = Path(file_name).stem.rpartition("-")[2]
+    # Of a command that was killed between fetching and converting; it may be damaged since.
+    if not (file.is_file() and sha256_of([file]).startswith(digest)):
         most = int(_LARGEST * (published.megabytes or 0) * 1e6) + _SPARE_BYTES
-        digest = Path(file_name).stem.rpartition("-")[2]
         fetch_file(published.url, file, digest=digest, most_bytes=most, wanted=published.name)
     try:
         path = keep(published, file)

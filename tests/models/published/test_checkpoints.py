@@ -127,6 +127,17 @@ def test_a_name_is_fetched_once_converted_and_kept(serve, made, home, at, caplog
     assert next(each for each in available(look=True) if each.name == NAME).local
 
 
+@pytest.mark.parametrize("damage", [lambda whole: whole, lambda whole: whole[:900] + b"x" + whole[901:]])
+def test_what_a_killed_command_has_fetched_is_used_if_it_is_whole(serve, made, home, at, damage):
+    server = serve(made)
+    at(server.url())
+    home.mkdir(parents=True)
+    (home / server.url().rpartition("/")[2]).write_bytes(damage(made))
+    load_model(NAME)
+    assert len(server.requests) == (damage(made) != made)
+    assert [each.name for each in home.iterdir()] == [f"{NAME}.safetensors"]
+
+
 def test_a_header_fetches_nothing(serve, made, home, at):
     server = serve(made)
     at(server.url())
