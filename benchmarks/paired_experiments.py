@@ -10,7 +10,7 @@ The plan, in this order (PLACES of ``benchmarks/rendered_places.py``; 10 to 20 m
 
 With ``--start imagenet``, see `paired_starts`::
 
-    rates:2:GROCERY losses:2:GROCERY orders:2:GROCERY auxiliary:2:GROCERY pooling:0:GROCERY
+    rates:2:GROCERY losses:2:GROCERY orders:2:GROCERY auxiliary:2:GROCERY pooling:2:GROCERY pooling:0:GROCERY
     placerates:1:PLACES/test-201.csv delg:1:PLACES/test-201.csv dolg:1:PLACES/test-201.csv
 
 STUDY is one of `paired_configurations.configurations`, DATA a folder or table as `resight.datasets.table`
