@@ -34,8 +34,6 @@ from pathlib import Path
 import torch
 from resight.training import Recipe, train
 torch.set_num_threads(1)
-# What a shell starts in the background ignores it.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 def report(progress):
     if progress.step == 5:
         os.kill(os.getpid(), signal.SIGINT)
