@@ -86,7 +86,7 @@ def typed_path(path: str | os.PathLike[str]) -> Path:
     if text.startswith("~") and not os.path.lexists(text):
         # A name without a home stays as it is.
         text = os.path.expanduser(text)  # noqa: PTH111 (Path.expanduser raises)
-    if _too_long(text):
+    if is_too_long(text):
         raise InvalidInput(f"{text:.200} is no path: it is longer than a path can be")
     if not _ADDRESS.match(text) or os.path.lexists(text):
         return Path(text)
@@ -101,9 +101,10 @@ def typed_path(path: str | os.PathLike[str]) -> Path:
     return Path(url2pathname(parts.path))
 
 
-def _too_long(text: str) -> bool:
+def is_too_long(path: str | Path) -> bool:
+    """Returns whether the system takes no path of that length."""
     try:
-        os.lstat(text)
+        os.lstat(path)
     except OSError as error:
         return error.errno == errno.ENAMETOOLONG
     except ValueError:  # A null byte: whoever opens it says so.

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import final
 
 from resight.errors import InvalidInput, UnreadableImage
@@ -113,9 +114,13 @@ class PixelBudget:
                 _keep_no_large_blocks()
             self._changed.wait_for(lambda: self._free >= share)
             self._free -= share
+            is_early = not self._short
         try:
             yield
         finally:
+            if is_early and self._short:
+                # What it has taken before large blocks went back by themselves.
+                _give_back()
             with self._changed:
                 self._free += share
                 self._changed.notify_all()
@@ -127,13 +132,24 @@ def _keep_no_large_blocks() -> None:
     Of its own accord it keeps blocks of up to 32 MB, a heap for each thread: of 16 threads that describe one
     photo after the other 0.7 GB above a working memory of 1 GB were measured (benchmarks/indexing_memory.py).
     """
-    if sys.platform != "linux":
-        return
-    library = ctypes.CDLL(None)
-    if hasattr(library, "mallopt") and hasattr(library, "malloc_trim"):
+    library = _glibc()
+    if library is not None:
         library.mallopt(_MMAP_THRESHOLD, _LEAST_LARGE)
         library.mallopt(_TRIM_THRESHOLD, _LEAST_LARGE)
+    _give_back()
+
+
+def _give_back() -> None:
+    """Has glibc give back what is free now."""
+    library = _glibc()
+    if library is not None:
         library.malloc_trim(0)
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None
 
 
 @final

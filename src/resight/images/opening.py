@@ -20,6 +20,7 @@ from PIL import Image
 
 from resight.errors import UnreadableImage
 from resight.files import Stamp, object_path, on_disk, typed_path
+from resight.files.names import is_too_long
 
 __all__ = ["MAX_FILE_BYTES", "ObjectStream", "open_file", "open_photo", "opened", "reasons", "stamp_in"]
 
@@ -130,7 +131,8 @@ def opened(source: str | Path | bytes | BinaryIO) -> Iterator[tuple[str, BinaryI
     if isinstance(source, bytes):
         yield "the given bytes", io.BytesIO(source)
     elif isinstance(source, str | Path):
-        path = typed_path(source)
+        # One that is too long is refused below, like any photo that cannot be opened.
+        path = Path(source) if is_too_long(source) else typed_path(source)
         name = str(path)
         with reasons(name):
             # Closed below: failures inside the block are not failures to open it.

@@ -73,7 +73,7 @@ def photo_of(
         check_side(max_side)
         image = _image_of(source)
         return show(Stored(image, 1, image.size, image.size), max_side=max_side, box=box)
-    if isinstance(source, os.PathLike):
+    if isinstance(source, os.PathLike) and not isinstance(source, Path):
         source = typed_path(source)
     if isinstance(source, bytearray | memoryview):
         source = bytes(source)
