@@ -65,6 +65,7 @@ class PixelBudget:
         self._pixels = pixels
         self._free = float(pixels)
         self._short = False
+        self._early: set[int] = set()
         self._changed = threading.Condition()
 
     @classmethod
@@ -114,12 +115,13 @@ class PixelBudget:
                 _keep_no_large_blocks()
             self._changed.wait_for(lambda: self._free >= share)
             self._free -= share
-            is_early = not self._short
+            if not self._short:
+                self._early.add(threading.get_ident())
         try:
             yield
         finally:
-            if is_early and self._short:
-                # What it has taken before large blocks went back by themselves.
+            if self._short and threading.get_ident() in self._early:
+                # It fills what it took before large blocks went back by themselves, again and again.
                 _give_back()
             with self._changed:
                 self._free += share
