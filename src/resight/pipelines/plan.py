@@ -93,7 +93,7 @@ class IndexCosts:
 
 
 INDEXES: Mapping[Kind, IndexCosts] = {
-    "exact": IndexCosts(2.0 * _DIM, 0.0, {1.0: 20_056.0}, _identity),
+    "exact": IndexCosts(2.0 * _DIM, 0.0, {1.0: 6_261.0}, _identity),
     "ivf-rabitq": IndexCosts(
         103.6, 86.6, {0.8: 207.0, 0.9: 241.8, 0.95: 317.4, 0.98: 443.8, 0.99: 669.6}, math.sqrt
     ),
