@@ -54,7 +54,7 @@ def torch_shared() -> Iterator[None]:
     """Gives a block that describes its share of PyTorch's threads: all, if no other block is under way.
 
     On two processors two threads of ours with two of PyTorch each wait for one another: ResNet-50 at 224
-    pixels described 18 photos a second so, and describes 24 to 26.
+    pixels described 18 photos a second so, and describes 24.
     """
     torch = sys.modules.get("torch")
     if torch is None:
