@@ -246,9 +246,9 @@ def _descriptors(
     model: Model, files: Sequence[Path], progress: Progress
 ) -> tuple[Float32[np.ndarray, "m dim"], Int64[np.ndarray, " m"]]:
     """Returns the descriptors of the photos that can be described, and their rows; kept in the cache."""
-    with suppress(StorageFailed):
-        path = cache_folder().parent / "descriptors" / f"{_key(model, files)}.npz"
-        # What is there and damaged is made anew, too; a pipe is not waited for.
+    path = _cached(model, files)
+    # What is there and damaged is made anew, too; a pipe is not waited for.
+    if path is not None:
         with (
             suppress(InvalidInput),
             reading(path, f"{path} is damaged"),
@@ -261,13 +261,21 @@ def _descriptors(
         _LOG.warning("%s: %s", photo.path, photo.reason)
     row_of = {os.path.realpath(file): row for row, file in enumerate(files)}
     rows = np.array([row_of[os.path.realpath(each)] for each in described.paths], dtype=np.int64)
-    # What cannot be kept is described again next time.
-    with suppress(OSError, StorageFailed):
-        path = cache_folder().parent / "descriptors" / f"{_key(model, files)}.npz"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path, device=False) as stream:
-            np.savez(stream, descriptors=described.descriptors, rows=rows)
+    if path is not None:
+        # What cannot be kept is described again next time.
+        with suppress(OSError, StorageFailed):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(path, device=False) as stream:
+                np.savez(stream, descriptors=described.descriptors, rows=rows)
     return described.descriptors, rows
+
+
+def _cached(model: Model, files: Sequence[Path]) -> Path | None:
+    """Returns where the descriptors of these files are kept; None for a user without a home folder."""
+    try:
+        return cache_folder().parent / "descriptors" / f"{_key(model, files)}.npz"
+    except StorageFailed:
+        return None
 
 
 def _key(model: Model, files: Sequence[Path]) -> str:

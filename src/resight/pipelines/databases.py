@@ -20,6 +20,7 @@ from jaxtyping import Float32
 from resight.datasets.plain_pickle import plain_values
 from resight.errors import InvalidInput, MissingExtra, SearchUnreachable
 from resight.files import reading, whole_folder
+from resight.search.milvus_calls import first_line, quiet, require_milvus
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
@@ -152,8 +153,6 @@ def _answering(database: Database, place: Place) -> Iterator[None]:
             raise MissingExtra("qdrant", "descriptors in Qdrant") from None
         kinds = [ApiException]
     if database == "milvus":
-        from resight.search.milvus_calls import quiet, require_milvus
-
         require_milvus(place.address)
         client_logs = quiet()
         from grpc import RpcError
@@ -164,7 +163,7 @@ def _answering(database: Database, place: Place) -> Iterator[None]:
         with client_logs:
             yield
     except tuple(kinds) as error:
-        reason = str(getattr(error, "message", error)).strip().split("\n")[0][:150]
+        reason = first_line(error)
         raise SearchUnreachable(f"{database} at {place} does not take part: {reason}") from None
 
 

@@ -272,9 +272,11 @@ def _concerned(group: Group, action: Action) -> Sequence[Member]:
 
 def _is_here(member: Member, action: Action) -> bool:
     """Returns whether a file is there as it was indexed: one that is to go, by its bytes as well."""
+    if member.missing:
+        return False
     try:
-        if member.missing or action == "link" or member.content is None:
-            return not member.missing and Path(member.path).stat().st_size == member.file_size
+        if action == "link" or member.content is None:
+            return Path(member.path).stat().st_size == member.file_size
         with open_file(member.path) as stream:
             return is_unchanged(stream, member.content)
     except (OSError, UnreadableImage):

@@ -19,7 +19,7 @@ from resight.errors import InvalidInput, MissingExtra, SearchUnreachable
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
 
-__all__ = ["CALL_SECONDS", "PATIENCE", "MilvusCalls", "quiet", "require_milvus"]
+__all__ = ["CALL_SECONDS", "PATIENCE", "MilvusCalls", "first_line", "quiet", "require_milvus"]
 
 _Result = TypeVar("_Result")
 _LOG = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class MilvusCalls:
                 )
                 if refused or time.monotonic() + pause > ends:
                     raise SearchUnreachable(self._sentence(error, refused=refused)) from None
-                _LOG.info("Milvus at %s: %s; again in %.1f s", self._address, _reason(error), pause)
+                _LOG.info("Milvus at %s: %s; again in %.1f s", self._address, first_line(error), pause)
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -138,21 +138,18 @@ class MilvusCalls:
 
     def _sentence(self, error: Exception, *, refused: bool) -> str:
         """Returns what is wrong, and what to do."""
-        what, to_do = "does not answer", "start the server"
+        what, to_do, repair = "does not answer", "start the server", "run resight check --repair"
         if refused and self.is_file:
-            what, to_do = (
-                "cannot be used",
-                "make room if its disk is full, or remove it if it is damaged, then ",
-            )
-            to_do += "run resight check --repair"
+            what = "cannot be used"
+            to_do = f"make room if its disk is full, or remove it if it is damaged, then {repair}"
         elif refused:
-            what, to_do = "refuses", "run resight check --repair"
+            what, to_do = "refuses", repair
         elif self.is_file:
             what, to_do = "cannot be opened", "end what else has it open"
         other = "or choose another by resight index --search-index exact"
-        return f"the search index at {self._address} {what} ({_reason(error)}): {to_do}, {other}"
+        return f"the search index at {self._address} {what} ({first_line(error)}): {to_do}, {other}"
 
 
-def _reason(error: Exception) -> str:
-    """Returns the first line of an error, without the code and the trace of the server."""
+def first_line(error: Exception) -> str:
+    """Returns the first line of an error, without the code and the trace of a server."""
     return str(getattr(error, "message", error)).strip().split("\n")[0][:150]

@@ -90,17 +90,19 @@ class Looked:
         edges: What was found.
         steps: Mean step of the quantisation of brightness in its JPEG file; 0 of other formats, NaN where it
             was not read.
+        has_local: Whether there are local features to compare it by.
     """
 
     photo: bytes
     sharpness: float
     edges: Sequence[Edge] = field(default=())
     steps: float = float("nan")
+    has_local: bool = True
 
 
 _NUMBERS = ("agreement", "exactness", "covered", "recoloured", "faded", "first_framed", "second_framed")
 _HASH = ("u1", (HASH_BYTES,))
-_PHOTO_ROW = np.dtype([("photo", *_HASH), ("sharpness", "<f4"), ("steps", "<f4")])
+_PHOTO_ROW = np.dtype([("photo", *_HASH), ("sharpness", "<f4"), ("steps", "<f4"), ("has_local", "u1")])
 _EDGE_ROW = np.dtype(
     [
         ("first", *_HASH),
@@ -174,7 +176,7 @@ def _body_of(looked: Iterable[Looked]) -> tuple[dict[str, int], bytes]:
     rows = np.zeros(len(photos), _PHOTO_ROW)
     for row, one in zip(rows, photos, strict=True):
         row["photo"] = np.frombuffer(one.photo, np.uint8)
-        row["sharpness"], row["steps"] = one.sharpness, one.steps
+        row["sharpness"], row["steps"], row["has_local"] = one.sharpness, one.steps, one.has_local
     edge_rows = np.zeros(len(edges), _EDGE_ROW)
     for row, edge in zip(edge_rows, edges, strict=True):
         row["first"], row["second"] = (np.frombuffer(side, np.uint8) for side in (edge.first, edge.second))
@@ -198,6 +200,7 @@ def _looked(counts: Mapping[str, int], body: bytes) -> list[Looked]:
             float(row["sharpness"]),
             edges.get(digest, ()),
             float(row["steps"]),
+            bool(row["has_local"]),
         )
         for row in np.frombuffer(body, _PHOTO_ROW, count)
     ]

@@ -159,11 +159,15 @@ class _Run:
         local |= dict(zip(others, stored.of(_rows(self.photos, others)), strict=True))
         inner = {place: inset.local for place, inset in insets.items()}
         matches = self._verified(pairs, {"whole": local, "mirrored": mirrored, "inset": inner})
+        # Damaged ones are there all the same.
+        has_local = {
+            place: local[place] is not None or self.photos[place].row in stored.damaged for place in own
+        }
         found: dict[int, list[Edge]] = {place: [] for place in own}
         for pair, edge in self._edges(matches):
             found[pair.query].append(edge)
         return [
-            self.measured(Looked(photo.hash, np.nan, found[place]))
+            self.measured(Looked(photo.hash, np.nan, found[place], has_local=has_local[place]))
             for photo, place in zip(new, own, strict=True)
         ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, final
 
@@ -94,7 +95,7 @@ class Pictures:
 
     def thumbnail(self, photo: Photo) -> Thumbnail | None:
         """Returns a photo to be compared; None where its file is not here or no longer the same."""
-        if photo.hash in self._held:
+        with suppress(KeyError):
             return self._held[photo.hash]
         shown = self._read(photo, SIDE, None)
         thumbnail = None if shown is None else Thumbnail.of(shown)
@@ -133,8 +134,9 @@ class Pictures:
                     return None
                 stream.seek(0)
                 shown = images.read(stream, max_side=side, box=box)
-                stream.seek(0)
-                self.steps[photo.hash] = _steps(stream)
+                if photo.hash not in self.steps:
+                    stream.seek(0)
+                    self.steps[photo.hash] = _steps(stream)
                 return shown
         except (OSError, UnreadableImage):
             return None

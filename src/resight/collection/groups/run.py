@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from resight.collection.groups.building import build_groups
 from resight.collection.groups.edges import EdgeStore, GroupConfig, Looked
 from resight.collection.groups.finding import look, waiting
-from resight.collection.groups.pictures import photos_of
+from resight.collection.groups.pictures import Photo, photos_of
 from resight.collection.groups.values import GroupKind, Groups, KeepRule, check_words
 from resight.collection.resident import ResidentIndex
 from resight.collection.store import Store
@@ -78,18 +78,18 @@ def _built(
         table = store.table(["taken"], where="taken IS NOT NULL")
         taken = {row["_rowid"]: str(row["taken"]) for row in table.to_pylist()}
     groups = build_groups(photos, looked, store.roots, taken, of=of, keep=keep)
-    notes = [*store.roots.notes(), *_without_features(store, len(photos)), *_not_compared(looked)]
+    notes = [*store.roots.notes(), *_without_features(photos, looked), *_not_compared(looked)]
     return Groups(groups, len(photos), time.perf_counter() - started, tuple(notes), left)
 
 
-def _without_features(store: Store, photos: int) -> list[str]:
+def _without_features(photos: Sequence[Photo], looked: Mapping[bytes, Looked]) -> list[str]:
     """Returns a sentence where photos have no local features, as their descriptors were made elsewhere."""
-    rows = len(store.table(["hash"], where="broken IS NULL AND local IS NULL"))
-    if not rows:
+    without = sum(photo.hash in looked and not looked[photo.hash].has_local for photo in photos)
+    if not without:
         return []
     return [
-        f"{rows:,} of {photos:,} photos have no local features, by which photos are compared, and are in no "
-        "group: index them without --from"
+        f"{without:,} of {len(photos):,} photos have no local features, by which photos are compared, and "
+        "are in no group: index them without --from"
     ]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from resight.search.exact.order import exact_scores, top_k
-from resight.search.exact.scan import just_below, near_best
+from resight.search.exact.scan import just_below, near_best, one_thread
 from resight.search.ranking import Ranking
 
 __all__ = ["first_of_few", "first_of_one"]
@@ -47,15 +47,15 @@ def first_of_one(
     count = min(k + MARGIN, len(ids))
     if k > count:
         return None
-    scanned, rows = np.empty(count, dtype=np.float32), np.empty(count, dtype=np.int64)
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
+
+    def scan() -> tuple[Float32[np.ndarray, " count"], Int64[np.ndarray, " count"]]:
+        scanned, rows = np.empty(count, dtype=np.float32), np.empty(count, dtype=np.int64)
         # Not search(), as in `resight.search.exact.scan`; all rows are scanned, so that none is padded.
         outputs = faiss.swig_ptr(scanned), faiss.swig_ptr(rows)
         codes.search_c(1, faiss.swig_ptr(queries), count, *outputs, None)  # type: ignore[attr-defined]
-    finally:
-        faiss.omp_set_num_threads(before)
+        return scanned, rows
+
+    scanned, rows = one_thread(scan)
     wide = queries[0].astype(np.float64)
     # They are sorted, and those beyond the k-th few.
     last, lowest = k, just_below(float(scanned[k - 1]) - 2 * error(wide))

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float16, Float32, Int64
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it comes without types
 
-__all__ = ["just_below", "near_best", "propose"]
+__all__ = ["just_below", "near_best", "one_thread", "propose"]
 
 BLOCKED_FROM = 12
 """Queries from which decoding rows once, for a matrix product, beats a scan for each query; two cores."""
@@ -53,7 +53,7 @@ def propose(
         return _scan_each(codes, queries, count, member, *limits)
 
     if threads == 1:
-        return _per_query(*_one_thread(lambda: part((0, len(halves)))))
+        return _per_query(*one_thread(lambda: part((0, len(halves)))))
     ranges = pairwise(len(halves) * part // threads for part in range(threads + 1))
     # FAISS gives one thread to a query, and its idle OpenMP threads spin: tens of milliseconds where others
     # want the processor, as do those of matrix products. So threads of ours, with one of theirs each.
@@ -84,7 +84,7 @@ def _per_query(
     return list(zip(scores, rows, strict=True))
 
 
-def _one_thread(scan: Callable[[], Proposals]) -> Proposals:
+def one_thread(scan: Callable[[], Proposals]) -> Proposals:
     """Returns what a scan in this thread gives, with one OpenMP thread; the thread's setting stays."""
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
