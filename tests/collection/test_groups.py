@@ -358,6 +358,13 @@ def test_descriptors_made_elsewhere_are_in_no_group_and_this_is_said(made, tmp_p
         "11 of 11 photos have no local features, by which photos are compared, and are in no group: "
         "index them without --from",
     )
+    assert Collection.open(tmp_path / "rows.resight").groups().notes == found.notes
+    collection.remove(list(held.paths))
+    collection.add(made / "photos")
+    found = Collection.open(tmp_path / "rows.resight").groups()
+    assert found.notes == ()
+    groups = Collection.open(made / "edits.resight").groups()
+    assert [members(group).keys() for group in found] == [members(group).keys() for group in groups]
 
 
 def test_nothing_and_one_photo_are_no_group(tmp_path):
